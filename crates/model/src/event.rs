@@ -1,0 +1,247 @@
+//! What the journal holds: one kind of entry for every kind of thing that matters.
+//!
+//! The journal stores events with `postcard`: variants and fields are identified by their order. So a variant is only
+//! ever added at the end, and a variant's fields never change: what needs more fields becomes a new variant. A golden
+//! file in `ledger` pins the encoding.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::approval::{Answer, Asked};
+use crate::decision::{Denial, Need, Outcome};
+use crate::disclosure::Disclosure;
+use crate::effect::{Effect, Facts};
+use crate::id::{ApprovalId, Digest, RequestId, RevisionId, SessionId};
+use crate::lineage::Output;
+use crate::subject::{Subject, SubjectKey};
+use crate::time::Timestamp;
+
+/// An event and when it happened. The order of entries, not the clock, says what came first.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Entry {
+    /// Wall clock, UTC.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: Event,
+}
+
+/// Something that happened.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// The process started.
+    Started {
+        /// Sluice's version.
+        version: Arc<str>,
+    },
+    /// The process stopped by itself.
+    Stopped,
+    /// A session was authenticated and bound to a target.
+    SessionOpened {
+        /// The session.
+        session: SessionId,
+        /// Who.
+        subject: Subject,
+        /// To which target.
+        target: Arc<str>,
+        /// To which of its databases.
+        database: Arc<str>,
+        /// From where.
+        source: IpAddr,
+        /// The client's own name for itself, cut to 63 bytes.
+        application: Arc<str>,
+        /// The revision in force.
+        revision: RevisionId,
+    },
+    /// A connection was turned away before it became a session.
+    SessionRefused {
+        /// The session id that the caller was told.
+        session: SessionId,
+        /// From where.
+        source: IpAddr,
+        /// The true reason; the caller got a generic one.
+        reason: Arc<str>,
+    },
+    /// A session's credential was renewed.
+    SessionRenewed {
+        /// The session.
+        session: SessionId,
+        /// The new end of the credential.
+        expires_at: Timestamp,
+    },
+    /// A session ended.
+    SessionClosed {
+        /// The session.
+        session: SessionId,
+        /// Why.
+        reason: Arc<str>,
+        /// The digest of its tape, and the tape's length in bytes; absent when nothing was taped.
+        tape: Option<(Digest, u64)>,
+    },
+    /// A normalised statement that later entries refer to by its id.
+    Statement {
+        /// A digest of target, database, text, effects and lineage.
+        id: Digest,
+        /// The target.
+        target: Arc<str>,
+        /// Its database.
+        database: Arc<str>,
+        /// The text with every constant replaced by `$n`.
+        text: String,
+        /// What it would do.
+        effects: Vec<Effect>,
+        /// Facts that policies may ask about.
+        facts: Facts,
+        /// Where its answer comes from.
+        output: Output,
+    },
+    /// A request was decided. Written before anything of it reaches the target.
+    Decided {
+        /// The request.
+        request: RequestId,
+        /// What it runs, one id per statement.
+        statements: Vec<Digest>,
+        /// Constants and parameters in order, as the record may show them.
+        values: Vec<Shown>,
+        /// Allow, deny or ask.
+        outcome: Outcome,
+        /// The `@id`s of the policies that decided.
+        policies: Vec<Arc<str>>,
+        /// Under which revision.
+        revision: RevisionId,
+        /// The approval that was spent on it.
+        approval: Option<ApprovalId>,
+        /// Why it was refused.
+        denial: Option<Denial>,
+        /// On whose behalf, where the request named its own user.
+        on_behalf_of: Option<SubjectKey>,
+        /// The W3C trace context that came with it.
+        traceparent: Option<Arc<str>>,
+    },
+    /// A request was answered to its end.
+    Completed {
+        /// The request.
+        request: RequestId,
+        /// What the answer gave away.
+        disclosure: Disclosure,
+        /// The SQLSTATE or status if it failed.
+        error: Option<Arc<str>>,
+        /// Milliseconds from forwarding to the end of the answer.
+        millis: u64,
+    },
+    /// An approval was asked for.
+    ApprovalAsked {
+        /// The approval.
+        approval: ApprovalId,
+        /// All of what is asked.
+        asked: Box<Asked>,
+    },
+    /// Somebody answered.
+    ApprovalAnswered {
+        /// The approval.
+        approval: ApprovalId,
+        /// Who, what and when.
+        answer: Answer,
+    },
+    /// An approval was spent. Written before the request is forwarded.
+    ApprovalConsumed {
+        /// The approval.
+        approval: ApprovalId,
+        /// On which request.
+        request: RequestId,
+    },
+    /// An approval ended unused.
+    ApprovalEnded {
+        /// The approval.
+        approval: ApprovalId,
+        /// Denied, withdrawn or expired.
+        status: crate::approval::Status,
+        /// Why.
+        reason: Arc<str>,
+    },
+    /// An approval was spent but Sluice cannot tell whether the request ran: it stopped in between. Never retried.
+    OutcomeUnknown {
+        /// The approval.
+        approval: ApprovalId,
+        /// The request.
+        request: RequestId,
+    },
+    /// A member of a break-glass group did what policy otherwise denies or asks about.
+    BreakGlass {
+        /// The request.
+        request: RequestId,
+        /// Who.
+        subject: SubjectKey,
+        /// What was waived.
+        waived: Vec<Need>,
+    },
+    /// A new revision is in force.
+    RevisionApplied {
+        /// Its number.
+        revision: RevisionId,
+        /// The digest of all its files.
+        digest: Digest,
+    },
+    /// A new revision was refused whole; the running one stays.
+    RevisionRefused {
+        /// The digest of all its files.
+        digest: Digest,
+        /// Every mistake, with file and line.
+        errors: Vec<String>,
+    },
+    /// A target's credential was read to open a connection.
+    SecretUsed {
+        /// For which session; `None` for Sluice's own connections.
+        session: Option<SessionId>,
+        /// The target.
+        target: Arc<str>,
+        /// The reference, never the value.
+        reference: Arc<str>,
+    },
+    /// Somebody used the admin interface to change something.
+    AdminAction {
+        /// Who.
+        subject: SubjectKey,
+        /// What, such as `session.kill`.
+        action: Arc<str>,
+        /// To what.
+        object: Arc<str>,
+        /// Allow or deny.
+        outcome: Outcome,
+    },
+    /// Sluice ran a statement of its own at a target.
+    OwnStatement {
+        /// On which session's connection; `None` for Sluice's own.
+        session: Option<SessionId>,
+        /// The target.
+        target: Arc<str>,
+        /// Its database.
+        database: Arc<str>,
+        /// Which of its statements.
+        name: Arc<str>,
+    },
+    /// Something was not recorded that should have been.
+    Gap {
+        /// Which session, if one.
+        session: Option<SessionId>,
+        /// What and why.
+        reason: Arc<str>,
+    },
+}
+
+/// A constant or parameter as the record may show it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shown {
+    /// NULL.
+    Null,
+    /// In clear, as text, cut to 256 bytes.
+    Clear(String),
+    /// Masked, with the class or `secret` it was masked for.
+    Masked(Arc<str>),
+    /// Only its length in bytes: binary values, and values that may belong to a classified column.
+    Length(u64),
+}

@@ -1,0 +1,77 @@
+//! Who is calling, and on whose behalf.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Timestamp;
+
+/// What names a subject everywhere: the issuer's alias and the issuer's own id for it, shown as `alias|id`.
+/// Never an e-mail address.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct SubjectKey {
+    /// The alias that the configuration gives the issuer; holds no `|`.
+    pub issuer: Arc<str>,
+    /// The issuer's id for the subject (`sub`), verbatim.
+    pub id: Arc<str>,
+}
+
+impl fmt::Display for SubjectKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}|{}", self.issuer, self.id)
+    }
+}
+
+/// Whether a subject is a machine or a person.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SubjectKind {
+    /// A workload: service, job, agent.
+    Service,
+    /// A person.
+    User,
+}
+
+/// How the credential is tied to the connection.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Binding {
+    /// Whoever holds the token may use it.
+    Bearer,
+    /// Bound to the client certificate of this connection (RFC 8705).
+    Mtls,
+    /// Bound to a key proven on each request (RFC 9449).
+    Dpop,
+}
+
+/// The verified caller. Only `identity` makes one, from a credential that it verified.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Subject {
+    /// What names it.
+    pub key: SubjectKey,
+    /// Machine or person.
+    pub kind: SubjectKind,
+    /// Groups as policy names them: `alias|group`, or the bare name where the issuer's configuration maps it so.
+    pub groups: Vec<Arc<str>>,
+    /// Who triggered it, the nearest first (RFC 8693 `act`, read from the outside in). Empty when it acts for itself.
+    pub on_behalf_of: Vec<SubjectKey>,
+    /// The moment at which the credential ends.
+    pub expires_at: Timestamp,
+    /// How the credential is tied to the connection.
+    pub binding: Binding,
+    /// The credential's own id (`jti`), for the record.
+    pub token_id: Option<Arc<str>>,
+}
+
+impl Subject {
+    /// Whether a renewed credential stands for the same caller: same issuer, id and actors.
+    pub fn is_same_caller(&self, other: &Self) -> bool {
+        self.key == other.key && self.kind == other.kind && self.on_behalf_of == other.on_behalf_of
+    }
+
+    /// Every identity of the delegation, the caller first: the ones that may not approve its requests.
+    pub fn identities(&self) -> impl Iterator<Item = &SubjectKey> {
+        std::iter::once(&self.key).chain(&self.on_behalf_of)
+    }
+}

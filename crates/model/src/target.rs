@@ -1,0 +1,43 @@
+//! A named backend, as policy and the record see it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// What policy may know of a target. Its address and credential stay in `store`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Target {
+    /// The name that callers and policies use.
+    pub name: Arc<str>,
+    /// The protocol spoken, such as `postgres`.
+    pub protocol: Arc<str>,
+    /// The operator's labels, such as `env = prod`; policies see them as tags of the target and of all in it.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// When a decision counts as recorded (DESIGN.md, Ledger).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// `Power` for writes, approvals and reads that may deliver a class in clear; `Process` for the rest.
+    #[default]
+    Auto,
+    /// Written to the file before forwarding: survives a crash of Sluice.
+    Process,
+    /// fdatasync before forwarding: survives a crash of the machine.
+    Power,
+}
+
+/// What the tape of a session holds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TapeMode {
+    /// Requests and answers.
+    #[default]
+    Full,
+    /// Requests only.
+    Requests,
+    /// Nothing.
+    Off,
+}
