@@ -11,6 +11,7 @@
 
 pub mod approval;
 pub mod class;
+pub mod classification;
 pub mod decision;
 pub mod disclosure;
 pub mod effect;
