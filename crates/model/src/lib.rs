@@ -18,6 +18,7 @@ pub mod effect;
 pub mod error;
 pub mod event;
 pub mod id;
+pub mod issuer;
 pub mod lineage;
 pub mod secret;
 pub mod subject;
