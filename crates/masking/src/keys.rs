@@ -1,0 +1,99 @@
+//! The keys behind tokens and format-preserving masks.
+
+use std::fmt;
+use std::sync::Arc;
+
+use aes::Aes256;
+use aws_lc_rs::hmac;
+use fpe::ff1::{FF1, FlexibleNumeralString};
+use model::class::DataClass;
+
+/// Crockford's base 32 in lower case, as ids use it.
+pub(crate) const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+/// The root of every mask that depends on a key. Each data class has keys of its own, so a token of one class says
+/// nothing about another.
+#[derive(Clone)]
+pub struct Keys(hmac::Key);
+
+impl Keys {
+    /// Derives from 32 secret bytes. Changing them changes every token.
+    ///
+    /// HKDF-SHA-256 (RFC 5869); an output of one block is a single HMAC, so it is written out here and cannot fail.
+    pub fn derive(root: &[u8; 32]) -> Self {
+        let salt = hmac::Key::new(hmac::HMAC_SHA256, b"sluice masking v1");
+        Self(hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&salt, root).as_ref()))
+    }
+
+    pub(crate) fn class(&self, class: &DataClass) -> Arc<ClassKeys> {
+        let token = hmac::Key::new(hmac::HMAC_SHA256, self.expand(b"token", class).as_ref());
+        let mut id = String::new();
+        symbols(hmac::sign(&token, b"key id").as_ref(), ID_SYMBOLS, &mut id);
+        let ff1 = FF1::new(self.expand(b"ff1", class).as_ref(), 10).ok();
+        Arc::new(ClassKeys { token, id, ff1 })
+    }
+
+    fn expand(&self, purpose: &[u8], class: &DataClass) -> hmac::Tag {
+        let mut context = hmac::Context::with_key(&self.0);
+        for part in [purpose, b"\0", class.as_str().as_bytes(), b"\x01"] {
+            context.update(part);
+        }
+        context.sign()
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Keys")
+    }
+}
+
+/// How many symbols name the key in a token: enough to tell keys apart, too few to say anything about them.
+pub(crate) const ID_SYMBOLS: usize = 4;
+
+/// How many symbols of five bits hold the 128 bits of a token.
+pub(crate) const TOKEN_SYMBOLS: usize = 26;
+
+/// The keys of one class.
+pub(crate) struct ClassKeys {
+    token: hmac::Key,
+    id: String,
+    /// Absent only if the cipher refuses the radix, which it does not; then values are redacted instead.
+    ff1: Option<FF1<Aes256>>,
+}
+
+impl ClassKeys {
+    /// Writes `tok_`, the key's id and 128 bits of HMAC-SHA-256 over `canonical`.
+    pub(crate) fn token(&self, canonical: &[u8], out: &mut String) {
+        out.push_str("tok_");
+        out.push_str(&self.id);
+        symbols(hmac::sign(&self.token, canonical).as_ref(), TOKEN_SYMBOLS, out);
+    }
+
+    /// Encrypts decimal digits (each 0 to 9) to as many digits by FF1 (NIST SP 800-38G), or nothing if there are too
+    /// few of them for it to be safe.
+    pub(crate) fn digits(&self, digits: &[u16]) -> Option<Vec<u16>> {
+        if digits.len() < MIN_DIGITS {
+            return None;
+        }
+        let numerals = FlexibleNumeralString::from(digits.to_vec());
+        self.ff1.as_ref()?.encrypt(&[], &numerals).ok().map(Vec::from)
+    }
+}
+
+/// FF1 needs a domain of at least a million values (SP 800-38G Rev. 1).
+pub(crate) const MIN_DIGITS: usize = 6;
+
+fn symbols(bytes: &[u8], count: usize, out: &mut String) {
+    let (mut bits, mut held) = (0u32, 0u32);
+    let mut bytes = bytes.iter();
+    for _ in 0..count {
+        if held < 5 {
+            bits = (bits << 8 | u32::from(bytes.next().copied().unwrap_or(0))) & 0xffff;
+            held += 8;
+        }
+        held -= 5;
+        let symbol = usize::try_from((bits >> held) & 31).unwrap_or(0);
+        out.push(ALPHABET.get(symbol).copied().map_or('0', char::from));
+    }
+}

@@ -1,0 +1,31 @@
+//! The proof that bytes went through the masks.
+
+use model::disclosure::Disclosure;
+
+/// Bytes for the client, and what they give away. Only [`crate::postgres::Outbox`] makes it.
+#[derive(Debug)]
+pub struct Masked {
+    bytes: Vec<u8>,
+    disclosure: Disclosure,
+}
+
+impl Masked {
+    pub(crate) const fn new(bytes: Vec<u8>, disclosure: Disclosure) -> Self {
+        Self { bytes, disclosure }
+    }
+
+    /// The bytes, whole messages in order.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// What the bytes give away.
+    pub const fn disclosure(&self) -> &Disclosure {
+        &self.disclosure
+    }
+
+    /// Takes it apart, so that the buffer can be given back by [`crate::postgres::Outbox::recycle`].
+    pub fn into_parts(self) -> (Vec<u8>, Disclosure) {
+        (self.bytes, self.disclosure)
+    }
+}

@@ -1,0 +1,78 @@
+//! How a record or an approver is shown a constant or parameter.
+
+use model::class::Labels;
+use model::decision::Reveal;
+use model::event::Shown;
+use model::lineage::{LiteralRole, Mentions};
+
+use crate::detect::{self, Hints};
+use crate::lens::{RevealAsk, Reveals};
+
+/// What is known about the statement that a constant or parameter belongs to.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The relations that it mentions.
+    pub mentions: &'a Mentions,
+    /// What their columns carry.
+    pub labels: &'a Labels,
+}
+
+/// Shows a constant (the value, unquoted) or a parameter (`None` is NULL), for whoever `reveal` answers for: the
+/// approver, or the record, which reveals nothing.
+///
+/// A value of unknown use is shown only where no classified relation is near, and searched by content all the same.
+pub fn shown(
+    value: Option<&[u8]>,
+    binary: bool,
+    role: &LiteralRole,
+    context: Context<'_>,
+    reveal: &mut Reveals<'_>,
+) -> Shown {
+    let Some(value) = value else { return Shown::Null };
+    let length = Shown::Length(u64::try_from(value.len()).unwrap_or(u64::MAX));
+    let (hints, public) = match role {
+        LiteralRole::Secret => return Shown::Masked("secret".into()),
+        LiteralRole::Of(column) => {
+            let marking = context.labels.marking(column);
+            for class in marking.classes() {
+                if reveal(RevealAsk::Column(column, class)) != Reveal::Clear {
+                    return Shown::Masked(class.as_str().into());
+                }
+            }
+            (Hints::of(&column.name), *marking == model::class::Marking::Public)
+        }
+        LiteralRole::Plain => (Hints::default(), false),
+        LiteralRole::Unknown if touches_classes(context) => return length,
+        LiteralRole::Unknown => (Hints::default(), false),
+    };
+    let text = match std::str::from_utf8(value) {
+        Ok(text) if !binary => text,
+        Ok(_) | Err(_) => return length,
+    };
+    let hidden = if public { None } else { hidden_class(text, hints, reveal) };
+    hidden.map_or_else(|| Shown::Clear(cut(text).to_owned()), |class| Shown::Masked(class.into()))
+}
+
+fn touches_classes(context: Context<'_>) -> bool {
+    let mentions = context.mentions;
+    mentions.anything || mentions.tables.iter().any(|table| context.labels.is_classified(table))
+}
+
+/// The class of the first thing that content shows and that may not be seen.
+fn hidden_class(text: &str, hints: Hints, reveal: &mut Reveals<'_>) -> Option<&'static str> {
+    let mut hidden = None;
+    detect::scan(text.as_bytes(), hints, &mut |found| {
+        let class = found.detector.class();
+        if hidden.is_none() && reveal(RevealAsk::Class(&model::class::DataClass::new(class))) != Reveal::Clear {
+            hidden = Some(class);
+        }
+    });
+    hidden
+}
+
+/// The first 256 bytes, cut between characters.
+fn cut(text: &str) -> &str {
+    const LIMIT: usize = 256;
+    let end = (0..=LIMIT.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    text.get(..end).unwrap_or_default()
+}
