@@ -1,1 +1,52 @@
-//! identity
+//! Who is calling, and on whose behalf?
+//!
+//! [`verify`] turns a token into a [`model::subject::Subject`] or refuses it. It reads the token exactly once, with one
+//! parser, and takes nothing from the token that decides how the token is checked: `iss` selects the [`Issuer`], `kid`
+//! selects one of *its* keys, and that key knows the only algorithm that it is used with.
+//!
+//! What it must never do: read a clock, draw randomness, fetch a key, follow a URL in a token (`jku`, `x5u`), use a key
+//! in a token (`jwk`, `x5c`), fall back to something weaker, or tell the caller why it refused. The true reason is the
+//! [`IdentityError`] and belongs in the journal; the caller gets [`IdentityError::client_message`].
+//!
+//! # Delegation (RFC 8693, section 4.1)
+//!
+//! A token's `sub` is the party on whose behalf the call is made, `act` is who makes it now, and an `act` inside `act` is
+//! who acted before. So, for `{sub: user, act: {sub: C, act: {sub: B}}}`, where the user called B and B called C:
+//!
+//! * the *principal* ([`Subject::key`](model::subject::Subject::key)) is the outermost actor, C: it holds the connection;
+//! * `on_behalf_of` is the rest, the nearest first: `[B, user]`. The last one is the token's own subject, who began it;
+//! * groups and kind are the principal's own, read from its `act` object. The user's groups grant C nothing;
+//! * an issuer speaks for its own subjects alone: an `iss` inside `act` must be the token's;
+//! * at most [`MAX_ACTORS`] actors.
+//!
+//! Without `act` the principal is `sub`, and `on_behalf_of` is empty.
+//!
+//! # Where to start
+//!
+//! [`verify`], then `token` (the form), `claims` (the times and places), `subject` (the names). [`KeySet`] is what an
+//! issuer publishes, [`KeyCache`] says when to fetch it again, [`SigningKey`] is Sluice's own issuer.
+#![forbid(unsafe_code)]
+
+mod cache;
+mod claims;
+mod error;
+mod issuers;
+mod json;
+mod keys;
+mod mint;
+mod subject;
+mod token;
+mod verify;
+
+pub use cache::{KeyCache, KeyTiming, UnknownKey};
+pub use error::{IdentityError, KeySetError};
+pub use issuers::Issuers;
+pub use keys::KeySet;
+pub use mint::{Claims, MintError, SigningKey};
+pub use model::issuer::Issuer;
+pub use subject::{MAX_ACTORS, MAX_GROUPS};
+pub use token::MAX_TOKEN;
+pub use verify::verify;
+
+#[cfg(test)]
+mod tests;

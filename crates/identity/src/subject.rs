@@ -1,0 +1,182 @@
+//! From verified claims to the subject: names, groups, delegation and binding. The rule of delegation is in the crate's
+//! own documentation.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use model::id::Digest;
+use model::issuer::{BareGroups, ClaimPath, Issuer, KindRule};
+use model::subject::{Binding, Subject, SubjectKey, SubjectKind};
+use model::time::Timestamp;
+
+use crate::error::IdentityError;
+use crate::json::{Json, Object};
+
+/// The most actors in a delegation.
+pub const MAX_ACTORS: usize = 8;
+/// The most groups of a subject; with more, the token is refused.
+pub const MAX_GROUPS: usize = 1000;
+/// The longest name of a subject, group or token, in bytes (OpenID Connect Core, section 2, for `sub`).
+const MAX_NAME: usize = 255;
+
+/// Reads the subject from the claims of a verified token.
+pub(crate) fn subject(
+    issuer: &Issuer,
+    claims: &Object,
+    binding: Binding,
+    expires_at: Timestamp,
+) -> Result<Subject, IdentityError> {
+    let actors = actors(issuer, claims)?;
+    // The caller first: the outermost actor, or the token's own subject when nobody acts for it.
+    let parties: Vec<&Object> = actors.into_iter().chain([claims]).collect();
+    let keys = parties.iter().map(|party| key(issuer, party)).collect::<Result<Vec<_>, _>>()?;
+    let (Some(principal), Some((key, on_behalf_of))) = (parties.first(), keys.split_first()) else {
+        return Err(IdentityError::Name("subject"));
+    };
+    Ok(Subject {
+        key: key.clone(),
+        kind: kind(&issuer.kind, principal),
+        groups: groups(issuer, principal)?,
+        on_behalf_of: on_behalf_of.to_vec(),
+        expires_at,
+        binding,
+        token_id: token_id(claims)?,
+    })
+}
+
+/// Checks that the connection proved the key that the token is bound to (`cnf`, RFC 7800). Any confirmation that is not
+/// understood, or not possible on this connection, refuses the token: a bound token never counts as a bearer token.
+pub(crate) fn binding(claims: &Object, certificate: Option<&Digest>) -> Result<Binding, IdentityError> {
+    let Some(confirmation) = claims.get("cnf") else {
+        return Ok(Binding::Bearer);
+    };
+    let confirmation = confirmation.object().ok_or(IdentityError::Binding("`cnf` is not an object"))?;
+    let only = confirmation.first_key_value().filter(|_| confirmation.len() == 1);
+    let Some(("x5t#S256", thumbprint)) = only.map(|(name, value)| (name.as_str(), value)) else {
+        return Err(IdentityError::Binding("`cnf` is not a certificate thumbprint (x5t#S256) alone"));
+    };
+    let thumbprint = thumbprint.text().and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
+    let proven = certificate.ok_or(IdentityError::Binding("the connection has no client certificate"))?;
+    if thumbprint.is_some_and(|thumbprint| thumbprint == proven.0) {
+        Ok(Binding::Mtls)
+    } else {
+        Err(IdentityError::Binding("the client certificate is another"))
+    }
+}
+
+/// The `act` objects, the outermost first.
+fn actors<'a>(issuer: &Issuer, claims: &'a Object) -> Result<Vec<&'a Object>, IdentityError> {
+    let mut actors = Vec::new();
+    let mut outer = claims;
+    while let Some(actor) = outer.get("act") {
+        let actor = actor.object().ok_or(IdentityError::Delegation("`act` is not an object"))?;
+        let speaks_for_itself = actor.get("iss").is_none_or(|named| named.text() == Some(&*issuer.url));
+        if !speaks_for_itself {
+            return Err(IdentityError::Delegation("an actor is another issuer's subject"));
+        }
+        if actors.len() == MAX_ACTORS {
+            return Err(IdentityError::Delegation("there are too many actors"));
+        }
+        actors.push(actor);
+        outer = actor;
+    }
+    Ok(actors)
+}
+
+/// The party's name. Printable ASCII alone, as OpenID Connect demands of `sub`: so no two names look alike, and none
+/// needs a canonical form.
+fn key(issuer: &Issuer, party: &Object) -> Result<SubjectKey, IdentityError> {
+    let id = party
+        .get(&*issuer.id_claim)
+        .and_then(Json::text)
+        .filter(|id| is_short_and_trimmed(id) && id.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' '));
+    let id = id.ok_or(IdentityError::Name("subject or actor"))?;
+    Ok(SubjectKey { issuer: Arc::clone(&issuer.alias), id: id.into() })
+}
+
+fn kind(rule: &KindRule, party: &Object) -> SubjectKind {
+    match rule {
+        KindRule::Service => SubjectKind::Service,
+        KindRule::User => SubjectKind::User,
+        KindRule::UserIf { claim, value } => {
+            let is_user = party.get(&**claim).and_then(Json::text) == Some(value);
+            if is_user { SubjectKind::User } else { SubjectKind::Service }
+        }
+    }
+}
+
+/// The party's groups, as policies name them, sorted and each once. No claim means no groups; a claim that is elsewhere,
+/// oversized or of another type means that they are unknown, and the token is refused.
+fn groups(issuer: &Issuer, party: &Object) -> Result<Vec<Arc<str>>, IdentityError> {
+    let Some(path) = &issuer.groups_claim else {
+        return Ok(Vec::new());
+    };
+    // Entra and OpenID Connect Core 5.6.2: the claim is too large for the token, and is to be fetched elsewhere.
+    let is_elsewhere = |name: &String| name == "_claim_names" || name == "hasgroups" || name.starts_with("groups:src");
+    if party.keys().any(is_elsewhere) {
+        return Err(IdentityError::Groups("the issuer left them out (overage)"));
+    }
+    let Some(listed) = find(party, path)? else {
+        return Ok(Vec::new());
+    };
+    let listed = listed.list().ok_or(IdentityError::Groups("the claim is not a list"))?;
+    if listed.len() > MAX_GROUPS {
+        return Err(IdentityError::Groups("there are too many"));
+    }
+    let names: BTreeSet<Arc<str>> = listed.iter().map(|group| group_name(issuer, group)).collect::<Result<_, _>>()?;
+    Ok(names.into_iter().collect())
+}
+
+/// The value at the path; `None` where a name on it is absent, an error where what should hold it is no object.
+fn find<'a>(party: &'a Object, path: &ClaimPath) -> Result<Option<&'a Json>, IdentityError> {
+    let Some((last, outer)) = path.names().split_last() else {
+        return Ok(None);
+    };
+    let mut holder = party;
+    for name in outer {
+        match holder.get(&**name) {
+            None => return Ok(None),
+            Some(Json::Object(inner)) => holder = inner,
+            Some(_) => return Err(IdentityError::Groups("what should hold the claim is not an object")),
+        }
+    }
+    Ok(holder.get(&**last))
+}
+
+fn group_name(issuer: &Issuer, group: &Json) -> Result<Arc<str>, IdentityError> {
+    let group = group.text().ok_or(IdentityError::Groups("one is not a text"))?;
+    if !is_short_and_trimmed(group) || group.chars().any(is_deceptive) {
+        return Err(IdentityError::Name("group"));
+    }
+    let is_bare = match &issuer.bare_groups {
+        BareGroups::All => true,
+        BareGroups::Only(names) => names.contains(group),
+    };
+    // A bare `corp|admins` would be the group `admins` of the issuer `corp`.
+    if is_bare && !group.contains('|') { Ok(group.into()) } else { Ok(format!("{}|{group}", issuer.alias).into()) }
+}
+
+fn token_id(claims: &Object) -> Result<Option<Arc<str>>, IdentityError> {
+    match claims.get("jti") {
+        None => Ok(None),
+        Some(Json::Text(id)) if is_short_and_trimmed(id) && !id.chars().any(is_deceptive) => Ok(Some((**id).into())),
+        Some(_) => Err(IdentityError::Claim { claim: "jti", problem: "not a short text" }),
+    }
+}
+
+fn is_short_and_trimmed(name: &str) -> bool {
+    (1..=MAX_NAME).contains(&name.len()) && name.trim() == name
+}
+
+/// Characters that are not seen, or change how others are seen: controls, line separators, and Unicode's
+/// Default_Ignorable and bidirectional controls.
+fn is_deceptive(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}

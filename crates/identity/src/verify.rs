@@ -1,0 +1,65 @@
+//! The order of the checks: form, algorithm, issuer, key, signature, and only then what the claims say.
+
+use model::id::Digest;
+use model::subject::Subject;
+use model::time::Timestamp;
+
+use crate::error::{IdentityError, excerpt};
+use crate::issuers::{Issuers, Trusted};
+use crate::json::Json;
+use crate::keys::Key;
+use crate::token::Token;
+use crate::{claims, subject};
+
+/// Verifies a JWT and says who the caller is.
+///
+/// `certificate` is the SHA-256 of the DER of the client certificate that *this* TLS connection proved, if any: a token
+/// with `cnf.x5t#S256` is good on that connection alone (RFC 8705, section 3). `now` is wall-clock time.
+///
+/// # Errors
+/// The first check that fails, as the true reason for the journal. [`IdentityError::UnknownKey`] and
+/// [`IdentityError::KeysTooOld`] are the two that may pass after the issuer's keys are fetched again
+/// ([`crate::KeyCache::unknown_key`]); all others are final.
+pub fn verify(
+    token: &str,
+    issuers: &Issuers,
+    certificate: Option<&Digest>,
+    now: Timestamp,
+) -> Result<Subject, IdentityError> {
+    let token = Token::parse(token)?;
+    let trusted = issuer(issuers, &token)?;
+    let key = key(trusted, &token, now)?;
+    if !key.verifies(token.signed, &token.signature) {
+        return Err(IdentityError::Signature);
+    }
+    let issuer = &trusted.issuer;
+    claims::check_kind(issuer.profile, token.kind.as_deref(), &token.claims)?;
+    claims::check_audience(issuer, &token.claims)?;
+    let expires_at = claims::check_times(issuer, &token.claims, now)?;
+    let binding = subject::binding(&token.claims, certificate)?;
+    subject::subject(issuer, &token.claims, binding, expires_at)
+}
+
+fn issuer<'a>(issuers: &'a Issuers, token: &Token<'_>) -> Result<&'a Trusted, IdentityError> {
+    let Some(Json::Text(url)) = token.claims.get("iss") else {
+        return Err(IdentityError::UnknownIssuer(String::from("(absent)")));
+    };
+    issuers.by_url(url).ok_or_else(|| IdentityError::UnknownIssuer(excerpt(url)))
+}
+
+/// One of the issuer's own keys, and only for the algorithm that it is pinned to.
+fn key<'a>(trusted: &'a Trusted, token: &Token<'_>, now: Timestamp) -> Result<&'a Key, IdentityError> {
+    let issuer = &trusted.issuer;
+    let keys = trusted.keys(now).ok_or_else(|| IdentityError::KeysTooOld { issuer: issuer.alias.clone() })?;
+    let key = keys.find(token.key_id.as_deref()).ok_or_else(|| IdentityError::UnknownKey {
+        issuer: issuer.alias.clone(),
+        kid: token.key_id.as_deref().map_or_else(|| String::from("(absent)"), excerpt),
+    })?;
+    let (claimed, pinned) = (token.algorithm, key.algorithm());
+    // The issuer's own list too: it may be stricter now than when the keys were read.
+    if claimed == pinned && issuer.algorithms.contains(&claimed) {
+        Ok(key)
+    } else {
+        Err(IdentityError::KeyAlgorithm { claimed: claimed.name(), pinned: pinned.name() })
+    }
+}
