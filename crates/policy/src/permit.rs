@@ -1,0 +1,121 @@
+//! The proof that something may be sent to a target.
+
+use model::id::RequestId;
+
+/// Permission to send one thing to a target, for one request. It can be neither copied nor made outside this crate:
+/// [`crate::decide`] alone makes one for a request, and the other kinds carry nothing that a caller wrote.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a permit that is not used permits nothing"]
+pub struct Permit {
+    request: RequestId,
+    kind: PermitKind,
+}
+
+/// What a [`Permit`] allows to be sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PermitKind {
+    /// The request itself.
+    Request,
+    /// What follows a permitted request and is part of it: Bind, Describe, Execute, CopyData.
+    Continuation,
+    /// A message of the protocol that carries no content of the caller's.
+    Protocol(ProtocolAct),
+    /// One of Sluice's own statements.
+    Own(OwnStatement),
+}
+
+/// Messages that carry no content, so that there is nothing in them to decide.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ProtocolAct {
+    /// Encryption request, StartupMessage and authentication, all written by Sluice.
+    StartUp,
+    /// End of a pipeline.
+    Sync,
+    /// Ask for what is buffered.
+    Flush,
+    /// Free a prepared statement or portal.
+    Close,
+    /// End the session.
+    Terminate,
+    /// Cancel what runs.
+    Cancel,
+    /// End of the data of a COPY.
+    CopyDone,
+    /// Abandonment of a COPY.
+    CopyFail,
+}
+
+/// The statements that Sluice runs at a target for itself; journaled by these names (RULES.md 32).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum OwnStatement {
+    /// Reads the catalog.
+    Catalog,
+    /// Asks whether the catalog has changed.
+    CatalogVersion,
+    /// Reads search_path, role and the like on the session's own connection.
+    SessionState,
+    /// Resolves names among the session's own objects.
+    SessionObjects,
+    /// EXPLAIN without ANALYZE, for a row estimate.
+    Explain,
+    /// The constant invalid statement sent in place of a refused one (RULES.md 11).
+    Refused,
+    /// Rolls back an open transaction when a session ends.
+    Rollback,
+    /// Asks whether the target is alive.
+    Probe,
+}
+
+impl OwnStatement {
+    /// The name in the journal.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Catalog => "catalog",
+            Self::CatalogVersion => "catalog-version",
+            Self::SessionState => "session-state",
+            Self::SessionObjects => "session-objects",
+            Self::Explain => "explain",
+            Self::Refused => "refused",
+            Self::Rollback => "rollback",
+            Self::Probe => "probe",
+        }
+    }
+}
+
+impl Permit {
+    /// For a request that was allowed. Called by `decide` and by nothing else.
+    pub(crate) const fn for_request(request: RequestId) -> Self {
+        Self { request, kind: PermitKind::Request }
+    }
+
+    /// Permits a message that carries no content, on behalf of `request` (number 0 for the session itself).
+    pub const fn protocol(act: ProtocolAct, request: RequestId) -> Self {
+        Self { request, kind: PermitKind::Protocol(act) }
+    }
+
+    /// Permits one of Sluice's own statements, on behalf of `request` (number 0 for the session itself).
+    pub const fn own(statement: OwnStatement, request: RequestId) -> Self {
+        Self { request, kind: PermitKind::Own(statement) }
+    }
+
+    /// Permits what follows this request and is part of it; `None` unless this permit is for a request.
+    #[must_use]
+    pub const fn continuation(&self) -> Option<Self> {
+        match self.kind {
+            PermitKind::Request | PermitKind::Continuation => {
+                Some(Self { request: self.request, kind: PermitKind::Continuation })
+            }
+            PermitKind::Protocol(_) | PermitKind::Own(_) => None,
+        }
+    }
+
+    /// The request that it is for.
+    pub const fn request(&self) -> RequestId {
+        self.request
+    }
+
+    /// What it allows to be sent.
+    pub const fn kind(&self) -> PermitKind {
+        self.kind
+    }
+}
