@@ -1,0 +1,1 @@
+//! Which built-in functions only compute, and what the others can do.
