@@ -1,0 +1,118 @@
+-- A copy of the journal for searching. Texts that repeat are stored once, in `names` and `subjects`.
+CREATE TABLE progress (one INTEGER PRIMARY KEY CHECK (one = 1), position INTEGER NOT NULL) STRICT;
+CREATE TABLE names (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE subjects (id INTEGER PRIMARY KEY, issuer TEXT NOT NULL, sub TEXT NOT NULL, UNIQUE (sub, issuer)) STRICT;
+
+CREATE TABLE sessions (
+    id          INTEGER PRIMARY KEY,
+    position    INTEGER NOT NULL,
+    opened_at   INTEGER NOT NULL,
+    subject     INTEGER NOT NULL REFERENCES subjects (id),
+    target      INTEGER NOT NULL REFERENCES names (id),
+    database    INTEGER NOT NULL REFERENCES names (id),
+    source      TEXT    NOT NULL,
+    application TEXT    NOT NULL,
+    expires_at  INTEGER NOT NULL,
+    closed_at   INTEGER,
+    reason      TEXT,
+    tape        BLOB,
+    tape_bytes  INTEGER
+) STRICT;
+CREATE INDEX sessions_time ON sessions (opened_at);
+CREATE INDEX sessions_subject ON sessions (subject, opened_at);
+CREATE INDEX sessions_target ON sessions (target, opened_at);
+
+-- The delegation behind a session, and behind a request that named its own user.
+CREATE TABLE session_behalf (
+    session INTEGER NOT NULL, place INTEGER NOT NULL, subject INTEGER NOT NULL,
+    PRIMARY KEY (session, place)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX session_behalf_subject ON session_behalf (subject, session);
+
+CREATE TABLE statements (
+    id     INTEGER PRIMARY KEY,
+    digest BLOB NOT NULL UNIQUE,
+    text   TEXT                            -- NULL while only requests spoke of it
+) STRICT;
+CREATE TABLE effects (
+    statement INTEGER NOT NULL, place INTEGER NOT NULL,
+    verb      TEXT    NOT NULL,
+    line      TEXT    NOT NULL,            -- the effect for people
+    relation  INTEGER,                     -- names.id of schema.name
+    bare      INTEGER,                     -- names.id of the name alone
+    column_id INTEGER,                     -- names.id of schema.name.column
+    PRIMARY KEY (statement, place)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX effects_relation ON effects (relation, statement) WHERE relation IS NOT NULL;
+CREATE INDEX effects_bare ON effects (bare, statement) WHERE bare IS NOT NULL;
+CREATE INDEX effects_column ON effects (column_id, statement) WHERE column_id IS NOT NULL;
+
+CREATE TABLE requests (
+    id          INTEGER PRIMARY KEY,       -- the position of the entry that first decided it
+    at          INTEGER NOT NULL,
+    session     INTEGER NOT NULL,
+    number      INTEGER NOT NULL,
+    subject     INTEGER,                   -- NULL if the session's opening is missing
+    target      INTEGER,
+    outcome     TEXT    NOT NULL,
+    was_asked   INTEGER NOT NULL,
+    revision    INTEGER NOT NULL,
+    approval    INTEGER,
+    behalf      INTEGER,
+    shown       TEXT    NOT NULL,
+    denial      TEXT,
+    traceparent TEXT,
+    ended_at    INTEGER,
+    row_count   INTEGER,
+    bytes       INTEGER,
+    millis      INTEGER,
+    error       TEXT,
+    UNIQUE (session, number)
+) STRICT;
+CREATE INDEX requests_time ON requests (at);
+CREATE INDEX requests_subject ON requests (subject, at);
+CREATE INDEX requests_target ON requests (target, at);
+CREATE INDEX requests_unknown ON requests (subject, at) WHERE ended_at IS NULL AND outcome = 'allow';
+CREATE INDEX requests_refused ON requests (outcome, at) WHERE outcome <> 'allow';
+CREATE INDEX requests_approval ON requests (approval) WHERE approval IS NOT NULL;
+CREATE INDEX requests_behalf ON requests (behalf, at) WHERE behalf IS NOT NULL;
+
+CREATE TABLE request_statements (
+    request INTEGER NOT NULL, place INTEGER NOT NULL, statement INTEGER NOT NULL,
+    PRIMARY KEY (request, place)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX request_statements_statement ON request_statements (statement, request);
+CREATE TABLE request_policies (
+    request INTEGER NOT NULL, policy INTEGER NOT NULL,
+    PRIMARY KEY (request, policy)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX request_policies_policy ON request_policies (policy, request);
+
+CREATE TABLE class_disclosures (
+    class INTEGER NOT NULL, subject INTEGER NOT NULL, at INTEGER NOT NULL, request INTEGER NOT NULL,
+    clear INTEGER NOT NULL, masked INTEGER NOT NULL,
+    PRIMARY KEY (class, subject, at, request)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX class_disclosures_request ON class_disclosures (request);
+CREATE TABLE column_disclosures (
+    request INTEGER NOT NULL, relation INTEGER NOT NULL, column_id INTEGER NOT NULL,
+    clear INTEGER NOT NULL, masked INTEGER NOT NULL,
+    PRIMARY KEY (request, column_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX column_disclosures_column ON column_disclosures (column_id, request);
+
+CREATE TABLE events (
+    position INTEGER PRIMARY KEY,
+    at       INTEGER NOT NULL,
+    session  INTEGER,
+    subject  INTEGER,
+    target   INTEGER,
+    approval INTEGER,
+    secret   INTEGER,
+    event    TEXT NOT NULL
+) STRICT;
+CREATE INDEX events_time ON events (at);
+CREATE INDEX events_session ON events (session) WHERE session IS NOT NULL;
+CREATE INDEX events_subject ON events (subject, at) WHERE subject IS NOT NULL;
+CREATE INDEX events_approval ON events (approval) WHERE approval IS NOT NULL;
+CREATE INDEX events_secret ON events (secret, at) WHERE secret IS NOT NULL;

@@ -1,0 +1,37 @@
+//! The schemas, as numbered steps. A step that was released is never changed: what comes later is a new step.
+
+use rusqlite::{Connection, params};
+
+use crate::Error;
+
+/// One step: its name and its statements. Its number is its place in the list, from 1.
+pub(crate) type Step = (&'static str, &'static str);
+
+/// The steps of `state.db`.
+pub(crate) const STATE: &[Step] = &[("approvals, vault, revisions", include_str!("state_1.sql"))];
+
+/// The steps of `index.db`.
+pub(crate) const INDEX: &[Step] = &[("index over the journal", include_str!("index_1.sql"))];
+
+/// Applies every step that the file lacks, each in a transaction of its own.
+pub(crate) fn apply(connection: &mut Connection, file: &'static str, steps: &[Step]) -> Result<(), Error> {
+    connection.execute_batch(
+        "CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT",
+    )?;
+    for (number, (name, statements)) in (1u32..).zip(steps) {
+        super::transact(connection, |transaction| {
+            // Read inside the transaction: another process may be applying the same step.
+            if applied(transaction)? < number {
+                transaction.execute_batch(statements)?;
+                transaction.execute("INSERT INTO migrations (number, name) VALUES (?, ?)", params![number, name])?;
+            }
+            Ok::<_, Error>(())
+        })?;
+    }
+    let (found, known) = (applied(connection)?, u32::try_from(steps.len()).unwrap_or(u32::MAX));
+    if found > known { Err(Error::NewerSchema { file, found, known }) } else { Ok(()) }
+}
+
+fn applied(connection: &Connection) -> Result<u32, Error> {
+    Ok(connection.query_row("SELECT coalesce(max(number), 0) FROM migrations", [], |row| row.get(0))?)
+}

@@ -1,0 +1,133 @@
+//! The one door to state.
+
+use model::approval::{Answer, Asked, Consumed, Status};
+use model::class::DataClass;
+use model::event::Entry;
+use model::id::{ApprovalId, Digest, RequestId, RevisionId, SessionId};
+use model::subject::SubjectKey;
+use model::time::Timestamp;
+use tokio::sync::broadcast;
+
+use crate::Error;
+use crate::approval::{AnswerError, Approval, AskError, AskedFor, Filter, Limits, Spending, Spent};
+use crate::audit::{ClassReport, Disclosed, FoundEvent, FoundRequest, FoundSession, Search, SessionSearch};
+use crate::vault::{SealedSecret, SecretInfo};
+use crate::window::{WindowRequest, WindowUse};
+
+/// State as the rest of Sluice sees it. Methods block for a short time (a transaction each) and are safe to call from
+/// any thread; every `now` is the caller's wall clock.
+pub trait State: Send + Sync {
+    // ---- Approvals (RULES.md 22-25)
+
+    /// Asks for an answer. What the same subject has already asked with the same digest and needs, and is still open,
+    /// is returned instead, so that a retry pages nobody; so it is for a `Hold` of the same session. An open one whose
+    /// needs are no longer those of policy is withdrawn.
+    fn ask(&self, asked: &Asked, id: ApprovalId, limits: &Limits) -> Result<AskedFor, AskError>;
+
+    /// Asks ahead for a time-boxed grant. It is answered like any other; [`State::consume_window`] uses it.
+    fn request_window(&self, window: &WindowRequest, id: ApprovalId, limits: &Limits) -> Result<AskedFor, AskError>;
+
+    /// One approval with its answers and uses.
+    fn approval(&self, id: ApprovalId) -> Result<Option<Approval>, Error>;
+
+    /// Approvals, the newest first.
+    fn approvals(&self, filter: &Filter) -> Result<Vec<Approval>, Error>;
+
+    /// Records one person's answer and returns where the approval stands then.
+    ///
+    /// `on_behalf_of` is the approver's own delegation chain. Four eyes: no identity of the approver may be one of the
+    /// requester's, compared by the bare id across issuers and without case, so that nobody answers their own request
+    /// through a second issuer (AP-03). For the same reason two answers that share an identity are one person's
+    /// (AP-04). Any person whose groups meet a need may say no, which ends it even after it was approved.
+    fn answer(
+        &self,
+        id: ApprovalId,
+        answer: &Answer,
+        on_behalf_of: &[SubjectKey],
+        now: Timestamp,
+    ) -> Result<Status, AnswerError>;
+
+    /// Spends an approved, unexpired hold or ticket on exactly one request: `None` if there is none. Once this returned
+    /// a [`Consumed`], no other call ever will for the same approval.
+    fn consume(&self, spending: &Spending<'_>) -> Result<Option<Consumed>, Error>;
+
+    /// Uses an approved window that covers the request, if there is one.
+    fn consume_window(&self, usage: &WindowUse<'_>) -> Result<Option<Consumed>, Error>;
+
+    /// The request that an approval was spent on ended, or its outcome was journaled as unknown.
+    fn completed(&self, approval: ApprovalId, request: RequestId) -> Result<(), Error>;
+
+    /// What was spent and never reported complete. At start-up: before anything is forwarded, the outcome of each is
+    /// unknown. It is journaled so and never retried.
+    fn unresolved(&self) -> Result<Vec<(ApprovalId, RequestId)>, Error>;
+
+    /// Tells state what the journal knows to be spent, so that a restored backup revives nothing (AP-12). Called at
+    /// start-up with every spent approval that may still be open in a backup.
+    fn mark_consumed(&self, spent: &[Spent]) -> Result<(), Error>;
+
+    /// Turns a hold whose connection cannot wait longer into a ticket, which any session of the subject may spend.
+    /// Its end stays. Returns whether it was an open hold.
+    fn make_ticket(&self, id: ApprovalId) -> Result<bool, Error>;
+
+    /// Ends an open approval; returns whether it was open.
+    fn withdraw(&self, id: ApprovalId, reason: &str, now: Timestamp) -> Result<bool, Error>;
+
+    /// Ends every open hold of a session that disconnected or cancelled; returns which (AP-09).
+    fn withdraw_session(&self, session: SessionId, reason: &str, now: Timestamp) -> Result<Vec<ApprovalId>, Error>;
+
+    /// Ends every open approval whose time is over; returns which. Nothing depends on its being called in time.
+    fn expire(&self, now: Timestamp) -> Result<Vec<ApprovalId>, Error>;
+
+    /// Tells of every approval that changes, after the change is durable. A receiver that lagged reads the approvals
+    /// that it waits for again.
+    fn subscribe(&self) -> broadcast::Receiver<ApprovalId>;
+
+    // ---- The index for audit (RULES.md 29, 30)
+
+    /// Adds journal entries with their positions, in order, in one transaction. Positions already indexed are skipped.
+    fn index(&self, entries: &[(u64, Entry)]) -> Result<(), Error>;
+
+    /// The position of the last indexed entry; `None` when nothing is indexed.
+    fn indexed_to(&self) -> Result<Option<u64>, Error>;
+
+    /// Forgets the whole index, to be fed again from the journal's first entry.
+    fn reindex(&self) -> Result<(), Error>;
+
+    /// Requests that match, the newest first.
+    fn search(&self, search: &Search) -> Result<Vec<FoundRequest>, Error>;
+
+    /// How many values of `class` the matching requests delivered, and how many requests may have and nobody knows.
+    fn disclosed(&self, class: &DataClass, search: &Search) -> Result<Disclosed, Error>;
+
+    /// The same for each subject since `since`, the most values in clear first.
+    fn report(&self, class: &DataClass, since: Timestamp) -> Result<Vec<ClassReport>, Error>;
+
+    /// Sessions that match, the newest first.
+    fn sessions(&self, search: &SessionSearch) -> Result<Vec<FoundSession>, Error>;
+
+    /// Every other event that matches (approvals, break-glass, revisions, secrets used, administration), the newest
+    /// first. Of `search` only times, subject, target, session, approval, secret and limit are regarded.
+    fn events(&self, search: &Search) -> Result<Vec<FoundEvent>, Error>;
+
+    // ---- Sealed secrets: bytes only; `vault::Vault` seals and opens them
+
+    /// Stores a sealed secret in place of an older one of that name.
+    fn put_sealed(&self, name: &str, sealed: &SealedSecret, now: Timestamp) -> Result<(), Error>;
+
+    /// A sealed secret.
+    fn sealed(&self, name: &str) -> Result<Option<SealedSecret>, Error>;
+
+    /// Names and dates, by name.
+    fn secrets(&self) -> Result<Vec<SecretInfo>, Error>;
+
+    /// Removes a secret; returns whether it was there.
+    fn remove_sealed(&self, name: &str) -> Result<bool, Error>;
+
+    /// The vault's check value: stores `first` if there is none yet, and returns the one that is stored.
+    fn vault_check(&self, first: &SealedSecret) -> Result<SealedSecret, Error>;
+
+    // ---- Revisions
+
+    /// The number of the revision with this digest. The digest of the latest keeps its number, any other gets the next.
+    fn next_revision(&self, digest: Digest, now: Timestamp) -> Result<RevisionId, Error>;
+}
