@@ -1,1 +1,24 @@
-//! testkit
+//! What do tests, the demo and the benchmarks need of the world around Sluice?
+//!
+//! Real things wherever there are any: a private PostgreSQL server with the log of what it executed ([`postgres`]), the
+//! demo's database ([`payments`]), an OpenID Connect issuer ([`issuer`]), the `sluice` program itself ([`process`]),
+//! `psql` and Python drivers ([`command`]). Where a real peer cannot misbehave as a test needs it, a scripted one does
+//! ([`scripted`]). [`canary`] finds sensitive values where they must not be; [`wait`] waits for a state, never a time.
+//!
+//! What it must never do: be linked into the product (it is a dev-dependency only; `tests/architecture.rs` checks it),
+//! touch a server or a file that it did not create, or stop a process by name.
+//!
+//! Start with [`postgres::Postgres`], then [`payments::load`].
+#![forbid(unsafe_code)]
+
+pub mod canary;
+pub mod command;
+pub mod issuer;
+mod keeper;
+pub mod payments;
+pub mod postgres;
+pub mod process;
+mod random;
+pub mod scripted;
+pub mod tls;
+pub mod wait;

@@ -1,0 +1,115 @@
+//! Running other programs to their end: `psql`, Python.
+//!
+//! These calls block. In a test whose own runtime serves the peer (a gateway in this process), call them through
+//! [`tokio::task::spawn_blocking`].
+
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::postgres::binaries;
+use crate::wait::eventually_blocking;
+
+/// How long a program may take before it is killed.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// How a program ended and what it wrote.
+#[derive(Debug)]
+pub struct Output {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// Its standard output; bytes that are not UTF-8 are replaced.
+    pub stdout: String,
+    /// Its standard error, likewise.
+    pub stderr: String,
+}
+
+impl Output {
+    /// The standard output, or an error with the standard error if the program failed.
+    pub fn success(self) -> Result<String> {
+        ensure!(self.status.success(), "{}: {}{}", self.status, self.stderr, self.stdout);
+        Ok(self.stdout)
+    }
+}
+
+/// Runs `psql` with these arguments and environment variables (such as `PGPASSWORD`), without any `.psqlrc`.
+/// Variables beginning with `PG` are not inherited, so that the developer's own settings make no difference.
+pub fn psql(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Output> {
+    psql_with_input(arguments, environment, b"")
+}
+
+/// [`psql`], with `input` as its standard input: a script, or the rows of a COPY.
+pub fn psql_with_input(arguments: &[&str], environment: &[(&str, &str)], input: &[u8]) -> Result<Output> {
+    let mut command = Command::new(binaries::psql()?);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("PG") {
+            command.env_remove(name);
+        }
+    }
+    command.arg("-X").args(arguments).envs(environment.iter().copied());
+    run(command, input)
+}
+
+/// Runs a script of `tests/python` (its file name) with the pinned drivers that `./dev setup` installs.
+/// `environment` carries its connection parameters.
+pub fn python(script: &str, environment: &[(&str, &str)]) -> Result<Output> {
+    let interpreter = development_directory().join("venv/bin/python");
+    if !interpreter.exists() {
+        bail!("{} is missing: run `./dev setup`, which installs the pinned Python drivers", interpreter.display());
+    }
+    let mut command = Command::new(interpreter);
+    command.arg(workspace_root().join("tests/python").join(script)).envs(environment.iter().copied());
+    run(command, b"")
+}
+
+/// Runs `command` with `input` until it ends, at most two minutes.
+pub fn run(mut command: Command, input: &[u8]) -> Result<Output> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
+    let stdin = child.stdin.take();
+    let stdout = child.stdout.take();
+    let stderr = child.stderr.take();
+    thread::scope(|scope| {
+        // A program may end without reading its input, so that a failed write is no error.
+        scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(input)));
+        let stdout = scope.spawn(move || read_all(stdout));
+        let stderr = scope.spawn(move || read_all(stderr));
+        let status = match eventually_blocking(LIMIT, &name, || Ok(child.try_wait()?)) {
+            Ok(status) => status,
+            Err(error) => {
+                child.kill()?;
+                child.wait()?;
+                return Err(error);
+            }
+        };
+        let joined = |handle: thread::ScopedJoinHandle<'_, String>| handle.join().ok().context("a reader panicked");
+        Ok(Output { status, stdout: joined(stdout)?, stderr: joined(stderr)? })
+    })
+}
+
+fn read_all(stream: Option<impl Read>) -> String {
+    let mut bytes = Vec::new();
+    if let Some(mut stream) = stream {
+        // What was read before an error is still worth showing.
+        let _ = stream.read_to_end(&mut bytes);
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The root of the workspace that this crate was built in.
+pub fn workspace_root() -> PathBuf {
+    let mut root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    root.pop();
+    root.pop();
+    root
+}
+
+/// Where `./dev` keeps what it installs: `SLUICE_DEV_DIR`, or `.dev` in the workspace root.
+pub fn development_directory() -> PathBuf {
+    std::env::var_os("SLUICE_DEV_DIR").map_or_else(|| workspace_root().join(".dev"), PathBuf::from)
+}
