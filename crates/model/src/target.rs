@@ -41,3 +41,16 @@ pub enum TapeMode {
     /// Nothing.
     Off,
 }
+
+/// What becomes of a value that has no mask of its own type, such as a date or a number.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnUnmaskable {
+    /// NULL.
+    #[default]
+    Null,
+    /// The type's zero: 0, false, the epoch, an empty string. For clients whose types know no NULL.
+    TypeDefault,
+    /// The answer is refused.
+    Refuse,
+}
