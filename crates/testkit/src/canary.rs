@@ -80,9 +80,9 @@ pub struct Leak {
 /// Looks for `value` in `haystack` in clear (in upper and lower case too), without or with other separators between
 /// its digits, reversed, in hexadecimal, in base64 at every alignment, percent-encoded and in UTF-16.
 pub fn leak(haystack: &[u8], value: &str) -> Option<Leak> {
-    forms(value).into_iter().find_map(|(form, needle)| {
-        memmem::find(haystack, &needle).map(|offset| Leak { form, offset })
-    })
+    forms(value)
+        .into_iter()
+        .find_map(|(form, needle)| memmem::find(haystack, &needle).map(|offset| Leak { form, offset }))
 }
 
 fn forms(value: &str) -> Vec<(&'static str, Vec<u8>)> {
@@ -138,4 +138,53 @@ fn digit_forms(value: &str) -> Vec<String> {
         groups.join(separator)
     };
     vec![groups(" "), groups("-"), digits.clone()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_valid_and_differ() {
+        let (first, second) = (Canary::random().unwrap(), Canary::random().unwrap());
+        for canary in [&first, &second] {
+            let (body, check) = canary.card.split_at(15);
+            assert_eq!(check, luhn_digit(body).to_string());
+        }
+        assert!(first.values().iter().zip(second.values()).all(|(one, other)| *one != other));
+        assert_eq!(luhn_digit("7992739871"), '3');
+    }
+
+    #[test]
+    fn every_form_is_found_wherever_it_stands() {
+        let canary = Canary::random().unwrap();
+        for value in canary.values() {
+            for lead in 0..5 {
+                let text = format!("{}{value}tail", "#".repeat(lead));
+                let forms = [
+                    text.clone().into_bytes(),
+                    STANDARD.encode(&text).into_bytes(),
+                    URL_SAFE_NO_PAD.encode(&text).into_bytes(),
+                    random::hex(text.as_bytes()).into_bytes(),
+                    text.chars().rev().collect::<String>().into_bytes(),
+                    text.encode_utf16().flat_map(u16::to_be_bytes).collect(),
+                ];
+                for form in forms {
+                    assert!(leak(&form, value).is_some(), "{}", String::from_utf8_lossy(&form));
+                }
+            }
+        }
+        assert!(leak(canary.ssn.replace('-', "").as_bytes(), &canary.ssn).is_some());
+        let card = &canary.card;
+        let spaced = format!("{} {} {} {}", &card[..4], &card[4..8], &card[8..12], &card[12..]);
+        assert!(leak(spaced.as_bytes(), card).is_some());
+        assert_absent(format!("************{}", &card[12..]).as_bytes(), &canary);
+    }
+
+    #[test]
+    #[should_panic(expected = "leaked as base64")]
+    fn a_leak_fails_the_test() {
+        let canary = Canary::random().unwrap();
+        assert_absent(STANDARD.encode(format!("x{}", canary.token)).as_bytes(), &canary);
+    }
 }

@@ -113,11 +113,7 @@ struct TokenRequest {
 }
 
 /// The client credentials grant (RFC 6749, 4.4).
-async fn token(
-    Shared(state): Shared<Arc<State>>,
-    headers: HeaderMap,
-    Form(request): Form<TokenRequest>,
-) -> Response {
+async fn token(Shared(state): Shared<Arc<State>>, headers: HeaderMap, Form(request): Form<TokenRequest>) -> Response {
     state.lock().requests.token += 1;
     if request.grant_type != "client_credentials" {
         return refusal(StatusCode::BAD_REQUEST, "unsupported_grant_type");

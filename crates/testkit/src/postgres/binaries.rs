@@ -51,7 +51,9 @@ fn find() -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     match std::env::split_paths(&path).find(|directory| has_server(directory)) {
         Some(directory) => checked(directory),
-        None => bail!("no PostgreSQL server is installed: run `./dev setup`, or set SLUICE_PG_BIN to its bin directory"),
+        None => {
+            bail!("no PostgreSQL server is installed: run `./dev setup`, or set SLUICE_PG_BIN to its bin directory")
+        }
     }
 }
 

@@ -35,7 +35,6 @@ pub(super) fn write_settings(directory: &Path, port: u16, options: &Options) -> 
         ("ssl_key_file", &key),
         // A crash of the machine may take the data: they are made anew for each start.
         ("fsync", "off"),
-        ("synchronous_commit", "off"),
         ("full_page_writes", "off"),
         ("shared_buffers", "64MB"),
         // The oracle: everything that is executed, before it is executed.
@@ -54,8 +53,11 @@ pub(super) fn write_settings(directory: &Path, port: u16, options: &Options) -> 
         ("timezone", "UTC"),
     ];
     let own = options.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let lines: String =
-        settings.into_iter().chain(own).map(|(name, value)| format!("{name} = '{}'\n", value.replace('\'', "''"))).collect();
+    let lines: String = settings
+        .into_iter()
+        .chain(own)
+        .map(|(name, value)| format!("{name} = '{}'\n", value.replace('\'', "''")))
+        .collect();
     let data = directory.join("data");
     fs::write(data.join("postgresql.conf"), lines)?;
     fs::write(data.join("pg_hba.conf"), accounts::HOST_BASED_AUTHENTICATION)?;

@@ -119,7 +119,8 @@ impl Postgres {
         self.sql("postgres", &format!("SELECT '{mark}'"))?;
         let content = eventually_blocking(COLLECTOR_LIMIT, "the server's log", || {
             let content = fs::read(&path)?;
-            Ok((memchr::memmem::find(&content, mark.as_bytes()).is_some() && content.ends_with(b"\n")).then_some(content))
+            Ok((memchr::memmem::find(&content, mark.as_bytes()).is_some() && content.ends_with(b"\n"))
+                .then_some(content))
         })?;
         let lines = content.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         let records = lines.map(|line| {
