@@ -13,7 +13,10 @@
 
 pub mod approval;
 pub mod audit;
+pub mod config;
+pub mod credential;
 mod error;
+pub mod revision;
 mod sqlite;
 mod state;
 pub mod vault;

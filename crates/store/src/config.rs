@@ -1,0 +1,205 @@
+//! What the operator wrote, as it was meant: `sluice.toml`, and the `targets.toml` and `classification.toml` of a
+//! revision.
+//!
+//! A file is read into its tree of spanned values, and every section is taken out of the tree key by key ([`Section`]):
+//! what is left over is unknown, and refused. Nothing stops at the first mistake: all of them come back together, each
+//! with its file, its line and what to write instead ([`ConfigError`]). A [`Config`] exists only when there is none, so
+//! nothing ever starts half configured.
+//!
+//! A reader of our own rather than serde: serde gives up at the first mistake and loses its line.
+//!
+//! Start with [`Config::load`]; the files themselves, with every setting explained, are [`TEMPLATE_SLUICE_TOML`],
+//! [`TEMPLATE_TARGETS_TOML`] and [`TEMPLATE_CLASSIFICATION_TOML`].
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::issuer::Issuer;
+
+mod classification;
+mod error;
+mod issuer;
+mod reader;
+mod sluice;
+mod targets;
+mod units;
+
+pub use classification::parse_classification;
+pub use error::ConfigError;
+pub(crate) use reader::{Document, Section};
+pub use targets::{Credential, CredentialSource, Databases, TargetConfig, TargetTls, TlsMode, parse_targets};
+
+/// A `sluice.toml` in which every setting is explained and has its default; `sluice init` writes it.
+pub const TEMPLATE_SLUICE_TOML: &str = include_str!("config/templates/sluice.toml");
+/// A `targets.toml` with one explained target; `sluice init` writes it.
+pub const TEMPLATE_TARGETS_TOML: &str = include_str!("config/templates/targets.toml");
+/// A `classification.toml` with explained rules; `sluice init` writes it.
+pub const TEMPLATE_CLASSIFICATION_TOML: &str = include_str!("config/templates/classification.toml");
+
+/// `sluice.toml`: what holds for one process and is read once, at its start.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// Where Sluice keeps its state, journal and tapes.
+    pub data_dir: PathBuf,
+    /// Where the revision is: `targets.toml`, `classification.toml` and `policies/*.cedar`.
+    pub revision_dir: PathBuf,
+    /// The listener for PostgreSQL clients (`[listen.postgres]`).
+    pub postgres: Listen,
+    /// The listener of the admin interface (`[listen.admin]`).
+    pub admin: Listen,
+    /// Whom Sluice believes (`[[issuer]]`). May be empty: then only Sluice's own tokens are.
+    pub issuers: Vec<IssuerConfig>,
+    /// Bounds on what callers may use (`[limits]`).
+    pub limits: Limits,
+    /// How approvals run (`[approvals]`).
+    pub approvals: ApprovalConfig,
+    /// How the journal is written (`[journal]`).
+    pub journal: JournalConfig,
+    /// Where the key of the local vault is (`[vault]`); `None` when there is no vault.
+    pub vault_key: Option<KeyLocation>,
+    /// How Sluice logs (`[log]`).
+    pub log: LogConfig,
+    /// How sessions end (`[sessions]`).
+    pub sessions: SessionConfig,
+}
+
+/// One listener.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listen {
+    /// Where to listen; port 0 means any free port.
+    pub address: SocketAddr,
+    /// Its certificate; `None` means one of the development CA that Sluice makes in its data directory.
+    pub tls: Option<CertificateFiles>,
+}
+
+/// A certificate chain and its private key, both PEM.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CertificateFiles {
+    /// The chain, the leaf first.
+    pub cert: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// A trusted issuer and where its keys come from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct IssuerConfig {
+    /// What to believe of its tokens.
+    pub issuer: Arc<Issuer>,
+    /// Where its keys are.
+    pub keys: KeySource,
+}
+
+/// Where an issuer's keys are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum KeySource {
+    /// At the `jwks_uri` of `<url>/.well-known/openid-configuration`.
+    Discovery {
+        /// The CA that its server's certificate must chain to; `None` means the system's.
+        ca_file: Option<PathBuf>,
+    },
+    /// In a file that holds a JWK set, read again at every refresh.
+    File(PathBuf),
+}
+
+/// Bounds on what callers may use. Sizes are bytes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// The longest statement; more is 54000.
+    pub max_statement: usize,
+    /// The largest Bind or COPY message.
+    pub max_message: usize,
+    /// From the first byte of a connection to an authenticated session.
+    pub login_timeout: Duration,
+    /// How long a session may do nothing; `None` means as long as its credential lives.
+    pub idle_timeout: Option<Duration>,
+    /// How long Sluice waits for a target to accept a connection and log it in.
+    pub connect_timeout: Duration,
+    /// Sessions in all.
+    pub max_sessions: usize,
+    /// Connections from one source address.
+    pub max_per_source: usize,
+    /// Connections from one source address that have not logged in.
+    pub max_logins_per_source: usize,
+    /// Prepared statements of a session.
+    pub max_prepared: usize,
+    /// Portals of a session.
+    pub max_portals: usize,
+}
+
+/// How approvals run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ApprovalConfig {
+    /// How long a connection waits for an answer before its request becomes a ticket.
+    pub hold_max: Duration,
+    /// How long a ticket can be answered and used.
+    pub ticket_ttl: Duration,
+    /// Unanswered approvals of one subject; more are refused.
+    pub max_pending_per_subject: usize,
+}
+
+/// How the journal is written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct JournalConfig {
+    /// The longest time between two signed checkpoints while there are new entries.
+    pub checkpoint_interval: Duration,
+    /// The size at which a segment is sealed and the next one begun, in bytes.
+    pub segment_size: u64,
+    /// How long a request waits for a journal that cannot be written before it is refused with 58030.
+    pub wait_deadline: Duration,
+}
+
+/// Where a key is kept: never in the configuration itself.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum KeyLocation {
+    /// In a file that only its owner can read.
+    File(PathBuf),
+    /// In an environment variable.
+    Env(String),
+}
+
+/// How Sluice logs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogConfig {
+    /// For people or for machines.
+    pub format: LogFormat,
+    /// The least level that is logged.
+    pub level: LogLevel,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// The least level that is logged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LogLevel {
+    /// Failures alone.
+    Error,
+    /// And what an operator should look at.
+    Warn,
+    /// And the life of sessions.
+    #[default]
+    Info,
+    /// And what a developer asks for.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// How sessions end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SessionConfig {
+    /// How long a session goes on after its credential expired. Default: not at all.
+    pub grace: Duration,
+    /// How long running requests may take to finish when Sluice stops.
+    pub drain: Duration,
+}

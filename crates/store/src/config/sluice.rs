@@ -1,0 +1,175 @@
+//! `sluice.toml`.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{
+    ApprovalConfig, CertificateFiles, Config, ConfigError, Document, JournalConfig, KeyLocation, Limits, Listen,
+    LogConfig, LogFormat, LogLevel, Section, SessionConfig, issuer,
+};
+use crate::revision::read_text;
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+impl Config {
+    /// Reads the file. Relative paths in it are relative to where it is.
+    ///
+    /// # Errors
+    /// Every mistake in it.
+    pub fn load(file: &Path) -> Result<Self, Vec<ConfigError>> {
+        let text = read_text(file).map_err(|error| vec![error])?;
+        Self::parse(&text, file)
+    }
+
+    /// Reads `text` as if it stood in `file`.
+    ///
+    /// # Errors
+    /// Every mistake in it.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, Vec<ConfigError>> {
+        Document::new(file, text).read(config)
+    }
+}
+
+fn config(root: &Section<'_, '_>) -> Config {
+    let listen = root.table("listen");
+    let (postgres, admin) = (listener(listen.table("postgres"), 6432), listener(listen.table("admin"), 7632));
+    listen.finish();
+    if postgres.address == admin.address && postgres.address.port() != 0 {
+        root.report("listen.admin.address", "both listeners have this address", "give each a port of its own");
+    }
+    let data_dir = root.path("data_dir").unwrap_or_else(|| root.beside("data"));
+    Config {
+        issuers: issuer::issuers(root),
+        revision_dir: root.path("revision_dir").unwrap_or_else(|| root.beside("revision")),
+        data_dir,
+        postgres,
+        admin,
+        limits: limits(root.table("limits")),
+        approvals: approvals(root.table("approvals")),
+        journal: journal(root.table("journal")),
+        vault_key: vault(root.table("vault")),
+        log: log(root.table("log")),
+        sessions: sessions(root.table("sessions")),
+    }
+}
+
+fn listener(section: Section<'_, '_>, port: u16) -> Listen {
+    let default = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+    let expected = format!("an IP address and a port, such as \"{default}\" or \"[::]:{port}\"");
+    let address = section.parsed("address", &expected, |text| text.parse().ok()).unwrap_or(default);
+    let tls = certificate(&section, "tls_cert", "tls_key");
+    section.finish();
+    Listen { address, tls }
+}
+
+/// A certificate and its key: both or neither.
+pub(super) fn certificate(
+    section: &Section<'_, '_>,
+    cert: &'static str,
+    key: &'static str,
+) -> Option<CertificateFiles> {
+    match (section.path(cert), section.path(key)) {
+        (Some(cert), Some(key)) => Some(CertificateFiles { cert, key }),
+        (None, None) => None,
+        (Some(_), None) => section.required(key, None, "write the path of the certificate's private key"),
+        (None, Some(_)) => section.required(cert, None, "write the path of the key's certificate chain"),
+    }
+}
+
+fn limits(section: Section<'_, '_>) -> Limits {
+    let bytes = |key, range, default: u64| {
+        let size = section.size(key, range).unwrap_or(default);
+        usize::try_from(size).unwrap_or(usize::MAX)
+    };
+    let count = |key, default| section.number(key, 1..=1_000_000).unwrap_or(default);
+    let limits = Limits {
+        max_statement: bytes("max_statement", KIB..=16 * MIB, MIB),
+        max_message: bytes("max_message", 64 * KIB..=GIB, 64 * MIB),
+        login_timeout: section.duration("login_timeout", seconds(1, 300)).unwrap_or(Duration::from_secs(10)),
+        idle_timeout: section.duration("idle_timeout", seconds(1, 7 * 86_400)),
+        connect_timeout: section.duration("connect_timeout", seconds(1, 300)).unwrap_or(Duration::from_secs(10)),
+        max_sessions: count("max_sessions", 2000),
+        max_per_source: count("max_per_source", 500),
+        max_logins_per_source: count("max_logins_per_source", 50),
+        max_prepared: count("max_prepared", 5000),
+        max_portals: count("max_portals", 1000),
+    };
+    if limits.max_message < limits.max_statement {
+        section.report("max_message", "it is below max_statement", "a message must be able to hold a statement");
+    }
+    section.finish();
+    limits
+}
+
+fn approvals(section: Section<'_, '_>) -> ApprovalConfig {
+    let approvals = ApprovalConfig {
+        hold_max: section.duration("hold_max", seconds(0, 3600)).unwrap_or(Duration::from_secs(120)),
+        ticket_ttl: section.duration("ticket_ttl", seconds(10, 7 * 86_400)).unwrap_or(Duration::from_secs(900)),
+        max_pending_per_subject: section.number("max_pending_per_subject", 1..=1000).unwrap_or(10),
+    };
+    section.finish();
+    approvals
+}
+
+fn journal(section: Section<'_, '_>) -> JournalConfig {
+    let milliseconds = |least: u64, most: u64| Duration::from_millis(least)..=Duration::from_secs(most);
+    let journal = JournalConfig {
+        checkpoint_interval: section
+            .duration("checkpoint_interval", milliseconds(100, 3600))
+            .unwrap_or(Duration::from_secs(10)),
+        segment_size: section.size("segment_size", MIB..=4 * GIB).unwrap_or(64 * MIB),
+        wait_deadline: section.duration("wait_deadline", milliseconds(0, 300)).unwrap_or(Duration::from_secs(5)),
+    };
+    section.finish();
+    journal
+}
+
+fn vault(section: Section<'_, '_>) -> Option<KeyLocation> {
+    let location = match (section.path("key_file"), section.variable("key_env")) {
+        (Some(file), None) => Some(KeyLocation::File(file)),
+        (None, Some(variable)) => Some(KeyLocation::Env(variable)),
+        (Some(_), Some(_)) => {
+            section.report("", "it has both key_file and key_env", "keep one of the two");
+            None
+        }
+        (None, None) if section.is_present() => {
+            section.required("key_file", None, "write key_file = \"vault.key\" or key_env = \"SLUICE_VAULT_KEY\"")
+        }
+        (None, None) => None,
+    };
+    section.finish();
+    location
+}
+
+fn log(section: Section<'_, '_>) -> LogConfig {
+    let format = section.word("format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]);
+    let level = section.word(
+        "level",
+        &[
+            ("error", LogLevel::Error),
+            ("warn", LogLevel::Warn),
+            ("info", LogLevel::Info),
+            ("debug", LogLevel::Debug),
+            ("trace", LogLevel::Trace),
+        ],
+    );
+    section.finish();
+    LogConfig { format: format.unwrap_or_default(), level: level.unwrap_or_default() }
+}
+
+fn sessions(section: Section<'_, '_>) -> SessionConfig {
+    let sessions = SessionConfig {
+        grace: section.duration("grace", seconds(0, 300)).unwrap_or(Duration::ZERO),
+        drain: section.duration("drain", seconds(0, 3600)).unwrap_or(Duration::from_secs(30)),
+    };
+    section.finish();
+    sessions
+}
+
+pub(super) const fn seconds(least: u64, most: u64) -> RangeInclusive<Duration> {
+    Duration::from_secs(least)..=Duration::from_secs(most)
+}
