@@ -1,9 +1,18 @@
 //! The content net: what in a text looks like a value that someone may not see.
 
+mod email;
+mod iban;
+mod numbers;
+mod secrets;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
 /// One kind of value that its own form shows.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Detector {
-    /// A payment card number: 12 to 19 digits of an issuer's range with a Luhn check digit, in groups or not.
+    /// A payment card number: 13 to 19 digits of an issuer's range with a Luhn check digit, in groups or not.
     CardNumber,
     /// An IBAN (ISO 13616) of a registered country and length with its check digits.
     Iban,
@@ -88,22 +97,83 @@ pub struct Hints {
 impl Hints {
     /// Reads a name.
     pub fn of(name: &str) -> Self {
-        let name = name.to_ascii_lowercase();
-        let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
-        Self { ssn: has(SSN_WORDS), phone: has(PHONE_WORDS) }
+        let name = name.as_bytes();
+        Self { ssn: words::any(name, words::SSN), phone: words::any(name, words::PHONE) }
+    }
+
+    /// What either says.
+    pub(crate) const fn with(self, other: Self) -> Self {
+        Self { ssn: self.ssn || other.ssn, phone: self.phone || other.phone }
     }
 }
 
-/// Words that speak of social security numbers.
-const SSN_WORDS: &[&str] =
-    &["ssn", "social_sec", "social sec", "socialsec", "soc_sec", "soc sec", "tax_id", "tax id", "taxid"];
-
-/// Words that speak of telephones.
-const PHONE_WORDS: &[&str] = &["phone", "mobile", "tel", "cell", "fax", "msisdn"];
-
-/// Finds everything in `text`, which need not be UTF-8, in one pass.
+/// Finds everything in `text`, which need not be UTF-8, in one pass. Time is linear: no candidate is longer than its
+/// format allows, and what was found or skipped is not looked at again.
 pub fn scan(text: &[u8], hints: Hints, found: &mut impl FnMut(Match)) {
-    let _ = (text, hints, found);
+    let mut cursor = Cursor { text, floor: 0, at: 0, hints };
+    while let Some(matched) = cursor.next() {
+        found(matched);
+    }
+}
+
+/// A place in a text; nothing before `floor` may be part of a match any more.
+struct Cursor<'a> {
+    text: &'a [u8],
+    floor: usize,
+    at: usize,
+    hints: Hints,
+}
+
+impl Cursor<'_> {
+    fn next(&mut self) -> Option<Match> {
+        while let Some(byte) = self.text.get(self.at) {
+            match self.candidate(*byte) {
+                Some(matched) => {
+                    self.at = matched.end.max(self.at + 1);
+                    self.floor = matched.end;
+                    return Some(matched);
+                }
+                None => self.at += self.skip(*byte),
+            }
+        }
+        None
+    }
+
+    /// What begins (or, for an address, has its `@`) at this byte.
+    fn candidate(&self, byte: u8) -> Option<Match> {
+        let (text, at) = (self.text, self.at);
+        match byte {
+            b'0'..=b'9' => numbers::find(text, self.floor, at, self.hints),
+            b'+' => numbers::international(text, self.floor, at),
+            b'@' => email::find(text, self.floor, at),
+            b'-' => secrets::private_key(text, at),
+            b'A'..=b'Z' | b'a'..=b'z' if !self.inside_word() => {
+                secrets::find(text, at).or_else(|| iban::find(text, at))
+            }
+            _ => None,
+        }
+    }
+
+    fn inside_word(&self) -> bool {
+        let before = self.at.checked_sub(1).filter(|before| *before >= self.floor);
+        before.and_then(|before| self.text.get(before)).is_some_and(u8::is_ascii_alphanumeric)
+    }
+
+    /// How far the next candidate is at least: a run of digits that is none is skipped whole, and so is one of dashes,
+    /// but for the five that a PEM line begins with.
+    fn skip(&self, byte: u8) -> usize {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let run = |is: fn(&u8) -> bool| rest.iter().take_while(|byte| is(byte)).count();
+        match byte {
+            b'0'..=b'9' => run(u8::is_ascii_digit),
+            b'-' => match run(|byte| *byte == b'-') {
+                dashes if dashes > 5 => dashes - 5,
+                dashes => dashes,
+            },
+            b'a'..=b'z' if self.inside_word() => run(u8::is_ascii_lowercase),
+            _ => 1,
+        }
+    }
 }
 
 /// Whether the digits end in a Luhn check digit (ISO/IEC 7812-1, annex B).

@@ -3,12 +3,20 @@
 //! [`plan`] says once per described result what becomes of each column; [`Outbox`] applies it to every row and is the
 //! only way for bytes to a client. Message layouts: PostgreSQL documentation, "Message Formats".
 
+mod array;
 mod copy;
+mod json;
+mod notice;
 mod outbox;
 mod plan;
+mod record;
+mod row;
 mod shown;
+mod sqlstate;
+mod text;
 mod types;
 mod value;
+mod zero;
 
 pub use copy::{CopyFormat, CopyMasker, CsvFormat, TextFormat};
 pub use outbox::{Outbox, Touched};

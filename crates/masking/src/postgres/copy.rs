@@ -1,6 +1,15 @@
 //! COPY … TO STDOUT: rows in CopyData messages, whose boundaries are not those of rows.
 
 use super::plan::Plan;
+use super::row;
+use super::value::{Sink, Written};
+use crate::error::MaskError;
+
+mod csv;
+mod text;
+
+#[cfg(test)]
+mod tests;
 
 /// The layout of the rows (from the statement's options, and CopyOutResponse).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -80,5 +89,140 @@ impl CopyMasker {
         };
         let stage = if has_header { Stage::Header } else { Stage::Rows };
         Self { plan, format, held: Vec::new(), max_row, stage }
+    }
+
+    /// Whether the stream may end here.
+    pub(crate) fn is_between_rows(&self) -> bool {
+        self.held.is_empty() && (self.format != CopyFormat::Binary || self.stage == Stage::Ended)
+    }
+}
+
+/// Takes up the bytes of one CopyData and appends the rows that they complete; returns how many.
+pub(crate) fn feed(
+    masker: &mut CopyMasker,
+    bytes: &[u8],
+    sink: &mut Sink<'_>,
+    out: &mut Vec<u8>,
+) -> Result<u64, MaskError> {
+    let mut held = std::mem::take(&mut masker.held);
+    let input = if held.is_empty() {
+        bytes
+    } else {
+        held.extend_from_slice(bytes);
+        &held
+    };
+    let (mut rest, mut rows) = (input, 0u64);
+    while let Some(length) = masker.next(rest)? {
+        let (unit, after) = rest.split_at_checked(length).ok_or(MaskError::Malformed)?;
+        rows = rows.saturating_add(u64::from(masker.unit(unit, sink, out)?));
+        rest = after;
+    }
+    if rest.len() > masker.max_row {
+        return Err(MaskError::TooLarge);
+    }
+    masker.held = if held.is_empty() {
+        rest.to_vec()
+    } else {
+        let done = held.len().saturating_sub(rest.len());
+        held.drain(..done);
+        held
+    };
+    Ok(rows)
+}
+
+impl CopyMasker {
+    /// How long the next header, row or trailer is, if all of it is there.
+    fn next(&self, bytes: &[u8]) -> Result<Option<usize>, MaskError> {
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        match &self.format {
+            CopyFormat::Text(_) => Ok(memchr::memchr(b'\n', bytes).map(|end| end + 1)),
+            CopyFormat::Csv(options) => Ok(csv::row_end(options, bytes)),
+            CopyFormat::Binary => self.next_binary(bytes),
+        }
+    }
+
+    /// Appends one header, row or trailer; whether it was a row.
+    fn unit(&mut self, unit: &[u8], sink: &mut Sink<'_>, out: &mut Vec<u8>) -> Result<bool, MaskError> {
+        if self.stage != Stage::Rows || (self.format == CopyFormat::Binary && unit == TRAILER) {
+            out.extend_from_slice(unit);
+            self.stage = if self.stage == Stage::Rows { Stage::Ended } else { Stage::Rows };
+            return Ok(false);
+        }
+        let plan = &self.plan.0;
+        match &self.format {
+            CopyFormat::Text(options) => text::row(options, plan, unit, sink, out)?,
+            CopyFormat::Csv(options) => csv::row(options, plan, unit, sink, out)?,
+            CopyFormat::Binary => row::write(plan, unit, sink, out)?,
+        }
+        Ok(true)
+    }
+
+    fn next_binary(&self, bytes: &[u8]) -> Result<Option<usize>, MaskError> {
+        match self.stage {
+            Stage::Header => binary_header(bytes),
+            Stage::Rows => binary_row(bytes),
+            Stage::Ended => Err(MaskError::Malformed),
+        }
+    }
+}
+
+/// What a binary COPY begins with (PostgreSQL documentation, COPY, "Binary Format").
+const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
+
+/// What it ends with.
+const TRAILER: &[u8] = &[0xff, 0xff];
+
+/// The signature, flags (none are in use) and an extension with its length in front.
+fn binary_header(bytes: &[u8]) -> Result<Option<usize>, MaskError> {
+    let known = bytes.len().min(SIGNATURE.len());
+    if bytes.get(..known) != SIGNATURE.get(..known) {
+        return Err(MaskError::Malformed);
+    }
+    let Some((flags, rest)) = bytes.get(SIGNATURE.len()..).and_then(<[u8]>::split_first_chunk::<4>) else {
+        return Ok(None);
+    };
+    if *flags != [0; 4] {
+        return Err(MaskError::Malformed);
+    }
+    let Some((extension, rest)) = rest.split_first_chunk::<4>() else { return Ok(None) };
+    let extension = usize::try_from(u32::from_be_bytes(*extension)).map_err(|_| MaskError::Malformed)?;
+    Ok((rest.len() >= extension).then(|| SIGNATURE.len() + 8 + extension))
+}
+
+/// A count of columns and the values, or the trailer.
+fn binary_row(bytes: &[u8]) -> Result<Option<usize>, MaskError> {
+    let Some((count, _)) = bytes.split_first_chunk::<2>() else { return Ok(None) };
+    if count == TRAILER {
+        return Ok(Some(TRAILER.len()));
+    }
+    let mut at = 2usize;
+    for _ in 0..u16::from_be_bytes(*count) {
+        let Some(length) = bytes.get(at..).and_then(<[u8]>::first_chunk::<4>) else { return Ok(None) };
+        let length = match i32::from_be_bytes(*length) {
+            -1 => 0,
+            length => usize::try_from(length).map_err(|_| MaskError::Malformed)?,
+        };
+        at = at.checked_add(4).and_then(|at| at.checked_add(length)).ok_or(MaskError::Malformed)?;
+    }
+    Ok((at <= bytes.len()).then_some(at))
+}
+
+/// What becomes of the fields of a text or CSV row.
+enum Shown<'a> {
+    /// As it came.
+    Same,
+    Null,
+    Other(&'a [u8]),
+}
+
+impl<'a> Shown<'a> {
+    const fn of(written: Written, value: &'a [u8]) -> Self {
+        match written {
+            Written::Same => Self::Same,
+            Written::Null => Self::Null,
+            Written::Other => Self::Other(value),
+        }
     }
 }

@@ -6,7 +6,9 @@ use model::disclosure::{Counts, Disclosure};
 
 use super::copy::CopyMasker;
 use super::plan::{Plan, PlanParts};
-use super::value::{self, Sink, Written};
+use super::value::{Sink, Slot};
+use super::{copy, notice, row};
+use crate::detect::Detector;
 use crate::error::MaskError;
 use crate::lens::Lens;
 use crate::masked::Masked;
@@ -28,12 +30,52 @@ pub struct Outbox {
     /// The plan that `counts` belong to.
     counted: Option<Plan>,
     counts: Vec<Counts>,
+    /// What content showed, by [`Detector`].
+    content: [Counts; Detector::COUNT],
+    work: Work,
 }
+
+/// What is used anew for every value, and what is counted until a message is complete.
+#[derive(Default)]
+struct Work {
+    pending: Vec<(Slot, Counts)>,
+    scratch: String,
+    buffer: Vec<u8>,
+}
+
+/// Parameters that the server reports and whose values a client may need (PostgreSQL documentation, 54.2.7).
+const PARAMETERS: [&[u8]; 17] = [
+    b"application_name",
+    b"client_encoding",
+    b"DateStyle",
+    b"default_transaction_read_only",
+    b"in_hot_standby",
+    b"integer_datetimes",
+    b"IntervalStyle",
+    b"is_superuser",
+    b"scram_iterations",
+    b"search_path",
+    b"server_encoding",
+    b"server_version",
+    b"session_authorization",
+    b"standard_conforming_strings",
+    b"TimeZone",
+    b"timezone",
+    b"datestyle",
+];
 
 impl Outbox {
     /// For one session.
     pub fn new(lens: Arc<Lens>) -> Self {
-        Self { lens, bytes: Vec::new(), disclosure: Disclosure::default(), counted: None, counts: Vec::new() }
+        Self {
+            lens,
+            bytes: Vec::new(),
+            disclosure: Disclosure::default(),
+            counted: None,
+            counts: Vec::new(),
+            content: [Counts::default(); Detector::COUNT],
+            work: Work::default(),
+        }
     }
 
     /// Takes up the lens of a new revision. Plans bring their own.
@@ -58,17 +100,12 @@ impl Outbox {
     /// is configured so.
     pub fn data_row(&mut self, plan: &Plan, body: &[u8]) -> Result<(), MaskError> {
         self.count_for(plan);
-        let start = self.bytes.len();
-        let done = self.row(&plan.0, body);
-        if done.is_err() {
-            self.bytes.truncate(start);
-        }
-        done
-    }
-
-    fn row(&mut self, plan: &PlanParts, body: &[u8]) -> Result<(), MaskError> {
-        let _ = (plan, body);
-        Err(MaskError::Malformed)
+        self.message(b'D', &plan.0.lens, |sink, out| match plan.0.passes {
+            true => whole_row(&plan.0, body, out),
+            false => row::write(&plan.0, body, sink, out),
+        })?;
+        self.disclosure.rows = self.disclosure.rows.saturating_add(1);
+        Ok(())
     }
 
     /// A CopyData of a COPY … TO STDOUT. Rows go out when they are complete.
@@ -76,8 +113,15 @@ impl Outbox {
     /// # Errors
     /// As for rows, and [`MaskError::TooLarge`].
     pub fn copy_data(&mut self, masker: &mut CopyMasker, body: &[u8]) -> Result<(), MaskError> {
-        let _ = (masker, body);
-        Err(MaskError::Malformed)
+        let plan = masker.plan.clone();
+        self.count_for(&plan);
+        let before = self.bytes.len();
+        let rows = self.message(b'd', &plan.0.lens, |sink, out| copy::feed(masker, body, sink, out))?;
+        if self.bytes.len() == before + 5 {
+            self.bytes.truncate(before);
+        }
+        self.disclosure.rows = self.disclosure.rows.saturating_add(rows);
+        Ok(())
     }
 
     /// CopyDone, if the stream ended between rows.
@@ -85,8 +129,10 @@ impl Outbox {
     /// # Errors
     /// [`MaskError::Malformed`] if part of a row is left.
     pub fn copy_done(&mut self, masker: &CopyMasker) -> Result<(), MaskError> {
-        let _ = masker;
-        Err(MaskError::Malformed)
+        if !masker.is_between_rows() {
+            return Err(MaskError::Malformed);
+        }
+        self.plain(b'c', &[])
     }
 
     /// A message without values, by its type: authentication, BackendKeyData, NegotiateProtocolVersion, ReadyForQuery,
@@ -96,30 +142,47 @@ impl Outbox {
     /// # Errors
     /// [`MaskError::Unexpected`] for every other type.
     pub fn control(&mut self, tag: u8, body: &[u8]) -> Result<(), MaskError> {
-        let _ = body;
-        Err(MaskError::Unexpected(tag))
+        match tag {
+            b'R' | b'K' | b'v' | b'Z' | b'1' | b'2' | b'3' | b'n' | b't' | b'T' | b's' | b'I' | b'C' | b'G' | b'H' => {
+                self.plain(tag, body)
+            }
+            _ => Err(MaskError::Unexpected(tag)),
+        }
     }
 
     /// A ParameterStatus: only parameters that are known pass, and their values are searched. Returns whether it
     /// passed.
     pub fn parameter_status(&mut self, name: &[u8], value: &[u8]) -> bool {
-        let _ = (name, value);
-        false
+        if !PARAMETERS.contains(&name) {
+            return false;
+        }
+        self.searched(b'S', |sink, out| {
+            out.extend_from_slice(name);
+            out.push(0);
+            notice::searched(value, sink, out);
+            out.push(0);
+        })
     }
 
     /// An ErrorResponse, from its fields (type, text).
     pub fn error<'a>(&mut self, fields: impl Iterator<Item = (u8, &'a [u8])>, touched: Touched) {
-        let _ = (fields, touched);
+        self.searched(b'E', |sink, out| notice::write(fields, touched, sink, out));
     }
 
     /// A NoticeResponse, from its fields (type, text).
     pub fn notice<'a>(&mut self, fields: impl Iterator<Item = (u8, &'a [u8])>, touched: Touched) {
-        let _ = (fields, touched);
+        self.searched(b'N', |sink, out| notice::write(fields, touched, sink, out));
     }
 
     /// A NotificationResponse; channel and payload are searched.
     pub fn notification(&mut self, process: i32, channel: &[u8], payload: &[u8]) {
-        let _ = (process, channel, payload);
+        self.searched(b'A', |sink, out| {
+            out.extend_from_slice(&process.to_be_bytes());
+            for text in [channel, payload] {
+                notice::searched(text, sink, out);
+                out.push(0);
+            }
+        });
     }
 
     /// A FunctionCallResponse, whose body is one value, by a plan of one column.
@@ -127,8 +190,8 @@ impl Outbox {
     /// # Errors
     /// As for rows.
     pub fn function_call_response(&mut self, plan: &Plan, body: &[u8]) -> Result<(), MaskError> {
-        let _ = (plan, body);
-        Err(MaskError::Malformed)
+        self.count_for(plan);
+        self.message(b'V', &plan.0.lens, |sink, out| row::single(&plan.0, body, sink, out))
     }
 
     /// Whole messages that Sluice itself composed, such as its errors. They hold no value from a target: rows and
@@ -138,8 +201,17 @@ impl Outbox {
     /// [`MaskError::Unexpected`] for a message type that carries values, [`MaskError::Malformed`] unless the bytes are
     /// whole messages.
     pub fn own(&mut self, messages: &[u8]) -> Result<(), MaskError> {
-        let _ = messages;
-        Err(MaskError::Malformed)
+        let mut rest = messages;
+        while let Some((tag, after)) = rest.split_first() {
+            if matches!(tag, b'D' | b'd' | b'V' | b'A') {
+                return Err(MaskError::Unexpected(*tag));
+            }
+            let length = after.first_chunk::<4>().map(|length| u32::from_be_bytes(*length));
+            let length = length.filter(|length| *length >= 4).and_then(|length| usize::try_from(length).ok());
+            rest = length.and_then(|length| after.get(length..)).ok_or(MaskError::Malformed)?;
+        }
+        self.bytes.extend_from_slice(messages);
+        Ok(())
     }
 
     /// Takes what has gathered.
@@ -158,6 +230,46 @@ impl Outbox {
         }
     }
 
+    fn plain(&mut self, tag: u8, body: &[u8]) -> Result<(), MaskError> {
+        framed(&mut self.bytes, tag, |out| {
+            out.extend_from_slice(body);
+            Ok(())
+        })
+    }
+
+    /// A message of texts that content is searched in; whether it passed.
+    fn searched(&mut self, tag: u8, fill: impl FnOnce(&mut Sink<'_>, &mut Vec<u8>)) -> bool {
+        let lens = Arc::clone(&self.lens);
+        let done = self.message(tag, &lens, |sink, out| {
+            fill(sink, out);
+            Ok(())
+        });
+        done.is_ok()
+    }
+
+    /// Writes one message and counts what it gives away; neither, if it is refused.
+    fn message<T>(
+        &mut self,
+        tag: u8,
+        lens: &Lens,
+        fill: impl FnOnce(&mut Sink<'_>, &mut Vec<u8>) -> Result<T, MaskError>,
+    ) -> Result<T, MaskError> {
+        let Work { pending, scratch, buffer } = &mut self.work;
+        let mut sink = Sink { lens, pending, scratch, buffer };
+        let done = framed(&mut self.bytes, tag, |out| fill(&mut sink, out));
+        if done.is_err() {
+            self.work.pending.clear();
+        }
+        for (slot, counts) in self.work.pending.drain(..) {
+            let counter = match slot {
+                Slot::Plan(tally) => self.counts.get_mut(tally),
+                Slot::Content(detector) => self.content.get_mut(detector.index()),
+            };
+            counter.into_iter().for_each(|counter| counter.add(counts));
+        }
+        done
+    }
+
     fn count_for(&mut self, plan: &Plan) {
         if self.counted.as_ref().is_none_or(|counted| !Arc::ptr_eq(&counted.0, &plan.0)) {
             self.settle();
@@ -168,6 +280,12 @@ impl Outbox {
 
     /// Turns the counters of the plan in hand into the disclosure.
     fn settle(&mut self) {
+        for (detector, counts) in Detector::ALL.into_iter().zip(&mut self.content) {
+            let counts = std::mem::take(counts);
+            if let (Some((class, _)), false) = (self.lens.content(detector), counts == Counts::default()) {
+                self.disclosure.classes.entry(class.clone()).or_default().add(counts);
+            }
+        }
         let Some(plan) = self.counted.take() else { return };
         for (tally, counts) in plan.0.tallies.iter().zip(self.counts.drain(..)) {
             if counts == Counts::default() {
@@ -181,4 +299,35 @@ impl Outbox {
             }
         }
     }
+}
+
+/// A row of which nothing is masked, searched or counted: the frame as it came, if it is a row of this width.
+fn whole_row(plan: &PlanParts, body: &[u8], out: &mut Vec<u8>) -> Result<(), MaskError> {
+    let count = body.first_chunk::<2>().map(|count| usize::from(u16::from_be_bytes(*count)));
+    if count != Some(plan.columns.len()) {
+        return Err(MaskError::Malformed);
+    }
+    out.extend_from_slice(body);
+    Ok(())
+}
+
+/// Appends a message: its type, its length, which counts itself, and its body; nothing, if that fails.
+fn framed<T>(
+    out: &mut Vec<u8>,
+    tag: u8,
+    fill: impl FnOnce(&mut Vec<u8>) -> Result<T, MaskError>,
+) -> Result<T, MaskError> {
+    let start = out.len();
+    out.extend_from_slice(&[tag, 0, 0, 0, 0]);
+    let done = fill(out).and_then(|done| {
+        let length = out.len().saturating_sub(start + 1);
+        let length = i32::try_from(length).map_err(|_| MaskError::TooLarge)?;
+        let slot = out.get_mut(start + 1..start + 5).ok_or(MaskError::Malformed)?;
+        slot.copy_from_slice(&length.to_be_bytes());
+        Ok(done)
+    });
+    if done.is_err() {
+        out.truncate(start);
+    }
+    done
 }

@@ -1,0 +1,119 @@
+//! Credentials in the formats that their issuers publish.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use memchr::memmem;
+
+use super::{Detector, Match};
+
+/// What may follow a prefix.
+#[derive(Clone, Copy)]
+enum Alphabet {
+    /// `A-Z` and `2-7`.
+    Base32,
+    /// Letters and digits.
+    Alphanumeric,
+    /// Letters, digits, `_` and `-`, and `.` between them.
+    Token,
+}
+
+/// Prefixes, what follows them, and how much of it at least.
+const FORMATS: &[(&[u8], Alphabet, usize)] = &[
+    // AWS access key ids: IAM reference, "Unique identifiers".
+    (b"AKIA", Alphabet::Base32, 16),
+    (b"ASIA", Alphabet::Base32, 16),
+    (b"ABIA", Alphabet::Base32, 16),
+    (b"ACCA", Alphabet::Base32, 16),
+    // Google Cloud API keys, OAuth client secrets and access tokens.
+    (b"AIza", Alphabet::Token, 35),
+    (b"GOCSPX-", Alphabet::Token, 28),
+    (b"ya29.", Alphabet::Token, 20),
+    // GitHub: "About authentication to GitHub", token prefixes.
+    (b"ghp_", Alphabet::Alphanumeric, 36),
+    (b"gho_", Alphabet::Alphanumeric, 36),
+    (b"ghu_", Alphabet::Alphanumeric, 36),
+    (b"ghs_", Alphabet::Alphanumeric, 36),
+    (b"ghr_", Alphabet::Alphanumeric, 36),
+    (b"github_pat_", Alphabet::Token, 22),
+    // GitLab: "Token overview", token prefixes.
+    (b"glpat-", Alphabet::Token, 20),
+    (b"gldt-", Alphabet::Token, 20),
+    (b"glrt-", Alphabet::Token, 20),
+    (b"glptt-", Alphabet::Token, 20),
+    // HashiCorp Vault service, batch and recovery tokens.
+    (b"hvs.", Alphabet::Token, 20),
+    (b"hvb.", Alphabet::Token, 20),
+    (b"hvr.", Alphabet::Token, 20),
+    // Stripe secret, restricted and webhook keys.
+    (b"rk_live_", Alphabet::Alphanumeric, 16),
+    (b"rk_test_", Alphabet::Alphanumeric, 16),
+    (b"sk_live_", Alphabet::Alphanumeric, 16),
+    (b"sk_test_", Alphabet::Alphanumeric, 16),
+    (b"whsec_", Alphabet::Alphanumeric, 24),
+    // Slack bot, user, refresh, configuration and app tokens.
+    (b"xapp-", Alphabet::Token, 20),
+    (b"xoxa-", Alphabet::Token, 10),
+    (b"xoxb-", Alphabet::Token, 10),
+    (b"xoxe", Alphabet::Token, 20),
+    (b"xoxp-", Alphabet::Token, 10),
+    (b"xoxr-", Alphabet::Token, 10),
+    (b"xoxs-", Alphabet::Token, 10),
+];
+
+/// The token or key that begins at `at`.
+pub(super) fn find(text: &[u8], at: usize) -> Option<Match> {
+    let rest = text.get(at..)?;
+    if !matches!(rest.first()?, b'A' | b'G' | b'e' | b'g' | b'h' | b'r' | b's' | b'w' | b'x' | b'y') {
+        return None;
+    }
+    if rest.starts_with(b"eyJ") {
+        let joined =
+            at.checked_sub(1).and_then(|before| text.get(before)).is_some_and(|byte| matches!(byte, b'-' | b'_'));
+        return if joined { None } else { jwt(rest, at) };
+    }
+    let (prefix, alphabet, least) = FORMATS.iter().find(|(prefix, ..)| rest.starts_with(prefix))?;
+    let length = rest.get(prefix.len()..)?.iter().take_while(|byte| is_in(**byte, *alphabet)).count();
+    let end = at.checked_add(prefix.len())?.checked_add(length)?;
+    let exact = matches!(alphabet, Alphabet::Base32);
+    let fits = if exact {
+        length == *least && !text.get(end).is_some_and(u8::is_ascii_alphanumeric)
+    } else {
+        length >= *least
+    };
+    fits.then_some(Match { detector: Detector::ServiceKey, start: at, end })
+}
+
+const fn is_in(byte: u8, alphabet: Alphabet) -> bool {
+    match alphabet {
+        Alphabet::Base32 => matches!(byte, b'A'..=b'Z' | b'2'..=b'7'),
+        Alphabet::Alphanumeric => byte.is_ascii_alphanumeric(),
+        Alphabet::Token => byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'),
+    }
+}
+
+/// Base64url segments with dots between them, the first of which is a JOSE header (RFC 7515, 7.1).
+fn jwt(text: &[u8], at: usize) -> Option<Match> {
+    let dot = text.iter().position(|byte| *byte == b'.' || !is_in(*byte, Alphabet::Token))?;
+    let (header, rest) = (text.get(..dot)?, text.get(dot..)?.strip_prefix(b".")?);
+    let header = URL_SAFE_NO_PAD.decode(header).ok()?;
+    let jose = header.starts_with(b"{") && memmem::find(&header, b"\"alg\"").is_some();
+    let length = rest.iter().take_while(|byte| is_in(**byte, Alphabet::Token)).count();
+    let end = at.checked_add(dot)?.checked_add(1)?.checked_add(length)?;
+    (jose && length > 0).then_some(Match { detector: Detector::Jwt, start: at, end })
+}
+
+/// A PEM block (RFC 7468) whose label says PRIVATE KEY, to its end or, if that is cut off, to the end of the text.
+pub(super) fn private_key(text: &[u8], at: usize) -> Option<Match> {
+    /// The longest label there is, with room to spare: `PGP PRIVATE KEY BLOCK`.
+    const LABEL: usize = 64;
+    let rest = text.get(at..)?;
+    let after = rest.strip_prefix(b"-----BEGIN ")?;
+    let label = after.get(..memmem::find(after.get(..LABEL.min(after.len()))?, b"-----")?)?;
+    memmem::find(label, b"PRIVATE KEY")?;
+    let end = memmem::find(after, b"-----END ").and_then(|end| {
+        let line = after.get(end.checked_add(9)?..)?;
+        let dashes = memmem::find(line.get(..LABEL.min(line.len()))?, b"-----")?;
+        at.checked_add(11)?.checked_add(end)?.checked_add(14)?.checked_add(dashes)
+    });
+    Some(Match { detector: Detector::PrivateKey, start: at, end: end.unwrap_or(text.len()) })
+}

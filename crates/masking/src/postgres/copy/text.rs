@@ -1,0 +1,104 @@
+//! `FORMAT text`: values between delimiters, one row a line, escapes with a backslash.
+
+use super::{Shown, TextFormat};
+use crate::error::MaskError;
+use crate::postgres::plan::PlanParts;
+use crate::postgres::value::Sink;
+
+/// Appends one row, whose newline it ends with.
+pub(super) fn row(
+    options: &TextFormat,
+    plan: &PlanParts,
+    line: &[u8],
+    sink: &mut Sink<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), MaskError> {
+    let line = line.strip_suffix(b"\n").ok_or(MaskError::Malformed)?;
+    let mut rest = Some(line);
+    let mut decoded = Vec::new();
+    for (at, column) in plan.columns.iter().enumerate() {
+        let (raw, after) = split(rest.ok_or(MaskError::Malformed)?, options.delimiter);
+        rest = after;
+        if at > 0 {
+            out.push(options.delimiter);
+        }
+        if raw == options.null {
+            out.extend_from_slice(raw);
+        } else if column.stands() {
+            column.count(sink);
+            out.extend_from_slice(raw);
+        } else {
+            decode(raw, &mut decoded)?;
+            column.write(&decoded, sink, |written, value| {
+                match Shown::of(written, value) {
+                    Shown::Same => out.extend_from_slice(raw),
+                    Shown::Null => out.extend_from_slice(&options.null),
+                    Shown::Other(value) => encode(value, options.delimiter, out),
+                }
+                Ok(())
+            })?;
+        }
+    }
+    // A row without columns is an empty line.
+    if rest.is_some() && !(plan.columns.is_empty() && line.is_empty()) {
+        return Err(MaskError::Malformed);
+    }
+    out.push(b'\n');
+    Ok(())
+}
+
+/// The next field, and what follows its delimiter.
+fn split(text: &[u8], delimiter: u8) -> (&[u8], Option<&[u8]>) {
+    let mut at = 0;
+    while let Some(byte) = text.get(at) {
+        match byte {
+            b'\\' => at += 2,
+            byte if *byte == delimiter => break,
+            _ => at += 1,
+        }
+    }
+    (text.get(..at).unwrap_or(text), text.get(at + 1..).filter(|_| at < text.len()))
+}
+
+/// As `CopyReadAttributesText` reads.
+fn decode(raw: &[u8], decoded: &mut Vec<u8>) -> Result<(), MaskError> {
+    decoded.clear();
+    let mut bytes = raw.iter();
+    while let Some(byte) = bytes.next() {
+        if *byte != b'\\' {
+            decoded.push(*byte);
+            continue;
+        }
+        decoded.push(match bytes.next().ok_or(MaskError::Malformed)? {
+            b'b' => 8,
+            b'f' => 12,
+            b'n' => b'\n',
+            b'r' => b'\r',
+            b't' => b'\t',
+            b'v' => 11,
+            other => *other,
+        });
+    }
+    Ok(())
+}
+
+/// As `CopyAttributeOutText` writes.
+fn encode(value: &[u8], delimiter: u8, out: &mut Vec<u8>) {
+    for byte in value {
+        let escape = match byte {
+            8 => b'b',
+            12 => b'f',
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
+            11 => b'v',
+            b'\\' => b'\\',
+            byte if *byte == delimiter => delimiter,
+            _ => {
+                out.push(*byte);
+                continue;
+            }
+        };
+        out.extend_from_slice(&[b'\\', escape]);
+    }
+}

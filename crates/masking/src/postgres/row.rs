@@ -1,0 +1,111 @@
+//! A row: a count of columns, then each value with its length in front (DataRow, and a row of a binary COPY).
+
+use super::plan::{Column, Part, PlanParts, Treatment};
+use super::value::{self, Form, Sink, Written};
+use crate::error::MaskError;
+
+/// Appends the row with its masks. Columns that stand are copied in runs, so a row is walked once and written once.
+pub(crate) fn write(plan: &PlanParts, row: &[u8], sink: &mut Sink<'_>, out: &mut Vec<u8>) -> Result<(), MaskError> {
+    let count = row.first_chunk::<2>().ok_or(MaskError::Malformed)?;
+    if usize::from(u16::from_be_bytes(*count)) != plan.columns.len() {
+        return Err(MaskError::Malformed);
+    }
+    let (mut at, mut copied) = (2usize, 0usize);
+    for column in &plan.columns {
+        let (value, end) = value_at(row, at)?;
+        if let Some(value) = value {
+            if column.stands() {
+                column.count(sink);
+            } else {
+                column.write(value, sink, |written, other| {
+                    if written != Written::Same {
+                        out.extend_from_slice(row.get(copied..at).ok_or(MaskError::Malformed)?);
+                        append(written, value, other, out)?;
+                        copied = end;
+                    }
+                    Ok(())
+                })?;
+            }
+        }
+        at = end;
+    }
+    out.extend_from_slice(row.get(copied..).ok_or(MaskError::Malformed)?);
+    if at == row.len() { Ok(()) } else { Err(MaskError::Malformed) }
+}
+
+/// The value (NULL is `None`) whose length is at `at`, and where it ends.
+fn value_at(row: &[u8], at: usize) -> Result<(Option<&[u8]>, usize), MaskError> {
+    let rest = row.get(at..).ok_or(MaskError::Malformed)?;
+    let (length, rest) = rest.split_first_chunk::<4>().ok_or(MaskError::Malformed)?;
+    let start = at.checked_add(4).ok_or(MaskError::Malformed)?;
+    match i32::from_be_bytes(*length) {
+        -1 => Ok((None, start)),
+        length => {
+            let length = usize::try_from(length).map_err(|_| MaskError::Malformed)?;
+            let value = rest.get(..length).ok_or(MaskError::Malformed)?;
+            Ok((Some(value), start.checked_add(length).ok_or(MaskError::Malformed)?))
+        }
+    }
+}
+
+/// Appends one value with its length in front.
+fn append(written: Written, raw: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<(), MaskError> {
+    let value = match written {
+        Written::Null => {
+            out.extend_from_slice(&(-1i32).to_be_bytes());
+            return Ok(());
+        }
+        Written::Same => raw,
+        Written::Other => value,
+    };
+    let length = i32::try_from(value.len()).map_err(|_| MaskError::TooLarge)?;
+    out.extend_from_slice(&length.to_be_bytes());
+    out.extend_from_slice(value);
+    Ok(())
+}
+
+/// A single value with its length in front (FunctionCallResponse).
+pub(crate) fn single(plan: &PlanParts, body: &[u8], sink: &mut Sink<'_>, out: &mut Vec<u8>) -> Result<(), MaskError> {
+    let ([column], (value, end)) = (plan.columns.as_slice(), value_at(body, 0)?) else {
+        return Err(MaskError::Malformed);
+    };
+    if end != body.len() {
+        return Err(MaskError::Malformed);
+    }
+    let Some(raw) = value else {
+        out.extend_from_slice(body);
+        return Ok(());
+    };
+    column.write(raw, sink, |written, value| append(written, raw, value, out))
+}
+
+impl Column {
+    /// Whether every value of the column is delivered as it is.
+    pub(crate) const fn stands(&self) -> bool {
+        match &self.part {
+            Part::Leaf(leaf) => matches!(leaf.treatment, Treatment::Pass),
+            Part::Members(_) => false,
+        }
+    }
+
+    /// Masks one value and hands on what came of it.
+    pub(crate) fn write(
+        &self,
+        raw: &[u8],
+        sink: &mut Sink<'_>,
+        then: impl FnOnce(Written, &[u8]) -> Result<(), MaskError>,
+    ) -> Result<(), MaskError> {
+        let form = Form { kind: self.kind, binary: self.binary };
+        let mut buffer = std::mem::take(sink.buffer);
+        buffer.clear();
+        let done = value::write(&self.part, form, raw, sink, &mut buffer).and_then(|written| then(written, &buffer));
+        *sink.buffer = buffer;
+        done
+    }
+
+    pub(crate) fn count(&self, sink: &mut Sink<'_>) {
+        if let Part::Leaf(leaf) = &self.part {
+            sink.count(leaf.tally, false);
+        }
+    }
+}
