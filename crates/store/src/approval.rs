@@ -151,7 +151,7 @@ pub struct Approval {
     pub window: Option<Terms>,
     /// Every answer, in order.
     pub answers: Vec<Answer>,
-    /// Every request that it was spent on.
+    /// The requests that it was spent on, the newest first; of a window the latest thousand.
     pub uses: Vec<Use>,
     /// When and why it ended unused.
     pub ended: Option<Ended>,

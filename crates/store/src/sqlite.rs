@@ -9,13 +9,31 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use model::id::ApprovalId;
+use model::approval::{Answer, Asked, Consumed, Mode, Status};
+use model::class::DataClass;
+use model::event::Entry;
+use model::id::{ApprovalId, Digest, RequestId, RevisionId, SessionId};
+use model::subject::SubjectKey;
+use model::time::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::broadcast;
 
-use crate::Error;
+use crate::approval::{AnswerError, Approval, AskError, AskedFor, Filter, Limits, Spending, Spent};
+use crate::audit::{ClassReport, Disclosed, FoundEvent, FoundRequest, FoundSession, Search, SessionSearch};
+use crate::vault::{SealedSecret, SecretInfo};
+use crate::window::{WindowRequest, WindowUse};
+use crate::{Error, State};
 
+mod approvals;
+mod clock;
+mod codec;
+mod index;
 mod migrations;
+mod names;
+mod rows;
+mod search;
+mod secrets;
+mod spending;
 
 /// How long a transaction waits for another process that holds the file before it fails.
 const BUSY: Duration = Duration::from_secs(2);
@@ -30,6 +48,7 @@ pub struct Sqlite {
     /// Only reads: a long search does not stop the index from being fed.
     search: Mutex<Connection>,
     changes: broadcast::Sender<ApprovalId>,
+    clock: clock::Clock,
 }
 
 impl Sqlite {
@@ -48,11 +67,17 @@ impl Sqlite {
         let search = connect(&index_file)?;
         search.pragma_update(None, "query_only", true)?;
         let (changes, _) = broadcast::channel(CHANGES);
-        Ok(Self { state: Mutex::new(state), index: Mutex::new(index), search: Mutex::new(search), changes })
+        Ok(Self {
+            state: Mutex::new(state),
+            index: Mutex::new(index),
+            search: Mutex::new(search),
+            changes,
+            clock: clock::Clock::default(),
+        })
     }
 
     /// Runs `work` in one transaction on the state; it is durable when this returns `Ok`.
-    pub(crate) fn write<T, E>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, E>) -> Result<T, E>
+    fn write<T, E>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, E>) -> Result<T, E>
     where
         E: From<rusqlite::Error>,
     {
@@ -60,19 +85,151 @@ impl Sqlite {
     }
 
     /// The connection on which the index is fed.
-    pub(crate) fn index_connection(&self) -> MutexGuard<'_, Connection> {
+    fn index_connection(&self) -> MutexGuard<'_, Connection> {
         locked(&self.index)
     }
 
     /// The connection on which the index is searched.
-    pub(crate) fn search_connection(&self) -> MutexGuard<'_, Connection> {
+    fn search_connection(&self) -> MutexGuard<'_, Connection> {
         locked(&self.search)
     }
 
     /// Wakes whoever waits for an approval. No receivers is not an error.
-    pub(crate) fn changed(&self, id: ApprovalId) {
+    fn changed(&self, id: ApprovalId) {
         let _ = self.changes.send(id);
     }
+}
+
+impl State for Sqlite {
+    fn ask(&self, asked: &Asked, id: ApprovalId, limits: &Limits) -> Result<AskedFor, AskError> {
+        match asked.mode {
+            Mode::Hold | Mode::Ticket => self.put_question(asked, None, id, limits),
+            Mode::Window => Err(AskError::Invalid("a window is asked for with its terms")),
+        }
+    }
+
+    fn request_window(&self, window: &WindowRequest, id: ApprovalId, limits: &Limits) -> Result<AskedFor, AskError> {
+        self.put_question(&window.asked(), Some(&window.terms), id, limits)
+    }
+
+    fn approval(&self, id: ApprovalId) -> Result<Option<Approval>, Error> {
+        self.write(|tx| rows::approval(tx, id))
+    }
+
+    fn approvals(&self, filter: &Filter) -> Result<Vec<Approval>, Error> {
+        self.list_approvals(filter)
+    }
+
+    fn answer(
+        &self,
+        id: ApprovalId,
+        answer: &Answer,
+        on_behalf_of: &[SubjectKey],
+        now: Timestamp,
+    ) -> Result<Status, AnswerError> {
+        self.take_answer(id, answer, on_behalf_of, now)
+    }
+
+    fn consume(&self, spending: &Spending<'_>) -> Result<Option<Consumed>, Error> {
+        self.spend(spending)
+    }
+
+    fn consume_window(&self, usage: &WindowUse<'_>) -> Result<Option<Consumed>, Error> {
+        self.spend_window(usage)
+    }
+
+    fn completed(&self, approval: ApprovalId, request: RequestId) -> Result<(), Error> {
+        self.note_completed(approval, request)
+    }
+
+    fn unresolved(&self) -> Result<Vec<(ApprovalId, RequestId)>, Error> {
+        self.list_unresolved()
+    }
+
+    fn mark_consumed(&self, spent: &[Spent]) -> Result<(), Error> {
+        self.take_over(spent)
+    }
+
+    fn make_ticket(&self, id: ApprovalId) -> Result<bool, Error> {
+        self.unbind(id)
+    }
+
+    fn withdraw(&self, id: ApprovalId, reason: &str, now: Timestamp) -> Result<bool, Error> {
+        self.end(id, Status::Withdrawn, reason, now)
+    }
+
+    fn withdraw_session(&self, session: SessionId, reason: &str, now: Timestamp) -> Result<Vec<ApprovalId>, Error> {
+        self.end_holds(session, reason, now)
+    }
+
+    fn expire(&self, now: Timestamp) -> Result<Vec<ApprovalId>, Error> {
+        self.end_expired(now)
+    }
+
+    fn subscribe(&self) -> broadcast::Receiver<ApprovalId> {
+        self.changes.subscribe()
+    }
+
+    fn index(&self, entries: &[(u64, Entry)]) -> Result<(), Error> {
+        self.feed(entries)
+    }
+
+    fn indexed_to(&self) -> Result<Option<u64>, Error> {
+        self.fed_to()
+    }
+
+    fn reindex(&self) -> Result<(), Error> {
+        self.forget()
+    }
+
+    fn search(&self, search: &Search) -> Result<Vec<FoundRequest>, Error> {
+        self.find_requests(search)
+    }
+
+    fn disclosed(&self, class: &DataClass, search: &Search) -> Result<Disclosed, Error> {
+        self.count_disclosed(class, search)
+    }
+
+    fn report(&self, class: &DataClass, since: Timestamp) -> Result<Vec<ClassReport>, Error> {
+        self.count_by_subject(class, since)
+    }
+
+    fn sessions(&self, search: &SessionSearch) -> Result<Vec<FoundSession>, Error> {
+        self.find_sessions(search)
+    }
+
+    fn events(&self, search: &Search) -> Result<Vec<FoundEvent>, Error> {
+        self.find_events(search)
+    }
+
+    fn put_sealed(&self, name: &str, sealed: &SealedSecret, now: Timestamp) -> Result<(), Error> {
+        self.store_sealed(name, sealed, now)
+    }
+
+    fn sealed(&self, name: &str) -> Result<Option<SealedSecret>, Error> {
+        self.load_sealed(name)
+    }
+
+    fn secrets(&self) -> Result<Vec<SecretInfo>, Error> {
+        self.list_secrets()
+    }
+
+    fn remove_sealed(&self, name: &str) -> Result<bool, Error> {
+        self.delete_sealed(name)
+    }
+
+    fn vault_check(&self, first: &SealedSecret) -> Result<SealedSecret, Error> {
+        self.check_value(first)
+    }
+
+    fn next_revision(&self, digest: Digest, now: Timestamp) -> Result<RevisionId, Error> {
+        self.number_of_revision(digest, now)
+    }
+}
+
+/// How many rows a caller asked for.
+fn limit(asked: u32) -> u32 {
+    if asked == 0 { 100 } else { asked }
 }
 
 /// A thread that panicked inside a transaction left it rolled back, so the connection is good.
@@ -81,10 +238,7 @@ fn locked(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
 }
 
 /// One write transaction. It takes the write lock at once: whoever reads in it decides on what nobody else changes.
-pub(crate) fn transact<T, E>(
-    connection: &mut Connection,
-    work: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
-) -> Result<T, E>
+fn transact<T, E>(connection: &mut Connection, work: impl FnOnce(&Transaction<'_>) -> Result<T, E>) -> Result<T, E>
 where
     E: From<rusqlite::Error>,
 {

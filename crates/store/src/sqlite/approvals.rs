@@ -1,5 +1,7 @@
 //! Approvals: asking, answering, ending. Spending is in `spending`.
 
+use std::collections::BTreeSet;
+
 use model::approval::{Answer, Asked, Mode, Status};
 use model::id::{ApprovalId, SessionId};
 use model::subject::SubjectKey;
@@ -10,7 +12,7 @@ use super::codec::{mode, mode_word, status, time, to_json};
 use super::{Sqlite, rows};
 use crate::Error;
 use crate::approval::{
-    Approval, AnswerError, AskError, AskedFor, Ended, Filter, Limits, all_met, canonical, may_answer, people,
+    AnswerError, Approval, AskError, AskedFor, Ended, Filter, Limits, all_met, canonical, may_answer, people,
     status_word,
 };
 use crate::window::Terms;
@@ -83,11 +85,11 @@ impl Sqlite {
             let approval = rows::approval(tx, id)?.ok_or(AnswerError::NotFound)?;
             let counted = rows::people_who_agreed(tx, id)?;
             let life = (approval.asked.asked_at, approval.asked.expires_at);
+            let people = people(&answer.approver, on_behalf_of);
+            check_answer(&approval, answer, &people, &counted)?;
             if self.clock.is_over(id, life, now) {
                 return Err(AnswerError::Expired);
             }
-            let people = people(&answer.approver, on_behalf_of);
-            check_answer(&approval, answer, &people, &counted)?;
             insert_answer(tx, id, answer, &people)?;
             let mut answers = approval.answers;
             answers.push(answer.clone());
@@ -100,6 +102,9 @@ impl Sqlite {
             set_status(tx, id, status, reason, now)?;
             Ok(status)
         })?;
+        if status == Status::Denied {
+            self.clock.stopped(id);
+        }
         self.changed(id);
         Ok(status)
     }
@@ -137,12 +142,7 @@ impl Sqlite {
     }
 
     /// Ends every open hold of a session.
-    pub(super) fn end_holds(
-        &self,
-        session: SessionId,
-        reason: &str,
-        now: Timestamp,
-    ) -> Result<Vec<ApprovalId>, Error> {
+    pub(super) fn end_holds(&self, session: SessionId, reason: &str, now: Timestamp) -> Result<Vec<ApprovalId>, Error> {
         self.end_all(Status::Withdrawn, reason, now, |tx| {
             let mut statement = tx.prepare_cached(
                 "SELECT id FROM approvals WHERE session = ? AND mode = 'hold' AND status IN ('pending', 'approved')",
@@ -273,8 +273,8 @@ fn insert(tx: &Transaction<'_>, asked: &Asked, terms: Option<&Terms>, id: Approv
 fn check_answer(
     approval: &Approval,
     answer: &Answer,
-    people: &std::collections::BTreeSet<String>,
-    counted: &std::collections::BTreeSet<String>,
+    people: &BTreeSet<String>,
+    counted: &BTreeSet<String>,
 ) -> Result<(), AnswerError> {
     let revokes = approval.status == Status::Approved && !answer.approve;
     if approval.status != Status::Pending && !revokes {
@@ -297,7 +297,7 @@ fn insert_answer(
     tx: &Transaction<'_>,
     id: ApprovalId,
     answer: &Answer,
-    people: &std::collections::BTreeSet<String>,
+    people: &BTreeSet<String>,
 ) -> Result<(), Error> {
     tx.prepare_cached("INSERT INTO answers (approval, people, answer) VALUES (?, ?, ?)")?.execute(params![
         id.bits().cast_signed(),
@@ -308,7 +308,7 @@ fn insert_answer(
 }
 
 /// Moves an open approval on; returns whether it was open. What has ended never changes again.
-fn set_status(
+pub(super) fn set_status(
     tx: &Transaction<'_>,
     id: ApprovalId,
     status: Status,
@@ -329,8 +329,8 @@ fn set_status(
     Ok(changed > 0)
 }
 
-/// Whether any approval has this id; a helper of the start-up check.
-pub(super) fn exists(tx: &Transaction<'_>, id: ApprovalId) -> Result<Option<Mode>, Error> {
+/// How an approval is waited for; `None` if state does not know it.
+pub(super) fn mode_of(tx: &Transaction<'_>, id: ApprovalId) -> Result<Option<Mode>, Error> {
     let word: Option<String> = tx
         .prepare_cached("SELECT mode FROM approvals WHERE id = ?")?
         .query_row([id.bits().cast_signed()], |row| row.get(0))

@@ -28,7 +28,12 @@ impl Clock {
     }
 
     /// Whether an approval with this life, from its asking to its end, is over at `now` of the wall clock.
-    pub(super) fn is_over(&self, id: ApprovalId, (asked_at, expires_at): (Timestamp, Timestamp), now: Timestamp) -> bool {
+    pub(super) fn is_over(
+        &self,
+        id: ApprovalId,
+        (asked_at, expires_at): (Timestamp, Timestamp),
+        now: Timestamp,
+    ) -> bool {
         let left = expires_at.millis_since(now.max(asked_at));
         let passed = self.deadline(id, left).is_none_or(|deadline| Instant::now() >= deadline);
         left == 0 || passed

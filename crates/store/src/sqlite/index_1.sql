@@ -1,6 +1,11 @@
 -- A copy of the journal for searching. Texts that repeat are stored once, in `names` and `subjects`.
 CREATE TABLE progress (one INTEGER PRIMARY KEY CHECK (one = 1), position INTEGER NOT NULL) STRICT;
 CREATE TABLE names (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE relations (id INTEGER PRIMARY KEY, schema TEXT NOT NULL, name TEXT NOT NULL, UNIQUE (name, schema)) STRICT;
+CREATE TABLE columns (
+    id INTEGER PRIMARY KEY, relation INTEGER NOT NULL REFERENCES relations (id), name TEXT NOT NULL,
+    UNIQUE (relation, name)
+) STRICT;
 CREATE TABLE subjects (id INTEGER PRIMARY KEY, issuer TEXT NOT NULL, sub TEXT NOT NULL, UNIQUE (sub, issuer)) STRICT;
 
 CREATE TABLE sessions (
@@ -22,7 +27,7 @@ CREATE INDEX sessions_time ON sessions (opened_at);
 CREATE INDEX sessions_subject ON sessions (subject, opened_at);
 CREATE INDEX sessions_target ON sessions (target, opened_at);
 
--- The delegation behind a session, and behind a request that named its own user.
+-- The delegation behind a session, the nearest first.
 CREATE TABLE session_behalf (
     session INTEGER NOT NULL, place INTEGER NOT NULL, subject INTEGER NOT NULL,
     PRIMARY KEY (session, place)
@@ -37,14 +42,12 @@ CREATE TABLE statements (
 CREATE TABLE effects (
     statement INTEGER NOT NULL, place INTEGER NOT NULL,
     verb      TEXT    NOT NULL,
-    line      TEXT    NOT NULL,            -- the effect for people
-    relation  INTEGER,                     -- names.id of schema.name
-    bare      INTEGER,                     -- names.id of the name alone
-    column_id INTEGER,                     -- names.id of schema.name.column
+    line      TEXT,                        -- the effect for people; NULL for its second column
+    relation  INTEGER,
+    column_id INTEGER,
     PRIMARY KEY (statement, place)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX effects_relation ON effects (relation, statement) WHERE relation IS NOT NULL;
-CREATE INDEX effects_bare ON effects (bare, statement) WHERE bare IS NOT NULL;
 CREATE INDEX effects_column ON effects (column_id, statement) WHERE column_id IS NOT NULL;
 
 CREATE TABLE requests (
@@ -95,7 +98,7 @@ CREATE TABLE class_disclosures (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX class_disclosures_request ON class_disclosures (request);
 CREATE TABLE column_disclosures (
-    request INTEGER NOT NULL, relation INTEGER NOT NULL, column_id INTEGER NOT NULL,
+    request INTEGER NOT NULL, column_id INTEGER NOT NULL,
     clear INTEGER NOT NULL, masked INTEGER NOT NULL,
     PRIMARY KEY (request, column_id)
 ) STRICT, WITHOUT ROWID;

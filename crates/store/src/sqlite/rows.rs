@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::codec::{from_json, mode, moment, request, status};
 use crate::Error;
 use crate::approval::{Approval, Use};
+use crate::window::Terms;
 
 /// An approval's id, from its column.
 pub(super) const fn approval_id(stored: i64) -> ApprovalId {
@@ -23,22 +24,21 @@ pub(super) fn life(row: &Row<'_>) -> Result<(Timestamp, Timestamp), Error> {
 
 /// One approval, complete.
 pub(super) fn approval(connection: &Connection, id: ApprovalId) -> Result<Option<Approval>, Error> {
-    let columns: Option<(String, String, String, Option<String>, Option<String>)> = connection
-        .prepare_cached("SELECT status, mode, asked, window, ended FROM approvals WHERE id = ?")?
-        .query_row([id.bits().cast_signed()], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
-        })
-        .optional()?;
-    let Some((word, mode_word, asked, window, ended)) = columns else { return Ok(None) };
-    let asked: Asked = from_json(&asked, "a question")?;
+    let sql = "SELECT status, mode, asked, window, ended FROM approvals WHERE id = ?";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([id.bits().cast_signed()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let text = |column| row.get::<_, String>(column);
+    let optional = |column| row.get::<_, Option<String>>(column);
+    let asked: Asked = from_json(&text("asked")?, "a question")?;
     Ok(Some(Approval {
         id,
-        status: status(&word)?,
-        asked: Asked { mode: mode(&mode_word)?, ..asked },
-        window: window.map(|window| from_json(&window, "a window's terms")).transpose()?,
+        status: status(&text("status")?)?,
+        asked: Asked { mode: mode(&text("mode")?)?, ..asked },
+        window: optional("window")?.map(|window| from_json(&window, "a window's terms")).transpose()?,
         answers: answers(connection, id)?,
         uses: uses(connection, id)?,
-        ended: ended.map(|ended| from_json(&ended, "an end")).transpose()?,
+        ended: optional("ended")?.map(|ended| from_json(&ended, "an end")).transpose()?,
     }))
 }
 
@@ -64,15 +64,21 @@ pub(super) fn people_who_agreed(connection: &Connection, id: ApprovalId) -> Resu
     Ok(people)
 }
 
+/// A window's terms; `None` for anything else.
+pub(super) fn terms(connection: &Connection, id: ApprovalId) -> Result<Option<Terms>, Error> {
+    let sql = "SELECT window FROM approvals WHERE id = ? AND window IS NOT NULL";
+    let stored: Option<String> =
+        connection.prepare_cached(sql)?.query_row([id.bits().cast_signed()], |row| row.get(0)).optional()?;
+    stored.map(|stored| from_json(&stored, "a window's terms")).transpose()
+}
+
+/// The latest thousand requests that an approval was spent on; only a window has more than one.
 fn uses(connection: &Connection, id: ApprovalId) -> Result<Vec<Use>, Error> {
-    let mut statement = connection
-        .prepare_cached("SELECT session, request, at, completed FROM uses WHERE approval = ? ORDER BY at, request")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT session, request, at, completed FROM uses WHERE approval = ? ORDER BY at DESC, request DESC LIMIT 1000",
+    )?;
     let found = statement.query_map([id.bits().cast_signed()], |row| {
-        Ok(Use {
-            request: request(row.get(0)?, row.get(1)?),
-            at: moment(row.get(2)?),
-            completed: row.get(3)?,
-        })
+        Ok(Use { request: request(row.get(0)?, row.get(1)?), at: moment(row.get(2)?), completed: row.get(3)? })
     })?;
     Ok(found.collect::<Result<_, _>>()?)
 }

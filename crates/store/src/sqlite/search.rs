@@ -1,0 +1,284 @@
+//! Searching the index.
+//!
+//! Every condition narrows `requests r`. Those on the row itself are plain. Those that go through another table can be
+//! answered from either side: from that table, if it names few requests, or request by request, the newest first, if it
+//! names many; [`Conditions::through`] looks which. So a rare relation and a popular one are both found at once.
+
+use model::class::DataClass;
+use model::time::Timestamp;
+use rusqlite::types::Value;
+use rusqlite::{Connection, params_from_iter};
+
+use super::Sqlite;
+use super::codec::{number, outcome_word, subject, time};
+use crate::Error;
+use crate::audit::{ClassReport, Disclosed, FoundEvent, FoundRequest, FoundSession, Search, SessionSearch};
+
+mod conditions;
+mod found;
+
+use conditions::{Conditions, Known, placeholders};
+
+impl Sqlite {
+    /// Requests that match.
+    pub(super) fn find_requests(&self, search: &Search) -> Result<Vec<FoundRequest>, Error> {
+        let connection = self.search_connection();
+        let Some(mut conditions) = of_request(&connection, search)? else { return Ok(Vec::new()) };
+        if let Some(class) = &search.class {
+            let Some(class) = conditions.known.text(class.as_str())? else {
+                conditions.plain(UNKNOWN, []);
+                return found::requests(&connection, &conditions, search.limit);
+            };
+            conditions.through(
+                &format!(
+                    "SELECT request FROM class_disclosures WHERE class = ?
+                     UNION SELECT id FROM requests r WHERE {UNKNOWN}"
+                ),
+                &format!(
+                    "(EXISTS (SELECT 1 FROM class_disclosures c WHERE c.request = r.id AND c.class = ?)
+                      OR ({UNKNOWN}))"
+                ),
+                [Value::from(class)],
+            )?;
+        }
+        found::requests(&connection, &conditions, search.limit)
+    }
+
+    /// What the matching requests delivered of a class.
+    pub(super) fn count_disclosed(&self, class: &DataClass, search: &Search) -> Result<Disclosed, Error> {
+        let connection = self.search_connection();
+        let Some(conditions) = of_request(&connection, search)? else { return Ok(Disclosed::default()) };
+        let mut disclosed = match conditions.known.text(class.as_str())? {
+            None => Disclosed::default(),
+            Some(class) => {
+                let sql = format!(
+                    "SELECT coalesce(sum(c.clear), 0), coalesce(sum(c.masked), 0), count(*)
+                     FROM class_disclosures c CROSS JOIN requests r ON r.id = c.request
+                     WHERE c.class = ? {} {}",
+                    conditions.same_subject("c.subject"),
+                    conditions.and()
+                );
+                let values = [vec![Value::from(class)], conditions.subjects(), conditions.values()].concat();
+                connection.prepare(&sql)?.query_row(params_from_iter(values), |row| {
+                    let (clear, masked, requests) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                    Ok(Disclosed {
+                        clear: number(clear),
+                        masked: number(masked),
+                        requests: number(requests),
+                        unknown: 0,
+                    })
+                })?
+            }
+        };
+        let sql = format!("SELECT count(*) FROM requests r WHERE {UNKNOWN} {}", conditions.and());
+        let unknown =
+            connection.prepare(&sql)?.query_row(params_from_iter(conditions.values()), |row| row.get(0).map(number))?;
+        disclosed.unknown = unknown;
+        Ok(disclosed)
+    }
+
+    /// What every subject read of a class.
+    pub(super) fn count_by_subject(&self, class: &DataClass, since: Timestamp) -> Result<Vec<ClassReport>, Error> {
+        let connection = self.search_connection();
+        let class = Known(&connection).text(class.as_str())?.unwrap_or(-1);
+        let sql = format!(
+            "WITH counts AS (
+                 SELECT subject, sum(clear) AS clear, sum(masked) AS masked, count(*) AS requests, 0 AS unknown
+                 FROM class_disclosures WHERE class = ?1 AND at >= ?2 GROUP BY subject
+                 UNION ALL
+                 SELECT coalesce(r.subject, 0), 0, 0, 0, count(*) FROM requests r
+                 WHERE {UNKNOWN} AND r.at >= ?2 GROUP BY r.subject)
+             SELECT s.issuer, s.sub, sum(clear), sum(masked), sum(requests), sum(unknown)
+             FROM counts LEFT JOIN subjects s ON s.id = counts.subject
+             GROUP BY counts.subject ORDER BY sum(clear) DESC, sum(masked) DESC, sum(unknown) DESC, s.issuer, s.sub"
+        );
+        let mut statement = connection.prepare(&sql)?;
+        let rows = statement.query_map([class, time(since)], |row| {
+            let (issuer, id): (Option<String>, Option<String>) = (row.get(0)?, row.get(1)?);
+            let disclosed = Disclosed {
+                clear: number(row.get(2)?),
+                masked: number(row.get(3)?),
+                requests: number(row.get(4)?),
+                unknown: number(row.get(5)?),
+            };
+            Ok(ClassReport { subject: issuer.zip(id).map(|(issuer, id)| subject(issuer, id)), disclosed })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Sessions that match.
+    pub(super) fn find_sessions(&self, search: &SessionSearch) -> Result<Vec<FoundSession>, Error> {
+        let connection = self.search_connection();
+        let mut conditions = Conditions::new(&connection);
+        if let Some(since) = search.since {
+            conditions.plain("(s.closed_at IS NULL OR s.closed_at >= ?)", [Value::from(time(since))]);
+        }
+        if let Some(until) = search.until {
+            conditions.plain("s.opened_at < ?", [Value::from(time(until))]);
+        }
+        if let Some(session) = search.session {
+            conditions.plain("s.id = ?", [Value::from(session.bits().cast_signed())]);
+        }
+        if search.open_only {
+            conditions.plain("s.closed_at IS NULL", []);
+        }
+        let is_possible = conditions.subject("s.subject", search.subject.as_deref())?
+            && conditions.text("s.target", search.target.as_deref())?;
+        if is_possible { found::sessions(&connection, &conditions, search.limit) } else { Ok(Vec::new()) }
+    }
+
+    /// Other events that match.
+    pub(super) fn find_events(&self, search: &Search) -> Result<Vec<FoundEvent>, Error> {
+        let connection = self.search_connection();
+        let mut conditions = Conditions::new(&connection);
+        conditions.times("e.at", search.since, search.until);
+        if let Some(session) = search.session {
+            conditions.plain("e.session = ?", [Value::from(session.bits().cast_signed())]);
+        }
+        if let Some(approval) = search.approval {
+            conditions.plain("e.approval = ?", [Value::from(approval.bits().cast_signed())]);
+        }
+        let is_possible = conditions.subject("e.subject", search.subject.as_deref())?
+            && conditions.text("e.target", search.target.as_deref())?
+            && conditions.text("e.secret", search.secret.as_deref())?;
+        if is_possible { found::events(&connection, &conditions, search.limit) } else { Ok(Vec::new()) }
+    }
+}
+
+/// A request that may have run and of whose end nothing is known.
+const UNKNOWN: &str = "r.ended_at IS NULL AND r.outcome = 'allow'";
+
+/// The conditions of a search, without its class; `None` if something that it names is not in the index at all.
+fn of_request<'a>(connection: &'a Connection, search: &Search) -> Result<Option<Conditions<'a>>, Error> {
+    let mut conditions = Conditions::new(connection);
+    conditions.times("r.at", search.since, search.until);
+    on_the_row(&mut conditions, search);
+    let is_possible = conditions.subject("r.subject", search.subject.as_deref())?
+        && conditions.text("r.target", search.target.as_deref())?
+        && delegation(&mut conditions, search)?
+        && policy(&mut conditions, search)?
+        && secret(&mut conditions, search)?
+        && statements(&mut conditions, search)?;
+    Ok(is_possible.then_some(conditions))
+}
+
+fn on_the_row(conditions: &mut Conditions<'_>, search: &Search) {
+    if let Some(session) = search.session {
+        conditions.plain("r.session = ?", [Value::from(session.bits().cast_signed())]);
+    }
+    if let Some(request) = search.request {
+        let key = [request.session.bits().cast_signed(), request.number.cast_signed()];
+        conditions.plain("r.session = ? AND r.number = ?", key.map(Value::from));
+    }
+    if let Some(approval) = search.approval {
+        conditions.plain("r.approval = ?", [Value::from(approval.bits().cast_signed())]);
+    }
+    if let Some(outcome) = search.outcome {
+        let word = Value::from(outcome_word(outcome).to_owned());
+        conditions.plain("(r.outcome = ? OR (? = 'ask' AND r.was_asked))", [word.clone(), word]);
+    }
+    if search.unknown_only {
+        conditions.plain(UNKNOWN, []);
+    }
+}
+
+fn delegation(conditions: &mut Conditions<'_>, search: &Search) -> Result<bool, Error> {
+    let Some(name) = &search.on_behalf_of else { return Ok(true) };
+    let subjects = conditions.known.subjects(name)?;
+    if subjects.is_empty() {
+        return Ok(false);
+    }
+    let places = placeholders(subjects.len());
+    conditions.through(
+        &format!(
+            "SELECT id FROM requests WHERE behalf IN ({places})
+             UNION SELECT q.id FROM session_behalf b JOIN requests q ON q.session = b.session
+                   WHERE b.subject IN ({places})"
+        ),
+        &format!(
+            "(r.behalf IN ({places})
+              OR EXISTS (SELECT 1 FROM session_behalf b WHERE b.session = r.session AND b.subject IN ({places})))"
+        ),
+        [subjects.clone(), subjects].concat(),
+    )?;
+    Ok(true)
+}
+
+fn policy(conditions: &mut Conditions<'_>, search: &Search) -> Result<bool, Error> {
+    let Some(name) = &search.policy else { return Ok(true) };
+    let Some(policy) = conditions.known.text(name)? else { return Ok(false) };
+    conditions.through(
+        "SELECT request FROM request_policies WHERE policy = ?",
+        "EXISTS (SELECT 1 FROM request_policies p WHERE p.request = r.id AND p.policy = ?)",
+        [Value::from(policy)],
+    )?;
+    Ok(true)
+}
+
+fn secret(conditions: &mut Conditions<'_>, search: &Search) -> Result<bool, Error> {
+    let Some(name) = &search.secret else { return Ok(true) };
+    let Some(secret) = conditions.known.text(name)? else { return Ok(false) };
+    conditions.through(
+        "SELECT q.id FROM events e JOIN requests q ON q.session = e.session WHERE e.secret = ?",
+        "EXISTS (SELECT 1 FROM events e WHERE e.session = r.session AND e.secret = ?)",
+        [Value::from(secret)],
+    )?;
+    Ok(true)
+}
+
+/// The conditions on what a request runs. Statements are few, requests many: the statements are picked first.
+fn statements(conditions: &mut Conditions<'_>, search: &Search) -> Result<bool, Error> {
+    let by_effect = search.table.is_some() || !search.columns.is_empty() || search.verb.is_some();
+    if !by_effect && search.statement.is_none() && search.text.is_none() {
+        return Ok(true);
+    }
+    let mut picked = Vec::new();
+    let mut values = Vec::new();
+    if by_effect {
+        let (sql, of_effect) = effects(conditions.known, search)?;
+        picked.push(format!("s.id IN ({sql})"));
+        values.extend(of_effect);
+    }
+    if let Some(statement) = search.statement {
+        picked.push(String::from("s.digest = ?"));
+        values.push(Value::from(statement.0.to_vec()));
+    }
+    if let Some(text) = &search.text {
+        picked.push(String::from("instr(lower(s.text), lower(?)) > 0"));
+        values.push(Value::from(text.clone()));
+    }
+    let chosen =
+        conditions.known.ids(&format!("SELECT s.id FROM statements s WHERE {}", picked.join(" AND ")), values)?;
+    if chosen.is_empty() {
+        return Ok(false);
+    }
+    let places = placeholders(chosen.len());
+    conditions.through(
+        &format!("SELECT request FROM request_statements WHERE statement IN ({places})"),
+        &format!("EXISTS (SELECT 1 FROM request_statements q WHERE q.request = r.id AND q.statement IN ({places}))"),
+        chosen,
+    )?;
+    Ok(true)
+}
+
+/// The statements with a certain effect. What nobody understood may have touched any relation, so opaque statements are
+/// found with each.
+fn effects(known: Known<'_>, search: &Search) -> Result<(String, Vec<Value>), Error> {
+    let mut parts = Vec::new();
+    let mut values = Vec::new();
+    if let Some(table) = &search.table {
+        let relations = known.relations(table)?;
+        parts.push(format!("(e.relation IN ({}) OR e.verb = 'opaque')", placeholders(relations.len())));
+        values.extend(relations);
+    }
+    if !search.columns.is_empty() {
+        let columns = known.columns(&search.columns)?;
+        parts.push(format!("(e.column_id IN ({}) OR e.verb = 'opaque')", placeholders(columns.len())));
+        values.extend(columns);
+    }
+    if let Some(verb) = search.verb {
+        parts.push(String::from("e.verb = ?"));
+        values.push(Value::from(verb.as_str().to_owned()));
+    }
+    Ok((format!("SELECT e.statement FROM effects e WHERE {}", parts.join(" AND ")), values))
+}
