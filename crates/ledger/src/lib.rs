@@ -1,1 +1,37 @@
-//! ledger
+//! What happened, provably?
+//!
+//! - The **journal** ([`Journal`]): one entry for each thing that matters, in segments of checksummed frames, under one
+//!   RFC 6962 Merkle tree whose head is signed in [`Checkpoint`]s. A [`Receipt`] proves that an entry is in it, and
+//!   without one no request is forwarded.
+//! - The **tape** ([`tape`]): what passed in a session, as its caller saw it. A [`Taped`] proves that bytes are on it, and
+//!   without one nothing is delivered.
+//! - [`verify()`]: from the files and the public key alone, whether the journal is what was signed, and if not, which
+//!   entry is the first that is wrong.
+//!
+//! What it must never do: hand out a proof before the write (or the fdatasync) returned, retry a failed fsync, repair
+//! anything but a torn tail, touch a file other than through [`disk::Disk`], read a clock or draw randomness.
+//!
+//! Start with [`journal`], then [`receipt`]; the file formats stand at the top of `segment.rs`, `frame.rs`,
+//! `checkpoints.rs` and `tape.rs`.
+#![forbid(unsafe_code)]
+
+mod checkpoints;
+pub mod disk;
+mod frame;
+pub mod journal;
+pub mod merkle;
+mod note;
+mod reader;
+pub mod receipt;
+mod segment;
+pub mod tape;
+mod verify;
+
+pub use disk::{Disk, RealDisk};
+pub use frame::{DecodeError, EncodeError, MAX_PAYLOAD, decode};
+pub use journal::{Journal, JournalError, OpenError, Recovery};
+pub use note::{Checkpoint, KeyError, NoteError, SigningKey, VerifyingKey};
+pub use reader::{ReadError, Reader};
+pub use receipt::{Appended, Level, NotSynced, Receipt, Synced};
+pub use tape::{Tape, Taped};
+pub use verify::{Fault, Proof, ProveError, Report, Where, prove_consistency, prove_inclusion, verify};

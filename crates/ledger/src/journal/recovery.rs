@@ -1,0 +1,283 @@
+//! Opening a journal: what is there, what was torn, what is damaged.
+//!
+//! A torn tail is the end of the last segment from the first byte on that is no frame, with no frame after it. It is
+//! cut, and reported. Anything else that is not as it was written is damage: reported, and the journal does not open.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::{Health, Journal, JournalId, Mark, State, start_segment};
+use crate::checkpoints::{self, CheckpointLog};
+use crate::disk::{Disk, DiskFile, replace};
+use crate::frame;
+use crate::merkle::Edge;
+use crate::note::{Checkpoint, SigningKey, VerifyingKey};
+use crate::segment::{self, Header, Scan, Step};
+
+/// What opening a journal found and repaired.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Recovery {
+    /// How many entries there are.
+    pub entries: u64,
+    /// What was cut off; none of it had been acknowledged.
+    pub torn: Vec<Torn>,
+    /// The latest checkpoint's size, if there is one. Entries from here on are not signed yet.
+    pub signed: Option<u64>,
+}
+
+/// Bytes at the end of a file that were cut off.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Torn {
+    /// The file's name.
+    pub file: String,
+    /// Where it was cut.
+    pub offset: u64,
+    /// How many bytes there were.
+    pub bytes: u64,
+}
+
+/// Why a journal does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it open.
+    #[error("another process has this journal open")]
+    InUse,
+    /// The disk failed.
+    #[error("the journal cannot be read or repaired")]
+    Disk(#[from] io::Error),
+    /// Something is not as it was written. `sluice audit verify` says more.
+    #[error("the journal is damaged: {what} ({file}, byte {offset})")]
+    Damaged {
+        /// What is wrong.
+        what: String,
+        /// The file's name.
+        file: String,
+        /// Where in the file.
+        offset: u64,
+    },
+}
+
+fn damaged(what: impl Into<String>, file: impl Into<String>, offset: u64) -> OpenError {
+    OpenError::Damaged { what: what.into(), file: file.into(), offset }
+}
+
+pub(super) fn open(
+    disk: Arc<dyn Disk>,
+    dir: &Path,
+    key: SigningKey,
+    segment_limit: u64,
+) -> Result<(Journal, Recovery), OpenError> {
+    disk.create_dir(dir)?;
+    let lock = lock(disk.as_ref(), dir)?;
+    let mut recovery = Recovery::default();
+    let (last, signed) = read_checkpoints(disk.as_ref(), dir, key.public(), &mut recovery)?;
+    let state = open_segments(disk.as_ref(), dir, &signed, &mut recovery)?;
+    if let Some(last) = &last {
+        replace(disk.as_ref(), &dir.join(checkpoints::LATEST), last.note().as_bytes())?;
+    }
+    recovery.entries = state.edge.size();
+    recovery.signed = last.as_ref().map(Checkpoint::size);
+    let journal = Journal {
+        disk,
+        dir: dir.to_owned(),
+        key,
+        id: next_id(),
+        segment_limit,
+        turn: Mutex::new(()),
+        visible: Arc::new(AtomicU64::new(state.edge.size())),
+        state: Mutex::new(state),
+        checkpoints: Mutex::new(CheckpointLog::new(dir, last)),
+        _lock: lock,
+    };
+    Ok((journal, recovery))
+}
+
+fn next_id() -> JournalId {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    JournalId(NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn lock(disk: &dyn Disk, dir: &Path) -> Result<Arc<dyn DiskFile>, OpenError> {
+    let path = dir.join("lock");
+    let file = match disk.create(&path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => disk.open_append(&path)?,
+        result => result?,
+    };
+    match file.lock() {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(OpenError::InUse),
+        result => Ok(result.map(|()| file)?),
+    }
+}
+
+/// All stored checkpoints in their order; the torn end of the last list is cut.
+fn read_checkpoints(
+    disk: &dyn Disk,
+    dir: &Path,
+    key: &VerifyingKey,
+    recovery: &mut Recovery,
+) -> Result<(Option<Checkpoint>, Vec<Checkpoint>), OpenError> {
+    let mut lists: Vec<u64> = disk.list(dir)?.iter().filter_map(|name| checkpoints::first_size(name)).collect();
+    lists.sort_unstable();
+    let mut all = Vec::new();
+    for list in lists {
+        let name = checkpoints::file_name(list);
+        let path = dir.join(&name);
+        let checkpoints::Notes { good: notes, bad } = checkpoints::read_list(disk, &path, key)?;
+        // A list may have a torn end and yet not be the last: after a failure the next checkpoint begins a new list.
+        match bad {
+            Some(bad) if bad.torn && bad.offset > 0 => cut(disk, &path, name, bad.offset.saturating_sub(1), recovery)?,
+            Some(bad) => return Err(damaged(format!("a checkpoint: {}", bad.error), name, bad.offset)),
+            None => {}
+        }
+        all.extend(notes.into_iter().map(|(_, checkpoint)| checkpoint));
+    }
+    Ok((all.last().cloned(), all))
+}
+
+fn cut(disk: &dyn Disk, path: &Path, name: String, at: u64, recovery: &mut Recovery) -> Result<(), OpenError> {
+    let file = disk.open_append(path)?;
+    let length = file.length()?;
+    file.truncate(at)?;
+    file.sync()?;
+    recovery.torn.push(Torn { file: name, offset: at, bytes: length.saturating_sub(at) });
+    Ok(())
+}
+
+fn open_segments(
+    disk: &dyn Disk,
+    dir: &Path,
+    signed: &[Checkpoint],
+    recovery: &mut Recovery,
+) -> Result<State, OpenError> {
+    let firsts = segment::list(disk, dir)?;
+    let Some(last) = firsts.last().copied() else { return begin(disk, dir, signed) };
+    let headers = firsts.iter().map(|first| read_header(disk, dir, *first)).collect::<Result<Vec<_>, _>>()?;
+    check_chain(disk, dir, &headers, recovery)?;
+    let Some(header) = headers.into_iter().next_back() else { return begin(disk, dir, signed) };
+    let (edge, length) = read_last(disk, dir, &header, signed, recovery)?;
+    let file = disk.open_append(&segment::path(dir, last))?;
+    // What an earlier process wrote may still be in the page cache alone.
+    file.sync()?;
+    disk.sync_dir(dir)?;
+    Ok(State::new(file, header, edge, length))
+}
+
+fn begin(disk: &dyn Disk, dir: &Path, signed: &[Checkpoint]) -> Result<State, OpenError> {
+    if let Some(checkpoint) = signed.iter().find(|checkpoint| checkpoint.size() > 0) {
+        let what = format!("{} entries were signed, but there is no segment", checkpoint.size());
+        return Err(damaged(what, segment::file_name(0), 0));
+    }
+    let header = Header { edge: Edge::default(), previous_length: 0 };
+    let (file, length) = start_segment(disk, dir, &header, &[])?;
+    Ok(State::new(file, header, Edge::default(), length))
+}
+
+impl State {
+    fn new(file: Arc<dyn DiskFile>, header: Header, edge: Edge, length: u64) -> Self {
+        Self {
+            file,
+            header,
+            length,
+            synced: Mark { edge: edge.clone(), length },
+            edge,
+            tail: Vec::new(),
+            generation: 0,
+            health: Health::Well,
+            buffer: Vec::new(),
+            leaves: Vec::new(),
+        }
+    }
+}
+
+fn read_header(disk: &dyn Disk, dir: &Path, first: u64) -> Result<Header, OpenError> {
+    let name = segment::file_name(first);
+    match Scan::open(disk, &dir.join(&name))? {
+        Some((header, _)) if header.edge.size() == first => Ok(header),
+        Some(_) => Err(damaged("the segment has another segment's name", name, 0)),
+        None => Err(damaged("the segment's header", name, 0)),
+    }
+}
+
+/// Checks that every segment but the last is as long as the next one says. A longer one was abandoned after a failed
+/// fsync, and what is too much is in the next segment as well: it is cut.
+fn check_chain(disk: &dyn Disk, dir: &Path, headers: &[Header], recovery: &mut Recovery) -> Result<(), OpenError> {
+    if headers.first().is_some_and(|header| header.edge.size() != 0) {
+        return Err(damaged("the first segment is missing", segment::file_name(0), 0));
+    }
+    for pair in headers.windows(2) {
+        let [header, next] = pair else { continue };
+        let name = segment::file_name(header.edge.size());
+        let path: PathBuf = dir.join(&name);
+        let length = disk.open_read(&path)?.length()?;
+        if length < next.previous_length {
+            return Err(damaged("the segment is shorter than it was, or one after it is missing", name, length));
+        }
+        if length > next.previous_length {
+            check_abandoned(disk, &path, next, &name)?;
+            cut(disk, &path, name, next.previous_length, recovery)?;
+        }
+    }
+    Ok(())
+}
+
+/// Checks that the part of a segment that stays ends with the entry before the next segment's first.
+fn check_abandoned(disk: &dyn Disk, path: &Path, next: &Header, name: &str) -> Result<(), OpenError> {
+    let Some((header, mut scan)) = Scan::open(disk, path)? else {
+        return Err(damaged("the segment's header", name, 0));
+    };
+    let mut edge = header.edge;
+    while scan.offset() < next.previous_length {
+        match scan.next()? {
+            Step::Frame { payload, .. } => edge.push(crate::merkle::leaf_hash(payload)),
+            Step::End | Step::Bad => return Err(damaged("an entry", name, scan.offset())),
+        }
+    }
+    if edge == next.edge { Ok(()) } else { Err(damaged("a segment after this one is missing", name, scan.offset())) }
+}
+
+/// Reads the last segment whole: the tree after it, and its length up to the last entry.
+fn read_last(
+    disk: &dyn Disk,
+    dir: &Path,
+    header: &Header,
+    signed: &[Checkpoint],
+    recovery: &mut Recovery,
+) -> Result<(Edge, u64), OpenError> {
+    let name = segment::file_name(header.edge.size());
+    let path = dir.join(&name);
+    let Some((_, mut scan)) = Scan::open(disk, &path)? else {
+        return Err(damaged("the segment's header", name, 0));
+    };
+    let mut edge = header.edge.clone();
+    let first = edge.size();
+    let mut signed = signed.iter().skip_while(|checkpoint| checkpoint.size() < first).peekable();
+    loop {
+        while let Some(checkpoint) = signed.next_if(|checkpoint| checkpoint.size() == edge.size()) {
+            if edge.root() != *checkpoint.root() {
+                let what = format!("the entries before {} are not the signed ones", edge.size());
+                return Err(damaged(what, name, scan.offset()));
+            }
+        }
+        match scan.next()? {
+            Step::Frame { index, payload, .. } if index == edge.size() && frame::decode(payload).is_ok() => {
+                edge.push(crate::merkle::leaf_hash(payload));
+            }
+            Step::Frame { offset, .. } => return Err(damaged(format!("entry {}", edge.size()), name, offset)),
+            Step::End | Step::Bad => break,
+        }
+    }
+    let length = scan.offset();
+    if let Some(checkpoint) = signed.next() {
+        let what = format!("{} entries were signed, but only {} are readable", checkpoint.size(), edge.size());
+        return Err(damaged(what, name, length));
+    }
+    if scan.length()? > length {
+        if scan.frames_follow(edge.size())? {
+            return Err(damaged(format!("entry {}, with whole entries after it", edge.size()), name, length));
+        }
+        cut(disk, &path, name, length, recovery)?;
+    }
+    Ok((edge, length))
+}

@@ -1,0 +1,105 @@
+//! Proof that something is in the journal.
+//!
+//! Nothing here can be made outside this crate, copied or cloned: whoever holds a [`Receipt`] got it from
+//! [`crate::Journal::append`], by way of [`Appended`].
+
+use std::ops::Range;
+
+use model::id::RequestId;
+
+/// How safely an entry is recorded.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Level {
+    /// In the file: survives a crash of Sluice.
+    Process,
+    /// On the disk: survives a crash of the machine.
+    Power,
+}
+
+/// Proof that one entry is in the journal.
+#[derive(PartialEq, Eq, Debug)]
+#[must_use = "a receipt is what allows a request to be forwarded"]
+pub struct Receipt {
+    request: Option<RequestId>,
+    position: u64,
+    level: Level,
+}
+
+impl Receipt {
+    /// The request that the entry is about. Sessions' own entries name request 0; entries about neither, nothing.
+    pub const fn request(&self) -> Option<RequestId> {
+        self.request
+    }
+
+    /// The index of the entry in the journal, from 0.
+    pub const fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// How safely it is recorded.
+    pub const fn level(&self) -> Level {
+        self.level
+    }
+}
+
+/// A batch that is in the file, for which no receipts were taken yet.
+#[derive(Debug)]
+#[must_use = "take the receipts with `at_process` or `at_power`"]
+pub struct Appended {
+    pub(crate) first: u64,
+    pub(crate) requests: Vec<Option<RequestId>>,
+    pub(crate) journal: JournalId,
+    pub(crate) generation: u64,
+}
+
+impl Appended {
+    /// The indexes of the entries.
+    pub fn positions(&self) -> Range<u64> {
+        let count = u64::try_from(self.requests.len()).unwrap_or(u64::MAX);
+        self.first..self.first.saturating_add(count)
+    }
+
+    /// One receipt per entry, in their order, at level [`Level::Process`]: the write has returned.
+    pub fn at_process(self) -> Vec<Receipt> {
+        self.receipts(Level::Process)
+    }
+
+    /// One receipt per entry, in their order, at level [`Level::Power`].
+    ///
+    /// # Errors
+    /// If `synced` does not cover the batch: it is of another journal, it ended before the batch, or the batch's
+    /// segment was abandoned after a failed fsync.
+    pub fn at_power(self, synced: &Synced) -> Result<Vec<Receipt>, NotSynced> {
+        let same = self.journal == synced.journal && self.generation == synced.generation;
+        if same && self.positions().end <= synced.size { Ok(self.receipts(Level::Power)) } else { Err(NotSynced(self)) }
+    }
+
+    fn receipts(self, level: Level) -> Vec<Receipt> {
+        let positions = self.positions();
+        positions.zip(self.requests).map(|(position, request)| Receipt { request, position, level }).collect()
+    }
+}
+
+/// The batch is not covered by that sync; it is handed back.
+#[derive(Debug, thiserror::Error)]
+#[error("the entries are not known to be on the disk")]
+pub struct NotSynced(pub Appended);
+
+/// Proof that an fdatasync succeeded, made by [`crate::Journal::sync`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Synced {
+    pub(crate) size: u64,
+    pub(crate) journal: JournalId,
+    pub(crate) generation: u64,
+}
+
+impl Synced {
+    /// How many entries of the journal are on the disk.
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+}
+
+/// Which open journal of this process a token belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct JournalId(pub(crate) u64);

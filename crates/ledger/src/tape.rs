@@ -1,0 +1,263 @@
+//! The tape of a session: what passed in both directions, as the caller saw it.
+//!
+//! ```text
+//! "SLUICET" | version u8 (1) | session u64 | started u64 | crc32c u32                       all little-endian
+//! crc32c u32 | kind u8 | at u64 (ms since the epoch) | length u32 | bytes                  one record; crc of the rest
+//! ```
+//!
+//! [`Tape::record`] returns after write(2), so what was recorded survives a SIGKILL, and a [`Taped`] proves it. The last
+//! record of a tape that was finished is [`Kind::End`]; a tape without one is read as truncated. [`compress()`] rewrites
+//! a finished tape to a fraction of its size; its digest is that of the uncompressed form, so it stays the same.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use model::id::{Digest, SessionId};
+use model::time::Timestamp;
+
+use crate::disk::{Disk, DiskFile, append_all};
+
+mod packed;
+mod reader;
+
+pub use packed::compress;
+pub use reader::{Record, TapeEnd, TapeReadError, TapeReader};
+
+const MAGIC: &[u8; 8] = b"SLUICET\x01";
+/// Bytes of a tape's header.
+pub(crate) const HEADER: usize = 28;
+/// Bytes in front of a record's content.
+pub(crate) const RECORD_HEADER: usize = 17;
+/// The longest content of one record; more is split over several.
+pub(crate) const MAX_RECORD: usize = 256 * 1024;
+
+/// What a record is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Kind {
+    /// From the caller.
+    FromClient,
+    /// To the caller, as it saw it.
+    ToClient,
+    /// Something was left out on purpose; the content says what and why, as text.
+    Cut,
+    /// The tape is whole.
+    End,
+}
+
+impl Kind {
+    const fn code(self) -> u8 {
+        match self {
+            Self::FromClient => 1,
+            Self::ToClient => 2,
+            Self::Cut => 3,
+            Self::End => 4,
+        }
+    }
+
+    const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            1 => Some(Self::FromClient),
+            2 => Some(Self::ToClient),
+            3 => Some(Self::Cut),
+            4 => Some(Self::End),
+            _ => None,
+        }
+    }
+}
+
+/// Why nothing was recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum TapeError {
+    /// The disk failed; the tape takes nothing more.
+    #[error("the tape cannot be written")]
+    Disk(#[from] io::Error),
+    /// The disk failed before. The session has to end.
+    #[error("the tape failed before")]
+    Failed,
+}
+
+/// Proof that bytes are in a session's tape.
+#[derive(PartialEq, Eq, Debug)]
+#[must_use = "it is what allows bytes to be delivered"]
+pub struct Taped {
+    session: SessionId,
+    kind: Kind,
+    offset: u64,
+    length: u64,
+}
+
+impl Taped {
+    /// Whose tape it is.
+    pub const fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// In which direction the bytes went.
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Where in the tape the first record is.
+    pub const fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// How many bytes of content were recorded.
+    pub const fn length(&self) -> u64 {
+        self.length
+    }
+}
+
+/// The tape of a live session.
+pub struct Tape {
+    file: Arc<dyn DiskFile>,
+    session: SessionId,
+    length: u64,
+    digest: Context,
+    buffer: Vec<u8>,
+    failed: bool,
+}
+
+impl std::fmt::Debug for Tape {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut out = out.debug_struct("Tape");
+        out.field("session", &self.session).field("length", &self.length).finish_non_exhaustive()
+    }
+}
+
+impl Tape {
+    /// Begins the tape of a session in `dir`, which is created if need be.
+    ///
+    /// # Errors
+    /// If the disk fails, or the session has a tape already.
+    pub fn create(disk: &dyn Disk, dir: &Path, session: SessionId, now: Timestamp) -> Result<Self, TapeError> {
+        disk.create_dir(dir)?;
+        let file = disk.create(&path(dir, session))?;
+        let mut tape =
+            Self { file, session, length: 0, digest: Context::new(&SHA256), buffer: Vec::new(), failed: false };
+        tape.buffer.extend_from_slice(MAGIC);
+        tape.buffer.extend_from_slice(&session.bits().to_le_bytes());
+        tape.buffer.extend_from_slice(&now.0.to_le_bytes());
+        let crc = crc32c::crc32c(&tape.buffer);
+        tape.buffer.extend_from_slice(&crc.to_le_bytes());
+        tape.write()?;
+        disk.sync_dir(dir)?;
+        Ok(tape)
+    }
+
+    /// Records what passed at `at` in one direction, given in parts, with one write(2).
+    ///
+    /// # Errors
+    /// If the disk fails or failed before: then nothing more can be recorded, and the session has to end.
+    pub fn record(&mut self, kind: Kind, at: Timestamp, parts: &[&[u8]]) -> Result<Taped, TapeError> {
+        let offset = self.length;
+        self.buffer.clear();
+        let mut length = 0u64;
+        let mut open: Option<usize> = None;
+        for part in parts {
+            let mut rest = *part;
+            while !rest.is_empty() {
+                let start = *open.get_or_insert_with(|| begin_record(&mut self.buffer, kind, at));
+                let used = self.buffer.len().saturating_sub(start.saturating_add(RECORD_HEADER));
+                let (now, later) = rest.split_at_checked(MAX_RECORD.saturating_sub(used)).unwrap_or((rest, &[]));
+                self.buffer.extend_from_slice(now);
+                length = length.saturating_add(u64::try_from(now.len()).map_err(io::Error::other)?);
+                rest = later;
+                if !later.is_empty() {
+                    end_record(&mut self.buffer, start)?;
+                    open = None;
+                }
+            }
+        }
+        if let Some(start) = open {
+            end_record(&mut self.buffer, start)?;
+        }
+        self.write()?;
+        Ok(Taped { session: self.session, kind, offset, length })
+    }
+
+    /// Declares that something is left out of the tape from here on, or was: what, and why.
+    ///
+    /// # Errors
+    /// As [`Tape::record`].
+    pub fn declare_cut(&mut self, at: Timestamp, what: &str) -> Result<Taped, TapeError> {
+        self.record(Kind::Cut, at, &[what.as_bytes()])
+    }
+
+    /// Makes what was recorded survive a power cut. An error is final.
+    ///
+    /// # Errors
+    /// If the disk fails or failed before.
+    pub fn sync(&mut self) -> Result<(), TapeError> {
+        if self.failed {
+            return Err(TapeError::Failed);
+        }
+        self.file.sync().inspect_err(|_| self.failed = true)?;
+        Ok(())
+    }
+
+    /// How long the tape is, in bytes.
+    pub const fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Ends the tape, syncs it, and returns its digest and length for the journal.
+    ///
+    /// # Errors
+    /// As [`Tape::record`]; the tape is then one that is read as truncated.
+    pub fn finish(mut self, at: Timestamp) -> Result<(Digest, u64), TapeError> {
+        self.buffer.clear();
+        let start = begin_record(&mut self.buffer, Kind::End, at);
+        end_record(&mut self.buffer, start)?;
+        self.write()?;
+        self.sync()?;
+        Ok((digest_of(self.digest), self.length))
+    }
+
+    fn write(&mut self) -> Result<(), TapeError> {
+        if self.failed {
+            return Err(TapeError::Failed);
+        }
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        append_all(self.file.as_ref(), &self.buffer).inspect_err(|_| self.failed = true)?;
+        self.digest.update(&self.buffer);
+        self.length = self.length.saturating_add(u64::try_from(self.buffer.len()).map_err(io::Error::other)?);
+        Ok(())
+    }
+}
+
+pub(crate) fn digest_of(context: Context) -> Digest {
+    let mut digest = Digest::default();
+    digest.0.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
+    digest
+}
+
+fn begin_record(buffer: &mut Vec<u8>, kind: Kind, at: Timestamp) -> usize {
+    let start = buffer.len();
+    buffer.extend_from_slice(&[0; 4]);
+    buffer.push(kind.code());
+    buffer.extend_from_slice(&at.0.to_le_bytes());
+    buffer.extend_from_slice(&[0; 4]);
+    start
+}
+
+fn end_record(buffer: &mut [u8], start: usize) -> io::Result<()> {
+    let record = buffer.get_mut(start..).unwrap_or_default();
+    let length = u32::try_from(record.len().saturating_sub(RECORD_HEADER)).map_err(io::Error::other)?;
+    record.iter_mut().skip(13).zip(length.to_le_bytes()).for_each(|(to, from)| *to = from);
+    let crc = crc32c::crc32c(record.get(4..).unwrap_or_default());
+    record.iter_mut().zip(crc.to_le_bytes()).for_each(|(to, from)| *to = from);
+    Ok(())
+}
+
+/// The path of a session's tape while it is written and until it is compressed.
+pub(crate) fn path(dir: &Path, session: SessionId) -> PathBuf {
+    dir.join(format!("{session}.tape"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,238 @@
+//! The compressed form of a tape.
+//!
+//! ```text
+//! "SLUICEZ" | version u8 (1) | blocks | index | index offset u64 | crc32c u32 | "SLUICEZ" | version u8 (1)
+//! block = a zstd frame over whole records (the first also over the tape's header)
+//! index = per block: offset u64 | length u32 | crc32c u32 | uncompressed offset u64 | uncompressed length u32 | first at u64
+//! ```
+//!
+//! The index is at the end and covered by the checksum before the closing magic, so a file that was cut is not taken
+//! for a shorter tape. Its content, uncompressed, is the tape as it was written, byte for byte.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use model::id::{Digest, SessionId};
+use model::time::Timestamp;
+
+use super::reader::{Step, TapeEnd, TapeReadError, TapeReader};
+use super::{MAX_RECORD, RECORD_HEADER, digest_of};
+use crate::disk::{Disk, DiskFile, append_all, read_full};
+
+const MAGIC: &[u8; 8] = b"SLUICEZ\x01";
+const INDEX_ENTRY: usize = 36;
+const FOOTER: usize = 20;
+/// Uncompressed bytes after which a block ends.
+const BLOCK: usize = 256 * 1024;
+/// The most that a block can hold: a record more than [`BLOCK`].
+const MAX_BLOCK: usize = BLOCK + MAX_RECORD + RECORD_HEADER + super::HEADER;
+/// Fast, and about a third of the size on rows of text.
+const LEVEL: i32 = 1;
+
+pub(super) fn path(dir: &Path, session: SessionId) -> PathBuf {
+    dir.join(format!("{session}.tapez"))
+}
+
+/// Rewrites the tape of a session that ended to its compressed form, and removes the other. Returns the digest and
+/// length of the uncompressed form, as [`super::Tape::finish`] did. A tape that is compressed already stays as it is.
+///
+/// # Errors
+/// If the disk fails, or the tape is not complete: a truncated tape is evidence and is left alone.
+pub fn compress(disk: &dyn Disk, dir: &Path, session: SessionId) -> Result<(Digest, u64), TapeReadError> {
+    let mut reader = TapeReader::open(disk, dir, session)?;
+    if reader.is_compressed() {
+        return reader.digest();
+    }
+    let target = path(dir, session);
+    let temporary = target.with_extension("new");
+    match disk.remove(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        Ok(()) | Err(_) => {}
+    }
+    let mut writer = Writer { file: disk.create(&temporary)?, offset: 0, index: Vec::new() };
+    writer.append(MAGIC)?;
+    let mut block = reader.header_bytes();
+    let (mut digest, mut length, mut first_at) = (Context::new(&SHA256), 0u64, reader.started());
+    loop {
+        let end = match reader.step()? {
+            Step::Record { at, bytes } => {
+                if block.is_empty() {
+                    first_at = at;
+                }
+                block.extend_from_slice(bytes);
+                false
+            }
+            Step::Ended(TapeEnd::Complete) => true,
+            Step::Ended(TapeEnd::Truncated { offset }) => return Err(TapeReadError::Truncated(offset)),
+        };
+        if block.len() >= BLOCK || (end && !block.is_empty()) {
+            digest.update(&block);
+            writer.block(&block, length, first_at)?;
+            length = length.saturating_add(u64::try_from(block.len()).map_err(io::Error::other)?);
+            block.clear();
+        }
+        if end {
+            break;
+        }
+    }
+    writer.finish()?;
+    disk.rename(&temporary, &target)?;
+    disk.sync_dir(dir)?;
+    disk.remove(&super::path(dir, session))?;
+    Ok((digest_of(digest), length))
+}
+
+struct Writer {
+    file: Arc<dyn DiskFile>,
+    offset: u64,
+    index: Vec<u8>,
+}
+
+impl Writer {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        append_all(self.file.as_ref(), bytes)?;
+        self.offset = self.offset.saturating_add(u64::try_from(bytes.len()).map_err(io::Error::other)?);
+        Ok(())
+    }
+
+    fn block(&mut self, content: &[u8], at: u64, first_at: Timestamp) -> io::Result<()> {
+        let packed = zstd::bulk::compress(content, LEVEL)?;
+        let (offset, length) = (self.offset, u32::try_from(packed.len()).map_err(io::Error::other)?);
+        let content_length = u32::try_from(content.len()).map_err(io::Error::other)?;
+        self.index.extend_from_slice(&offset.to_le_bytes());
+        self.index.extend_from_slice(&length.to_le_bytes());
+        self.index.extend_from_slice(&crc32c::crc32c(&packed).to_le_bytes());
+        self.index.extend_from_slice(&at.to_le_bytes());
+        self.index.extend_from_slice(&content_length.to_le_bytes());
+        self.index.extend_from_slice(&first_at.0.to_le_bytes());
+        self.append(&packed)
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        let mut end = std::mem::take(&mut self.index);
+        end.extend_from_slice(&self.offset.to_le_bytes());
+        let crc = crc32c::crc32c(&end);
+        end.extend_from_slice(&crc.to_le_bytes());
+        end.extend_from_slice(MAGIC);
+        self.append(&end)?;
+        self.file.sync()
+    }
+}
+
+/// Reads a compressed tape as if it were not.
+#[derive(Debug)]
+pub(super) struct Packed {
+    file: Arc<dyn DiskFile>,
+    blocks: Vec<Block>,
+    /// The block that was read last, and its content.
+    open: Option<(usize, Vec<u8>)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Block {
+    offset: u64,
+    length: u32,
+    crc: u32,
+    content_at: u64,
+    content_length: u32,
+    first_at: Timestamp,
+}
+
+impl Packed {
+    pub(super) fn open(file: Arc<dyn DiskFile>) -> Result<Self, TapeReadError> {
+        let length = file.length()?;
+        let footer = u64::try_from(FOOTER).map_err(io::Error::other)?;
+        let footer_at = length.checked_sub(footer).ok_or(TapeReadError::Damaged(0))?;
+        let bad = TapeReadError::Damaged(footer_at);
+        let (head, end) = (read(&file, 0, MAGIC.len())?, read(&file, footer_at, FOOTER)?);
+        let index_at = u64_at(&end, 0).filter(|at| *at <= footer_at).ok_or(bad)?;
+        let index_length = usize::try_from(footer_at.saturating_sub(index_at)).map_err(io::Error::other)?;
+        let mut covered = read(&file, index_at, index_length)?;
+        covered.extend_from_slice(end.get(..8).unwrap_or_default());
+        let whole = head == MAGIC
+            && end.ends_with(MAGIC)
+            && u32_at(&end, 8) == Some(crc32c::crc32c(&covered))
+            && index_length.is_multiple_of(INDEX_ENTRY);
+        let index = covered.get(..index_length).unwrap_or_default();
+        let blocks: Option<Vec<Block>> = index.chunks_exact(INDEX_ENTRY).map(Block::decode).collect();
+        let blocks = blocks.filter(|blocks| whole && follow_each_other(blocks, index_at));
+        Ok(Self { blocks: blocks.ok_or(TapeReadError::Damaged(index_at))?, file, open: None })
+    }
+
+    /// Reads at a position of the uncompressed tape; 0 means its end.
+    pub(super) fn read_at(&mut self, offset: u64, into: &mut [u8]) -> Result<usize, TapeReadError> {
+        let number = self.blocks.partition_point(|block| block.content_at <= offset).checked_sub(1);
+        let found = number.and_then(|number| Some((number, *self.blocks.get(number)?)));
+        let Some((number, block)) = found else { return Ok(0) };
+        if self.open.as_ref().is_none_or(|(open, _)| *open != number) {
+            self.open = Some((number, self.unpack(block)?));
+        }
+        let content = self.open.as_ref().map_or(&[][..], |(_, content)| content);
+        let skip = usize::try_from(offset.saturating_sub(block.content_at)).map_err(io::Error::other)?;
+        let rest = content.get(skip..).unwrap_or_default();
+        let count = rest.len().min(into.len());
+        into.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        Ok(count)
+    }
+
+    /// The position of a block that begins before `at`, as near to it as the index knows; 0 for the tape's beginning.
+    pub(super) fn seek(&self, at: Timestamp) -> u64 {
+        let after = self.blocks.partition_point(|block| block.first_at < at);
+        after.checked_sub(1).and_then(|number| self.blocks.get(number)).map_or(0, |block| block.content_at)
+    }
+
+    fn unpack(&self, block: Block) -> Result<Vec<u8>, TapeReadError> {
+        let length = usize::try_from(block.length).map_err(io::Error::other)?;
+        let content_length = usize::try_from(block.content_length).map_err(io::Error::other)?;
+        let packed = read(&self.file, block.offset, length)?;
+        let bad = || TapeReadError::Damaged(block.content_at);
+        if crc32c::crc32c(&packed) != block.crc || content_length > MAX_BLOCK {
+            return Err(bad());
+        }
+        let content = zstd::bulk::decompress(&packed, content_length).map_err(|_| bad())?;
+        if content.len() == content_length { Ok(content) } else { Err(bad()) }
+    }
+}
+
+impl Block {
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        Some(Self {
+            offset: u64_at(bytes, 0)?,
+            length: u32_at(bytes, 8)?,
+            crc: u32_at(bytes, 12)?,
+            content_at: u64_at(bytes, 16)?,
+            content_length: u32_at(bytes, 24)?,
+            first_at: Timestamp(u64_at(bytes, 28)?),
+        })
+    }
+}
+
+/// Whether the blocks fill the file and the tape without a gap.
+fn follow_each_other(blocks: &[Block], index_at: u64) -> bool {
+    let start = u64::try_from(MAGIC.len()).ok().map(|packed| (packed, 0u64));
+    let end = blocks.iter().fold(start, |at, block| {
+        let (packed, content) = at.filter(|at| *at == (block.offset, block.content_at))?;
+        Some((packed.checked_add(block.length.into())?, content.checked_add(block.content_length.into())?))
+    });
+    end.is_some_and(|(packed, _)| packed == index_at)
+}
+
+fn read(file: &Arc<dyn DiskFile>, offset: u64, length: usize) -> Result<Vec<u8>, TapeReadError> {
+    let available = file.length()?.saturating_sub(offset);
+    if u64::try_from(length).map_err(io::Error::other)? > available {
+        return Err(TapeReadError::Damaged(offset));
+    }
+    let mut bytes = vec![0; length];
+    let filled = read_full(file.as_ref(), offset, &mut bytes)?;
+    if filled == length { Ok(bytes) } else { Err(TapeReadError::Damaged(offset)) }
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    bytes.get(at..)?.first_chunk().map(|chunk| u64::from_le_bytes(*chunk))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk().map(|chunk| u32::from_le_bytes(*chunk))
+}

@@ -1,0 +1,266 @@
+//! Reading a tape, live, truncated, finished or compressed.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use model::id::{Digest, SessionId};
+use model::time::Timestamp;
+
+use super::packed::{self, Packed};
+use super::{HEADER, Kind, MAGIC, MAX_RECORD, RECORD_HEADER, digest_of};
+use crate::disk::{Disk, DiskFile};
+
+/// Why a tape cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum TapeReadError {
+    /// The disk failed, or there is no such tape.
+    #[error("the tape cannot be read")]
+    Disk(#[from] io::Error),
+    /// Not as it was written, at this byte of the uncompressed tape (of the file, where its frame is damaged).
+    #[error("the tape is damaged at byte {0}")]
+    Damaged(u64),
+    /// It ends at this byte without having been finished.
+    #[error("the tape is truncated at byte {0}")]
+    Truncated(u64),
+}
+
+/// How a tape ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TapeEnd {
+    /// Everything is there.
+    Complete,
+    /// The session's process died, or the disk failed: nothing from this byte on.
+    Truncated {
+        /// The byte.
+        offset: u64,
+    },
+}
+
+/// One piece of what passed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Record {
+    /// Which way, or what else it is.
+    pub kind: Kind,
+    /// When.
+    pub at: Timestamp,
+    /// The bytes, or for [`Kind::Cut`] the declaration.
+    pub content: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Content {
+    Plain(Arc<dyn DiskFile>),
+    Packed(Packed),
+}
+
+/// Reads a tape from its beginning.
+#[derive(Debug)]
+pub struct TapeReader {
+    content: Content,
+    header: Vec<u8>,
+    started: Timestamp,
+    offset: u64,
+    record: Vec<u8>,
+    end: Option<TapeEnd>,
+}
+
+/// What is at the present position, undecoded.
+pub(super) enum Step<'a> {
+    /// A whole record, its header included.
+    Record { at: Timestamp, bytes: &'a [u8] },
+    /// Nothing more.
+    Ended(TapeEnd),
+}
+
+impl TapeReader {
+    /// Opens the tape of a session.
+    ///
+    /// # Errors
+    /// If there is none, or its header is not that of this session's tape.
+    pub fn open(disk: &dyn Disk, dir: &Path, session: SessionId) -> Result<Self, TapeReadError> {
+        let content = match disk.open_read(&packed::path(dir, session)) {
+            Ok(file) => Content::Packed(Packed::open(file)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Content::Plain(disk.open_read(&super::path(dir, session))?)
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let mut reader =
+            Self { content, header: Vec::new(), started: Timestamp(0), offset: 0, record: Vec::new(), end: None };
+        reader.header = reader.read(0, HEADER)?;
+        let started = parse_header(&reader.header, session);
+        match started {
+            Some(started) => reader.started = started,
+            None if reader.header.len() < HEADER => return Err(TapeReadError::Truncated(0)),
+            None => return Err(TapeReadError::Damaged(0)),
+        }
+        reader.offset = u64::try_from(HEADER).map_err(io::Error::other)?;
+        Ok(reader)
+    }
+
+    /// When the session began.
+    pub const fn started(&self) -> Timestamp {
+        self.started
+    }
+
+    /// The next record; `None` at the end, and then [`TapeReader::end`] says how it ends. On the tape of a live session
+    /// it can be called again.
+    ///
+    /// # Errors
+    /// If the disk fails, or something is damaged in the middle: whole records after bytes that are none.
+    #[expect(clippy::should_implement_trait, reason = "None is not final on a live tape")]
+    pub fn next(&mut self) -> Result<Option<Record>, TapeReadError> {
+        let Step::Record { at, bytes } = self.step()? else { return Ok(None) };
+        let kind = bytes.get(4).copied().and_then(Kind::from_code);
+        let content = bytes.get(RECORD_HEADER..).unwrap_or_default().to_vec();
+        match kind {
+            Some(Kind::End) | None => Ok(None),
+            Some(kind) => Ok(Some(Record { kind, at, content })),
+        }
+    }
+
+    /// How the tape ends; `None` before [`TapeReader::next`] came to its end.
+    pub const fn end(&self) -> Option<TapeEnd> {
+        self.end
+    }
+
+    /// Goes to the first record at or after `at`. Records are in the order in which they were made; where the clock
+    /// jumped back, to the first such record after the jump.
+    ///
+    /// # Errors
+    /// As [`TapeReader::next`].
+    pub fn seek(&mut self, at: Timestamp) -> Result<(), TapeReadError> {
+        let start = u64::try_from(HEADER).map_err(io::Error::other)?;
+        self.end = None;
+        self.offset = match &self.content {
+            Content::Plain(_) => start,
+            Content::Packed(packed) => packed.seek(at).max(start),
+        };
+        loop {
+            let before = self.offset;
+            match self.step()? {
+                Step::Record { at: now, .. } if now < at => {}
+                Step::Record { .. } => {
+                    self.offset = before;
+                    self.end = None;
+                    return Ok(());
+                }
+                Step::Ended(_) => return Ok(()),
+            }
+        }
+    }
+
+    /// Reads the whole tape and returns its digest and length, to be compared with those in the journal.
+    ///
+    /// # Errors
+    /// If the disk fails, or the tape is damaged or truncated.
+    pub fn digest(&mut self) -> Result<(Digest, u64), TapeReadError> {
+        let mut context = Context::new(&SHA256);
+        context.update(&self.header);
+        self.offset = u64::try_from(HEADER).map_err(io::Error::other)?;
+        self.end = None;
+        loop {
+            match self.step()? {
+                Step::Record { bytes, .. } => context.update(bytes),
+                Step::Ended(TapeEnd::Complete) => return Ok((digest_of(context), self.offset)),
+                Step::Ended(TapeEnd::Truncated { offset }) => return Err(TapeReadError::Truncated(offset)),
+            }
+        }
+    }
+
+    pub(super) const fn is_compressed(&self) -> bool {
+        matches!(self.content, Content::Packed(_))
+    }
+
+    pub(super) fn header_bytes(&self) -> Vec<u8> {
+        self.header.clone()
+    }
+
+    /// The next record, [`Kind::End`] included.
+    pub(super) fn step(&mut self) -> Result<Step<'_>, TapeReadError> {
+        if self.end == Some(TapeEnd::Complete) {
+            return Ok(Step::Ended(TapeEnd::Complete));
+        }
+        let found = self.load(self.offset)?;
+        let Some((kind, at)) = found else { return self.stop() };
+        let length = u64::try_from(self.record.len()).map_err(io::Error::other)?;
+        self.offset = self.offset.saturating_add(length);
+        if kind == Kind::End {
+            if !self.read(self.offset, 1)?.is_empty() {
+                return Err(TapeReadError::Damaged(self.offset));
+            }
+            self.end = Some(TapeEnd::Complete);
+        }
+        Ok(Step::Record { at, bytes: &self.record })
+    }
+
+    /// Bytes that are no record: the torn end, or damage.
+    fn stop(&mut self) -> Result<Step<'_>, TapeReadError> {
+        let offset = self.offset;
+        let rest = self.read(offset, MAX_RECORD.saturating_add(RECORD_HEADER).saturating_mul(2))?;
+        let frames_follow = (1..rest.len()).any(|at| parse_record(rest.get(at..).unwrap_or_default()).is_some());
+        if frames_follow || matches!(self.content, Content::Packed(_)) {
+            return Err(TapeReadError::Damaged(offset));
+        }
+        let end = TapeEnd::Truncated { offset };
+        self.end = Some(end);
+        Ok(Step::Ended(end))
+    }
+
+    /// Reads the record at `offset` into `self.record`; `None` if there is no whole one.
+    fn load(&mut self, offset: u64) -> Result<Option<(Kind, Timestamp)>, TapeReadError> {
+        self.record = self.read(offset, RECORD_HEADER)?;
+        let Some(length) = content_length(&self.record) else { return Ok(None) };
+        let rest_at = offset.saturating_add(u64::try_from(RECORD_HEADER).map_err(io::Error::other)?);
+        let content = self.read(rest_at, length)?;
+        self.record.extend_from_slice(&content);
+        Ok(parse_record(&self.record))
+    }
+
+    /// As many bytes from `offset` on as there are, up to `length`.
+    fn read(&mut self, offset: u64, length: usize) -> Result<Vec<u8>, TapeReadError> {
+        let mut bytes = vec![0; length];
+        let mut filled = 0usize;
+        while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            let at = offset.saturating_add(u64::try_from(filled).map_err(io::Error::other)?);
+            let count = match &mut self.content {
+                Content::Plain(file) => file.read_at(at, rest)?,
+                Content::Packed(packed) => packed.read_at(at, rest)?,
+            };
+            if count == 0 {
+                break;
+            }
+            filled = filled.saturating_add(count);
+        }
+        bytes.truncate(filled);
+        Ok(bytes)
+    }
+}
+
+fn parse_header(header: &[u8], session: SessionId) -> Option<Timestamp> {
+    let rest = header.strip_prefix(MAGIC)?;
+    let (bits, rest) = rest.split_first_chunk::<8>()?;
+    let (started, rest) = rest.split_first_chunk::<8>()?;
+    let crc = u32::from_le_bytes(*rest.first_chunk::<4>()?);
+    let covered = header.get(..24)?;
+    let ours = u64::from_le_bytes(*bits) == session.bits() && crc == crc32c::crc32c(covered);
+    ours.then_some(Timestamp(u64::from_le_bytes(*started)))
+}
+
+/// The content's length that a record's header claims, if it can be.
+fn content_length(record: &[u8]) -> Option<usize> {
+    let length = u32::from_le_bytes(*record.get(13..)?.first_chunk::<4>()?);
+    usize::try_from(length).ok().filter(|length| *length <= MAX_RECORD)
+}
+
+/// The record at the beginning of `bytes`, if there is a whole one.
+fn parse_record(bytes: &[u8]) -> Option<(Kind, Timestamp)> {
+    let length = content_length(bytes)?;
+    let covered = bytes.get(4..RECORD_HEADER.checked_add(length)?)?;
+    let kind = Kind::from_code(*covered.first()?)?;
+    let crc = u32::from_le_bytes(*bytes.first_chunk::<4>()?);
+    let at = u64::from_le_bytes(*covered.get(1..)?.first_chunk::<8>()?);
+    (crc == crc32c::crc32c(covered)).then_some((kind, Timestamp(at)))
+}

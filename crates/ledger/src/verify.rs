@@ -1,0 +1,423 @@
+//! Offline verification: is the journal in these files what was signed?
+//!
+//! One pass over the segments checks every checksum, index and encoding, grows the tree, compares it with the edge that
+//! each segment's header pins and with every stored checkpoint on the way. What is not covered by a checksum is refused:
+//! stray bytes, unknown files, a `checkpoint` that is in no list.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+
+use model::id::RequestId;
+
+use crate::checkpoints;
+use crate::disk::{Disk, read_small};
+use crate::frame;
+use crate::journal::request_of;
+use crate::merkle::{self, Edge, Hash, Leaves};
+use crate::note::{Checkpoint, MAX_NOTE, VerifyingKey};
+use crate::segment::{self, Header, Scan, Step};
+
+/// What verification found.
+#[derive(Debug)]
+pub struct Report {
+    /// Entries that are whole and in their place, counted up to the first fault.
+    pub entries: u64,
+    /// Checkpoints that were verified against the entries.
+    pub checkpoints: u64,
+    /// How many of the entries the latest such checkpoint covers; those after it are whole, but not signed yet.
+    pub signed: u64,
+    /// The root of the tree over `entries`.
+    pub root: Hash,
+    /// The first thing that is wrong, if anything is.
+    pub fault: Option<Fault>,
+}
+
+impl Report {
+    /// Whether nothing is wrong.
+    pub const fn is_good(&self) -> bool {
+        self.fault.is_none()
+    }
+}
+
+/// Something that is not as it was written.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{what}: {place}")]
+pub struct Fault {
+    /// What is wrong.
+    pub what: String,
+    /// Where.
+    pub place: Where,
+}
+
+/// Where a fault is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Where {
+    /// The file's name.
+    pub file: String,
+    /// The byte in it.
+    pub offset: u64,
+    /// The entry that is wrong or missing, the first of them. For entries that are whole and in order but not the
+    /// signed ones, the first entry that no good checkpoint covers.
+    pub entry: Option<u64>,
+    /// The first entry that is certainly not wrong in the same way, where it is not known which of several is.
+    pub before: Option<u64>,
+    /// The kind of the entry, if it can be decoded.
+    pub kind: Option<String>,
+    /// The request that it is about.
+    pub request: Option<RequestId>,
+}
+
+impl Where {
+    fn at(file: impl Into<String>, offset: u64) -> Self {
+        Self { file: file.into(), offset, entry: None, before: None, kind: None, request: None }
+    }
+
+    const fn entry(mut self, index: u64) -> Self {
+        self.entry = Some(index);
+        self
+    }
+
+    fn described(mut self, payload: &[u8]) -> Self {
+        if let Ok(entry) = frame::decode(payload) {
+            self.request = request_of(&entry.event);
+            let shown = format!("{:?}", entry.event);
+            self.kind = shown.split([' ', '{', '(']).next().map(str::to_owned);
+        }
+        self
+    }
+}
+
+impl std::fmt::Display for Where {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.entry, self.before) {
+            (Some(entry), Some(before)) if before > entry.saturating_add(1) => {
+                write!(out, "entries {entry} to {}, ", before.saturating_sub(1))?;
+            }
+            (Some(entry), _) => write!(out, "entry {entry}, ")?,
+            (None, _) => {}
+        }
+        write!(out, "file {}, byte {}", self.file, self.offset)?;
+        if let Some(kind) = &self.kind {
+            write!(out, ", {kind}")?;
+        }
+        self.request.map_or(Ok(()), |request| write!(out, ", request {request}"))
+    }
+}
+
+/// Why verification stopped.
+enum Stop {
+    Disk(io::Error),
+    Fault(Box<Fault>),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Disk(error)
+    }
+}
+
+fn stop(what: impl Into<String>, place: Where) -> Stop {
+    Stop::Fault(Box::new(Fault { what: what.into(), place }))
+}
+
+/// Verifies the journal in `dir` with the public key that its checkpoints are signed by. Reads only.
+///
+/// Entries after the latest checkpoint are protected by checksums alone, as is the fact that there are none missing at
+/// the very end: [`Report::signed`] says how far the signatures reach.
+///
+/// # Errors
+/// If the disk fails. What is wrong with the journal is in the report.
+pub fn verify(disk: &dyn Disk, dir: &Path, key: &VerifyingKey) -> io::Result<Report> {
+    let mut walk = Walk::default();
+    let fault = match walk.run(disk, dir, key) {
+        Ok(()) => None,
+        Err(Stop::Fault(fault)) => Some(*fault),
+        Err(Stop::Disk(error)) => return Err(error),
+    };
+    Ok(Report {
+        entries: walk.edge.size(),
+        checkpoints: walk.verified,
+        signed: walk.signed,
+        root: walk.edge.root(),
+        fault,
+    })
+}
+
+/// A stored checkpoint, and where it is stored.
+struct Stored {
+    file: String,
+    offset: u64,
+    checkpoint: Checkpoint,
+}
+
+#[derive(Default)]
+struct Walk {
+    edge: Edge,
+    verified: u64,
+    signed: u64,
+    /// Where the entry after the signed ones is: where a wrong root is looked for.
+    unsigned_at: (String, u64),
+    last_length: u64,
+}
+
+impl Walk {
+    fn run(&mut self, disk: &dyn Disk, dir: &Path, key: &VerifyingKey) -> Result<(), Stop> {
+        let names = disk.list(dir)?;
+        // The segments come first, so that a damaged entry is named even where a checkpoint is damaged too; but the
+        // checkpoints are needed on the way, so what is wrong with them is kept for the end.
+        let (stored, checkpoint_fault) = read_stored(disk, dir, &names, key)?;
+        let firsts: Vec<u64> = names.iter().filter_map(|name| segment::first_index(name)).collect();
+        let mut pending = stored.iter().peekable();
+        for (number, first) in firsts.iter().enumerate() {
+            let is_last = number.saturating_add(1) == firsts.len();
+            self.segment(disk, dir, *first, is_last, &mut pending)?;
+        }
+        if let Some(next) = pending.next() {
+            let what = format!("entries are missing: {} were signed", next.checkpoint.size());
+            let place = Where::at(self.file_at_end(&firsts), self.last_length).entry(self.edge.size());
+            return Err(stop(what, Where { before: Some(next.checkpoint.size()), ..place }));
+        }
+        if let Some(fault) = checkpoint_fault {
+            return Err(Stop::Fault(Box::new(fault)));
+        }
+        check_latest(disk, dir, &names, &stored)?;
+        check_names(&names)
+    }
+
+    fn file_at_end(&self, firsts: &[u64]) -> String {
+        segment::file_name(firsts.last().copied().unwrap_or(0))
+    }
+
+    fn segment<'a>(
+        &mut self,
+        disk: &dyn Disk,
+        dir: &Path,
+        first: u64,
+        is_last: bool,
+        pending: &mut std::iter::Peekable<impl Iterator<Item = &'a Stored>>,
+    ) -> Result<(), Stop> {
+        let name = segment::file_name(first);
+        let Some((header, mut scan)) = Scan::open(disk, &dir.join(&name))? else {
+            return Err(stop("the segment's header is damaged", Where::at(name, 0).entry(self.edge.size())));
+        };
+        self.check_header(&header, first, &name)?;
+        if self.unsigned_at.0.is_empty() {
+            self.unsigned_at = (name.clone(), scan.offset());
+        }
+        loop {
+            self.check_roots(pending)?;
+            let offset = scan.offset();
+            let expected = self.edge.size();
+            match scan.next()? {
+                Step::Frame { index, payload, .. } => {
+                    check_entry(index, expected, payload).map_err(|what| {
+                        stop(what, Where::at(name.clone(), offset).entry(expected).described(payload))
+                    })?;
+                    self.edge.push(merkle::leaf_hash(payload));
+                }
+                Step::End => break,
+                Step::Bad => {
+                    let what =
+                        if is_last { "the entry is damaged, or its write was cut off" } else { "the entry is damaged" };
+                    return Err(stop(what, Where::at(name, offset).entry(expected)));
+                }
+            }
+            if self.signed == self.edge.size() {
+                self.unsigned_at = (name.clone(), scan.offset());
+            }
+        }
+        self.last_length = scan.offset();
+        Ok(())
+    }
+
+    fn check_header(&self, header: &Header, first: u64, name: &str) -> Result<(), Stop> {
+        let place = || Where::at(name, 0).entry(self.edge.size());
+        if header.edge.size() != first {
+            return Err(stop("the segment has another segment's name", place()));
+        }
+        if first > self.edge.size() {
+            let missing = format!("entries {} to {} are missing", self.edge.size(), first.saturating_sub(1));
+            return Err(stop(missing, Where { before: Some(first), ..place() }));
+        }
+        if first < self.edge.size() {
+            return Err(stop("the segment repeats entries of the one before", Where { entry: Some(first), ..place() }));
+        }
+        if header.previous_length != self.last_length {
+            return Err(stop("the segment before has another length than it had", place()));
+        }
+        if header.edge != self.edge {
+            let first_unsigned = Where { entry: Some(self.signed), before: Some(first), ..place() };
+            let (file, offset) = self.unsigned_at.clone();
+            return Err(stop("entries were changed", Where { file, offset, ..first_unsigned }));
+        }
+        Ok(())
+    }
+
+    /// Compares the tree with the checkpoints of just this size.
+    fn check_roots<'a>(
+        &mut self,
+        pending: &mut std::iter::Peekable<impl Iterator<Item = &'a Stored>>,
+    ) -> Result<(), Stop> {
+        while let Some(stored) = pending.next_if(|stored| stored.checkpoint.size() <= self.edge.size()) {
+            if stored.checkpoint.size() < self.edge.size() {
+                return Err(stop("checkpoints are out of order", Where::at(stored.file.clone(), stored.offset)));
+            }
+            if *stored.checkpoint.root() != self.edge.root() {
+                let (file, offset) = self.unsigned_at.clone();
+                let place = Where::at(file, offset).entry(self.signed);
+                let before = Some(self.edge.size());
+                return Err(stop("entries are not the signed ones", Where { before, ..place }));
+            }
+            self.signed = self.edge.size();
+            self.verified = self.verified.saturating_add(1);
+        }
+        Ok(())
+    }
+}
+
+fn check_entry(index: u64, expected: u64, payload: &[u8]) -> Result<(), String> {
+    if index != expected {
+        return Err(format!("entry {index} stands where entry {expected} belongs"));
+    }
+    frame::decode(payload).map(drop).map_err(|error| error.to_string())
+}
+
+/// All stored checkpoints up to the first bad one, and what is wrong with that.
+fn read_stored(
+    disk: &dyn Disk,
+    dir: &Path,
+    names: &[String],
+    key: &VerifyingKey,
+) -> Result<(Vec<Stored>, Option<Fault>), Stop> {
+    let mut all = Vec::new();
+    for name in names.iter().filter(|name| checkpoints::first_size(name).is_some()) {
+        let checkpoints::Notes { good: notes, bad } = checkpoints::read_list(disk, &dir.join(name), key)?;
+        let misnamed = notes.first().is_some_and(|(_, note)| Some(note.size()) != checkpoints::first_size(name));
+        let stored = |(offset, checkpoint)| Stored { file: name.clone(), offset, checkpoint };
+        all.extend(notes.into_iter().map(stored));
+        if let Some(bad) = bad {
+            let what = format!("a checkpoint is damaged: {}", bad.error);
+            return Ok((all, Some(Fault { what, place: Where::at(name.clone(), bad.offset) })));
+        }
+        if misnamed {
+            let what = "the list of checkpoints has another list's name".to_owned();
+            return Ok((all, Some(Fault { what, place: Where::at(name.clone(), 0) })));
+        }
+    }
+    Ok((all, None))
+}
+
+/// The file with the latest checkpoint holds the last stored one, or the one before: Sluice may have died in between.
+fn check_latest(disk: &dyn Disk, dir: &Path, names: &[String], stored: &[Stored]) -> Result<(), Stop> {
+    let place = || Where::at(checkpoints::LATEST, 0);
+    if !names.iter().any(|name| name == checkpoints::LATEST) {
+        return if stored.len() <= 1 { Ok(()) } else { Err(stop("the latest checkpoint is missing", place())) };
+    }
+    let note = read_small(disk, &dir.join(checkpoints::LATEST), MAX_NOTE)?;
+    let known = stored.iter().rev().take(2).any(|stored| stored.checkpoint.note().as_bytes() == note);
+    if known { Ok(()) } else { Err(stop("the latest checkpoint is not the last that was stored", place())) }
+}
+
+fn check_names(names: &[String]) -> Result<(), Stop> {
+    let known = |name: &str| {
+        segment::first_index(name).is_some()
+            || checkpoints::first_size(name).is_some()
+            || BTreeSet::from([checkpoints::LATEST, "lock"]).contains(name)
+            || Path::new(name).extension().is_some_and(|extension| extension == "new")
+    };
+    match names.iter().find(|name| !known(name)) {
+        Some(name) => Err(stop("the file does not belong to a journal", Where::at(name.clone(), 0))),
+        None => Ok(()),
+    }
+}
+
+/// A proof about the tree of a checkpoint.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Proof {
+    /// The leaf hash of the entry, or the root of the older tree.
+    pub hash: Hash,
+    /// The size of the tree that it is about.
+    pub size: u64,
+    /// The root of that tree.
+    pub root: Hash,
+    /// The hashes of the proof, in the order of RFC 6962.
+    pub hashes: Vec<Hash>,
+}
+
+/// Why there is no proof.
+#[derive(Debug, thiserror::Error)]
+pub enum ProveError {
+    /// The disk failed.
+    #[error("the journal cannot be read")]
+    Disk(#[from] io::Error),
+    /// The journal has fewer entries than the proof is about, or there are none to prove anything of.
+    #[error("the journal has no such entries")]
+    Range,
+    /// An entry is damaged; `verify` says more.
+    #[error("entry {0} is damaged")]
+    Damaged(u64),
+}
+
+/// Proves that entry `index` is in the tree of the first `size` entries. [`merkle::verify_inclusion`] checks it.
+///
+/// # Errors
+/// See [`ProveError`].
+pub fn prove_inclusion(disk: &dyn Disk, dir: &Path, index: u64, size: u64) -> Result<Proof, ProveError> {
+    let mut leaves = FileLeaves::read(disk, dir, size)?;
+    let position = usize::try_from(index).map_err(|_| ProveError::Range)?;
+    let hash = *leaves.0.get(position).ok_or(ProveError::Range)?;
+    let hashes = merkle::inclusion_proof(&mut leaves, index, size)?;
+    Ok(Proof { hash, size, root: leaves.subtree(0, size)?, hashes })
+}
+
+/// Proves that the tree of the first `old` entries is a prefix of that of the first `size`.
+/// [`merkle::verify_consistency`] checks it.
+///
+/// # Errors
+/// See [`ProveError`].
+pub fn prove_consistency(disk: &dyn Disk, dir: &Path, old: u64, size: u64) -> Result<Proof, ProveError> {
+    if old == 0 || old > size {
+        return Err(ProveError::Range);
+    }
+    let mut leaves = FileLeaves::read(disk, dir, size)?;
+    let hashes = merkle::consistency_proof(&mut leaves, old, size)?;
+    Ok(Proof { hash: leaves.subtree(0, old)?, size, root: leaves.subtree(0, size)?, hashes })
+}
+
+/// The leaf hashes of the first entries: 32 bytes for each.
+struct FileLeaves(Vec<Hash>);
+
+impl FileLeaves {
+    fn read(disk: &dyn Disk, dir: &Path, size: u64) -> Result<Self, ProveError> {
+        let mut leaves = Vec::new();
+        for first in segment::list(disk, dir)?.into_iter().take_while(|first| *first < size) {
+            let path = segment::path(dir, first);
+            let (_, mut scan) = Scan::open(disk, &path)?.ok_or(ProveError::Damaged(first))?;
+            while let Step::Frame { index, payload, .. } = scan.next()? {
+                let expected = u64::try_from(leaves.len()).map_err(|_| ProveError::Range)?;
+                if index != expected {
+                    return Err(ProveError::Damaged(expected));
+                }
+                if index < size {
+                    leaves.push(merkle::leaf_hash(payload));
+                }
+            }
+        }
+        let complete = u64::try_from(leaves.len()).is_ok_and(|count| count == size && size > 0);
+        if complete { Ok(Self(leaves)) } else { Err(ProveError::Range) }
+    }
+}
+
+impl Leaves for FileLeaves {
+    type Error = ProveError;
+
+    fn subtree(&mut self, from: u64, to: u64) -> Result<Hash, ProveError> {
+        let range = usize::try_from(from).ok().zip(usize::try_from(to).ok());
+        let leaves = range.and_then(|(from, to)| self.0.get(from..to)).ok_or(ProveError::Range)?;
+        Ok(merkle::root_of(leaves.iter().copied()))
+    }
+}
+
+#[cfg(test)]
+mod tests;
