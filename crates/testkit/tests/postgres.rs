@@ -96,21 +96,20 @@ fn a_server_keeps_its_data_over_a_stop_and_leaves_nothing_behind() -> Result<()>
     Ok(())
 }
 
-/// Not a test of its own: the process that the next test kills.
-#[test]
-#[ignore = "run by a_server_ends_with_the_process_that_started_it"]
-fn start_a_server_and_hang() -> Result<()> {
-    let postgres = Postgres::start(Options::default())?;
-    println!("\nstarted {} {}", postgres.pid().expect("it runs"), postgres.socket_directory().display());
-    std::thread::sleep(Duration::from_secs(600));
-    Ok(())
-}
+/// The test runs its own program again, with this variable, as the process that it kills.
+const HANG: &str = "TESTKIT_START_A_SERVER_AND_HANG";
 
 #[test]
 fn a_server_ends_with_the_process_that_started_it() -> Result<()> {
     use std::io::{BufRead as _, BufReader};
+    if std::env::var_os(HANG).is_some() {
+        let postgres = Postgres::start(Options::default())?;
+        println!("\nstarted {} {}", postgres.pid().expect("it runs"), postgres.socket_directory().display());
+        std::thread::sleep(Duration::from_secs(600));
+    }
     let mut child = Command::new(std::env::current_exe()?)
-        .args(["--ignored", "--exact", "--nocapture", "start_a_server_and_hang"])
+        .args(["--exact", "--nocapture", "a_server_ends_with_the_process_that_started_it"])
+        .env(HANG, "1")
         .stdout(std::process::Stdio::piped())
         .spawn()?;
     let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
