@@ -282,3 +282,17 @@ fn effects(known: Known<'_>, search: &Search) -> Result<(String, Vec<Value>), Er
     }
     Ok((format!("SELECT e.statement FROM effects e WHERE {}", parts.join(" AND ")), values))
 }
+
+#[cfg(test)]
+impl Sqlite {
+    /// How SQLite would answer a search, one step a line.
+    pub(super) fn plan(&self, search: &Search) -> Vec<String> {
+        let connection = self.search_connection();
+        let conditions = of_request(&connection, search).unwrap().unwrap();
+        let values = [conditions.values(), vec![Value::from(100)]].concat();
+        let sql = format!("EXPLAIN QUERY PLAN {}", found::requests_sql(&conditions));
+        let mut statement = connection.prepare(&sql).unwrap();
+        let steps = statement.query_map(params_from_iter(values), |row| row.get("detail")).unwrap();
+        steps.collect::<Result<_, _>>().unwrap()
+    }
+}

@@ -42,7 +42,12 @@ pub(super) fn requests(
     conditions: &Conditions<'_>,
     most: u32,
 ) -> Result<Vec<FoundRequest>, Error> {
-    let sql = format!(
+    query(connection, &requests_sql(conditions), conditions, most, |row| request_from(connection, row))
+}
+
+/// The query for requests.
+pub(super) fn requests_sql(conditions: &Conditions<'_>) -> String {
+    format!(
         "SELECT r.*, u.issuer, u.sub, b.issuer AS behalf_issuer, b.sub AS behalf_sub, t.text AS target_name,
                 d.text AS database_name
          FROM requests r
@@ -53,8 +58,7 @@ pub(super) fn requests(
          LEFT JOIN names d ON d.id = s.database
          WHERE TRUE {} ORDER BY r.at DESC, r.id DESC LIMIT ?",
         conditions.and()
-    );
-    query(connection, &sql, conditions, most, |row| request_from(connection, row))
+    )
 }
 
 fn request_from(connection: &Connection, row: &Row<'_>) -> Result<FoundRequest, Error> {
