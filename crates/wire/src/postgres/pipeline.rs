@@ -81,7 +81,7 @@ impl Sent {
 pub enum Push<T> {
     /// Forward it; its entry waits for replies.
     Forward,
-    /// The target would read it and do nothing: forwarding it is allowed and pointless. It will not be answered.
+    /// Do not forward it: the target would read it and do nothing. It will not be answered.
     Ignored(T),
     /// The target reads COPY data and would end the connection over this message (08P01): refuse it.
     Refused(T),
