@@ -1,9 +1,13 @@
 //! The first question for the control plane.
 
+use cedar_policy::Entity;
 use model::decision::Denial;
 
+use crate::court::{Court, Ruling};
+use crate::judge::refusal;
 use crate::question::Context;
 use crate::subject::SubjectPolicies;
+use crate::vocabulary::uid;
 
 /// What somebody may do to Sluice itself, on `Control::"sluice"`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -39,11 +43,21 @@ impl AdminVerb {
     }
 }
 
-/// Whether the subject may use this part of the control plane.
+/// Whether the subject may use this part of the control plane. Approvals and break-glass change nothing here.
 ///
 /// # Errors
 /// Why not.
 pub fn may(policies: &SubjectPolicies, verb: AdminVerb, context: &Context<'_>) -> Result<(), Denial> {
-    let _ = (policies, context);
-    Err(Denial { policies: vec![], message: "no policy permits it".into(), missing: verb.as_str().into() })
+    let action = verb.as_str();
+    let control = uid(&policies.shared.types.control, "sluice");
+    let court = Court::new(policies, context);
+    let ruling = policies.slice_for(action).and_then(|slice| {
+        let entities = court.entities(action, None, Entity::with_uid(control.clone()))?;
+        Some(court.rule(&slice.all, action, &control, court.circumstances(), &entities))
+    });
+    match ruling {
+        Some(Ruling::Allow(_)) => Ok(()),
+        Some(Ruling::Deny(forbids)) => Err(refusal(&forbids, action.into())),
+        Some(Ruling::Broken) | None => Err(refusal(&[], action.into())),
+    }
 }

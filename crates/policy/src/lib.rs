@@ -12,15 +12,21 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod ask;
+mod court;
 mod digest;
+mod entities;
 mod judge;
 mod load;
 mod permit;
 mod question;
 mod reveal;
+mod rule;
+mod schema;
 mod shipped;
 mod subject;
 mod verdict;
+mod vocabulary;
 
 pub use admin::{AdminVerb, may};
 pub use digest::{BoundTo, Parameter, approval_digest};

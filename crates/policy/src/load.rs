@@ -1,12 +1,25 @@
 //! Reading a revision's policies: all of them are valid, or none is used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::sync::Arc;
 
+use cedar_policy::{Authorizer, Policy, PolicyId, Schema, ValidationMode, Validator};
 use model::class::{DataClass, Transform};
 use model::subject::Subject;
 
+use crate::rule::Rule;
+use crate::schema::Actions;
 use crate::subject::SubjectPolicies;
+use crate::vocabulary::Types;
+
+mod annotations;
+mod files;
+mod lint;
+pub(crate) mod reads;
+
+use files::Source;
+use reads::Reads;
 
 /// A mistake in a policy file, and where.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, thiserror::Error)]
@@ -35,11 +48,34 @@ impl fmt::Display for PolicyError {
 
 /// The policies of one revision, validated.
 #[derive(Debug)]
-pub struct PolicySet {}
+pub struct PolicySet {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) loaded: Vec<Loaded>,
+}
+
+/// What every subject's policies need of the whole set.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) authorizer: Authorizer,
+    pub(crate) schema: Schema,
+    pub(crate) types: Types,
+    pub(crate) actions: Actions,
+    pub(crate) rules: HashMap<PolicyId, Rule>,
+    pub(crate) classes: BTreeMap<DataClass, Transform>,
+}
+
+/// A policy, to which actions it can apply, and what it reads.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) policy: Policy,
+    pub(crate) actions: Vec<Arc<str>>,
+    pub(crate) reads: Reads,
+}
 
 impl PolicySet {
     /// Reads and validates `files`, pairs of a path (for messages) and a text. `classes` are the revision's data classes
-    /// with their default transforms; policies may name no others.
+    /// with their default transforms; policies may name no others. Without files there are no policies, and everything
+    /// is denied.
     ///
     /// # Errors
     /// Every mistake in every file, sorted by place.
@@ -47,13 +83,65 @@ impl PolicySet {
         files: &[(String, String)],
         classes: &BTreeMap<DataClass, Transform>,
     ) -> Result<Self, Vec<PolicyError>> {
-        let _ = (files, classes);
-        Ok(Self {})
+        let (schema, types, actions) = crate::schema::build(classes).map_err(|error| vec![error])?;
+        let mut errors = Vec::new();
+        let sources = files::parse(files, &mut errors);
+        validate(&schema, &sources, &mut errors);
+        let mut rules = HashMap::new();
+        let mut loaded = Vec::new();
+        for source in &sources {
+            let actions = actions.matching(&source.policy.action_constraint());
+            let reads = Reads::of(&source.policy);
+            let rule = annotations::read(source, &mut errors);
+            lint::check(source, &rule, &actions, &mut errors);
+            let policy = source.policy.new_id(PolicyId::new(&rule.id));
+            let named = !rule.id.is_empty();
+            if rules.insert(policy.id().clone(), rule).is_some() && named {
+                errors.push(source.error_at("id", "another policy has this @id", "give every policy an id of its own"));
+            }
+            loaded.push(Loaded { policy, actions, reads });
+        }
+        if !errors.is_empty() {
+            errors.sort();
+            errors.dedup();
+            return Err(errors);
+        }
+        let authorizer = Authorizer::new();
+        let shared = Shared { authorizer, schema, types, actions, rules, classes: classes.clone() };
+        Ok(Self { shared: Arc::new(shared), loaded })
     }
 
     /// The policies that can apply to `subject`: cheap to ask, made to be kept for a session and a revision.
     pub fn for_subject(&self, subject: &Subject) -> SubjectPolicies {
-        let _ = subject;
-        SubjectPolicies {}
+        SubjectPolicies::slice(self, subject)
     }
+}
+
+/// Strict validation. A condition may look one step into the principal, the resource or the context, and never into an
+/// entity that is named in the policy: such entities are not there when a request is decided.
+fn validate(schema: &Schema, sources: &[Source<'_>], errors: &mut Vec<PolicyError>) {
+    let numbered = sources.iter().enumerate().map(|(index, source)| source.policy.new_id(number(index)));
+    let Ok(set) = cedar_policy::PolicySet::from_policies(numbered) else {
+        return errors.push(PolicyError {
+            path: String::new(),
+            line: 0,
+            column: 0,
+            message: "the policies cannot be put together".to_owned(),
+            help: None,
+        });
+    };
+    let by_number: HashMap<PolicyId, &Source<'_>> =
+        sources.iter().enumerate().map(|(index, source)| (number(index), source)).collect();
+    let result = Validator::new(schema.clone()).validate_with_level(&set, ValidationMode::Strict, 1);
+    for error in result.validation_errors() {
+        errors.extend(by_number.get(error.policy_id()).map(|source| source.diagnosed(error)));
+    }
+    for warning in result.validation_warnings() {
+        errors.extend(by_number.get(warning.policy_id()).map(|source| source.diagnosed(warning)));
+    }
+}
+
+/// An id that no text can have: what a policy is called until its own id was read.
+fn number(index: usize) -> PolicyId {
+    PolicyId::new(index.to_string())
 }

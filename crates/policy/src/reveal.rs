@@ -1,23 +1,35 @@
 //! The third question: may they see it?
 
-use model::class::{DataClass, Labels};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use model::class::{DataClass, Labels, Transform};
 use model::decision::Reveal;
-use model::effect::ColumnName;
+use model::effect::{ColumnName, TableName};
 use model::target::Target;
 
-use crate::question::Context;
+use crate::court::{Court, Fields, Ruling, field};
+use crate::entities::{Place, Resource};
+use crate::question::{Context, Validity};
+use crate::rule::Rule;
 use crate::subject::SubjectPolicies;
+
+const REVEAL: &str = "reveal";
 
 /// What is to be seen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RevealQuestion<'a> {
-    /// A value of this column, as a value of this class.
+    /// A value of this column, as a value of this class. A column's other classes count too.
     Column(&'a ColumnName, &'a DataClass),
     /// A value of this class that was found by its content, in no known column.
     Class(&'a DataClass),
 }
 
-/// Whether the subject may see such values in clear, and how they are masked otherwise.
+/// Whether the subject may see such values in clear, and how they are masked otherwise: by the strictest `@mask` of the
+/// forbids that decide, or by the class's default if none has one. What no policy permits is masked; what policy fails
+/// to answer is NULL.
+///
+/// A break-glass group does not change what may be seen.
 pub fn reveal(
     policies: &SubjectPolicies,
     target: &Target,
@@ -26,6 +38,119 @@ pub fn reveal(
     labels: &Labels,
     context: &Context<'_>,
 ) -> Reveal {
-    let _ = (policies, target, database, question, labels, context);
-    Reveal::Masked(None)
+    let resource = match question {
+        RevealQuestion::Class(class) => Resource::Class(class),
+        RevealQuestion::Column(column, class) => {
+            let mut classes: BTreeSet<&DataClass> = labels.marking(column).classes().collect();
+            classes.insert(class);
+            Resource::Column(column, classes.into_iter().collect())
+        }
+    };
+    let place = Place { types: &policies.shared.types, target, database, labels };
+    let Some(key) = CacheKey::of(policies, &place, &resource) else {
+        return ask(&Court::new(policies, context), &place, &resource);
+    };
+    // A poisoned lock only means that a reader of the cache panicked: then nothing is remembered.
+    if let Ok(known) = policies.reveals.lock()
+        && let Some(known) = known.get(&key)
+    {
+        return known.clone();
+    }
+    let answer = ask(&Court::new(policies, context), &place, &resource);
+    if let Ok(mut known) = policies.reveals.lock()
+        && known.len() < MAX_CACHED
+    {
+        known.insert(key, answer.clone());
+    }
+    answer
+}
+
+/// How many answers are remembered per subject: more than the classified tables of a large database.
+const MAX_CACHED: usize = 4096;
+
+/// What an answer depends on, where it depends on nothing else: no policy of the slice tells columns of one table and
+/// classes apart, or reads the circumstances.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct CacheKey {
+    target: Arc<str>,
+    database: Arc<str>,
+    table: Option<TableName>,
+    classes: Vec<DataClass>,
+}
+
+impl CacheKey {
+    fn of(policies: &SubjectPolicies, place: &Place<'_>, resource: &Resource<'_>) -> Option<Self> {
+        let reads = policies.slice_for(REVEAL)?.reads;
+        if reads.columns || reads.session || reads.validity != Validity::default() {
+            return None;
+        }
+        let table = match resource {
+            Resource::Column(column, _) => Some(column.table.clone()),
+            _ => None,
+        };
+        let classes = resource.classes().iter().copied().cloned().collect();
+        Some(Self { target: place.target.name.clone(), database: place.database.into(), table, classes })
+    }
+}
+
+/// Asks about a column or a class.
+pub(crate) fn ask(court: &Court<'_>, place: &Place<'_>, resource: &Resource<'_>) -> Reveal {
+    let policies = court.policies;
+    let known = |class: &&DataClass| policies.shared.classes.contains_key(*class);
+    let Some(slice) = policies.slice_for(REVEAL) else {
+        return Reveal::Masked(None);
+    };
+    // No policy can name a class that this revision does not have.
+    if !resource.classes().iter().all(known) {
+        return Reveal::Masked(None);
+    }
+    let entities = place.entity(resource).and_then(|entity| court.entities(REVEAL, Some(place), entity));
+    let Some(entities) = entities else {
+        return Reveal::Masked(Some(Transform::Null));
+    };
+    match court.rule(&slice.all, REVEAL, &place.uid(resource), see_context(court, place), &entities) {
+        Ruling::Allow(_) => Reveal::Clear,
+        Ruling::Deny(forbids) => Reveal::Masked(strictest(&forbids)),
+        Ruling::Broken => Reveal::Masked(Some(Transform::Null)),
+    }
+}
+
+/// The context of actions that look at nothing but the circumstances.
+pub(crate) fn see_context(court: &Court<'_>, place: &Place<'_>) -> Fields {
+    let mut out = court.circumstances();
+    out.push(field("target", cedar_policy::RestrictedExpression::new_entity_uid(place.uid(&Resource::Target))));
+    out
+}
+
+/// What the values look like to the caller, as `context.mask` names it.
+pub(crate) fn mask_name(policies: &SubjectPolicies, resource: &Resource<'_>, reveal: &Reveal) -> &'static str {
+    let defaults = || {
+        let transforms = resource.classes().iter().map(|class| policies.shared.classes.get(*class));
+        transforms.map(|known| known.unwrap_or(&Transform::Null)).max_by_key(|transform| hides(transform)).cloned()
+    };
+    let transform = match reveal {
+        Reveal::Clear => return "none",
+        Reveal::Masked(Some(transform)) => Some(transform.clone()),
+        Reveal::Masked(None) => defaults(),
+    };
+    match transform {
+        Some(Transform::Partial { .. }) => "partial",
+        Some(Transform::FormatPreserving) => "format_preserving",
+        Some(Transform::Token) => "token",
+        Some(Transform::Redact) => "redact",
+        Some(Transform::Null) | None => "null",
+    }
+}
+
+fn strictest(forbids: &[&Rule]) -> Option<Transform> {
+    forbids.iter().filter_map(|rule| rule.mask.as_ref()).max_by_key(|transform| hides(transform)).cloned()
+}
+
+/// Orders transforms by how much they hide; of two partial ones, the one that keeps less.
+fn hides(transform: &Transform) -> (u8, u8) {
+    let kept = match transform {
+        Transform::Partial { keep_last } => *keep_last,
+        _ => 0,
+    };
+    (transform.strictness(), u8::MAX.saturating_sub(kept))
 }

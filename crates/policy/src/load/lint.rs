@@ -1,0 +1,100 @@
+//! Mistakes that a valid policy can still hold.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use cedar_policy::{ActionConstraint, Effect, PrincipalConstraint, ResourceConstraint, pst};
+
+use super::PolicyError;
+use super::files::Source;
+use super::reads::{Part, context_path, parts};
+use crate::rule::Rule;
+
+/// Adds what is wrong with the policy to `errors`. `actions` are those that it can apply to.
+pub(super) fn check(source: &Source<'_>, rule: &Rule, actions: &[Arc<str>], errors: &mut Vec<PolicyError>) {
+    if forbids_everything(source) {
+        errors.push(source.error(
+            "this forbids everything to everybody, administrators included",
+            "add an `unless { … }`, or name the principals, actions or resources",
+        ));
+    }
+    if source.policy.effect() == Effect::Permit {
+        return;
+    }
+    if rule.mask.is_some() && !actions.iter().any(|action| &**action == "reveal") {
+        errors.push(source.error_at(
+            "mask",
+            "@mask has no effect on these actions",
+            "masks stand on a forbid of `action == Action::\"reveal\"`",
+        ));
+    }
+    if let Some(approval) = &rule.approval {
+        let lifted = lifted_by(source);
+        let asked: BTreeSet<&str> = approval.groups.iter().map(|group| &**group).collect();
+        if lifted.iter().map(String::as_str).collect::<BTreeSet<_>>() != asked {
+            errors.push(source.error_at("require_approval", &mismatch(&lifted), &lifting_clause(&asked)));
+        }
+    }
+}
+
+fn forbids_everything(source: &Source<'_>) -> bool {
+    source.policy.effect() == Effect::Forbid
+        && !source.policy.has_non_scope_constraint()
+        && matches!(source.policy.principal_constraint(), PrincipalConstraint::Any)
+        && matches!(source.policy.action_constraint(), ActionConstraint::Any)
+        && matches!(source.policy.resource_constraint(), ResourceConstraint::Any)
+}
+
+/// The groups that the policy's `unless` compares with `context.approval.groups`.
+fn lifted_by(source: &Source<'_>) -> BTreeSet<String> {
+    let mut groups = BTreeSet::new();
+    if let Ok(policy) = source.policy.to_pst() {
+        for clause in policy.body().clauses() {
+            if let pst::Clause::Unless(condition) = clause {
+                collect_groups(condition, &mut groups);
+            }
+        }
+    }
+    groups
+}
+
+fn collect_groups(expression: &pst::Expr, groups: &mut BTreeSet<String>) {
+    if let pst::Expr::BinaryOp { op: pst::BinaryOp::Contains | pst::BinaryOp::ContainsAny, left, right } = expression
+        && context_path(left).is_some_and(|path| path == ["approval", "groups"])
+    {
+        return texts(right, groups);
+    }
+    for part in parts(expression) {
+        if let Part::Expression(part) = part {
+            collect_groups(part, groups);
+        }
+    }
+}
+
+fn texts(expression: &pst::Expr, out: &mut BTreeSet<String>) {
+    match expression {
+        pst::Expr::Literal(pst::Literal::String(text)) => {
+            out.insert(text.to_string());
+        }
+        pst::Expr::Set(items) => items.iter().for_each(|item| texts(item, out)),
+        _ => {}
+    }
+}
+
+fn mismatch(lifted: &BTreeSet<String>) -> String {
+    if lifted.is_empty() {
+        "no approval lifts this forbid".to_owned()
+    } else {
+        let groups: Vec<&str> = lifted.iter().map(String::as_str).collect();
+        format!("this forbid is lifted by an approval of other groups: {}", groups.join(", "))
+    }
+}
+
+fn lifting_clause(groups: &BTreeSet<&str>) -> String {
+    let quoted: Vec<String> = groups.iter().map(|group| format!("\"{group}\"")).collect();
+    let test = match quoted.as_slice() {
+        [one] => format!("contains({one})"),
+        many => format!("containsAny([{}])", many.join(", ")),
+    };
+    format!("write `unless {{ context has approval && context.approval.groups.{test} }}`")
+}

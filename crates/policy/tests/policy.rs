@@ -1,0 +1,13 @@
+//! Policies as operators write them, and what they must not be able to get wrong.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+#[path = "policy/common.rs"]
+mod common;
+#[path = "policy/golden.rs"]
+mod golden;
+#[path = "policy/loading.rs"]
+mod loading;
+#[path = "policy/slicing.rs"]
+mod slicing;
+#[path = "policy/traps.rs"]
+mod traps;

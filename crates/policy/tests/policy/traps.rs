@@ -1,0 +1,299 @@
+//! The traps of policy languages, one test each.
+
+use model::approval::{Answer, Consumed};
+use model::class::Transform;
+use model::decision::{Outcome, Reveal};
+use model::effect::Verb;
+use model::id::{ApprovalId, Digest, RequestId, SessionId};
+use model::time::Timestamp;
+use policy::{Approved, Decision, PolicySet, RevealQuestion, Verdict, decide, reveal};
+
+use crate::common::*;
+
+const READ_WRITE: &str = r#"@id("all") permit(principal, action in [Action::"read", Action::"write"], resource);"#;
+
+fn set(texts: &[&str]) -> PolicySet {
+    load(texts).unwrap_or_else(|errors| panic!("{}", show(&errors)))
+}
+
+fn delete_orders(policies: &PolicySet, groups: &[&str]) -> Verdict {
+    let policies = policies.for_subject(&service("app", groups));
+    judged(&policies, &target("payments", "prod"), &[on_table(Verb::Delete, "orders")])
+}
+
+fn ids(verdict: &Verdict) -> Vec<&str> {
+    verdict.policies().iter().map(|id| &**id).collect()
+}
+
+#[test]
+fn nothing_loaded_denies() {
+    let verdict = delete_orders(&set(&[]), &[]);
+    assert_eq!(verdict.outcome(), Outcome::Deny);
+    let denial = verdict.denial().unwrap();
+    assert_eq!((&*denial.message, &*denial.missing), ("no policy permits it", "delete table public.orders"));
+}
+
+#[test]
+fn no_effects_deny() {
+    let policies = set(&[READ_WRITE]).for_subject(&service("app", &[]));
+    assert_eq!(judged(&policies, &target("payments", "prod"), &[]).outcome(), Outcome::Deny);
+}
+
+/// Cedar skips a policy that fails; a forbid that fails must not let the request through.
+#[test]
+fn a_policy_that_fails_denies() {
+    let overflow = r#"@id("overflow") forbid(principal, action in Action::"any", resource)
+        when { context.session.ageSeconds + 9223372036854775807 > 0 } unless { context.now < datetime("2000-01-01") };"#;
+    let verdict = delete_orders(&set(&[READ_WRITE, overflow]), &[]);
+    assert_eq!(verdict.outcome(), Outcome::Deny);
+    assert!(verdict.denial().unwrap().message.contains("could not be evaluated"));
+}
+
+const DBA: &str = r#"@id("dba") @require_approval("dba") forbid(principal, action == Action::"delete", resource)
+    unless { context has approval && context.approval.groups.contains("dba") };"#;
+const SECURITY: &str = r#"@id("security") @require_approval("security,ciso") @approvals("2") @approval_ttl("90s")
+    forbid(principal, action == Action::"delete", resource)
+    unless { context has approval && context.approval.groups.containsAny(["security", "ciso"])
+             && context.approval.count >= 2 };"#;
+
+#[test]
+fn an_approval_never_grants() {
+    let verdict = delete_orders(&set(&[DBA]), &[]);
+    assert_eq!(verdict.outcome(), Outcome::Deny);
+    assert_eq!(&*verdict.denial().unwrap().message, "no policy permits it");
+}
+
+#[test]
+fn what_an_approval_would_change_is_asked() {
+    let verdict = delete_orders(&set(&[READ_WRITE, DBA]), &[]);
+    assert_eq!(verdict.outcome(), Outcome::Ask);
+    assert_eq!(ids(&verdict), ["dba"]);
+}
+
+#[test]
+fn a_forbid_that_no_approval_lifts_is_not_asked_about() {
+    let never = r#"@id("never") @message("not here") forbid(principal, action == Action::"delete", resource)
+        when { resource is Table && resource.name == "orders" };"#;
+    let verdict = delete_orders(&set(&[READ_WRITE, DBA, never]), &[]);
+    let denial = verdict.denial().unwrap();
+    assert_eq!((&*denial.message, ids(&verdict)), ("not here", vec!["never"]));
+}
+
+/// The annotation says any of two groups, the condition wants both: no single group's approval would do.
+#[test]
+fn an_approval_that_would_not_be_enough_is_not_asked_for() {
+    let both = r#"@id("both") @require_approval("dba,security") forbid(principal, action == Action::"delete", resource)
+        unless { context has approval && context.approval.groups.contains("dba")
+                 && context.approval.groups.contains("security") };"#;
+    assert_eq!(delete_orders(&set(&[READ_WRITE, both]), &[]).outcome(), Outcome::Deny);
+}
+
+#[test]
+fn two_forbids_are_both_needed_and_the_quorum_is_supposed() {
+    let verdict = delete_orders(&set(&[READ_WRITE, DBA, SECURITY]), &[]);
+    let needs: Vec<_> = verdict.needs().iter().map(|need| (&*need.policy, need.groups.len(), need.quorum)).collect();
+    assert_eq!(needs, [("dba", 1, 1), ("security", 2, 2)]);
+    assert_eq!(verdict.approval_ttl().as_secs(), 90);
+}
+
+#[test]
+fn needs_of_several_effects_add_up_and_one_denial_wins() {
+    let policies = set(&[READ_WRITE, DBA]).for_subject(&service("app", &[]));
+    let prod = target("payments", "prod");
+    let asked = [on_table(Verb::Select, "orders"), on_table(Verb::Delete, "orders")];
+    assert_eq!(judged(&policies, &prod, &asked).outcome(), Outcome::Ask);
+    let refused = [on_table(Verb::Delete, "orders"), on_table(Verb::Ddl, "orders")];
+    assert_eq!(judged(&policies, &prod, &refused).outcome(), Outcome::Deny);
+}
+
+fn request(number: u64) -> RequestId {
+    SessionId::from_bits(7).request(number)
+}
+
+fn answer(approver: &str, group: &str) -> Answer {
+    Answer {
+        approver: key(approver),
+        groups: vec![group.into()],
+        approve: true,
+        reason: None,
+        at: Timestamp::default(),
+    }
+}
+
+fn consumed(request: RequestId, digest: Digest, answers: Vec<Answer>) -> Consumed {
+    Consumed::attest(ApprovalId::from_bits(1), digest, request, answers)
+}
+
+#[test]
+fn an_approval_permits_only_what_it_was_spent_on() {
+    let verdict = delete_orders(&set(&[READ_WRITE, DBA, SECURITY]), &[]);
+    let (mine, digest) = (request(3), Digest([1; 32]));
+    let enough = || vec![answer("ann", "dba"), answer("bob", "security"), answer("eve", "ciso")];
+    let with = |consumed: &Consumed, asked: &[_], now: Digest| {
+        let decision = decide(&verdict, mine, Some(Approved { consumed, asked, digest: now }));
+        matches!(decision, Decision::Allow(_))
+    };
+    let needs = verdict.needs();
+    assert!(with(&consumed(mine, digest, enough()), needs, digest));
+    // AP-01, AP-08: another request, or the same one changed since.
+    assert!(!with(&consumed(request(4), digest, enough()), needs, digest));
+    assert!(!with(&consumed(mine, digest, enough()), needs, Digest([2; 32])));
+    // RULES 22: the policies that ask have changed.
+    assert!(!with(&consumed(mine, digest, enough()), &needs[..1], digest));
+    let mut edited = needs.to_vec();
+    edited[0].policy_digest = Digest([9; 32]);
+    assert!(!with(&consumed(mine, digest, enough()), &edited, digest));
+    // AP-04: a quorum counts people. AP-03: never the requester.
+    for answers in [
+        vec![],
+        vec![answer("ann", "dba"), answer("bob", "security")],
+        vec![answer("ann", "dba"), answer("bob", "security"), answer("bob", "ciso")],
+        vec![answer("ann", "dba"), answer("bob", "security"), answer("eve", "other")],
+        vec![answer("ann", "dba"), answer("bob", "security"), Answer { approve: false, ..answer("eve", "ciso") }],
+        vec![answer("app", "dba"), answer("bob", "security"), answer("eve", "ciso")],
+    ] {
+        assert!(!with(&consumed(mine, digest, answers), needs, digest));
+    }
+}
+
+#[test]
+fn only_an_allowed_request_gets_a_permit() {
+    let allowed = judged(
+        &set(&[READ_WRITE]).for_subject(&service("app", &[])),
+        &target("payments", "prod"),
+        &[on_table(Verb::Select, "orders")],
+    );
+    let Decision::Allow(permit) = decide(&allowed, request(1), None) else { panic!("not allowed") };
+    assert_eq!(permit.request(), request(1));
+    assert_eq!(permit.continuation().unwrap().kind(), policy::PermitKind::Continuation);
+    assert!(policy::Permit::protocol(policy::ProtocolAct::Sync, request(0)).continuation().is_none());
+    // An approval of something else does not fit a request that needs none.
+    let other = consumed(request(9), Digest::default(), vec![]);
+    let approved = Approved { consumed: &other, asked: &[], digest: Digest::default() };
+    assert!(matches!(decide(&allowed, request(1), Some(approved)), Decision::Deny(_)));
+    // Nor does any approval help against a denial.
+    let denied = delete_orders(&set(&[]), &[]);
+    let mine = consumed(request(1), Digest::default(), vec![answer("ann", "dba")]);
+    let approved = Approved { consumed: &mine, asked: &[], digest: Digest::default() };
+    assert!(matches!(decide(&denied, request(1), Some(approved)), Decision::Deny(_)));
+}
+
+#[test]
+fn break_glass_waives_what_says_so_and_grants_nothing() {
+    let waivable = DBA.replace("@id", r#"@break_glass("fire") @id"#);
+    let both = set(&[READ_WRITE, &waivable, SECURITY]);
+    let verdict = delete_orders(&set(&[READ_WRITE, &waivable]), &["fire"]);
+    assert_eq!(verdict.outcome(), Outcome::Allow);
+    assert_eq!(verdict.waived().iter().map(|need| &*need.policy).collect::<Vec<_>>(), ["dba"]);
+    assert_eq!(delete_orders(&set(&[READ_WRITE, &waivable]), &["other"]).outcome(), Outcome::Ask);
+    // What does not say so still asks; and where nothing permits, nothing is waived.
+    let verdict = delete_orders(&both, &["fire"]);
+    assert_eq!((verdict.outcome(), ids(&verdict), verdict.waived().len()), (Outcome::Ask, vec!["security"], 1));
+    let verdict = delete_orders(&set(&[&waivable]), &["fire"]);
+    assert_eq!((verdict.outcome(), verdict.waived().len()), (Outcome::Deny, 0));
+}
+
+/// OP-03: a policy that denies everybody.
+#[test]
+fn a_lockout_is_refused_or_can_be_broken() {
+    let errors = load(&[r#"@id("lockout") forbid(principal, action, resource);"#]).unwrap_err();
+    assert!(show(&errors).contains("administrators included"), "{}", show(&errors));
+    let freeze = r#"@id("freeze") @break_glass("fire") @message("incident: all traffic is stopped")
+        forbid(principal, action in Action::"any", resource);"#;
+    let frozen = set(&[READ_WRITE, freeze]);
+    assert_eq!(&*delete_orders(&frozen, &[]).denial().unwrap().message, "incident: all traffic is stopped");
+    assert_eq!(delete_orders(&frozen, &["fire"]).outcome(), Outcome::Allow);
+}
+
+#[test]
+fn the_strictest_mask_wins() {
+    let mask = |id: &str, mask: &str| {
+        format!(
+            r#"@id("{id}") @mask({mask}) forbid(principal, action == Action::"reveal",
+            resource in DataClass::"card_number");"#
+        )
+    };
+    let permit = r#"@id("show") permit(principal, action == Action::"reveal", resource);"#;
+    let asked = |texts: &[&str]| {
+        let policies = set(texts).for_subject(&service("app", &[]));
+        let number = column("cards.number");
+        let class = model::class::DataClass::new("card_number");
+        let ask = |question| reveal(&policies, &target("payments", "prod"), "shop", question, &labels(), &context());
+        let of_column = ask(RevealQuestion::Column(&number, &class));
+        assert_eq!(of_column, ask(RevealQuestion::Column(&number, &class)), "the remembered answer is another one");
+        assert_eq!(of_column, ask(RevealQuestion::Class(&class)));
+        of_column
+    };
+    let partial = mask("a", r#""partial") @mask_args("keep_last=6""#);
+    let less = mask("b", r#""partial") @mask_args("keep_last=2""#);
+    let (token, null) = (mask("c", r#""token""#), mask("d", r#""null""#));
+    let unnamed = r#"@id("e") forbid(principal, action == Action::"reveal", resource in DataClass::"card_number");"#;
+    assert_eq!(asked(&[permit]), Reveal::Clear);
+    assert_eq!(asked(&[]), Reveal::Masked(None));
+    assert_eq!(asked(&[permit, unnamed]), Reveal::Masked(None));
+    assert_eq!(asked(&[permit, &partial, unnamed]), Reveal::Masked(Some(Transform::Partial { keep_last: 6 })));
+    assert_eq!(asked(&[permit, &partial, &less]), Reveal::Masked(Some(Transform::Partial { keep_last: 2 })));
+    assert_eq!(asked(&[permit, &partial, &token]), Reveal::Masked(Some(Transform::Token)));
+    assert_eq!(asked(&[permit, &null, &token, &partial]), Reveal::Masked(Some(Transform::Null)));
+}
+
+#[test]
+fn a_class_that_the_revision_does_not_have_is_masked() {
+    let policies = set(&[r#"@id("show") permit(principal, action == Action::"reveal", resource);"#])
+        .for_subject(&service("app", &[]));
+    let class = model::class::DataClass::new("invented");
+    for question in [RevealQuestion::Class(&class), RevealQuestion::Column(&column("orders.id"), &class)] {
+        let answer = reveal(&policies, &target("payments", "prod"), "shop", question, &labels(), &context());
+        assert_eq!(answer, Reveal::Masked(None));
+    }
+}
+
+/// What a partition's parent may not, the partition may not either.
+#[test]
+fn partitions_inherit() {
+    let only_parent = r#"@id("p") permit(principal, action in Action::"read",
+        resource in Table::"payments/shop/public/orders");"#;
+    let policies = set(&[only_parent]).for_subject(&service("app", &[]));
+    let prod = target("payments", "prod");
+    let read = |name| judged(&policies, &prod, &[on_table(Verb::Select, name)]).outcome();
+    assert_eq!((read("orders"), read("orders_2026"), read("cards")), (Outcome::Allow, Outcome::Allow, Outcome::Deny));
+}
+
+#[test]
+fn quoted_names_cannot_pose_as_other_objects() {
+    let one = r#"@id("p") permit(principal, action == Action::"select",
+        resource in Table::"payments/shop/public/orders");"#;
+    let policies = set(&[one]).for_subject(&service("app", &[]));
+    let posing = model::effect::TableName::new("public/orders", "x");
+    let effect =
+        model::effect::Effect::new(Verb::Select, model::effect::Object::Table(posing, model::effect::TableKind::Table));
+    assert_eq!(judged(&policies, &target("payments", "prod"), &[effect]).outcome(), Outcome::Deny);
+    assert_eq!(
+        judged(&policies, &target("payments/shop", "x"), &[on_table(Verb::Select, "orders")]).outcome(),
+        Outcome::Deny
+    );
+}
+
+#[test]
+fn what_an_answer_depends_on_is_said() {
+    let rule = |condition: &str| {
+        format!(r#"@id("p") permit(principal, action in Action::"read", resource) when {{ {condition} }};"#)
+    };
+    let validity = |condition: &str| {
+        let policies = set(&[&rule(condition)]).for_subject(&service("app", &[]));
+        let validity = judged(&policies, &target("payments", "prod"), &[on_table(Verb::Select, "orders")]).validity();
+        (validity.timed, validity.reason, validity.on_behalf_of, validity.estimated_rows)
+    };
+    for (condition, expected) in [
+        ("context.statement.bounded", (false, false, false, false)),
+        ("context.session.binding == Binding::\"mtls\"", (false, false, false, false)),
+        ("context.sourceIp.isInRange(ip(\"10.0.0.0/8\"))", (false, false, false, false)),
+        ("context.now.toTime() < duration(\"18h\")", (true, false, false, false)),
+        ("context.session.ageSeconds < 60", (true, false, false, false)),
+        ("context has reason && context.reason like \"INC-*\"", (false, true, false, false)),
+        ("context has onBehalfOf", (false, false, true, false)),
+        ("context.statement has estimatedRows && context.statement.estimatedRows < 100", (false, false, false, true)),
+    ] {
+        assert_eq!(validity(condition), expected, "{condition}");
+    }
+}
