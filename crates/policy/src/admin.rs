@@ -50,9 +50,9 @@ impl AdminVerb {
 pub fn may(policies: &SubjectPolicies, verb: AdminVerb, context: &Context<'_>) -> Result<(), Denial> {
     let action = verb.as_str();
     let control = uid(&policies.shared.types.control, "sluice");
-    let court = Court::new(policies, context);
+    let court = Court::new(policies, context, None);
     let ruling = policies.slice_for(action).and_then(|slice| {
-        let entities = court.entities(action, None, Entity::with_uid(control.clone()))?;
+        let entities = court.entities(action, Entity::with_uid(control.clone()))?;
         Some(court.rule(&slice.all, action, &control, court.circumstances(), &entities))
     });
     match ruling {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cedar_policy::{Decision, Entities, Entity, EntityUid, PolicySet, Request, RestrictedExpression};
+use cedar_policy::{Decision, Entities, Entity, EntityUid, PolicySet, Request, RestrictedExpression, Schema};
 use model::subject::{Binding, SubjectKind};
 
 use crate::entities::{Place, Resource};
@@ -30,16 +30,22 @@ pub(crate) type Fields = Vec<(String, RestrictedExpression)>;
 pub(crate) struct Court<'a> {
     pub(crate) policies: &'a SubjectPolicies,
     circumstances: Fields,
-    actor: Option<Entity>,
+    /// The caller, whom it acts for, and the target; `None` if they cannot be built.
+    base: Option<Entities>,
 }
 
 impl<'a> Court<'a> {
-    pub(crate) fn new(policies: &'a SubjectPolicies, context: &Context<'_>) -> Self {
+    /// `place` is where it asks; the control plane is no such place.
+    pub(crate) fn new(policies: &'a SubjectPolicies, context: &Context<'_>, place: Option<&Place<'_>>) -> Self {
         let types = &policies.shared.types;
         let actor = context.on_behalf_of.map(|key| (principal_uid(types, SubjectKind::User, key), key));
         let circumstances = circumstances(policies, context, actor.as_ref().map(|(uid, _)| uid));
-        let actor = actor.filter(|(uid, _)| *uid != policies.principal).and_then(|(uid, key)| identity(&uid, key, []));
-        Self { policies, circumstances, actor }
+        let actor = actor.filter(|(uid, _)| *uid != policies.principal).map(|(uid, key)| identity(&uid, key, []));
+        let target = place.map(|place| place.entity(&Resource::Target));
+        let all: Option<Vec<Entity>> =
+            [Some(policies.principal_entity.clone()), actor, target].into_iter().flatten().collect();
+        let base = all.and_then(|all| Entities::from_entities(all, checked(policies)).ok());
+        Self { policies, circumstances, base }
     }
 
     /// What every request's context has.
@@ -48,20 +54,9 @@ impl<'a> Court<'a> {
     }
 
     /// The entities of requests about `resource`; `None` if they cannot be built.
-    ///
-    /// Their shape follows from the types here; debug builds check it against the schema all the same.
-    pub(crate) fn entities(&self, action: &str, place: Option<&Place<'_>>, resource: Entity) -> Option<Entities> {
-        let shared = &self.policies.shared;
-        let mut all = vec![self.policies.principal_entity.clone()?, shared.actions.entity(action)?.clone()];
-        all.extend(self.actor.clone());
-        if let Some(place) = place {
-            let target = place.entity(&Resource::Target)?;
-            if target.uid() != resource.uid() {
-                all.push(target);
-            }
-        }
-        all.push(resource);
-        Entities::from_entities(all, cfg!(debug_assertions).then_some(&shared.schema)).ok()
+    pub(crate) fn entities(&self, action: &str, resource: Entity) -> Option<Entities> {
+        let action = self.policies.shared.actions.entity(action)?.clone();
+        self.base.clone()?.add_entities([action, resource], checked(self.policies)).ok()
     }
 
     /// Asks Cedar. The request is validated against the schema first.
@@ -101,6 +96,11 @@ impl<'a> Court<'a> {
             Decision::Deny => Ruling::Deny(rules),
         })
     }
+}
+
+/// The shape of entities follows from the types here; debug builds check it against the schema all the same.
+fn checked(policies: &SubjectPolicies) -> Option<&Schema> {
+    cfg!(debug_assertions).then_some(&policies.shared.schema)
 }
 
 fn circumstances(policies: &SubjectPolicies, context: &Context<'_>, actor: Option<&EntityUid>) -> Fields {

@@ -33,7 +33,7 @@ pub fn judge(policies: &SubjectPolicies, question: &Question<'_>) -> Verdict {
         database: question.database,
         labels: question.labels,
     };
-    let court = Court::new(policies, question.context);
+    let court = Court::new(policies, question.context, Some(&place));
     let mut trial = Trial { court, place, question: *question, seen: HashMap::new(), record: Record::default() };
     match trial.hear(&asks) {
         Ok(()) => trial.record.verdict(policies, question),
@@ -145,7 +145,7 @@ impl<'a> Trial<'a> {
         let action = ask.verb.as_str();
         let entity = self.place.entity(&ask.resource)?;
         let resource = entity.uid();
-        let entities = self.court.entities(action, Some(&self.place), entity)?;
+        let entities = self.court.entities(action, entity)?;
         let mut context = reveal::see_context(&self.court, &self.place);
         if ask.verb != Verb::Connect {
             let mask = ask.values.as_ref().map_or("none", |of| reveal::mask_name(self.court.policies, of, reveal));

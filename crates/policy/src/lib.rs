@@ -37,4 +37,4 @@ pub use question::{Context, Question, Validity};
 pub use reveal::{RevealQuestion, reveal};
 pub use shipped::{BASELINE, SCHEMA_TEMPLATE};
 pub use subject::SubjectPolicies;
-pub use verdict::{Approved, DEFAULT_APPROVAL_TTL, Decision, Verdict, decide};
+pub use verdict::{Approved, DEFAULT_APPROVAL_TTL, Decision, Verdict, decide, prepare};

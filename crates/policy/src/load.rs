@@ -47,10 +47,16 @@ impl fmt::Display for PolicyError {
 }
 
 /// The policies of one revision, validated.
-#[derive(Debug)]
 pub struct PolicySet {
     pub(crate) shared: Arc<Shared>,
     pub(crate) loaded: Vec<Loaded>,
+}
+
+/// Only how many there are: the texts would fill a log.
+impl fmt::Debug for PolicySet {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("PolicySet").field("policies", &self.loaded.len()).finish_non_exhaustive()
+    }
 }
 
 /// What every subject's policies need of the whole set.
@@ -74,7 +80,7 @@ pub(crate) struct Loaded {
 
 impl PolicySet {
     /// Reads and validates `files`, pairs of a path (for messages) and a text. `classes` are the revision's data classes
-    /// with their default transforms; policies may name no others. Without files there are no policies, and everything
+    /// with their default transforms; policies may name these and the built-in ones, and no others. Without files there are no policies, and everything
     /// is denied.
     ///
     /// # Errors
@@ -83,7 +89,11 @@ impl PolicySet {
         files: &[(String, String)],
         classes: &BTreeMap<DataClass, Transform>,
     ) -> Result<Self, Vec<PolicyError>> {
-        let (schema, types, actions) = crate::schema::build(classes).map_err(|error| vec![error])?;
+        let mut classes = classes.clone();
+        for built_in in DataClass::BUILT_IN {
+            classes.entry(DataClass::new(built_in)).or_insert(Transform::Redact);
+        }
+        let (schema, types, actions) = crate::schema::build(&classes).map_err(|error| vec![error])?;
         let mut errors = Vec::new();
         let sources = files::parse(files, &mut errors);
         validate(&schema, &sources, &mut errors);
@@ -107,7 +117,7 @@ impl PolicySet {
             return Err(errors);
         }
         let authorizer = Authorizer::new();
-        let shared = Shared { authorizer, schema, types, actions, rules, classes: classes.clone() };
+        let shared = Shared { authorizer, schema, types, actions, rules, classes };
         Ok(Self { shared: Arc::new(shared), loaded })
     }
 

@@ -3,7 +3,8 @@
 use model::id::RequestId;
 
 /// Permission to send one thing to a target, for one request. It can be neither copied nor made outside this crate:
-/// [`crate::decide`] alone makes one for a request, and the other kinds carry nothing that a caller wrote.
+/// [`crate::decide`] alone makes one to run a request, [`crate::prepare`] one to prepare it, and the other kinds carry
+/// nothing that a caller wrote.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a permit that is not used permits nothing"]
 pub struct Permit {
@@ -16,6 +17,8 @@ pub struct Permit {
 pub enum PermitKind {
     /// The request itself.
     Request,
+    /// The text of a request, to be parsed and described by the target and not to be run.
+    Preparation,
     /// What follows a permitted request and is part of it: Bind, Describe, Execute, CopyData.
     Continuation,
     /// A message of the protocol that carries no content of the caller's.
@@ -88,6 +91,11 @@ impl Permit {
         Self { request, kind: PermitKind::Request }
     }
 
+    /// For a text that may be prepared. Called by `prepare` and by nothing else.
+    pub(crate) const fn for_preparation(request: RequestId) -> Self {
+        Self { request, kind: PermitKind::Preparation }
+    }
+
     /// Permits a message that carries no content, on behalf of `request` (number 0 for the session itself).
     pub const fn protocol(act: ProtocolAct, request: RequestId) -> Self {
         Self { request, kind: PermitKind::Protocol(act) }
@@ -98,13 +106,15 @@ impl Permit {
         Self { request, kind: PermitKind::Own(statement) }
     }
 
-    /// Permits what follows this request and is part of it; `None` unless this permit is for a request.
+    /// Permits what follows this request and is part of it; `None` unless this permit is for a request. What follows a
+    /// preparation is preparation too.
     #[must_use]
     pub const fn continuation(&self) -> Option<Self> {
         match self.kind {
             PermitKind::Request | PermitKind::Continuation => {
                 Some(Self { request: self.request, kind: PermitKind::Continuation })
             }
+            PermitKind::Preparation => Some(Self::for_preparation(self.request)),
             PermitKind::Protocol(_) | PermitKind::Own(_) => None,
         }
     }

@@ -48,7 +48,7 @@ pub fn reveal(
     };
     let place = Place { types: &policies.shared.types, target, database, labels };
     let Some(key) = CacheKey::of(policies, &place, &resource) else {
-        return ask(&Court::new(policies, context), &place, &resource);
+        return ask(&Court::new(policies, context, Some(&place)), &place, &resource);
     };
     // A poisoned lock only means that a reader of the cache panicked: then nothing is remembered.
     if let Ok(known) = policies.reveals.lock()
@@ -56,7 +56,7 @@ pub fn reveal(
     {
         return known.clone();
     }
-    let answer = ask(&Court::new(policies, context), &place, &resource);
+    let answer = ask(&Court::new(policies, context, Some(&place)), &place, &resource);
     if let Ok(mut known) = policies.reveals.lock()
         && known.len() < MAX_CACHED
     {
@@ -93,8 +93,25 @@ impl CacheKey {
     }
 }
 
-/// Asks about a column or a class.
+/// Asks about a column or a class. A column of several classes is asked about once for each, as if it had no other: a
+/// permit for one of them does not show the others, and the strictest mask counts.
 pub(crate) fn ask(court: &Court<'_>, place: &Place<'_>, resource: &Resource<'_>) -> Reveal {
+    let Resource::Column(column, classes) = resource else {
+        return ask_one(court, place, resource);
+    };
+    if classes.len() < 2 {
+        return ask_one(court, place, resource);
+    }
+    let default = |class| court.policies.shared.classes.get(class).cloned().unwrap_or(Transform::Null);
+    let masks =
+        classes.iter().filter_map(|class| match ask_one(court, place, &Resource::Column(column, vec![class])) {
+            Reveal::Clear => None,
+            Reveal::Masked(mask) => Some(mask.unwrap_or_else(|| default(*class))),
+        });
+    masks.max_by_key(hides).map_or(Reveal::Clear, |mask| Reveal::Masked(Some(mask)))
+}
+
+fn ask_one(court: &Court<'_>, place: &Place<'_>, resource: &Resource<'_>) -> Reveal {
     let policies = court.policies;
     let known = |class: &&DataClass| policies.shared.classes.contains_key(*class);
     let Some(slice) = policies.slice_for(REVEAL) else {
@@ -104,7 +121,7 @@ pub(crate) fn ask(court: &Court<'_>, place: &Place<'_>, resource: &Resource<'_>)
     if !resource.classes().iter().all(known) {
         return Reveal::Masked(None);
     }
-    let entities = place.entity(resource).and_then(|entity| court.entities(REVEAL, Some(place), entity));
+    let entities = place.entity(resource).and_then(|entity| court.entities(REVEAL, entity));
     let Some(entities) = entities else {
         return Reveal::Masked(Some(Transform::Null));
     };

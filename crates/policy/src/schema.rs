@@ -50,8 +50,7 @@ pub(crate) fn build(classes: &BTreeMap<DataClass, Transform>) -> Result<(Schema,
     Ok((schema, types, Actions { by_name, hierarchy }))
 }
 
-/// The names of the classes as a Cedar list. Cedar has no empty enumeration, so without classes there is the built-in
-/// `unclassified`.
+/// The names of the classes as a Cedar list.
 fn class_names(classes: &BTreeMap<DataClass, Transform>) -> Result<String, PolicyError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     let mut names = Vec::new();
@@ -63,9 +62,6 @@ fn class_names(classes: &BTreeMap<DataClass, Transform>) -> Result<String, Polic
             });
         }
         names.push(format!("\"{class}\""));
-    }
-    if names.is_empty() {
-        names.push("\"unclassified\"".to_owned());
     }
     Ok(names.join(", "))
 }

@@ -1,6 +1,7 @@
 //! The policies that can apply to one subject.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use cedar_policy::{Entity, EntityUid, Policy, PrincipalConstraint, RestrictedExpression};
@@ -17,7 +18,6 @@ use crate::vocabulary::{Types, uid};
 ///
 /// Cedar looks at every policy of a set for every request, about a microsecond each. A policy whose scope names another
 /// principal, a group that the subject is not in, or another action can never match: leaving it out changes no answer.
-#[derive(Debug)]
 pub struct SubjectPolicies {
     pub(crate) shared: Arc<Shared>,
     pub(crate) principal: EntityUid,
@@ -28,6 +28,13 @@ pub struct SubjectPolicies {
     pub(crate) reveals: Mutex<HashMap<CacheKey, Reveal>>,
     slices: HashMap<Arc<str>, Slice>,
     groups: Vec<Arc<str>>,
+}
+
+/// Only whose they are.
+impl fmt::Debug for SubjectPolicies {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("SubjectPolicies").field("identities", &self.identities).finish_non_exhaustive()
+    }
 }
 
 /// The policies that can apply to one subject doing one thing.

@@ -128,6 +128,18 @@ pub fn decide(verdict: &Verdict, request: RequestId, approved: Option<Approved<'
     }
 }
 
+/// Whether a request's text may be parsed and described by the target, which runs nothing of it: where it may be run, or
+/// may be once somebody approves. Running it is decided again, by [`decide`].
+///
+/// # Errors
+/// Why not.
+pub fn prepare(verdict: &Verdict, request: RequestId) -> Result<Permit, Denial> {
+    match &verdict.answer {
+        Answered::Allow | Answered::Ask { .. } => Ok(Permit::for_preparation(request)),
+        Answered::Deny(denial) => Err(denial.clone()),
+    }
+}
+
 impl Approved<'_> {
     fn is_for(&self, request: RequestId) -> bool {
         self.consumed.request() == request && self.consumed.digest() == self.digest

@@ -29,12 +29,24 @@ pub(super) fn check(source: &Source<'_>, rule: &Rule, actions: &[Arc<str>], erro
         ));
     }
     if let Some(approval) = &rule.approval {
+        if let Some(action) = actions.iter().find(|action| cannot_wait(action)) {
+            errors.push(source.error_at(
+                "require_approval",
+                &format!("`{action}` does not wait for approvals"),
+                "name the actions that need one, or write `action in Action::\"any\"`",
+            ));
+        }
         let lifted = lifted_by(source);
         let asked: BTreeSet<&str> = approval.groups.iter().map(|group| &**group).collect();
         if lifted.iter().map(String::as_str).collect::<BTreeSet<_>>() != asked {
             errors.push(source.error_at("require_approval", &mismatch(&lifted), &lifting_clause(&asked)));
         }
     }
+}
+
+/// What may be seen, who gets in and what administrators do is decided at once.
+fn cannot_wait(action: &str) -> bool {
+    matches!(action, "reveal" | "connect") || action.starts_with("admin:")
 }
 
 fn forbids_everything(source: &Source<'_>) -> bool {

@@ -96,6 +96,10 @@ pub(crate) fn labels() -> Labels {
         labels.classified.entry(column.table.clone()).or_default().insert(column.clone());
         labels.columns.insert(column, Marking::Classes(BTreeSet::from([DataClass::new(class)])));
     }
+    let both = column("customers.contact");
+    let classes = ["email", "phone"].map(DataClass::new);
+    labels.classified.entry(both.table.clone()).or_default().insert(both.clone());
+    labels.columns.insert(both, Marking::Classes(BTreeSet::from(classes)));
     labels.columns.insert(column("orders.id"), Marking::Public);
     labels.parents.insert(table("orders_2026"), vec![table("orders")]);
     labels

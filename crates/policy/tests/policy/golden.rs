@@ -84,6 +84,10 @@ fn effects() -> Vec<Effect> {
         setting("application_name", SettingClass::Benign),
         setting("search_path", SettingClass::Meaning),
         setting("log_statement", SettingClass::Server),
+        function("pg_catalog.setval", FunctionClass::Sequence),
+        function("pg_catalog.pg_advisory_lock", FunctionClass::AdvisoryLock),
+        function("pg_catalog.pg_advisory_unlock_all", FunctionClass::AdvisoryLock),
+        Effect::new(Listen, Object::Channel("*".into())),
         Effect::new(Listen, Object::Channel("jobs".into())),
         Effect::new(Notify, Object::Channel("jobs".into())),
         on_table(Select, "pg_catalog.pg_class"),
@@ -161,6 +165,8 @@ fn matrix(policies: &PolicySet) -> String {
         ("customers.email", "email"),
         ("customers.phone", "phone"),
         ("cards.pin", "secret"),
+        ("customers.contact", "email"),
+        ("orders.note", "unclassified"),
     ] {
         let (column, class) = (column(path), DataClass::new(class));
         let of_column = RevealQuestion::Column(&column, &class);

@@ -91,7 +91,7 @@ fn answers(policies: &SubjectPolicies) -> Vec<(Outcome, Vec<String>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn sliced_equals_unsliced(

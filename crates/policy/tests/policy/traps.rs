@@ -248,6 +248,35 @@ fn a_class_that_the_revision_does_not_have_is_masked() {
     }
 }
 
+/// A permit for one of a column's classes does not show the others.
+#[test]
+fn a_column_of_two_classes_needs_both() {
+    let permit = |class: &str| {
+        format!("@id(\"{class}\") permit(principal, action == Action::\"reveal\", resource in DataClass::\"{class}\");")
+    };
+    let (email, phone) = (permit("email"), permit("phone"));
+    let contact = column("customers.contact");
+    let seen = |texts: &[&str]| {
+        let policies = set(texts).for_subject(&service("app", &[]));
+        let class = model::class::DataClass::new("email");
+        let question = RevealQuestion::Column(&contact, &class);
+        reveal(&policies, &target("payments", "prod"), "shop", question, &labels(), &context())
+    };
+    assert_eq!(seen(&[&email]), Reveal::Masked(Some(Transform::FormatPreserving)));
+    assert_eq!(seen(&[&phone]), Reveal::Masked(Some(Transform::Redact)));
+    assert_eq!(seen(&[]), Reveal::Masked(Some(Transform::Redact)));
+    assert_eq!(seen(&[&email, &phone]), Reveal::Clear);
+}
+
+#[test]
+fn what_would_ask_may_be_prepared_but_not_run() {
+    let asking = delete_orders(&set(&[READ_WRITE, DBA]), &[]);
+    let permit = policy::prepare(&asking, request(1)).unwrap();
+    assert_eq!(permit.kind(), policy::PermitKind::Preparation);
+    assert_eq!(permit.continuation().unwrap().kind(), policy::PermitKind::Preparation);
+    assert!(policy::prepare(&delete_orders(&set(&[]), &[]), request(1)).is_err());
+}
+
 /// What a partition's parent may not, the partition may not either.
 #[test]
 fn partitions_inherit() {
