@@ -115,8 +115,10 @@ fn canonical(value: &str, class: &DataClass) -> String {
     }
 }
 
-/// Keeps the last characters; not done if they would be more than half of the value.
+/// Keeps the last characters; not done if they would be more than half of the value. The blanks that `char(n)` pads
+/// with are not part of it.
 fn partial(value: &str, keep: usize, out: &mut String) -> bool {
+    let value = value.trim_end_matches(' ');
     let length = value.chars().count();
     if length < keep.saturating_mul(2) || length == 0 {
         return false;

@@ -22,3 +22,6 @@ pub use copy::{CopyFormat, CopyMasker, CsvFormat, TextFormat};
 pub use outbox::{Outbox, Touched};
 pub use plan::{Described, Plan, plan};
 pub use shown::{Context, shown};
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -103,8 +103,10 @@ fn card(groups: &Groups, start: usize) -> Option<Match> {
         let total: usize = groups.lengths(count).sum();
         let digits = groups.digits.get(..total)?;
         let shaped = count == 1 || groups.lengths(count).all(|length| length >= 3) || is_uniform(groups, count);
+        // One dot makes a decimal number.
+        let decimal = count == 2 && groups.separator == Some(b'.');
         let (end, _) = groups.ends.get(count.checked_sub(1)?)?;
-        (shaped && is_issued(digits) && luhn(digits.iter().copied())).then_some(Match {
+        (shaped && !decimal && is_issued(digits) && luhn(digits.iter().copied())).then_some(Match {
             detector: Detector::CardNumber,
             start,
             end: *end,

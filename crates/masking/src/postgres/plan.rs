@@ -154,6 +154,18 @@ impl Part {
     }
 }
 
+/// Whether each part of such a value has one member that it can only belong to.
+fn is_sound(container: Container, members: &[Member]) -> bool {
+    match container {
+        Container::JsonObject => {
+            let keys: BTreeSet<&str> = members.iter().filter_map(|member| member.key.as_deref()).collect();
+            keys.len() == members.len()
+        }
+        Container::JsonArrayOf | Container::ArrayOf => members.len() == 1,
+        Container::JsonArray | Container::Row => true,
+    }
+}
+
 /// The classes that a value may carry and the columns that it may come from.
 #[derive(Default)]
 struct Taint {
@@ -253,8 +265,7 @@ impl Planner<'_, '_> {
         let mut taint = Taint::default();
         members.iter().for_each(|member| self.add_origin(&member.origin, &mut taint));
         let whole = self.leaf(taint, Exact::Derived, Some(hints));
-        let keys: BTreeSet<&Option<Arc<str>>> = members.iter().map(|member| &member.key).collect();
-        if container == Container::JsonObject && keys.len() != members.len() {
+        if !is_sound(container, members) {
             return Part::Leaf(whole);
         }
         let parts = members.iter().map(|member| {
