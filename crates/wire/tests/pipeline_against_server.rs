@@ -2,6 +2,14 @@
 //! messages, failing ones, COPY, Flush and double Syncs. Every reply has to be one that the model allows, has to belong to
 //! the entry that its content names, and in the end nothing may be owed and nothing may be left to read.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 mod pipeline_against_server {
     pub(crate) mod client;
     pub(crate) mod server;
