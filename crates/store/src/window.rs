@@ -189,3 +189,6 @@ pub struct WindowUse<'a> {
     /// Now.
     pub now: Timestamp,
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,12 +5,13 @@
 //! names many; [`Conditions::through`] looks which. So a rare relation and a popular one are both found at once.
 
 use model::class::DataClass;
+use model::decision::Outcome;
 use model::time::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 use super::Sqlite;
-use super::codec::{number, outcome_word, subject, time};
+use super::codec::{number, subject, time};
 use crate::Error;
 use crate::audit::{ClassReport, Disclosed, FoundEvent, FoundRequest, FoundSession, Search, SessionSearch};
 
@@ -32,7 +33,7 @@ impl Sqlite {
             conditions.through(
                 &format!(
                     "SELECT request FROM class_disclosures WHERE class = ?
-                     UNION SELECT id FROM requests r WHERE {UNKNOWN}"
+                     UNION ALL SELECT id FROM requests r WHERE {UNKNOWN}"
                 ),
                 &format!(
                     "(EXISTS (SELECT 1 FROM class_disclosures c WHERE c.request = r.id AND c.class = ?)
@@ -173,9 +174,12 @@ fn on_the_row(conditions: &mut Conditions<'_>, search: &Search) {
     if let Some(approval) = search.approval {
         conditions.plain("r.approval = ?", [Value::from(approval.bits().cast_signed())]);
     }
-    if let Some(outcome) = search.outcome {
-        let word = Value::from(outcome_word(outcome).to_owned());
-        conditions.plain("(r.outcome = ? OR (? = 'ask' AND r.was_asked))", [word.clone(), word]);
+    // Written out, so that SQLite sees that a partial index has exactly these.
+    match search.outcome {
+        Some(Outcome::Allow) => conditions.plain("r.outcome = 'allow'", []),
+        Some(Outcome::Deny) => conditions.plain("r.outcome = 'deny'", []),
+        Some(Outcome::Ask) => conditions.plain("r.was_asked = 1", []),
+        None => {}
     }
     if search.unknown_only {
         conditions.plain(UNKNOWN, []);
@@ -192,7 +196,7 @@ fn delegation(conditions: &mut Conditions<'_>, search: &Search) -> Result<bool, 
     conditions.through(
         &format!(
             "SELECT id FROM requests WHERE behalf IN ({places})
-             UNION SELECT q.id FROM session_behalf b JOIN requests q ON q.session = b.session
+             UNION ALL SELECT q.id FROM session_behalf b JOIN requests q ON q.session = b.session
                    WHERE b.subject IN ({places})"
         ),
         &format!(

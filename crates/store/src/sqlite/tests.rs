@@ -17,6 +17,7 @@ use crate::{Error, State};
 mod approvals;
 mod index;
 mod people;
+mod property;
 mod windows;
 
 pub(super) const T: Timestamp = Timestamp(1_795_406_400_000);
