@@ -203,3 +203,6 @@ pub struct SessionConfig {
     /// How long running requests may take to finish when Sluice stops.
     pub drain: Duration,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! The attacks on tokens that ATTACKS.md lists, by their numbers.
+//! The attacks on tokens that `docs/known-attacks.md` lists, by their numbers.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! `classification.toml`: the classes, how each is masked, and which columns carry them (RULES.md 8).
+//! `classification.toml`: the classes, how each is masked, and which columns carry them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -185,7 +185,10 @@ fn groups_claim(section: &Section<'_, '_>) -> Option<ClaimPath> {
     if setting.value.is_array() {
         let names = setting.texts()?;
         let path = ClaimPath::new(names);
-        return section.required("groups_claim", path, "write [\"https://example.com/groups\"]");
+        if path.is_none() {
+            section.report("groups_claim", "the list is empty", "write [\"https://example.com/groups\"]");
+        }
+        return path;
     }
     setting.parsed("\"groups\", \"realm_access.roles\" or [\"https://example.com/groups\"]", |text| {
         ClaimPath::new(text.split('.'))

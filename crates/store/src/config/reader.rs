@@ -24,9 +24,16 @@ pub(crate) struct Section<'d, 't> {
     name: String,
     span: Range<usize>,
     table: RefCell<DeTable<'t>>,
-    known: RefCell<Vec<&'static str>>,
+    known: RefCell<Vec<Known>>,
     /// Whether the file has it at all.
     is_present: Cell<bool>,
+}
+
+/// A setting that was asked for.
+struct Known {
+    key: &'static str,
+    /// Where it is, if the file has it.
+    span: Option<Range<usize>>,
 }
 
 /// A setting as it stands in the file.
@@ -85,8 +92,9 @@ impl<'d, 't> Section<'d, 't> {
 
     /// Takes a setting out; `None` where it is absent.
     pub(crate) fn take(&self, key: &'static str) -> Option<Setting<'d, 't>> {
-        self.known.borrow_mut().push(key);
-        let (_, value) = self.table.borrow_mut().remove_entry(key)?;
+        let entry = self.table.borrow_mut().remove_entry(key);
+        self.known.borrow_mut().push(Known { key, span: entry.as_ref().map(|(_, value)| value.span()) });
+        let (_, value) = entry?;
         Some(self.setting(key, value))
     }
 
@@ -211,18 +219,23 @@ impl<'d, 't> Section<'d, 't> {
         self.is_present.get()
     }
 
-    /// Records that something about the section as a whole is wrong.
+    /// Records a mistake about a setting of this section, at its line if the file has it; an empty key means the section.
     pub(crate) fn report(&self, key: &str, problem: &str, advice: &str) {
-        self.document.report(Some(self.span.clone()), &join(&self.name, key), problem, advice);
+        let span = self.span_of(key).unwrap_or_else(|| self.span.clone());
+        self.document.report(Some(span), &join(&self.name, key), problem, advice);
     }
 
-    /// The value, or a mistake that says that the setting must be there.
+    /// The value; a mistake if the file does not have it. What it has but is wrong was reported where it was read.
     pub(crate) fn required<T>(&self, key: &'static str, value: Option<T>, advice: &str) -> Option<T> {
-        let is_reported = || self.document.errors.borrow().iter().any(|error| error.key == join(&self.name, key));
-        if value.is_none() && !is_reported() {
+        if value.is_none() && self.span_of(key).is_none() {
             self.report(key, "it is absent", advice);
         }
         value
+    }
+
+    fn span_of(&self, key: &str) -> Option<Range<usize>> {
+        let known = self.known.borrow();
+        known.iter().find(|known| known.key == key).and_then(|known| known.span.clone())
     }
 
     /// Whether a mistake was found in this section.
@@ -232,7 +245,8 @@ impl<'d, 't> Section<'d, 't> {
 
     /// Refuses what nobody took.
     pub(crate) fn finish(self) {
-        let known = self.known.take().join(", ");
+        let known: Vec<_> = self.known.take().into_iter().map(|known| known.key).collect();
+        let known = known.join(", ");
         for (key, value) in self.table.take() {
             let name = join(&self.name, key.get_ref());
             let advice = format!("the settings here are: {known}");

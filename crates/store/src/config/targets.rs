@@ -25,13 +25,13 @@ pub struct TargetConfig {
     pub tls: TargetTls,
     /// As whom Sluice logs in.
     pub credential: Credential,
-    /// When its decisions count as recorded (RULES.md 26).
+    /// When its decisions count as recorded.
     pub durability: Durability,
-    /// What its tapes hold (RULES.md 27).
+    /// What its tapes hold.
     pub tape: TapeMode,
-    /// What becomes of values that cannot be masked in their type (RULES.md 9).
+    /// What becomes of values that cannot be masked in their type.
     pub on_unmaskable: OnUnmaskable,
-    /// Whether md5 authentication may be used, inside verified TLS (RULES.md 20).
+    /// Whether md5 authentication may be used, inside verified TLS.
     pub allow_md5: bool,
 }
 
@@ -93,16 +93,18 @@ pub enum CredentialSource {
 /// Every mistake in it.
 pub fn parse_targets(text: &str, file: &Path) -> Result<Vec<TargetConfig>, Vec<ConfigError>> {
     Document::new(file, text).read(|root| {
-        let mut targets = Vec::new();
+        let (mut targets, mut claimed) = (Vec::new(), BTreeMap::new());
         for (name, setting) in root.take_all() {
             if !is_name(&name) {
                 setting.report("it is no name for a target", "use a-z, 0-9, - and _, at most 63 of them");
             }
             let Some(section) = setting.section() else { continue };
-            targets.extend(target(&section, &name));
+            if let Some(target) = target(&section, &name) {
+                claim_databases(&section, &target, &mut claimed);
+                targets.push(target);
+            }
             section.finish();
         }
-        refuse_shared_databases(root, &targets);
         targets
     })
 }
@@ -200,12 +202,13 @@ fn labels(section: Section<'_, '_>) -> BTreeMap<String, String> {
     labels.collect()
 }
 
+const USER: &str = "the name of the target's user";
 const CREDENTIAL_ADVICE: &str = "write credential = { user = \"sluice\", password = { env = \"PAYMENTS_PASSWORD\" } }";
 
 fn credential(section: &Section<'_, '_>, has_certificate: bool) -> Option<Credential> {
     let credential = section.take("credential")?.section()?;
-    let user = credential.text("user").filter(|user| !user.is_empty());
-    let user = credential.required("user", user, "write the name of the target's user");
+    let user = credential.parsed("user", USER, |user| (!user.is_empty()).then(|| user.to_owned()));
+    let user = credential.required("user", user, "write user = \"sluice\"");
     let password = password(&credential);
     if password == Some(None) && !has_certificate {
         credential.required::<()>("password", None, SOURCE_ADVICE);
@@ -248,20 +251,18 @@ fn password(credential: &Section<'_, '_>) -> Option<Option<CredentialSource>> {
     found.map(Some)
 }
 
-/// A database name leads to one target, whichever order the targets stand in.
-fn refuse_shared_databases(root: &Section<'_, '_>, targets: &[TargetConfig]) {
-    let mut claimed: BTreeMap<&str, &str> = BTreeMap::new();
-    for config in targets {
-        let names: Vec<&str> = match &config.databases {
-            Databases::All => vec!["*"],
-            Databases::Only(names) => names.iter().map(|name| &**name).collect(),
-        };
-        for database in names {
-            if let Some(other) = claimed.insert(database, &config.target.name) {
-                let problem = format!("target {other:?} claims the database {database:?} too");
-                let key = format!("{}.databases", config.target.name);
-                root.report(&key, &problem, "let each database name lead to one target");
-            }
+/// A database name leads to one target, whichever order the targets stand in; `*` too.
+fn claim_databases(section: &Section<'_, '_>, target: &TargetConfig, claimed: &mut BTreeMap<Arc<str>, Arc<str>>) {
+    let names = match &target.databases {
+        Databases::All => BTreeSet::from(["*".into()]),
+        Databases::Only(names) => names.clone(),
+    };
+    for database in names {
+        if let Some(other) = claimed.get(&database) {
+            let problem = format!("target {other:?} claims the database {database:?} too");
+            section.report("databases", &problem, "let each database name lead to one target");
+        } else {
+            claimed.insert(database, Arc::clone(&target.target.name));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use model::id::Digest;
@@ -62,49 +62,55 @@ pub(super) fn read_at_rest(
     Err(RefusedRevision { digest: last.digest(), errors: vec![error] })
 }
 
-/// Reads everything once.
+/// Reads everything once. A symbolic link to the directory is followed once, so that a reading never mixes what it led
+/// to before and after; messages name the files as the operator knows them.
 pub(super) fn read(dir: &Path) -> Contents {
+    let real = std::fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
     let mut contents = Contents::default();
-    contents.targets = read_file(dir.join("targets.toml"), &mut contents.errors);
-    contents.classification = read_file(dir.join("classification.toml"), &mut contents.errors);
-    match policy_paths(&dir.join("policies")) {
-        Ok(paths) => {
-            let files = paths.into_iter().filter_map(|path| read_file(path, &mut contents.errors));
+    contents.targets = read_file(&real, dir, "targets.toml", &mut contents.errors);
+    contents.classification = read_file(&real, dir, "classification.toml", &mut contents.errors);
+    let (real, dir) = (real.join("policies"), dir.join("policies"));
+    match policy_names(&real) {
+        Ok(names) => {
+            let files = names.iter().filter_map(|name| read_file(&real, &dir, name, &mut contents.errors));
             contents.policies = files.collect();
         }
-        Err(error) => contents.errors.push(error),
+        Err(error) => contents.errors.push(ConfigError { file: dir, ..error }),
     }
     contents
 }
 
-fn read_file(path: PathBuf, errors: &mut Vec<ConfigError>) -> Option<PolicyFile> {
-    match read_text(&path) {
+fn read_file(real: &Path, shown: &Path, name: &str, errors: &mut Vec<ConfigError>) -> Option<PolicyFile> {
+    let path = shown.join(name);
+    match read_text(&real.join(name)) {
         Ok(text) => Some(PolicyFile { path, text }),
         Err(error) => {
-            errors.push(error);
+            errors.push(ConfigError { file: path, ..error });
             None
         }
     }
 }
 
-/// The `*.cedar` files right in `dir`, by name. Names that begin with a dot are editors' and Kubernetes' own.
-fn policy_paths(dir: &Path) -> Result<Vec<PathBuf>, ConfigError> {
+/// The names of the `*.cedar` files right in `dir`, sorted. Names that begin with a dot are editors' and Kubernetes' own.
+fn policy_names(dir: &Path) -> Result<Vec<String>, ConfigError> {
     let failed = |error: std::io::Error| {
         mistake(dir, &error.to_string(), "make this directory and put *.cedar files with policies in it")
     };
-    let mut paths = Vec::new();
+    let mut names = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let name = entry.map_err(failed)?.file_name();
+        let Ok(name) = name.into_string() else {
+            return Err(mistake(dir, "it has a file whose name is not UTF-8", "rename it"));
+        };
         if name.ends_with(".cedar") && !name.starts_with('.') {
-            paths.push(path);
+            names.push(name);
         }
-        if paths.len() > MAX_POLICIES {
+        if names.len() > MAX_POLICIES {
             return Err(mistake(dir, &format!("it has more than {MAX_POLICIES} policy files"), "join some of them"));
         }
     }
-    paths.sort();
-    Ok(paths)
+    names.sort();
+    Ok(names)
 }
 
 /// Reads a configuration file: regular, of bounded size, UTF-8.

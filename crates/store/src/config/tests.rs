@@ -1,0 +1,347 @@
+use std::path::Path;
+
+use model::class::{DataClass, Transform};
+use model::effect::{ColumnName, TableName};
+use model::issuer::{BareGroups, KindRule, Profile};
+use model::target::{Durability, OnUnmaskable, TapeMode};
+use proptest::prelude::*;
+
+use super::*;
+
+const FILE: &str = "/etc/sluice/sluice.toml";
+
+fn config(text: &str) -> Result<Config, Vec<ConfigError>> {
+    Config::parse(text, Path::new(FILE))
+}
+
+fn targets(text: &str) -> Result<Vec<TargetConfig>, Vec<ConfigError>> {
+    parse_targets(text, Path::new("/r/targets.toml"))
+}
+
+fn lines(errors: &[ConfigError]) -> String {
+    errors.iter().map(|error| format!("{error}\n")).collect()
+}
+
+/// Whether exactly one mistake is found, on this line, about this setting.
+#[track_caller]
+fn assert_mistake<T: std::fmt::Debug>(result: Result<T, Vec<ConfigError>>, line: usize, key: &str) {
+    let errors = result.unwrap_err();
+    let found: Vec<_> = errors.iter().map(|error| (error.line, error.key.as_str())).collect();
+    assert_eq!(found, [(Some(line), key)], "{}", lines(&errors));
+}
+
+const ISSUER: &str = "[[issuer]]\nalias = \"corp\"\nurl = \"https://id.example.com\"\naudience = \"sluice\"\n";
+const TARGET: &str = "[payments]\nprotocol = \"postgres\"\naddress = \"db:5432\"\ndatabases = [\"payments\"]\n\
+                      credential = { user = \"u\", password = { env = \"P\" } }\n";
+
+#[test]
+fn the_templates_are_right_and_say_the_defaults() {
+    let template = config(TEMPLATE_SLUICE_TOML).unwrap();
+    assert_eq!(template, config("").unwrap());
+    assert_eq!(template.data_dir, Path::new("/etc/sluice/data"));
+    assert_eq!(template.postgres.address.to_string(), "127.0.0.1:6432");
+    assert_eq!(template.admin.address.to_string(), "127.0.0.1:7632");
+    assert_eq!(template.approvals.hold_max.as_secs(), 120);
+    assert_eq!(template.journal.wait_deadline.as_secs(), 5);
+    assert_eq!(template.limits.max_statement, 1 << 20);
+    assert_eq!(template.sessions.grace.as_secs(), 0);
+    assert_eq!(targets(TEMPLATE_TARGETS_TOML).unwrap().len(), 1);
+    parse_classification(TEMPLATE_CLASSIFICATION_TOML, Path::new("c.toml")).unwrap();
+}
+
+/// Every setting that a template shows as a comment is a setting, and its value is allowed.
+#[test]
+fn what_the_templates_comment_out_is_right_too() {
+    let uncomment = |text: &str| {
+        let lines = text.lines().map(|line| {
+            let setting = line.strip_prefix("# ").filter(|rest| {
+                rest.starts_with("[[") || rest.starts_with("[vault") || rest.starts_with("[classes") || is_setting(rest)
+            });
+            format!("{}\n", setting.unwrap_or(line))
+        });
+        lines.collect::<String>()
+    };
+    let is_both = |line: &&str| !line.starts_with("ca_file") && !line.starts_with("key_env");
+    let text = uncomment(TEMPLATE_SLUICE_TOML);
+    let text: String = text.lines().filter(is_both).map(|line| format!("{line}\n")).collect();
+    let all = config(&text).unwrap();
+    assert_eq!(all.issuers.len(), 1);
+    assert_eq!(all.vault_key, Some(KeyLocation::File("/etc/sluice/vault.key".into())));
+    assert_eq!(Limits { idle_timeout: None, ..all.limits }, config("").unwrap().limits);
+    assert_eq!((all.approvals, all.journal, all.log, all.sessions), {
+        let default = config("").unwrap();
+        (default.approvals, default.journal, default.log, default.sessions)
+    });
+    targets(&uncomment(TEMPLATE_TARGETS_TOML)).unwrap();
+    parse_classification(&uncomment(TEMPLATE_CLASSIFICATION_TOML), Path::new("c.toml")).unwrap();
+}
+
+fn is_setting(line: &str) -> bool {
+    let name = line.split(" = ").next().unwrap();
+    line.contains(" = ") && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte.is_ascii_digit())
+}
+
+#[test]
+fn every_mistake_is_reported_with_its_line() {
+    let text = "data_dri = \"x\"\n[listen.postgres]\naddress = \"localhost\"\ntls_cert = \"a\"\n[limits]\n\
+                max_statement = 5\nlogin_timeout = \"10\"\n[log]\nlevel = \"loud\"\n[[issuer]]\nalias = \"A|b\"\n";
+    let errors = config(text).unwrap_err();
+    let expected = [
+        "/etc/sluice/sluice.toml:1: data_dri: there is no such setting; the settings here are: listen, data_dir, issuer, \
+         revision_dir, limits, approvals, journal, vault, log, sessions",
+        "/etc/sluice/sluice.toml:2: listen.postgres.tls_key: it is absent; write the path of the certificate's private key",
+        "/etc/sluice/sluice.toml:3: listen.postgres.address: \"localhost\" is not understood; write an IP address and a \
+         port, such as \"127.0.0.1:6432\" or \"[::]:6432\"",
+        "/etc/sluice/sluice.toml:6: limits.max_statement: it is an integer, not a text; write a size such as \"512B\", \
+         \"64KiB\", \"1MiB\", from 1024 to 16777216 bytes",
+        "/etc/sluice/sluice.toml:7: limits.login_timeout: \"10\" is not understood; write a duration such as \"250ms\", \
+         \"10s\", \"2m\", \"1h\", from 1s to 300s",
+        "/etc/sluice/sluice.toml:9: log.level: \"loud\" is not understood; write \"error\", \"warn\", \"info\", \"debug\", \
+         \"trace\"",
+        "/etc/sluice/sluice.toml:10: issuer.audience: it is absent; write the `aud` that means Sluice, such as \"sluice\"",
+        "/etc/sluice/sluice.toml:10: issuer.url: it is absent; write the `iss` of its tokens, such as \
+         \"https://id.example.com\"",
+        "/etc/sluice/sluice.toml:11: issuer.alias: \"A|b\" is not understood; write a short name of a-z, 0-9, - and _",
+    ];
+    assert_eq!(lines(&errors), expected.map(|line| format!("{line}\n")).concat());
+}
+
+#[test]
+fn mistakes_of_syntax_are_reported_alone() {
+    let errors = config("data_dir = \n[limits\nmax = 1").unwrap_err();
+    assert!(errors.iter().all(|error| error.key.is_empty() && error.line.is_some()), "{}", lines(&errors));
+    assert_eq!(errors.first().and_then(|error| error.line), Some(1));
+    assert!(config("data_dir = \"a\"\ndata_dir = \"b\"").is_err());
+}
+
+#[test]
+fn an_issuer_is_read_as_meant() {
+    let text = format!(
+        "{ISSUER}profile = \"keycloak\"\nalgorithms = [\"RS256\"]\nkind = {{ claim = \"account\", user = \"person\" }}\n\
+         id_claim = \"client_id\"\ngroups_claim = \"realm_access.roles\"\nbare_groups = [\"dba\"]\nmax_lifetime = \"5m\"\n\
+         leeway = \"10s\"\nca_file = \"ca.pem\"\n"
+    );
+    let issuers = config(&text).unwrap().issuers;
+    let IssuerConfig { issuer, keys } = &issuers[0];
+    assert_eq!((&*issuer.alias, &*issuer.url, issuer.profile), ("corp", "https://id.example.com", Profile::Keycloak));
+    assert_eq!(issuer.audiences, ["sluice".into()].into());
+    assert_eq!(issuer.algorithms, ["RS256".parse().unwrap()].into());
+    assert_eq!(issuer.kind, KindRule::UserIf { claim: "account".into(), value: "person".into() });
+    assert_eq!(issuer.groups_claim.as_ref().unwrap().names(), ["realm_access".into(), "roles".into()]);
+    assert_eq!(issuer.bare_groups, BareGroups::Only(["dba".into()].into()));
+    assert_eq!((issuer.max_lifetime, issuer.leeway, &*issuer.id_claim), (300, 10, "client_id"));
+    assert_eq!(*keys, KeySource::Discovery { ca_file: Some("/etc/sluice/ca.pem".into()) });
+    let dotted =
+        config(&format!("{ISSUER}groups_claim = [\"https://a.b/groups\"]\nbare_groups = \"*\"\nkind = \"user\""));
+    let issuer = &dotted.unwrap().issuers[0].issuer;
+    assert_eq!(issuer.groups_claim.as_ref().unwrap().names(), ["https://a.b/groups".into()]);
+    assert_eq!((&issuer.bare_groups, &issuer.kind), (&BareGroups::All, &KindRule::User));
+}
+
+#[test]
+fn keys_are_never_fetched_in_clear_from_elsewhere() {
+    let with_url = |url: &str, rest: &str| {
+        config(&format!("[[issuer]]\nalias = \"corp\"\nurl = \"{url}\"\naudience = \"sluice\"\n{rest}"))
+    };
+    for url in ["http://127.0.0.1:8080", "http://localhost", "http://[::1]:80/realm"] {
+        assert!(with_url(url, "allow_http = true").is_ok(), "{url}");
+        assert_mistake(with_url(url, ""), 3, "issuer.url");
+        assert_mistake(with_url(url, "allow_http = false"), 3, "issuer.url");
+    }
+    for url in [
+        "http://id.example.com",
+        "http://localhost.example.com",
+        "http://localhost@example.com",
+        "http://127.0.0.1.example.com",
+        "http://example.com/127.0.0.1",
+        "ftp://127.0.0.1",
+        "https://",
+        "https:///x",
+        "https://id.example.com?x",
+        "https://id.example.com#x",
+        "https://a b",
+        "https://u:p@id.example.com",
+        "",
+    ] {
+        assert_mistake(with_url(url, "allow_http = true"), 3, "issuer.url");
+        assert_mistake(with_url(url, ""), 3, "issuer.url");
+    }
+    // With a file nothing is fetched, so any name will do.
+    let local = with_url("urn:local", "jwks_file = \"keys.json\"").unwrap();
+    assert_eq!(local.issuers[0].keys, KeySource::File("/etc/sluice/keys.json".into()));
+}
+
+#[test]
+fn issuers_have_names_of_their_own() {
+    let second = ISSUER.replace("id.example", "id2.example");
+    assert_mistake(config(&format!("{ISSUER}{second}")), 6, "issuer.alias");
+    assert_mistake(config(&format!("{ISSUER}{}", ISSUER.replace("corp", "other"))), 7, "issuer.url");
+    assert_mistake(config(&ISSUER.replace("corp", "sluice")), 2, "issuer.alias");
+    assert_mistake(config(&ISSUER.replace("\"sluice\"", "[]")), 4, "issuer.audience");
+    assert_mistake(config(&ISSUER.replace("\"sluice\"", "[\"\"]")), 4, "issuer.audience");
+    assert_mistake(config(&format!("{ISSUER}algorithms = [\"HS256\"]")), 5, "issuer.algorithms");
+    assert_mistake(config(&format!("{ISSUER}algorithms = [\"none\"]")), 5, "issuer.algorithms");
+    assert_mistake(config(&format!("{ISSUER}max_lifetime = \"0s\"")), 5, "issuer.max_lifetime");
+}
+
+#[test]
+fn a_mistake_in_one_issuer_hides_none_in_the_next() {
+    let text = "[[issuer]]\nalias = 7\nurl = \"x\"\n[[issuer]]\nalias = 7\naudience = \"\"\n";
+    let errors = config(text).unwrap_err();
+    let found: Vec<_> = errors.iter().map(|error| (error.line.unwrap(), &*error.key)).collect();
+    let expected = [
+        (1, "issuer.audience"),
+        (2, "issuer.alias"),
+        (3, "issuer.url"),
+        (4, "issuer.url"),
+        (5, "issuer.alias"),
+        (6, "issuer.audience"),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_refused() {
+    assert_mistake(config("[vault]\nkey_file = \"a\"\nkey_env = \"B\""), 1, "vault");
+    assert_mistake(config("[vault]"), 1, "vault.key_file");
+    assert_mistake(config("[vault]\nkey = \"hunter2\"\nkey_env = \"B\""), 2, "vault.key");
+    assert_mistake(config("[limits]\nmax_statement = \"1MiB\"\nmax_message = \"64KiB\""), 3, "limits.max_message");
+    assert_mistake(
+        config("[listen]\npostgres.address = \"0.0.0.0:9\"\nadmin.address = \"0.0.0.0:9\""),
+        1,
+        "listen.admin.address",
+    );
+    assert!(config("[listen]\npostgres.address = \"127.0.0.1:0\"\nadmin.address = \"127.0.0.1:0\"").is_ok());
+    assert_mistake(config("limits = 7"), 1, "limits");
+    assert_mistake(config("issuer = { alias = \"a\" }"), 1, "issuer");
+}
+
+#[test]
+fn a_target_is_read_as_meant() {
+    let text = "[payments]\nprotocol = \"postgres\"\naddress = \"[::1]:5433\"\ndatabases = [\"*\"]\ntls = \"require\"\n\
+                client_cert = \"c.pem\"\nclient_key = \"k.pem\"\nlabels = { env = \"prod\" }\ncredential.user = \"sluice\"\n\
+                durability = \"power\"\ntape = \"requests\"\non_unmaskable = \"refuse\"\n";
+    let target = &targets(text).unwrap()[0];
+    assert_eq!((&*target.target.name, &*target.target.protocol), ("payments", "postgres"));
+    assert_eq!(target.target.labels["env"], "prod");
+    assert_eq!((&*target.host, target.port), ("::1", 5433));
+    assert_eq!(target.databases, Databases::All);
+    assert_eq!(target.tls.mode, TlsMode::Require);
+    assert_eq!(target.tls.client.as_ref().unwrap().key, Path::new("/r/k.pem"));
+    assert_eq!(target.credential, Credential { user: "sluice".into(), password: None });
+    assert_eq!((target.durability, target.tape), (Durability::Power, TapeMode::Requests));
+    assert_eq!((target.on_unmaskable, target.allow_md5), (OnUnmaskable::Refuse, false));
+    let target = &targets(TARGET).unwrap()[0];
+    assert_eq!(target.tls, TargetTls { mode: TlsMode::VerifyFull, ca_file: None, client: None });
+    assert_eq!((target.durability, target.tape), (Durability::Auto, TapeMode::Full));
+    assert_eq!(target.credential.password, Some(CredentialSource::Env("P".into())));
+}
+
+#[test]
+fn a_secret_in_the_file_is_refused_and_never_repeated() {
+    for password in
+        ["\"hunter2\"", "[\"hunter2\"]", "{ env = \"hunter2!\" }", "{ env = 7 }", "{ plain = \"hunter2\" }", "{}"]
+    {
+        let errors = targets(&TARGET.replace("{ env = \"P\" }", password)).unwrap_err();
+        let text = lines(&errors);
+        assert!(text.starts_with("/r/targets.toml:5: payments.credential.password"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+    let literal = lines(&targets(&TARGET.replace("{ env = \"P\" }", "\"hunter2\"")).unwrap_err());
+    assert!(literal.contains("{ env = \"VARIABLE\" }, { file = \"path\" } or { vault = \"name\" }"), "{literal}");
+    let sources = "{ env = \"A\", vault = \"b\" }";
+    assert_mistake(targets(&TARGET.replace("{ env = \"P\" }", sources)), 5, "payments.credential.password");
+    assert_mistake(targets(&TARGET.replace(", password = { env = \"P\" }", "")), 5, "payments.credential.password");
+}
+
+#[test]
+fn a_database_name_leads_to_one_target() {
+    let second = TARGET.replace("[payments]", "[replica]");
+    assert_mistake(targets(&format!("{TARGET}{second}")), 9, "replica.databases");
+    let all = |name: &str| TARGET.replace("[payments]", &format!("[{name}]")).replace("[\"payments\"]", "[\"*\"]");
+    assert!(targets(&format!("{TARGET}{}", all("rest"))).is_ok());
+    assert_mistake(targets(&format!("{}{}", all("a"), all("b"))), 9, "b.databases");
+    assert_mistake(targets(&TARGET.replace("[\"payments\"]", "[]")), 4, "payments.databases");
+    assert_mistake(targets(&TARGET.replace("[\"payments\"]", "[\"a\", \"*\"]")), 4, "payments.databases");
+}
+
+#[test]
+fn targets_that_would_be_unsafe_are_refused() {
+    for (rest, line, key) in [
+        ("tls = \"off\"\nallow_md5 = true", 7, "payments.allow_md5"),
+        ("tls = \"require\"\nca_file = \"a\"", 7, "payments.ca_file"),
+        ("tls = \"off\"\nclient_cert = \"a\"\nclient_key = \"b\"", 7, "payments.client_cert"),
+        ("tls = \"prefer\"", 6, "payments.tls"),
+        ("tls = false", 6, "payments.tls"),
+        ("labels = { env = 1 }", 6, "payments.labels.env"),
+        ("sslmode = \"disable\"", 6, "payments.sslmode"),
+    ] {
+        assert_mistake(targets(&format!("{TARGET}{rest}")), line, key);
+    }
+    assert_mistake(targets(&TARGET.replace("[payments]", "[\"pay/ments\"]")), 1, "pay/ments");
+    for address in ["db", "db:0", "db:65536", ":5432", "[db]:5432", "::1:5432", "db:5432/x", "u@db:5432", "db :5432"] {
+        assert_mistake(targets(&TARGET.replace("db:5432", address)), 3, "payments.address");
+    }
+    assert_mistake(targets("x = 1"), 1, "x");
+}
+
+#[test]
+fn a_classification_is_read_as_meant() {
+    let text = "[classes.card_number]\nmask = \"partial\"\nkeep_last = 6\n[classes.salary]\nmask = \"null\"\n\
+                [[column]]\nmatch = \"payments/payments/public.cards.number\"\nclasses = [\"card_number\"]\n\
+                [[column]]\nmatch = \"*.*.salary\"\nclasses = [\"salary\"]\n[[column]]\nmatch = \"*.*.id\"\npublic = true\n";
+    let read = parse_classification(text, Path::new("c.toml")).unwrap();
+    assert_eq!(read.classes[&DataClass::new("card_number")], Transform::Partial { keep_last: 6 });
+    assert_eq!(read.classes[&DataClass::new("salary")], Transform::Null);
+    assert_eq!(read.classes.len(), DataClass::BUILT_IN.len() + 1);
+    let marking = |target, database, table: &str, column: &str| {
+        read.marking(target, database, &ColumnName::new(TableName::new("public", table), column))
+    };
+    let classes = marking("payments", "payments", "cards", "number");
+    assert_eq!(classes.classes().map(DataClass::as_str).collect::<Vec<_>>(), ["card_number"]);
+    assert_eq!(marking("other", "payments", "cards", "number"), model::class::Marking::Unmarked);
+    assert_eq!(marking("other", "any", "staff", "id"), model::class::Marking::Public);
+    assert_eq!(marking("other", "any", "staff", "salary").classes().count(), 1);
+}
+
+#[test]
+fn a_classification_that_would_not_protect_is_refused() {
+    let rule = |text: &str| parse_classification(&format!("[[column]]\n{text}\n"), Path::new("c.toml"));
+    for (text, line, key) in [
+        ("match = \"*.*.ssn\"\nclasses = [\"us_snn\"]", 3, "column.classes"),
+        ("match = \"*.*.ssn\"", 1, "column"),
+        ("match = \"*.*.ssn\"\nclasses = []", 1, "column"),
+        ("match = \"*.*.ssn\"\npublic = false", 1, "column"),
+        ("match = \"*.*.ssn\"\nclasses = [\"us_ssn\"]\npublic = true", 1, "column"),
+        ("classes = [\"us_ssn\"]", 1, "column.match"),
+        ("match = \"ssn\"\nclasses = [\"us_ssn\"]", 2, "column.match"),
+        ("match = \"t/public.a.ssn\"\nclasses = [\"us_ssn\"]", 2, "column.match"),
+        ("match = \"t/d/x/public.a.ssn\"\nclasses = [\"us_ssn\"]", 2, "column.match"),
+        ("match = \"a.b.c.d\"\nclasses = [\"us_ssn\"]", 2, "column.match"),
+        ("match = \".b.c\"\nclasses = [\"us_ssn\"]", 2, "column.match"),
+    ] {
+        assert_mistake(rule(text), line, key);
+    }
+    let class = |text: &str| parse_classification(&format!("[classes.email]\n{text}\n"), Path::new("c.toml"));
+    assert_mistake(class("mask = \"none\""), 2, "classes.email.mask");
+    assert_mistake(class(""), 1, "classes.email.mask");
+    assert_mistake(class("mask = \"null\"\nkeep_last = 4"), 3, "classes.email.keep_last");
+    assert_mistake(class("mask = \"partial\"\nkeep_last = 33"), 3, "classes.email.keep_last");
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_or_refused_without_panic(text in ".{0,200}") {
+        let _ = (config(&text), targets(&text), parse_classification(&text, Path::new("c.toml")));
+    }
+
+    #[test]
+    fn a_damaged_template_is_read_or_refused_without_panic(at: prop::sample::Index, with in "[\"{}=\\[\\]\n#a0.]{0,3}") {
+        for template in [TEMPLATE_SLUICE_TOML, TEMPLATE_TARGETS_TOML, TEMPLATE_CLASSIFICATION_TOML] {
+            let mut text = template.to_owned();
+            let at = (0..=at.index(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap();
+            text.insert_str(at, &with);
+            let _ = (config(&text), targets(&text), parse_classification(&text, Path::new("c.toml")));
+        }
+    }
+}
