@@ -11,6 +11,30 @@
 //! joins and cursors stay coherent).
 //!
 //! Start with [`Lens`] (what one subject may see), then [`postgres::plan`] and [`postgres::Outbox`].
+//!
+//! ```
+//! use masking::postgres::{Described, Outbox, plan};
+//! use masking::{Keys, Lens, OnUnmaskable, Settings};
+//! use model::class::{DataClass, Labels, Transform};
+//! use model::decision::Reveal;
+//! use model::lineage::{Mentions, Origin, Output, OutputColumn};
+//!
+//! let classes = [(DataClass::new("card_number"), Transform::Partial { keep_last: 4 })].into();
+//! let settings = Settings { classes: &classes, on_unmaskable: OnUnmaskable::Null };
+//! let mut reveal = |_: masking::RevealAsk<'_>| Reveal::Masked(None);
+//! let lens = Lens::new(&Keys::derive(&[7; 32]), settings, &mut reveal);
+//!
+//! let output = Output::Rows(vec![OutputColumn { name: "note".into(), origin: Origin::Constant }]);
+//! let text = Described { name: "note".into(), source: None, whole_row_of: None, type_oid: 25, binary: false };
+//! let plan = plan(&lens, &output, &[text], &Mentions::default(), &Labels::default(), &mut reveal);
+//!
+//! let mut outbox = Outbox::new(lens);
+//! outbox.data_row(&plan, b"\0\x01\0\0\0\x104111111111111111")?;
+//! let masked = outbox.finish();
+//! assert!(masked.bytes().ends_with(b"************1111"));
+//! assert_eq!(masked.disclosure().classes["card_number"].masked, 1);
+//! # Ok::<(), masking::MaskError>(())
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod detect;

@@ -83,4 +83,27 @@ proptest! {
         let _ = bench.one(origin, oid, binary, &value);
         let _ = bench.one(Origin::Column(column("notes")), oid, binary, &value);
     }
+
+    #[test]
+    fn what_may_be_seen_arrives_byte_for_byte(
+        values in prop::collection::vec(prop::option::of(prop::collection::vec(any::<u8>(), 0..30)), 5),
+        hidden in prop::collection::vec(any::<bool>(), 5),
+    ) {
+        let bench = hiding_cards(Transform::Redact);
+        let origins = hidden.iter().map(|hidden| if *hidden { card() } else { Origin::Column(column("id")) });
+        let columns: Vec<Described> = hidden.iter().map(|_| described(TEXT, false)).collect();
+        let plan = bench.plan(&rows(origins.collect()), &columns);
+        let (shown, disclosure) = bench.deliver(&plan, &values).unwrap();
+        let mut masked = 0;
+        for ((value, shown), hidden) in values.iter().zip(&shown).zip(&hidden) {
+            match (value, hidden) {
+                (Some(_), true) => {
+                    masked += 1;
+                    prop_assert_eq!(shown.as_deref(), Some(b"[card_number]".as_slice()));
+                }
+                _ => prop_assert_eq!(shown, value),
+            }
+        }
+        prop_assert_eq!(disclosure.classes.get("card_number").map_or(0, |counts| counts.masked), masked);
+    }
 }

@@ -150,6 +150,17 @@ fn format_preserving_masks_keep_digits_and_separators_and_fail_luhn() {
 }
 
 #[test]
+fn format_preserving_masks_of_social_security_numbers_have_an_area_that_is_never_issued() {
+    let bench = super::bench(&[("us_ssn", Transform::FormatPreserving)], OnUnmaskable::Null);
+    for value in ["078-05-1120", "219099999"] {
+        let shown = bench.text(Origin::Column(column("ssn")), TEXT, value).unwrap();
+        assert!(shown.starts_with('9') && shown.len() == value.len(), "{shown}");
+        assert!(bench.lens.is_mask(&shown, &DataClass::new("us_ssn")));
+        assert!(!bench.lens.is_mask(value, &DataClass::new("us_ssn")));
+    }
+}
+
+#[test]
 fn partial_masks_count_characters_and_show_at_most_half() {
     let bench = hiding_cards(Transform::Partial { keep_last: 4 });
     for (value, shown) in [
