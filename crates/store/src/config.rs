@@ -1,7 +1,7 @@
 //! What the operator wrote, as it was meant: `sluice.toml`, and the `targets.toml` and `classification.toml` of a
 //! revision.
 //!
-//! A file is read into its tree of spanned values, and every section is taken out of the tree key by key ([`Section`]):
+//! A file is read into its tree of spanned values, and every section is taken out of the tree key by key (`reader`):
 //! what is left over is unknown, and refused. Nothing stops at the first mistake: all of them come back together, each
 //! with its file, its line and what to write instead ([`ConfigError`]). A [`Config`] exists only when there is none, so
 //! nothing ever starts half configured.

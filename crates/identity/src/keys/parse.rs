@@ -99,6 +99,10 @@ fn rsa(jwk: &Object, parameters: &'static RsaParameters) -> Result<ParsedPublicK
     if is_short || !RSA_BYTES.contains(&n.len()) {
         return Err("the RSA modulus is below 2048 or above 8192 bits");
     }
+    // With an exponent of 1, every message is its own signature; an even one is no exponent at all.
+    if e == [1] || e.last().is_none_or(|byte| byte % 2 == 0) {
+        return Err("the RSA exponent is 1 or even");
+    }
     let components = RsaPublicKeyComponents { n: &n, e: &e };
     components.to_parsed_public_key(parameters).map_err(|_| "the RSA key is not valid")
 }
