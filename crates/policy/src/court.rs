@@ -104,7 +104,8 @@ fn checked(policies: &SubjectPolicies) -> Option<&Schema> {
 }
 
 fn circumstances(policies: &SubjectPolicies, context: &Context<'_>, actor: Option<&EntityUid>) -> Fields {
-    let source = || RestrictedExpression::new_ip(context.source.to_string());
+    // An IPv4 client on an IPv6 socket is the IPv4 address that policies name.
+    let source = || RestrictedExpression::new_ip(context.source.to_canonical().to_string());
     let binding = match context.binding {
         Binding::Bearer => "bearer",
         Binding::Mtls => "mtls",

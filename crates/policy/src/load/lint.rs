@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cedar_policy::{ActionConstraint, Effect, PrincipalConstraint, ResourceConstraint, pst};
+use cedar_policy::{Effect, PrincipalConstraint, ResourceConstraint, pst};
 
 use super::PolicyError;
 use super::files::Source;
@@ -12,10 +12,10 @@ use crate::rule::Rule;
 
 /// Adds what is wrong with the policy to `errors`. `actions` are those that it can apply to.
 pub(super) fn check(source: &Source<'_>, rule: &Rule, actions: &[Arc<str>], errors: &mut Vec<PolicyError>) {
-    if forbids_everything(source) {
+    if locks_everybody_out(source, actions) {
         errors.push(source.error(
-            "this forbids everything to everybody, administrators included",
-            "add an `unless { … }`, or name the principals, actions or resources",
+            "this forbids administration to everybody, so nobody could take it back",
+            "add an `unless { … }`, or write `action in Action::\"any\"` to stop all traffic",
         ));
     }
     if source.policy.effect() == Effect::Permit {
@@ -49,12 +49,18 @@ fn cannot_wait(action: &str) -> bool {
     matches!(action, "reveal" | "connect") || action.starts_with("admin:")
 }
 
-fn forbids_everything(source: &Source<'_>) -> bool {
-    source.policy.effect() == Effect::Forbid
-        && !source.policy.has_non_scope_constraint()
-        && matches!(source.policy.principal_constraint(), PrincipalConstraint::Any)
-        && matches!(source.policy.action_constraint(), ActionConstraint::Any)
-        && matches!(source.policy.resource_constraint(), ResourceConstraint::Any)
+fn locks_everybody_out(source: &Source<'_>, actions: &[Arc<str>]) -> bool {
+    let policy = &source.policy;
+    let covers_control = match policy.resource_constraint() {
+        ResourceConstraint::Any => true,
+        ResourceConstraint::Is(kind) | ResourceConstraint::IsIn(kind, _) => kind.basename() == "Control",
+        ResourceConstraint::Eq(one) | ResourceConstraint::In(one) => one.type_name().basename() == "Control",
+    };
+    policy.effect() == Effect::Forbid
+        && !policy.has_non_scope_constraint()
+        && matches!(policy.principal_constraint(), PrincipalConstraint::Any)
+        && actions.iter().any(|action| &**action == "admin:operate")
+        && covers_control
 }
 
 /// The groups that the policy's `unless` compares with `context.approval.groups`.

@@ -120,6 +120,7 @@ fn answer(approver: &str, group: &str) -> Answer {
     }
 }
 
+#[allow(clippy::disallowed_methods, reason = "stands in for `store`")]
 fn consumed(request: RequestId, digest: Digest, answers: Vec<Answer>) -> Consumed {
     Consumed::attest(ApprovalId::from_bits(1), digest, request, answers)
 }
@@ -196,8 +197,10 @@ fn break_glass_waives_what_says_so_and_grants_nothing() {
 /// OP-03: a policy that denies everybody.
 #[test]
 fn a_lockout_is_refused_or_can_be_broken() {
-    let errors = load(&[r#"@id("lockout") forbid(principal, action, resource);"#]).unwrap_err();
-    assert!(show(&errors).contains("administrators included"), "{}", show(&errors));
+    for scope in ["action, resource", "action in Action::\"admin:any\", resource is Control"] {
+        let errors = load(&[&format!("@id(\"lockout\") forbid(principal, {scope});")]).unwrap_err();
+        assert!(show(&errors).contains("nobody could take it back"), "{}", show(&errors));
+    }
     let freeze = r#"@id("freeze") @break_glass("fire") @message("incident: all traffic is stopped")
         forbid(principal, action in Action::"any", resource);"#;
     let frozen = set(&[READ_WRITE, freeze]);
@@ -286,6 +289,85 @@ fn partitions_inherit() {
     let prod = target("payments", "prod");
     let read = |name| judged(&policies, &prod, &[on_table(Verb::Select, name)]).outcome();
     assert_eq!((read("orders"), read("orders_2026"), read("cards")), (Outcome::Allow, Outcome::Allow, Outcome::Deny));
+}
+
+/// AP-03: neither identity of a delegation approves.
+#[test]
+fn whom_it_acts_for_does_not_approve_either() {
+    let subject = model::subject::Subject { on_behalf_of: vec![key("ann")], ..service("app", &[]) };
+    let policies = set(&[READ_WRITE, DBA]).for_subject(&subject);
+    let user = key("eve");
+    let context = policy::Context { on_behalf_of: Some(&user), ..context() };
+    let prod = target("payments", "prod");
+    let verdict = judged_with(&policies, &prod, &[on_table(Verb::Delete, "orders")], &bounded(), &context);
+    for (approver, expected) in [("app", false), ("ann", false), ("eve", false), ("bob", true)] {
+        let consumed = consumed(request(1), Digest::default(), vec![answer(approver, "dba")]);
+        let approved = Approved { consumed: &consumed, asked: verdict.needs(), digest: Digest::default() };
+        let allowed = matches!(decide(&verdict, request(1), Some(approved)), Decision::Allow(_));
+        assert_eq!(allowed, expected, "{approver}");
+    }
+}
+
+/// Two functions of one name may be of two classes.
+#[test]
+fn an_overload_does_not_lend_its_class() {
+    use model::effect::{Effect, FunctionClass, Object};
+    let safe = r#"@id("safe") permit(principal, action == Action::"execute", resource in FunctionClass::"safe");"#;
+    let policies = set(&[safe]).for_subject(&service("app", &[]));
+    let call = |class| Effect::new(Verb::Execute, Object::Function(table("pg_catalog.ts_rewrite"), class));
+    let outcome = |effects: &[Effect]| judged(&policies, &target("payments", "prod"), effects).outcome();
+    assert_eq!(outcome(&[call(FunctionClass::Safe)]), Outcome::Allow);
+    assert_eq!(outcome(&[call(FunctionClass::Safe), call(FunctionClass::DynamicSql)]), Outcome::Deny);
+}
+
+/// Policies see who is behind a request, why, and from where; an IPv4 client on an IPv6 socket is an IPv4 client.
+#[test]
+fn circumstances_are_what_they_are() {
+    let rule = r#"@id("p") permit(principal, action in Action::"read", resource) when {
+        context has reason && context.reason like "INC-*" && context.sourceIp.isInRange(ip("10.0.0.0/8")) &&
+        context has onBehalfOf && context.onBehalfOf == User::"corp|eve" && context.onBehalfOf.issuer == "corp" &&
+        context.session.binding == Binding::"bearer" && context.now > datetime("2026-01-01") &&
+        context.target.hasTag("env") && context.target.getTag("env") == "prod" &&
+        context.statement has estimatedRows && context.statement.estimatedRows < 10 };"#;
+    let policies = set(&[rule]).for_subject(&service("app", &[]));
+    let user = key("eve");
+    let right = policy::Context {
+        reason: Some("INC-1"),
+        on_behalf_of: Some(&user),
+        source: "::ffff:10.1.2.3".parse().unwrap(),
+        estimated_rows: Some(3),
+        ..context()
+    };
+    let prod = target("payments", "prod");
+    let ask = |context: &policy::Context<'_>, target: &_| {
+        judged_with(&policies, target, &[on_table(Verb::Select, "orders")], &bounded(), context).outcome()
+    };
+    assert_eq!(ask(&right, &prod), Outcome::Allow);
+    assert_eq!(ask(&right, &target("payments", "dev")), Outcome::Deny);
+    assert_eq!(ask(&policy::Context { reason: None, ..right }, &prod), Outcome::Deny);
+    assert_eq!(ask(&policy::Context { on_behalf_of: None, ..right }, &prod), Outcome::Deny);
+    assert_eq!(ask(&policy::Context { estimated_rows: Some(10), ..right }, &prod), Outcome::Deny);
+    // Somebody who acts for themselves.
+    let eve = set(&[rule]).for_subject(&subject(model::subject::SubjectKind::User, "eve", &[]));
+    let verdict = judged_with(&eve, &prod, &[on_table(Verb::Select, "orders")], &bounded(), &right);
+    assert_eq!(verdict.outcome(), Outcome::Allow);
+}
+
+#[test]
+fn what_a_reveal_depends_on_the_filter_depends_on() {
+    let by_day = r#"@id("day") permit(principal, action == Action::"reveal", resource)
+        when { context.now.toTime() < duration("18h") };"#;
+    let policies = set(&[READ_WRITE, policy::BASELINE, by_day]).for_subject(&service("app", &[]));
+    let validity = |path| judged(&policies, &target("payments", "dev"), &[on_column(Verb::Filter, path)]).validity();
+    assert!(validity("cards.number").timed);
+    assert!(!validity("orders.total").timed);
+}
+
+#[test]
+fn policies_can_be_shared_between_tasks() {
+    fn shared<T: Send + Sync>() {}
+    shared::<PolicySet>();
+    shared::<policy::SubjectPolicies>();
 }
 
 #[test]
