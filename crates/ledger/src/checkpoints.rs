@@ -92,11 +92,11 @@ pub(crate) fn first_size(name: &str) -> Option<u64> {
 /// A note that could not be read.
 #[derive(Debug)]
 pub(crate) struct BadNote {
-    /// Where it begins in its file.
+    /// Where the good notes before it end.
     pub(crate) offset: u64,
     /// What is wrong with it.
     pub(crate) error: NoteError,
-    /// Whether nothing follows it and it has no end: a write was cut off.
+    /// Whether a write was cut off there.
     pub(crate) torn: bool,
 }
 
@@ -120,39 +120,39 @@ pub(crate) fn read_list(disk: &dyn Disk, path: &Path, key: &VerifyingKey) -> io:
 
 fn parse_list(content: &[u8], key: &VerifyingKey) -> Notes {
     let mut notes = Notes::default();
-    let mut rest = Some(content);
-    while let Some(bytes) = rest {
-        let offset = u64::try_from(content.len().saturating_sub(bytes.len())).unwrap_or(u64::MAX);
-        let (note, more) = split_note(bytes);
+    let mut end = 0;
+    while let Some(rest) = content.get(end..).filter(|rest| end == 0 || !rest.is_empty()) {
+        let separator = usize::from(end > 0);
+        let body = rest.get(separator..).unwrap_or_default();
+        let note = body.get(..note_length(body)).unwrap_or_default();
+        let separated = separator == 0 || rest.first() == Some(&b'\n');
         let error = match Checkpoint::open(note, key) {
-            Ok(checkpoint) if checkpoint.is_own_form() => {
-                notes.good.push((offset, checkpoint));
-                rest = more;
+            Ok(checkpoint) if separated && checkpoint.is_own_form() => {
+                notes.good.push((offset(end.saturating_add(separator)), checkpoint));
+                end = end.saturating_add(separator).saturating_add(note.len());
                 continue;
             }
             Ok(_) => NoteError::Malformed,
             Err(error) => error,
         };
-        notes.bad = Some(BadNote { offset, error, torn: more.is_none() && is_torn(note) });
+        notes.bad = Some(BadNote { offset: offset(end), error, torn: is_torn(rest, body) });
         break;
     }
     notes
 }
 
-/// Splits after the fifth line; what follows has to begin with the separating empty line.
-fn split_note(bytes: &[u8]) -> (&[u8], Option<&[u8]>) {
-    let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at);
-    let Some(end) = ends.take(5).nth(4).and_then(|at| at.checked_add(1)) else { return (bytes, None) };
-    let (note, rest) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
-    match rest.split_first() {
-        None => (note, None),
-        Some((b'\n', more)) => (note, Some(more)),
-        // Not a separator: hand all of it over, to be refused as one malformed note.
-        Some(_) => (bytes, Some(&[])),
-    }
+fn offset(at: usize) -> u64 {
+    u64::try_from(at).unwrap_or(u64::MAX)
 }
 
-/// Whether a bad last note looks like the beginning of one: fewer than five lines, or only zeros.
-fn is_torn(note: &[u8]) -> bool {
-    note.iter().filter(|byte| **byte == b'\n').count() < 5 || note.iter().all(|byte| *byte == 0)
+/// The length of the five lines of a note, or of all there is.
+fn note_length(bytes: &[u8]) -> usize {
+    let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at);
+    ends.take(5).nth(4).map_or(bytes.len(), |at| at.saturating_add(1))
+}
+
+/// Whether what is left of a list looks like a write that was cut off: the beginning of a note, or nothing but zeros.
+fn is_torn(rest: &[u8], body: &[u8]) -> bool {
+    let begun = rest.first() == Some(&b'\n') && body.iter().filter(|byte| **byte == b'\n').count() < 5;
+    begun || rest.iter().all(|byte| *byte == 0)
 }

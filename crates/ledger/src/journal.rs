@@ -142,7 +142,8 @@ impl Journal {
     /// Appends a batch with one write(2). All of it is recorded, or none.
     ///
     /// # Errors
-    /// See [`JournalError`]. After an error nothing of the batch is, or will be, in the journal.
+    /// See [`JournalError`]. After an error no receipt is given for the batch, and [`Journal::try_recover`] removes what
+    /// was written of it. If Sluice dies before that, the whole entries at its beginning may be found in the journal.
     pub fn append(&self, entries: &[Entry]) -> Result<Appended, JournalError> {
         let mut state = locked(&self.state);
         if state.length >= self.segment_limit || state.tail.len() >= TAIL_LIMIT {
@@ -257,7 +258,8 @@ impl Journal {
         let mark = Mark { edge: state.edge.clone(), length: state.length };
         let result = state.file.sync();
         state.settle(result, mark)?;
-        let header = Header { edge: state.edge.clone(), previous_length: state.length };
+        let previous_first = state.header.edge.size();
+        let header = Header { edge: state.edge.clone(), previous_first, previous_length: state.length };
         let started = start_segment(self.disk.as_ref(), &self.dir, &header, &[]);
         let (file, length) = started.inspect_err(|_| state.health = Health::WriteFailed)?;
         state.begin(file, header, length);
@@ -269,8 +271,11 @@ impl Journal {
         let synced = state.synced.clone();
         // With nothing synced in the old segment the new one has its name, and replaces it.
         let replaces = synced.edge.size() == state.header.edge.size();
-        let previous_length = if replaces { state.header.previous_length } else { synced.length };
-        let header = Header { edge: synced.edge, previous_length };
+        let (previous_first, previous_length) = match replaces {
+            true => (state.header.previous_first, state.header.previous_length),
+            false => (state.header.edge.size(), synced.length),
+        };
+        let header = Header { edge: synced.edge, previous_first, previous_length };
         let (file, length) = start_segment(self.disk.as_ref(), &self.dir, &header, &state.tail)?;
         if !replaces {
             state.file.truncate(synced.length)?;

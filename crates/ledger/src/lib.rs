@@ -23,6 +23,8 @@ pub mod merkle;
 mod note;
 mod reader;
 pub mod receipt;
+#[cfg(test)]
+mod samples;
 mod segment;
 pub mod tape;
 mod verify;

@@ -1,7 +1,8 @@
 //! A segment: a file of frames, behind a header that ties it to everything before it.
 //!
 //! ```text
-//! "SLUICEJ" | version u8 (1) | first index u64 | length of the segment before u64 | edge hashes | crc32c u32 | frames
+//! "SLUICEJ" | version u8 (1) | first index u64 | the segment before: first index u64, length u64 | edge hashes
+//! | crc32c u32 | frames                                                                         all little-endian
 //! ```
 //!
 //! The edge hashes (one per one bit of the first index) are the right edge of the tree over all entries before this
@@ -16,7 +17,7 @@ use crate::frame::{self, Parsed};
 use crate::merkle::{Edge, Hash};
 
 const MAGIC: &[u8; 8] = b"SLUICEJ\x01";
-const FIXED: usize = 24;
+const FIXED: usize = 32;
 /// The longest header: an edge has at most 64 hashes.
 pub(crate) const MAX_HEADER: usize = FIXED + 64 * 32 + 4;
 
@@ -25,7 +26,9 @@ pub(crate) const MAX_HEADER: usize = FIXED + 64 * 32 + 4;
 pub(crate) struct Header {
     /// The tree before this segment; its size is the index of the segment's first entry.
     pub(crate) edge: Edge,
-    /// The length in bytes of the segment before; 0 for the first.
+    /// The index of the first entry of the segment before; 0 for the first segment.
+    pub(crate) previous_first: u64,
+    /// The length in bytes of the segment before; 0 for the first segment.
     pub(crate) previous_length: u64,
 }
 
@@ -34,6 +37,7 @@ impl Header {
         let mut bytes = Vec::with_capacity(MAX_HEADER);
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&self.edge.size().to_le_bytes());
+        bytes.extend_from_slice(&self.previous_first.to_le_bytes());
         bytes.extend_from_slice(&self.previous_length.to_le_bytes());
         self.edge.hashes().iter().for_each(|hash| bytes.extend_from_slice(hash));
         let crc = crc32c::crc32c(&bytes);
@@ -45,7 +49,8 @@ impl Header {
     pub(crate) fn decode(bytes: &[u8]) -> Option<(Self, usize)> {
         let rest = bytes.strip_prefix(MAGIC)?;
         let (first, rest) = rest.split_first_chunk::<8>()?;
-        let (previous, rest) = rest.split_first_chunk::<8>()?;
+        let (previous_first, rest) = rest.split_first_chunk::<8>()?;
+        let (previous_length, rest) = rest.split_first_chunk::<8>()?;
         let first = u64::from_le_bytes(*first);
         let count = usize::try_from(first.count_ones()).ok()?;
         let hashes_end = count.checked_mul(32)?;
@@ -54,7 +59,8 @@ impl Header {
         let (crc, _) = rest.get(hashes_end..)?.split_first_chunk::<4>()?;
         let covered = bytes.get(..FIXED.checked_add(hashes_end)?)?;
         let edge = Edge::from_parts(first, hashes)?;
-        let header = Self { edge, previous_length: u64::from_le_bytes(*previous) };
+        let previous_first = u64::from_le_bytes(*previous_first);
+        let header = Self { edge, previous_first, previous_length: u64::from_le_bytes(*previous_length) };
         (crc32c::crc32c(covered) == u32::from_le_bytes(*crc)).then_some((header, covered.len().checked_add(4)?))
     }
 }
@@ -84,7 +90,7 @@ pub(crate) fn list(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<u64>> {
 }
 
 /// How much is read at a time.
-const CHUNK: usize = 1024 * 1024;
+const CHUNK: usize = 64 * 1024;
 
 /// Reads a segment from its beginning, frame by frame.
 #[derive(Debug)]

@@ -158,7 +158,8 @@ struct Walk {
     signed: u64,
     /// Where the entry after the signed ones is: where a wrong root is looked for.
     unsigned_at: (String, u64),
-    last_length: u64,
+    /// The first entry and the length of the segment before.
+    previous: (u64, u64),
 }
 
 impl Walk {
@@ -175,7 +176,7 @@ impl Walk {
         }
         if let Some(next) = pending.next() {
             let what = format!("entries are missing: {} were signed", next.checkpoint.size());
-            let place = Where::at(self.file_at_end(&firsts), self.last_length).entry(self.edge.size());
+            let place = Where::at(self.file_at_end(&firsts), self.previous.1).entry(self.edge.size());
             return Err(stop(what, Where { before: Some(next.checkpoint.size()), ..place }));
         }
         if let Some(fault) = checkpoint_fault {
@@ -227,7 +228,7 @@ impl Walk {
                 self.unsigned_at = (name.clone(), scan.offset());
             }
         }
-        self.last_length = scan.offset();
+        self.previous = (first, scan.offset());
         Ok(())
     }
 
@@ -243,8 +244,8 @@ impl Walk {
         if first < self.edge.size() {
             return Err(stop("the segment repeats entries of the one before", Where { entry: Some(first), ..place() }));
         }
-        if header.previous_length != self.last_length {
-            return Err(stop("the segment before has another length than it had", place()));
+        if (header.previous_first, header.previous_length) != self.previous {
+            return Err(stop("the segment before is not the one that was there", place()));
         }
         if header.edge != self.edge {
             let first_unsigned = Where { entry: Some(self.signed), before: Some(first), ..place() };

@@ -70,6 +70,9 @@ pub(super) fn open(
     segment_limit: u64,
 ) -> Result<(Journal, Recovery), OpenError> {
     disk.create_dir(dir)?;
+    if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        disk.sync_dir(parent)?;
+    }
     let lock = lock(disk.as_ref(), dir)?;
     let mut recovery = Recovery::default();
     let (last, signed) = read_checkpoints(disk.as_ref(), dir, key.public(), &mut recovery)?;
@@ -127,7 +130,7 @@ fn read_checkpoints(
         let checkpoints::Notes { good: notes, bad } = checkpoints::read_list(disk, &path, key)?;
         // A list may have a torn end and yet not be the last: after a failure the next checkpoint begins a new list.
         match bad {
-            Some(bad) if bad.torn && bad.offset > 0 => cut(disk, &path, name, bad.offset.saturating_sub(1), recovery)?,
+            Some(bad) if bad.torn && bad.offset > 0 => cut(disk, &path, name, bad.offset, recovery)?,
             Some(bad) => return Err(damaged(format!("a checkpoint: {}", bad.error), name, bad.offset)),
             None => {}
         }
@@ -169,7 +172,7 @@ fn begin(disk: &dyn Disk, dir: &Path, signed: &[Checkpoint]) -> Result<State, Op
         let what = format!("{} entries were signed, but there is no segment", checkpoint.size());
         return Err(damaged(what, segment::file_name(0), 0));
     }
-    let header = Header { edge: Edge::default(), previous_length: 0 };
+    let header = Header { edge: Edge::default(), previous_first: 0, previous_length: 0 };
     let (file, length) = start_segment(disk, dir, &header, &[])?;
     Ok(State::new(file, header, Edge::default(), length))
 }
@@ -211,8 +214,11 @@ fn check_chain(disk: &dyn Disk, dir: &Path, headers: &[Header], recovery: &mut R
         let name = segment::file_name(header.edge.size());
         let path: PathBuf = dir.join(&name);
         let length = disk.open_read(&path)?.length()?;
+        if next.previous_first != header.edge.size() {
+            return Err(damaged("a segment after this one is missing", name, length));
+        }
         if length < next.previous_length {
-            return Err(damaged("the segment is shorter than it was, or one after it is missing", name, length));
+            return Err(damaged("the segment is shorter than it was", name, length));
         }
         if length > next.previous_length {
             check_abandoned(disk, &path, next, &name)?;

@@ -1,1 +1,216 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use super::*;
+use crate::disk::FaultyDisk;
+use crate::frame::HEADER;
+use crate::journal::Journal;
+use crate::samples::{dir, entry, key, one_of_each, open};
+
+fn check(disk: &FaultyDisk) -> Report {
+    verify(disk, dir(), key().public()).unwrap()
+}
+
+/// Eight entries in segments of about two, with checkpoints after 3 and 8 of them.
+fn sample(limit: u64) -> FaultyDisk {
+    let disk = FaultyDisk::new();
+    let (journal, _) = open(&disk, limit).unwrap();
+    fill(&journal);
+    let report = check(&disk);
+    assert_eq!(report.fault, None);
+    assert_eq!((report.entries, report.checkpoints, report.signed), (8, 2, 8));
+    disk
+}
+
+fn fill(journal: &Journal) {
+    for number in 0..8 {
+        drop(journal.append(&[entry(number)]).unwrap().at_process());
+        if number == 2 || number == 7 {
+            journal.checkpoint().unwrap();
+        }
+    }
+}
+
+fn files(disk: &FaultyDisk) -> BTreeMap<PathBuf, Vec<u8>> {
+    disk.contents()
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap().to_str().unwrap().to_owned()
+}
+
+/// Where the frames of a segment begin, and the index of each.
+fn frames(disk: &FaultyDisk, path: &Path) -> Vec<(u64, usize)> {
+    let (_, mut scan) = Scan::open(disk, path).unwrap().unwrap();
+    let mut found = Vec::new();
+    while let Step::Frame { index, offset, .. } = scan.next().unwrap() {
+        found.push((index, usize::try_from(offset).unwrap()));
+    }
+    found
+}
+
+#[test]
+fn td_01_every_flipped_bit_of_a_journal_is_found_and_named() {
+    let disk = sample(150);
+    for (path, content) in files(&disk) {
+        let name = name_of(&path);
+        let frames = if segment::first_index(&name).is_some() { frames(&disk, &path) } else { Vec::new() };
+        for bit in 0..content.len() * 8 {
+            let mut flipped = content.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            disk.put(&path, Some(flipped));
+            let fault = check(&disk).fault.unwrap_or_else(|| panic!("bit {bit} of {name} is not missed"));
+            assert_eq!(fault.place.file, name, "bit {bit}: {fault}");
+            if let Some((index, offset)) = frames.iter().rev().find(|(_, offset)| *offset <= bit / 8) {
+                assert_eq!(fault.place.entry, Some(*index), "bit {bit} of {name}: {fault}");
+                assert_eq!(fault.place.offset, u64::try_from(*offset).unwrap());
+            }
+        }
+        disk.put(&path, Some(content));
+    }
+    assert!(check(&disk).is_good());
+}
+
+#[test]
+fn td_01_every_cut_and_every_missing_file_is_found() {
+    let disk = sample(150);
+    for (path, content) in files(&disk) {
+        let name = name_of(&path);
+        for length in 0..content.len() {
+            disk.put(&path, Some(content[..length].to_vec()));
+            assert!(!check(&disk).is_good(), "{name} cut to {length}");
+        }
+        let mut longer = content.clone();
+        longer.push(0);
+        disk.put(&path, Some(longer));
+        assert!(name == "lock" || !check(&disk).is_good(), "{name} with a byte more");
+        disk.put(&path, None);
+        assert!(name == "lock" || !check(&disk).is_good(), "{name} is not missed");
+        disk.put(&path, Some(content));
+    }
+}
+
+/// Writes a segment anew from payloads as an attacker would: with right checksums and indexes.
+fn forge(disk: &FaultyDisk, payloads: &[Vec<u8>]) {
+    let mut content = Header { edge: Edge::default(), previous_first: 0, previous_length: 0 }.encode();
+    for (index, payload) in (0u64..).zip(payloads) {
+        let mut covered = index.to_le_bytes().to_vec();
+        covered.extend_from_slice(&u16::try_from(payload.len()).unwrap().to_le_bytes());
+        covered.extend_from_slice(payload);
+        content.extend_from_slice(&crc32c::crc32c(&covered).to_le_bytes());
+        content.extend_from_slice(&covered);
+    }
+    disk.put(&segment::path(dir(), 0), Some(content));
+}
+
+fn payloads(disk: &FaultyDisk) -> Vec<Vec<u8>> {
+    let (_, mut scan) = Scan::open(disk, &segment::path(dir(), 0)).unwrap().unwrap();
+    let mut found = Vec::new();
+    while let Step::Frame { payload, .. } = scan.next().unwrap() {
+        found.push(payload.to_vec());
+    }
+    found
+}
+
+/// With checksums made right again, the signatures still tell between which checkpoints it happened.
+#[test]
+fn td_02_deleted_reordered_duplicated_and_inserted_entries() {
+    let disk = sample(1 << 20);
+    let good = payloads(&disk);
+    forge(&disk, &good);
+    assert!(check(&disk).is_good());
+    let expect = |forged: &[Vec<u8>], what: &str, first: u64, before: u64| {
+        forge(&disk, forged);
+        let fault = check(&disk).fault.unwrap_or_else(|| panic!("{what} is not noticed"));
+        assert_eq!((fault.place.entry, fault.place.before), (Some(first), Some(before)), "{what}: {fault}");
+        forge(&disk, &good);
+    };
+    let changed = |change: &dyn Fn(&mut Vec<Vec<u8>>)| {
+        let mut forged = good.clone();
+        change(&mut forged);
+        forged
+    };
+    expect(&changed(&|list| drop(list.remove(1))), "deleted before the first checkpoint", 0, 3);
+    expect(&changed(&|list| list.swap(0, 2)), "reordered before the first checkpoint", 0, 3);
+    expect(&changed(&|list| list.swap(4, 6)), "reordered after the first checkpoint", 3, 8);
+    expect(&changed(&|list| list.insert(5, list[4].clone())), "duplicated", 3, 8);
+    expect(&changed(&|list| list.insert(3, list[7].clone())), "inserted", 3, 8);
+    expect(&changed(&|list| drop(list.pop())), "the signed tail cut off", 7, 8);
+    expect(&changed(&Vec::clear), "everything cut off", 0, 3);
+}
+
+#[test]
+fn td_02_frames_moved_as_they_are_are_named_exactly() {
+    let disk = sample(1 << 20);
+    let path = segment::path(dir(), 0);
+    let content = files(&disk)[&path].clone();
+    let starts: Vec<usize> = frames(&disk, &path).into_iter().map(|(_, offset)| offset).collect();
+    let (a, b, c) = (starts[4], starts[5], starts[6]);
+    let join = |parts: &[&[u8]]| parts.concat();
+    let cases = [
+        ("deleted", join(&[&content[..a], &content[b..]]), 4),
+        ("duplicated", join(&[&content[..b], &content[a..]]), 5),
+        ("reordered", join(&[&content[..a], &content[b..c], &content[a..b], &content[c..]]), 4),
+    ];
+    for (what, forged, entry) in cases {
+        disk.put(&path, Some(forged));
+        let fault = check(&disk).fault.unwrap();
+        assert_eq!(fault.place.entry, Some(entry), "{what}: {fault}");
+        assert!(fault.place.request.is_some() && fault.place.kind.as_deref() == Some("ApprovalConsumed"), "{fault}");
+    }
+}
+
+#[test]
+fn td_02_what_is_not_signed_yet_is_said() {
+    let disk = sample(1 << 20);
+    let (journal, recovery) = open(&disk, 1 << 20).unwrap();
+    assert_eq!(recovery.signed, Some(8));
+    drop(journal.append(&one_of_each()).unwrap().at_process());
+    let report = check(&disk);
+    assert!(report.is_good());
+    assert_eq!((report.signed, report.entries), (8, 8 + u64::try_from(one_of_each().len()).unwrap()));
+}
+
+#[test]
+fn segments_that_are_missing_doubled_or_of_another_journal() {
+    let disk = sample(150);
+    let firsts = segment::list(&disk, dir()).unwrap();
+    assert!(firsts.len() >= 3, "{firsts:?}");
+    let (middle, last) = (segment::path(dir(), firsts[1]), segment::path(dir(), *firsts.last().unwrap()));
+    let all = files(&disk);
+    disk.put(&middle, None);
+    let place = check(&disk).fault.unwrap().place;
+    assert_eq!((place.entry, place.before), (Some(firsts[1]), Some(firsts[2])));
+    disk.put(&middle, Some(all[&last].clone()));
+    assert_eq!(check(&disk).fault.unwrap().place.file, segment::file_name(firsts[1]));
+    disk.put(&middle, Some(all[&middle].clone()));
+    disk.put(&dir().join("00000000000000000099.segment"), Some(all[&last].clone()));
+    assert!(!check(&disk).is_good());
+    disk.put(&dir().join("00000000000000000099.segment"), None);
+    disk.put(&dir().join("stray"), Some(vec![]));
+    assert_eq!(check(&disk).fault.unwrap().place.file, "stray");
+}
+
+#[test]
+fn another_key_verifies_nothing() {
+    let disk = sample(1 << 20);
+    let other = crate::note::SigningKey::from_seed("sluice.example/journal", &[8; 32]).unwrap();
+    assert!(!verify(&disk, dir(), other.public()).unwrap().is_good());
+}
+
+#[test]
+fn proofs_from_the_files_verify() {
+    let disk = sample(150);
+    let signed = check(&disk);
+    for index in 0..8 {
+        let proof = prove_inclusion(&disk, dir(), index, 8).unwrap();
+        assert_eq!(proof.root, signed.root);
+        assert!(merkle::verify_inclusion(&proof.hash, index, 8, &proof.hashes, &proof.root));
+    }
+    let proof = prove_consistency(&disk, dir(), 3, 8).unwrap();
+    assert!(merkle::verify_consistency(3, &proof.hash, 8, &proof.root, &proof.hashes));
+    assert!(matches!(prove_inclusion(&disk, dir(), 8, 8), Err(ProveError::Range)));
+    assert!(matches!(prove_inclusion(&disk, dir(), 0, 9), Err(ProveError::Range)));
+    assert!(matches!(prove_consistency(&disk, dir(), 0, 8), Err(ProveError::Range)));
+    assert_eq!(HEADER, 14);
+}

@@ -1,0 +1,183 @@
+//! Entries and keys for the tests.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::sync::Arc;
+
+use model::approval::{Answer, Asked, Mode, Status};
+use model::decision::{Denial, Need, Outcome};
+use model::disclosure::{Counts, Disclosure};
+use model::effect::{ColumnName, Effect, Facts, Object, TableKind, TableName, Verb};
+use model::event::{Entry, Event, Shown};
+use model::id::{ApprovalId, Digest, RequestId, RevisionId, SessionId};
+use model::lineage::{Origin, Output, OutputColumn};
+use model::subject::{Binding, Subject, SubjectKey, SubjectKind};
+use model::time::Timestamp;
+
+use crate::disk::FaultyDisk;
+use crate::journal::{Journal, OpenError, Recovery};
+use crate::note::SigningKey;
+
+pub(crate) const DIR: &str = "/data/journal";
+
+pub(crate) fn dir() -> &'static Path {
+    Path::new(DIR)
+}
+
+pub(crate) fn key() -> SigningKey {
+    SigningKey::from_seed("sluice.example/journal", &[7; 32]).unwrap()
+}
+
+pub(crate) fn open(disk: &FaultyDisk, limit: u64) -> Result<(Journal, Recovery), OpenError> {
+    Journal::open_with_limit(Arc::new(disk.clone()), dir(), key(), limit)
+}
+
+pub(crate) const fn request(number: u64) -> RequestId {
+    SessionId::from_bits(0x0123_4567_89ab_cdef).request(number)
+}
+
+/// A small entry that differs with `number`.
+pub(crate) fn entry(number: u64) -> Entry {
+    let event = Event::ApprovalConsumed { approval: ApprovalId::from_bits(number), request: request(number) };
+    Entry { at: Timestamp(1_795_406_400_000 + number), event }
+}
+
+/// An entry whose encoding has about `length` bytes.
+pub(crate) fn long_entry(length: usize) -> Entry {
+    Entry { at: Timestamp(0), event: Event::Gap { session: None, reason: "x".repeat(length).into() } }
+}
+
+fn subject_key() -> SubjectKey {
+    SubjectKey { issuer: "corp".into(), id: "order-service".into() }
+}
+
+fn need() -> Need {
+    Need { policy: "ask-dba".into(), policy_digest: Digest([2; 32]), groups: vec!["dba".into()], quorum: 1 }
+}
+
+fn session_events(session: SessionId) -> Vec<Event> {
+    let source = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let subject = Subject {
+        key: subject_key(),
+        kind: SubjectKind::Service,
+        groups: vec!["orders".into()],
+        on_behalf_of: vec![SubjectKey { issuer: "corp".into(), id: "ada".into() }],
+        expires_at: Timestamp(9),
+        binding: Binding::Bearer,
+        token_id: Some("jti".into()),
+    };
+    vec![
+        Event::Started { version: "0.1.0".into() },
+        Event::Stopped,
+        Event::SessionOpened {
+            session,
+            subject,
+            target: "payments".into(),
+            database: "app".into(),
+            source,
+            application: "psql".into(),
+            revision: RevisionId(3),
+        },
+        Event::SessionRefused { session, source, reason: "token expired".into() },
+        Event::SessionRenewed { session, expires_at: Timestamp(10) },
+        Event::SessionClosed { session, reason: "terminated".into(), tape: Some((Digest([3; 32]), 77)) },
+    ]
+}
+
+fn request_events(request: RequestId) -> Vec<Event> {
+    let table = TableName::new("public", "cards");
+    let column = ColumnName::new(table.clone(), "number");
+    let counts = Counts { clear: 0, masked: 5 };
+    vec![
+        Event::Statement {
+            id: Digest([1; 32]),
+            target: "payments".into(),
+            database: "app".into(),
+            text: "SELECT number FROM cards WHERE id = $1".into(),
+            effects: vec![Effect::new(Verb::Select, Object::Table(table, TableKind::Table))],
+            facts: Facts { kind: "SELECT".into(), bounded: true, multi: false, opaque: None },
+            output: Output::Rows(vec![OutputColumn { name: "number".into(), origin: Origin::Column(column.clone()) }]),
+        },
+        Event::Decided {
+            request,
+            statements: vec![Digest([1; 32])],
+            values: vec![Shown::Null, Shown::Clear("1".into()), Shown::Masked("email".into()), Shown::Length(9)],
+            outcome: Outcome::Deny,
+            policies: vec!["baseline".into()],
+            revision: RevisionId(3),
+            approval: Some(ApprovalId::from_bits(5)),
+            denial: Some(Denial { policies: vec![], message: "not permitted".into(), missing: "select".into() }),
+            on_behalf_of: Some(subject_key()),
+            traceparent: Some("00-01-02-01".into()),
+        },
+        Event::Completed {
+            request,
+            disclosure: Disclosure {
+                rows: 5,
+                bytes: 300,
+                classes: [(model::class::DataClass::new("card_number"), counts)].into(),
+                columns: [(column, counts)].into(),
+            },
+            error: Some("42501".into()),
+            millis: 12,
+        },
+    ]
+}
+
+fn approval_events(approval: ApprovalId, request: RequestId) -> Vec<Event> {
+    let asked = Asked {
+        request,
+        subject: subject_key(),
+        on_behalf_of: vec![],
+        target: "payments".into(),
+        database: "app".into(),
+        statement: "DELETE FROM payments WHERE id = 1".into(),
+        parameters: vec!["1".into()],
+        effects: vec!["delete table public.payments".into()],
+        estimated_rows: Some(1),
+        reason: None,
+        needs: vec![need()],
+        digest: Digest([4; 32]),
+        mode: Mode::Hold,
+        revision: RevisionId(3),
+        asked_at: Timestamp(1),
+        expires_at: Timestamp(2),
+    };
+    let answer = Answer {
+        approver: SubjectKey { issuer: "corp".into(), id: "grace".into() },
+        groups: vec!["dba".into()],
+        approve: true,
+        reason: Some("ticket 5".into()),
+        at: Timestamp(3),
+    };
+    vec![
+        Event::ApprovalAsked { approval, asked: Box::new(asked) },
+        Event::ApprovalAnswered { approval, answer },
+        Event::ApprovalConsumed { approval, request },
+        Event::ApprovalEnded { approval, status: Status::Expired, reason: "time".into() },
+        Event::OutcomeUnknown { approval, request },
+        Event::BreakGlass { request, subject: subject_key(), waived: vec![need()] },
+    ]
+}
+
+/// One entry of each kind, in the order of the enum.
+pub(crate) fn one_of_each() -> Vec<Entry> {
+    let session = SessionId::from_bits(0x0123_4567_89ab_cdef);
+    let mut events = session_events(session);
+    events.extend(request_events(request(1)));
+    events.extend(approval_events(ApprovalId::from_bits(5), request(1)));
+    events.extend([
+        Event::RevisionApplied { revision: RevisionId(3), digest: Digest([5; 32]) },
+        Event::RevisionRefused { digest: Digest([6; 32]), errors: vec!["line 3".into()] },
+        Event::SecretUsed { session: Some(session), target: "payments".into(), reference: "vault:payments".into() },
+        Event::AdminAction {
+            subject: subject_key(),
+            action: "session.kill".into(),
+            object: "1".into(),
+            outcome: Outcome::Allow,
+        },
+        Event::OwnStatement { session: None, target: "payments".into(), database: "app".into(), name: "probe".into() },
+        Event::Gap { session: Some(session), reason: "disk full".into() },
+    ]);
+    events.into_iter().zip(0..).map(|(event, at)| Entry { at: Timestamp(at), event }).collect()
+}
