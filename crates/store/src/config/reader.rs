@@ -286,8 +286,10 @@ impl<'d, 't> Setting<'d, 't> {
         };
         let value = parse(text);
         if value.is_none() {
+            // Somebody may have put a connection string here, and its password must not be in a log.
             let shown: String = text.chars().take(60).collect();
-            self.report(&format!("{shown:?} is not understood"), &format!("write {expected}"));
+            let problem = if text.contains('@') { "it".to_owned() } else { format!("{shown:?}") };
+            self.report(&format!("{problem} is not understood"), &format!("write {expected}"));
         }
         value
     }

@@ -247,6 +247,8 @@ fn a_secret_in_the_file_is_refused_and_never_repeated() {
         assert!(text.starts_with("/r/targets.toml:5: payments.credential.password"), "{text}");
         assert!(!text.contains("hunter2"), "{text}");
     }
+    let connection_string = targets(&TARGET.replace("db:5432", "postgres://u:hunter2@db:5432/payments"));
+    assert!(!lines(&connection_string.unwrap_err()).contains("hunter2"));
     let literal = lines(&targets(&TARGET.replace("{ env = \"P\" }", "\"hunter2\"")).unwrap_err());
     assert!(literal.contains("{ env = \"VARIABLE\" }, { file = \"path\" } or { vault = \"name\" }"), "{literal}");
     let sources = "{ env = \"A\", vault = \"b\" }";
