@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use model::class::DataClass;
 use model::decision::{Outcome, Reveal};
-use model::effect::{Effect, Facts, FunctionClass, Object, SettingClass, Verb};
+use model::effect::{Effect, Facts, FunctionClass, Object, SettingClass, TableKind, Verb};
 use model::subject::{Subject, SubjectKind};
 use policy::{AdminVerb, PolicySet, RevealQuestion, SubjectPolicies, may, reveal};
 
@@ -69,7 +69,7 @@ fn effects() -> Vec<Effect> {
         declassify("cards.number", Some("orders.note")),
         declassify("cards.number", Some("refunds.card")),
         declassify("orders.id", None),
-        Effect::new(Declassify, Object::Table(table("customers"), model::effect::TableKind::Table)),
+        Effect::new(Declassify, Object::Table(table("customers"), TableKind::Table)),
         on_table(Ddl, "orders"),
         on_table(Grant, "orders"),
         on_table(Maintain, "orders"),
@@ -201,7 +201,19 @@ fn the_matrix_is_as_reviewed() {
 fn every_effect_of_the_matrix_fits_the_schema() {
     let allow_all = load(&[r#"@id("all") permit(principal, action, resource);"#]).unwrap();
     let policies = allow_all.for_subject(&service("app", &[]));
-    for effect in effects() {
+    let functions = FunctionClass::ALL.map(|class| Effect::new(Verb::Execute, Object::Function(table("f"), class)));
+    let tables = [
+        TableKind::Table,
+        TableKind::View,
+        TableKind::Matview,
+        TableKind::Foreign,
+        TableKind::Sequence,
+        TableKind::System,
+        TableKind::Temporary,
+        TableKind::Unresolved,
+    ]
+    .map(|kind| Effect::new(Verb::Ddl, Object::Table(table("t"), kind)));
+    for effect in effects().into_iter().chain(functions).chain(tables) {
         let verdict = judged(&policies, &target("payments", "dev"), &[on_table(Verb::Select, "x"), effect.clone()]);
         assert_eq!(verdict.outcome(), Outcome::Allow, "{effect}: {:?}", verdict.denial());
     }
