@@ -21,6 +21,7 @@ mod frame;
 pub mod journal;
 pub mod merkle;
 mod note;
+mod prove;
 mod reader;
 pub mod receipt;
 #[cfg(test)]
@@ -33,7 +34,8 @@ pub use disk::{Disk, RealDisk};
 pub use frame::{DecodeError, EncodeError, MAX_PAYLOAD, decode};
 pub use journal::{Journal, JournalError, OpenError, Recovery};
 pub use note::{Checkpoint, KeyError, NoteError, SigningKey, VerifyingKey};
+pub use prove::{Proof, ProveError, prove_consistency, prove_inclusion};
 pub use reader::{ReadError, Reader};
 pub use receipt::{Appended, Level, NotSynced, Receipt, Synced};
 pub use tape::{Tape, Taped};
-pub use verify::{Fault, Proof, ProveError, Report, Where, prove_consistency, prove_inclusion, verify};
+pub use verify::{Fault, Report, Where, verify};
