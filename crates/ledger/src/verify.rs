@@ -164,11 +164,17 @@ struct Walk {
 
 impl Walk {
     fn run(&mut self, disk: &dyn Disk, dir: &Path, key: &VerifyingKey) -> Result<(), Stop> {
+        // A live journal grows meanwhile. So what speaks of more is read before what it speaks of: the latest checkpoint, then
+        // the lists, then the segments.
+        let latest = read_latest(disk, dir)?;
         let names = disk.list(dir)?;
         // The segments come first, so that a damaged entry is named even where a checkpoint is damaged too; but the
         // checkpoints are needed on the way, so what is wrong with them is kept for the end.
         let (stored, checkpoint_fault) = read_stored(disk, dir, &names, key)?;
-        let firsts: Vec<u64> = names.iter().filter_map(|name| segment::first_index(name)).collect();
+        let firsts = segment::list(disk, dir)?;
+        if firsts.is_empty() {
+            return Err(stop("there is no journal", Where::at(segment::file_name(0), 0).entry(0)));
+        }
         let mut pending = stored.iter().peekable();
         for (number, first) in firsts.iter().enumerate() {
             let is_last = number.saturating_add(1) == firsts.len();
@@ -182,7 +188,7 @@ impl Walk {
         if let Some(fault) = checkpoint_fault {
             return Err(Stop::Fault(Box::new(fault)));
         }
-        check_latest(disk, dir, &names, &stored)?;
+        check_latest(latest.as_deref(), &stored)?;
         check_names(&names)
     }
 
@@ -206,6 +212,7 @@ impl Walk {
         if self.unsigned_at.0.is_empty() {
             self.unsigned_at = (name.clone(), scan.offset());
         }
+        let mut looked_again = 0;
         loop {
             self.check_roots(pending)?;
             let offset = scan.offset();
@@ -218,6 +225,11 @@ impl Walk {
                     self.edge.push(merkle::leaf_hash(payload));
                 }
                 Step::End => break,
+                // On a live journal it may be a write that was half done a moment ago: it gets a second look.
+                Step::Bad if is_last && offset != looked_again => {
+                    looked_again = offset;
+                    scan.refresh();
+                }
                 Step::Bad => {
                     let what =
                         if is_last { "the entry is damaged, or its write was cut off" } else { "the entry is damaged" };
@@ -310,14 +322,20 @@ fn read_stored(
 }
 
 /// The file with the latest checkpoint holds the last stored one, or the one before: Sluice may have died in between.
-fn check_latest(disk: &dyn Disk, dir: &Path, names: &[String], stored: &[Stored]) -> Result<(), Stop> {
+fn check_latest(latest: Option<&[u8]>, stored: &[Stored]) -> Result<(), Stop> {
     let place = || Where::at(checkpoints::LATEST, 0);
-    if !names.iter().any(|name| name == checkpoints::LATEST) {
+    let Some(note) = latest else {
         return if stored.len() <= 1 { Ok(()) } else { Err(stop("the latest checkpoint is missing", place())) };
-    }
-    let note = read_small(disk, &dir.join(checkpoints::LATEST), MAX_NOTE)?;
+    };
     let known = stored.iter().rev().take(2).any(|stored| stored.checkpoint.note().as_bytes() == note);
     if known { Ok(()) } else { Err(stop("the latest checkpoint is not the last that was stored", place())) }
+}
+
+fn read_latest(disk: &dyn Disk, dir: &Path) -> io::Result<Option<Vec<u8>>> {
+    match read_small(disk, &dir.join(checkpoints::LATEST), MAX_NOTE) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => result.map(Some),
+    }
 }
 
 fn check_names(names: &[String]) -> Result<(), Stop> {

@@ -159,6 +159,7 @@ def verify(folder, name, key_id, key):
     heads = {}
     for size, head, _ in stored:
         heads.setdefault(size, []).append(head)
+    need(segments, "no journal")
     edge, count, previous = [], 0, [0, 0]
     need(all(head == root([]) for head in heads.get(0, [])), "root at 0")
     for entry in segments:

@@ -192,6 +192,11 @@ fn segments_that_are_missing_doubled_or_of_another_journal() {
 }
 
 #[test]
+fn an_empty_folder_is_no_journal() {
+    assert!(!check(&FaultyDisk::new()).is_good());
+}
+
+#[test]
 fn another_key_verifies_nothing() {
     let disk = sample(1 << 20);
     let other = crate::note::SigningKey::from_seed("sluice.example/journal", &[8; 32]).unwrap();
