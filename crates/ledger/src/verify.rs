@@ -209,14 +209,14 @@ impl Walk {
             return Err(stop("the segment's header is damaged", Where::at(name, 0).entry(self.edge.size())));
         };
         self.check_header(&header, first, &name)?;
-        if self.unsigned_at.0.is_empty() {
-            self.unsigned_at = (name.clone(), scan.offset());
-        }
         let mut looked_again = 0;
         loop {
             self.check_roots(pending)?;
             let offset = scan.offset();
             let expected = self.edge.size();
+            if self.signed == expected {
+                self.unsigned_at = (name.clone(), offset);
+            }
             match scan.next()? {
                 Step::Frame { index, payload, .. } => {
                     check_entry(index, expected, payload).map_err(|what| {
@@ -235,9 +235,6 @@ impl Walk {
                         if is_last { "the entry is damaged, or its write was cut off" } else { "the entry is damaged" };
                     return Err(stop(what, Where::at(name, offset).entry(expected)));
                 }
-            }
-            if self.signed == self.edge.size() {
-                self.unsigned_at = (name.clone(), scan.offset());
             }
         }
         self.previous = (first, scan.offset());

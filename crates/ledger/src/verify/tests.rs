@@ -117,12 +117,15 @@ fn payloads(disk: &FaultyDisk) -> Vec<Vec<u8>> {
 fn td_02_deleted_reordered_duplicated_and_inserted_entries() {
     let disk = sample(1 << 20);
     let good = payloads(&disk);
+    let starts = frames(&disk, &segment::path(dir(), 0));
     forge(&disk, &good);
     assert!(check(&disk).is_good());
     let expect = |forged: &[Vec<u8>], what: &str, first: u64, before: u64| {
         forge(&disk, forged);
         let fault = check(&disk).fault.unwrap_or_else(|| panic!("{what} is not noticed"));
         assert_eq!((fault.place.entry, fault.place.before), (Some(first), Some(before)), "{what}: {fault}");
+        let (_, start) = starts[usize::try_from(first).unwrap()];
+        assert_eq!(fault.place.offset, u64::try_from(start).unwrap(), "{what}: {fault}");
         forge(&disk, &good);
     };
     let changed = |change: &dyn Fn(&mut Vec<Vec<u8>>)| {
