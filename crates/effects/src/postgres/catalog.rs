@@ -3,13 +3,19 @@
 //! The gateway runs [`queries::SYSTEM`] once per target and [`queries::USER`] at every reload, gives each row to a
 //! [`PartBuilder`], and joins the two parts. Nothing here talks to a server.
 
+pub(super) mod items;
 pub mod queries;
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use model::effect::{ColumnName, TableKind, TableName};
+use model::effect::{ColumnName, FunctionClass, TableKind, TableName};
 
-use queries::Query;
+pub(super) use items::{Cast, Operator, Relation, Routine, Type, ViewColumn, ViewShape};
+use queries::{Query, Source};
+
+/// The first object identifier that is not the server's own (`FirstNormalObjectId`).
+pub(super) const FIRST_USER_OID: u32 = 16384;
 
 /// An immutable picture of one database.
 #[derive(Debug, Default)]
@@ -20,11 +26,36 @@ pub struct Catalog {
 
 /// One half of a catalog: what the server ships (oids below 16384), or what its users made.
 #[derive(Debug, Default)]
-pub struct Part {}
+pub struct Part {
+    database: Arc<str>,
+    version: u32,
+    path: Vec<Arc<str>>,
+    namespaces: Vec<Arc<str>>,
+    relations: HashMap<u32, Relation>,
+    relation_names: Names,
+    routines: HashMap<Arc<str>, Vec<Routine>>,
+    types: HashMap<u32, Type>,
+    type_names: Names,
+    operators: HashMap<Arc<str>, Vec<Operator>>,
+    casts: HashMap<(u32, u32), Cast>,
+}
+
+/// Object identifiers by schema and name.
+type Names = HashMap<Arc<str>, HashMap<Arc<str>, u32>>;
 
 /// Collects rows into a [`Part`].
 #[derive(Debug, Default)]
-pub struct PartBuilder {}
+pub struct PartBuilder {
+    part: Part,
+    /// Columns of relations, which may come before their relation.
+    columns: BTreeMap<(u32, i16), items::Column>,
+    views: Vec<(u32, String)>,
+    inherits: Vec<(u32, u32)>,
+    references: Vec<(u32, u32)>,
+    hooks: Vec<(u32, items::Hook)>,
+    /// One allocation for each name, however often it occurs.
+    interned: HashMap<Box<str>, Arc<str>>,
+}
 
 /// A row that cannot be what its query answers with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,7 +63,7 @@ pub struct PartBuilder {}
 pub struct RowError {
     /// The query's name.
     pub query: &'static str,
-    /// What is wrong; names of columns only, never values.
+    /// What is wrong; never a value.
     pub problem: &'static str,
 }
 
@@ -48,19 +79,246 @@ pub struct RelationInfo {
 }
 
 impl PartBuilder {
-    /// Takes one row of `query`'s answer, all columns as text.
+    /// Takes one row of `query`'s answer, all columns as text, in the order in which the server sent it.
     ///
     /// # Errors
     /// If the row does not have the query's columns.
     pub fn row(&mut self, query: &Query, row: &[Option<&str>]) -> Result<(), RowError> {
-        let _ = (query, row);
-        Ok(())
+        if row.len() != query.columns {
+            return Err(RowError { query: query.name, problem: "unexpected number of columns" });
+        }
+        self.take(query.source, &Cells(row)).ok_or(RowError { query: query.name, problem: "unexpected value" })
+    }
+
+    fn name(&mut self, text: &str) -> Arc<str> {
+        if let Some(name) = self.interned.get(text) {
+            return Arc::clone(name);
+        }
+        let name: Arc<str> = text.into();
+        self.interned.insert(text.into(), Arc::clone(&name));
+        name
+    }
+
+    fn take(&mut self, source: Source, row: &Cells<'_>) -> Option<()> {
+        match source {
+            Source::Database => {
+                self.part.database = self.name(row.text(0)?);
+                self.part.version = row.number(1)?;
+            }
+            Source::Path => {
+                let name = self.name(canonical_schema(row.text(0)?));
+                self.part.path.push(name);
+            }
+            Source::Namespaces => {
+                let name = self.name(row.text(1)?);
+                self.part.namespaces.push(name);
+            }
+            Source::Relations => self.relation(row)?,
+            Source::Columns => {
+                let number = row.text(1)?.parse().ok()?;
+                let column = items::Column {
+                    number,
+                    name: self.name(row.text(2)?),
+                    ty: row.number(3)?,
+                    generated: row.cell(4).is_some_and(|text| !text.is_empty()),
+                };
+                self.columns.insert((row.number(0)?, number), column);
+            }
+            Source::Functions => self.routine(row)?,
+            Source::Types => self.data_type(row)?,
+            Source::Operators => self.operator(row)?,
+            Source::Casts => {
+                let function = match (row.cell(3), row.cell(4)) {
+                    (Some(schema), Some(name)) => Some(TableName::new(self.name(schema), self.name(name))),
+                    _ => None,
+                };
+                let cast = Cast { implicit: row.text(2)? == "i", function };
+                self.part.casts.insert((row.number(0)?, row.number(1)?), cast);
+            }
+            Source::Views => self.views.push((row.number(0)?, row.cell(1).unwrap_or_default().to_owned())),
+            Source::Inherits => self.inherits.push((row.number(0)?, row.number(1)?)),
+            Source::References => self.references.push((row.number(0)?, row.number(1)?)),
+            Source::Hooks => {
+                let function = TableName::new(self.name(row.text(2)?), self.name(row.text(3)?));
+                self.hooks.push((row.number(0)?, items::Hook { events: row.text(1)?.into(), function }));
+            }
+        }
+        Some(())
+    }
+
+    fn relation(&mut self, row: &Cells<'_>) -> Option<()> {
+        let oid = row.number(0)?;
+        let real_schema = row.text(1)?;
+        let temporary = row.text(4)? == "t";
+        let schema = self.name(canonical_schema(real_schema));
+        let relkind = row.text(3)?.bytes().next()?;
+        let system = oid < FIRST_USER_OID
+            || matches!(&*schema, "pg_catalog" | "information_schema" | "pg_toast")
+            || schema.starts_with("pg_toast");
+        let kind = match relkind {
+            _ if temporary => TableKind::Temporary,
+            _ if system => TableKind::System,
+            b'v' => TableKind::View,
+            b'm' => TableKind::Matview,
+            b'f' => TableKind::Foreign,
+            b'S' => TableKind::Sequence,
+            _ => TableKind::Table,
+        };
+        let relation = Relation {
+            oid,
+            name: TableName::new(schema, self.name(row.text(2)?)),
+            kind,
+            relkind,
+            row_type: row.number(5)?,
+            has_rules: row.text(6)? == "true",
+            real_schema: temporary.then(|| real_schema.into()),
+            ..Relation::default()
+        };
+        self.part.relations.insert(oid, relation);
+        Some(())
+    }
+
+    fn routine(&mut self, row: &Cells<'_>) -> Option<()> {
+        let oid: u32 = row.number(0)?;
+        let (schema, name) = (self.name(row.text(1)?), self.name(row.text(2)?));
+        let user = oid >= FIRST_USER_OID;
+        let volatility = row.text(4)?.bytes().next()?;
+        let class = match &*schema {
+            _ if user => FunctionClass::Unknown,
+            "pg_catalog" => super::functions::classify(&name, volatility),
+            // information_schema has a few helpers of its own, all immutable or stable.
+            _ => FunctionClass::Safe,
+        };
+        let arguments = row.cell(9).unwrap_or_default();
+        let arguments = arguments.split_ascii_whitespace().map(str::parse).collect::<Result<_, _>>().ok()?;
+        let mut outputs = Vec::new();
+        for output in row.cell(10).unwrap_or_default().split(',').filter(|output| !output.is_empty()) {
+            let (name, ty) = output.rsplit_once(' ')?;
+            outputs.push((self.name(name), ty.parse().ok()?));
+        }
+        let routine = Routine {
+            name: TableName::new(schema, Arc::clone(&name)),
+            kind: row.text(3)?.bytes().next()?,
+            user,
+            class,
+            arguments,
+            defaults: row.text(7)?.parse().ok()?,
+            variadic: row.text(8)? != "0",
+            result: row.number(6)?,
+            set: row.text(5)? == "true",
+            outputs,
+        };
+        self.part.routines.entry(name).or_default().push(routine);
+        Some(())
+    }
+
+    fn data_type(&mut self, row: &Cells<'_>) -> Option<()> {
+        let oid = row.number(0)?;
+        let (schema, name) = (self.name(canonical_schema(row.text(1)?)), self.name(row.text(2)?));
+        let input = match row.cell(8).and_then(|input| input.split_once('.')) {
+            Some((schema, name)) => Some(TableName::new(self.name(schema), self.name(name))),
+            None => None,
+        };
+        let ty = Type {
+            oid,
+            kind: row.text(3)?.bytes().next()?,
+            base: row.number(4)?,
+            element: row.number(5)?,
+            array: row.number(6)?,
+            relation: row.number(7)?,
+            input,
+            checks: Vec::new(),
+        };
+        self.part.type_names.entry(schema).or_default().insert(name, oid);
+        self.part.types.insert(oid, ty);
+        Some(())
+    }
+
+    fn operator(&mut self, row: &Cells<'_>) -> Option<()> {
+        let oid: u32 = row.number(0)?;
+        let name = self.name(row.text(2)?);
+        let operator = Operator {
+            schema: self.name(row.text(1)?),
+            user: oid >= FIRST_USER_OID,
+            left: row.number(3)?,
+            right: row.number(4)?,
+            result: row.number(5)?,
+            function: TableName::new(self.name(row.text(6)?), self.name(row.text(7)?)),
+        };
+        self.part.operators.entry(name).or_default().push(operator);
+        Some(())
     }
 
     /// The collected part.
     pub fn finish(self) -> Part {
-        Part {}
+        let Self { mut part, columns, views, inherits, references, hooks, .. } = self;
+        for ((relation, _), column) in columns {
+            if let Some(relation) = part.relations.get_mut(&relation) {
+                relation.columns.push(column);
+            }
+        }
+        for (oid, text) in views {
+            if let Some(relation) = part.relations.get_mut(&oid) {
+                relation.view = Some(items::View::new(text));
+            }
+        }
+        for (child, parent) in inherits {
+            if part.relations.contains_key(&child) && part.relations.contains_key(&parent) {
+                part.relations.entry(child).and_modify(|child| child.parents.push(parent));
+                part.relations.entry(parent).and_modify(|parent| parent.children.push(child));
+            }
+        }
+        for (referencing, referenced) in references {
+            part.relations.entry(referenced).and_modify(|relation| relation.referenced_by.push(referencing));
+        }
+        for (target, hook) in hooks {
+            if let Some(relation) = part.relations.get_mut(&target) {
+                relation.hooks.push(hook);
+            } else if let Some(domain) = part.types.get_mut(&target) {
+                domain.checks.push(hook.function);
+            }
+        }
+        drop_foreign_temporaries(&mut part);
+        for relation in part.relations.values() {
+            let schema = part.relation_names.entry(Arc::clone(&relation.name.schema)).or_default();
+            schema.insert(Arc::clone(&relation.name.name), relation.oid);
+        }
+        part
     }
+}
+
+/// Only one temporary schema can be this connection's own: the one on its path. Others' relations have no name here.
+fn drop_foreign_temporaries(part: &mut Part) {
+    let own = part.path.iter().any(|schema| is_temporary(schema));
+    if !own {
+        part.relations.retain(|_, relation| relation.kind != TableKind::Temporary);
+    }
+}
+
+/// The row of a catalog query.
+struct Cells<'a>(&'a [Option<&'a str>]);
+
+impl Cells<'_> {
+    fn cell(&self, index: usize) -> Option<&str> {
+        self.0.get(index).copied().flatten()
+    }
+
+    fn text(&self, index: usize) -> Option<&str> {
+        self.cell(index)
+    }
+
+    fn number(&self, index: usize) -> Option<u32> {
+        self.cell(index)?.parse().ok()
+    }
+}
+
+/// A session's own temporary schema is `pg_temp`, whatever its number.
+pub(super) fn canonical_schema(schema: &str) -> &str {
+    if is_temporary(schema) { "pg_temp" } else { schema }
+}
+
+fn is_temporary(schema: &str) -> bool {
+    schema == "pg_temp" || schema.strip_prefix("pg_temp_").is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()))
 }
 
 impl Catalog {
@@ -76,29 +334,89 @@ impl Catalog {
 
     /// The database's name.
     pub fn database(&self) -> &str {
-        let _ = &self.user;
-        ""
+        &self.user.database
     }
 
     /// The server's version as `server_version_num` has it, such as 150018.
-    pub fn version(&self) -> u32 {
-        0
+    pub const fn version(&self) -> u32 {
+        self.user.version
     }
 
     /// The effective search path (`current_schemas(true)`) of the connection that the catalog was read on.
     pub fn search_path(&self) -> &[Arc<str>] {
-        &[]
+        &self.user.path
     }
 
     /// The column that a RowDescription names; `None` if there is none.
     pub fn column_by_oid(&self, table: u32, number: i16) -> Option<ColumnName> {
-        let _ = (table, number);
-        None
+        let relation = self.relation_by_oid(table)?;
+        let column = relation.column(number)?;
+        Some(ColumnName::new(relation.name.clone(), Arc::clone(&column.name)))
     }
 
     /// The relation with this object identifier.
     pub fn relation(&self, oid: u32) -> Option<RelationInfo> {
-        let _ = oid;
-        None
+        let relation = self.relation_by_oid(oid)?;
+        Some(RelationInfo { oid, name: relation.name.clone(), kind: relation.kind })
+    }
+
+    /// Every schema's name.
+    pub fn namespaces(&self) -> &[Arc<str>] {
+        &self.user.namespaces
+    }
+
+    /// Every relation with its columns' names, for policies and classification to refer to.
+    pub fn relations(&self) -> impl Iterator<Item = (RelationInfo, Vec<Arc<str>>)> {
+        self.all_relations().map(|relation| {
+            let info = RelationInfo { oid: relation.oid, name: relation.name.clone(), kind: relation.kind };
+            (info, relation.columns.iter().map(|column| Arc::clone(&column.name)).collect())
+        })
+    }
+
+    pub(super) fn all_relations(&self) -> impl Iterator<Item = &Relation> {
+        self.user.relations.values().chain(self.system.relations.values())
+    }
+
+    pub(super) fn relation_by_oid(&self, oid: u32) -> Option<&Relation> {
+        self.user.relations.get(&oid).or_else(|| self.system.relations.get(&oid))
+    }
+
+    pub(super) fn relation_named(&self, schema: &str, name: &str) -> Option<&Relation> {
+        let find = |part: &Part| part.relation_names.get(schema)?.get(name).copied();
+        let oid = find(&self.user).or_else(|| find(&self.system))?;
+        self.relation_by_oid(oid)
+    }
+
+    pub(super) fn type_by_oid(&self, oid: u32) -> Option<&Type> {
+        self.user.types.get(&oid).or_else(|| self.system.types.get(&oid))
+    }
+
+    pub(super) fn type_named(&self, schema: &str, name: &str) -> Option<&Type> {
+        let find = |part: &Part| part.type_names.get(schema)?.get(name).copied();
+        let oid = find(&self.user).or_else(|| find(&self.system))?;
+        self.type_by_oid(oid)
+    }
+
+    pub(super) fn routines(&self, name: &str) -> impl Iterator<Item = &Routine> {
+        let parts = [&self.user, &*self.system];
+        parts.into_iter().flat_map(move |part| part.routines.get(name).into_iter().flatten())
+    }
+
+    pub(super) fn operators(&self, name: &str) -> impl Iterator<Item = &Operator> {
+        let parts = [&self.user, &*self.system];
+        parts.into_iter().flat_map(move |part| part.operators.get(name).into_iter().flatten())
+    }
+
+    pub(super) fn cast(&self, source: u32, target: u32) -> Option<&Cast> {
+        self.user.casts.get(&(source, target)).or_else(|| self.system.casts.get(&(source, target)))
+    }
+
+    /// The functions of users' casts to `target`, from any type.
+    pub(super) fn user_casts_to(&self, target: u32) -> impl Iterator<Item = (u32, &TableName)> {
+        self.user
+            .casts
+            .iter()
+            .filter(move |((_, to), _)| *to == target)
+            .filter_map(|((from, _), cast)| Some((*from, cast.function.as_ref()?)))
     }
 }

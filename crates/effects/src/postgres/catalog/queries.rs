@@ -1,4 +1,24 @@
-//! The SQL texts that read a catalog. Every column is text; every query runs on PostgreSQL 13 to 18 by any role.
+//! The SQL texts that read a catalog. Every column is text; every query runs on PostgreSQL 13 to 18 by any role, and all
+//! of them read only tables and functions of `pg_catalog`. Run them on one connection, in one transaction if it may
+//! change meanwhile: view definitions are printed relative to that connection's `search_path`, which [`PATH`] reads.
+
+/// What the rows of a query are.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Source {
+    Database,
+    Path,
+    Relations,
+    Columns,
+    Functions,
+    Types,
+    Operators,
+    Casts,
+    Views,
+    Inherits,
+    References,
+    Hooks,
+    Namespaces,
+}
 
 /// One query and which rows it answers with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -7,10 +27,195 @@ pub struct Query {
     pub name: &'static str,
     /// The text.
     pub sql: &'static str,
+    pub(crate) source: Source,
+    pub(crate) columns: usize,
 }
 
-/// What the server ships; does not change while it runs.
-pub const SYSTEM: &[Query] = &[];
+/// A query's text for both parts: `{part}` is a comparison that an oid of that part fulfils.
+macro_rules! parts {
+    ($system:ident, $user:ident, $name:literal, $source:ident, $columns:literal, $($piece:expr),+) => {
+        const $system: Query = Query {
+            name: concat!("system ", $name),
+            sql: concat!($($piece, "< 16384"),+),
+            source: Source::$source,
+            columns: $columns,
+        };
+        const $user: Query = Query {
+            name: concat!("user ", $name),
+            sql: concat!($($piece, ">= 16384"),+),
+            source: Source::$source,
+            columns: $columns,
+        };
+    };
+}
 
-/// What its users made.
-pub const USER: &[Query] = &[];
+/// The database's name and the server's version.
+pub const DATABASE: Query = Query {
+    name: "database",
+    sql: "SELECT pg_catalog.current_database()::text, pg_catalog.current_setting('server_version_num')",
+    source: Source::Database,
+    columns: 2,
+};
+
+/// The effective search path, in order.
+pub const PATH: Query = Query {
+    name: "path",
+    sql: "SELECT n::text FROM pg_catalog.unnest(pg_catalog.current_schemas(true)) WITH ORDINALITY AS t(n, i) ORDER BY i",
+    source: Source::Path,
+    columns: 1,
+};
+
+const NAMESPACES: Query = Query {
+    name: "namespaces",
+    sql: "SELECT oid::text, nspname::text FROM pg_catalog.pg_namespace",
+    source: Source::Namespaces,
+    columns: 2,
+};
+
+parts!(
+    SYSTEM_RELATIONS,
+    USER_RELATIONS,
+    "relations",
+    Relations,
+    7,
+    "SELECT c.oid::text, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text, c.reltype::text, \
+     EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type <> '1')::text \
+     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+     WHERE c.relkind IN ('r', 'v', 'm', 'f', 'p', 'S', 't', 'c') AND c.oid "
+);
+
+parts!(
+    SYSTEM_COLUMNS,
+    USER_COLUMNS,
+    "columns",
+    Columns,
+    5,
+    "SELECT a.attrelid::text, a.attnum::text, a.attname::text, a.atttypid::text, a.attgenerated::text \
+     FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
+     WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'v', 'm', 'f', 'p', 'c') AND a.attrelid "
+);
+
+parts!(
+    SYSTEM_FUNCTIONS,
+    USER_FUNCTIONS,
+    "functions",
+    Functions,
+    11,
+    "SELECT p.oid::text, n.nspname::text, p.proname::text, p.prokind::text, p.provolatile::text, p.proretset::text, \
+     p.prorettype::text, p.pronargdefaults::text, p.provariadic::text, p.proargtypes::text, \
+     (SELECT pg_catalog.string_agg(coalesce(p.proargnames[i], '') || ' ' || p.proallargtypes[i]::text, ',' ORDER BY i) \
+     FROM pg_catalog.generate_subscripts(p.proargmodes, 1) i WHERE p.proargmodes[i] IN ('o', 'b', 't')) \
+     FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE p.oid "
+);
+
+parts!(
+    SYSTEM_TYPES,
+    USER_TYPES,
+    "types",
+    Types,
+    9,
+    "SELECT t.oid::text, n.nspname::text, t.typname::text, t.typtype::text, t.typbasetype::text, t.typelem::text, \
+     t.typarray::text, t.typrelid::text, \
+     (SELECT pn.nspname || '.' || p.proname FROM pg_catalog.pg_proc p \
+     JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace WHERE p.oid = t.typinput AND p.oid >= 16384) \
+     FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE t.oid "
+);
+
+parts!(
+    SYSTEM_OPERATORS,
+    USER_OPERATORS,
+    "operators",
+    Operators,
+    8,
+    "SELECT o.oid::text, n.nspname::text, o.oprname::text, o.oprleft::text, o.oprright::text, o.oprresult::text, \
+     pn.nspname::text, p.proname::text \
+     FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace \
+     JOIN pg_catalog.pg_proc p ON p.oid = o.oprcode JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace \
+     WHERE o.oid "
+);
+
+parts!(
+    SYSTEM_CASTS,
+    USER_CASTS,
+    "casts",
+    Casts,
+    5,
+    "SELECT c.castsource::text, c.casttarget::text, c.castcontext::text, \
+     (SELECT n.nspname::text FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
+     WHERE p.oid = c.castfunc AND p.oid >= 16384), \
+     (SELECT p.proname::text FROM pg_catalog.pg_proc p WHERE p.oid = c.castfunc AND p.oid >= 16384) \
+     FROM pg_catalog.pg_cast c WHERE c.oid "
+);
+
+const VIEWS: Query = Query {
+    name: "user views",
+    sql: "SELECT c.oid::text, pg_catalog.pg_get_viewdef(c.oid) FROM pg_catalog.pg_class c \
+          WHERE c.relkind IN ('v', 'm') AND c.oid >= 16384",
+    source: Source::Views,
+    columns: 2,
+};
+
+const INHERITS: Query = Query {
+    name: "user inherits",
+    sql: "SELECT inhrelid::text, inhparent::text FROM pg_catalog.pg_inherits ORDER BY inhrelid, inhseqno",
+    source: Source::Inherits,
+    columns: 2,
+};
+
+const REFERENCES: Query = Query {
+    name: "user references",
+    sql: "SELECT conrelid::text, confrelid::text FROM pg_catalog.pg_constraint WHERE contype = 'f'",
+    source: Source::References,
+    columns: 2,
+};
+
+/// Users' functions that run without being named: by triggers (`i`, `u`, `d`, `t`), by defaults (`i`), by checks and
+/// expression indexes (`w`: any write), by row security (`r`: any use), and by a domain's checks (`c`: a value becomes one).
+const HOOKS: Query = Query {
+    name: "user hooks",
+    sql: "SELECT t.tgrelid::text, \
+          CASE WHEN t.tgtype & 4 <> 0 THEN 'i' ELSE '' END || CASE WHEN t.tgtype & 8 <> 0 THEN 'd' ELSE '' END \
+          || CASE WHEN t.tgtype & 16 <> 0 THEN 'u' ELSE '' END || CASE WHEN t.tgtype & 32 <> 0 THEN 't' ELSE '' END, \
+          n.nspname::text, p.proname::text \
+          FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid \
+          JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' \
+          UNION ALL \
+          SELECT x.target::text, x.event, n.nspname::text, p.proname::text \
+          FROM pg_catalog.pg_depend d JOIN (\
+          SELECT 'pg_catalog.pg_attrdef'::pg_catalog.regclass::oid AS class, oid, adrelid AS target, 'iu' AS event \
+          FROM pg_catalog.pg_attrdef \
+          UNION ALL SELECT 'pg_catalog.pg_constraint'::pg_catalog.regclass::oid, oid, \
+          CASE WHEN conrelid <> 0 THEN conrelid ELSE contypid END, CASE WHEN conrelid <> 0 THEN 'iu' ELSE 'c' END \
+          FROM pg_catalog.pg_constraint WHERE contype IN ('c', 'x') \
+          UNION ALL SELECT 'pg_catalog.pg_policy'::pg_catalog.regclass::oid, oid, polrelid, 'siud' \
+          FROM pg_catalog.pg_policy \
+          UNION ALL SELECT 'pg_catalog.pg_class'::pg_catalog.regclass::oid, indexrelid, indrelid, 'iu' \
+          FROM pg_catalog.pg_index WHERE indexprs IS NOT NULL OR indpred IS NOT NULL\
+          ) x ON d.classid = x.class AND d.objid = x.oid \
+          JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid \
+          AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass \
+          JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE p.oid >= 16384",
+    source: Source::Hooks,
+    columns: 4,
+};
+
+/// What the server ships; does not change while it runs.
+pub const SYSTEM: &[Query] =
+    &[SYSTEM_RELATIONS, SYSTEM_COLUMNS, SYSTEM_FUNCTIONS, SYSTEM_TYPES, SYSTEM_OPERATORS, SYSTEM_CASTS];
+
+/// What its users made, and which database it is.
+pub const USER: &[Query] = &[
+    DATABASE,
+    PATH,
+    NAMESPACES,
+    USER_RELATIONS,
+    USER_COLUMNS,
+    USER_FUNCTIONS,
+    USER_TYPES,
+    USER_OPERATORS,
+    USER_CASTS,
+    VIEWS,
+    INHERITS,
+    REFERENCES,
+    HOOKS,
+];

@@ -1,0 +1,393 @@
+//! Function calls and operators: which functions can run, and what becomes of their arguments.
+
+use std::sync::Arc;
+
+use model::effect::{FunctionClass, Object, SettingClass, TableName, Verb};
+use model::lineage::{Container, LiteralRole};
+use pg_raw_parse::Node;
+use pg_raw_parse::list::NodeList;
+use pg_raw_parse::nodes::FuncCall;
+
+use super::expr::array_of;
+use super::json::{constant_text, json_array, json_array_of, object_of};
+use super::types::oid;
+use super::value::{Kind, Outputs, Value};
+use super::walk::Walk;
+use crate::postgres::catalog::Routine;
+use crate::postgres::settings;
+
+/// Operators whose result is boolean for all types that the server ships.
+const COMPARISONS: [&str; 10] = ["=", "<>", "<", ">", "<=", ">=", "~~", "!~~", "~~*", "!~~*"];
+
+impl<'a> Walk<'a> {
+    /// A function call. What a value's column is told apart from is [`Self::call_on_row`].
+    pub(super) fn call(&mut self, call: &FuncCall) -> Value {
+        let start = self.roles.len();
+        let values = self.exprs(call.args());
+        self.call_clauses(call);
+        let names: Vec<&str> = call.funcname().iter().filter_map(Node::as_str).collect();
+        let plain = !(call.agg_star || call.agg_distinct || call.func_variadic || call.agg_within_group);
+        if let ([name], [value], true) = (names.as_slice(), values.as_slice(), plain)
+            && let Kind::Members(Container::Row, parts) = &value.kind
+            && let Some(part) = parts.iter().find(|part| part.name.as_deref() == Some(name))
+        {
+            // `number(c)` is `c.number` where c has such a column.
+            return part.value.clone();
+        }
+        let routines = self.candidates(&names, &values, call.func_variadic);
+        if routines.is_empty() {
+            return self.no_function(&names, &values);
+        }
+        if call.agg_distinct {
+            let all = Value::computed(&values, 0);
+            self.filters(&all);
+        }
+        self.run_routines(&routines);
+        let name = names.last().copied().unwrap_or_default();
+        if is_encryption(name) {
+            self.role_of_all(start, &LiteralRole::Secret);
+        }
+        let ty = result_type(&routines);
+        if let Some(user) = self.result_of_users(&routines, &values) {
+            return user;
+        }
+        let class = routines.first().map_or(FunctionClass::Unknown, |routine| routine.class);
+        self.special(call, name, class, values, ty)
+    }
+
+    /// `c.f` where the row c has no column f: the function f of the row.
+    pub(super) fn call_on_row(&mut self, name: &str, row: Value) -> Value {
+        let values = [row];
+        let routines = self.candidates(&[name], &values, false);
+        if routines.is_empty() {
+            return self.no_function(&[name], &values);
+        }
+        self.run_routines(&routines);
+        if let Some(user) = self.result_of_users(&routines, &values) {
+            return user;
+        }
+        let [row] = values;
+        match name {
+            "row_to_json" | "to_json" | "to_jsonb" => row.as_json(),
+            "count" => self.counted(&row),
+            "array_agg" => array_of(row),
+            "json_agg" | "jsonb_agg" => json_array_of(&row),
+            _ => Value::computed([&row], result_type(&routines)),
+        }
+    }
+
+    /// No such function: a cast written as a call, or nothing that is known.
+    fn no_function(&mut self, names: &[&str], values: &[Value]) -> Value {
+        let ty = match names {
+            [name] => self.path().find_map(|schema| self.catalog.type_named(schema, name)),
+            [schema, name] => self.catalog.type_named(schema, name),
+            _ => None,
+        };
+        match ty {
+            Some(ty) if values.len() == 1 => {
+                self.type_functions(ty, 0);
+                Value::computed(values, ty.oid)
+            }
+            _ => {
+                let (schema, name) = match names {
+                    [schema, name] => (*schema, *name),
+                    _ => ("", names.last().copied().unwrap_or_default()),
+                };
+                self.executes(TableName::new(schema, name), FunctionClass::Unknown);
+                self.opaque("it calls a function that is not in the catalog");
+                Value::unknown(Value::computed(values, 0).cols())
+            }
+        }
+    }
+
+    fn call_clauses(&mut self, call: &FuncCall) {
+        self.condition(call.agg_filter());
+        for sort in call.agg_order() {
+            self.operator_used(sort.use_op());
+            let value = self.expr(sort.node());
+            self.filters(&value);
+        }
+        if let Some(window) = call.over() {
+            self.window(window);
+        }
+    }
+
+    /// Every function that the server could choose.
+    fn candidates(&self, names: &[&str], values: &[Value], variadic: bool) -> Vec<&'a Routine> {
+        let (schema, name) = match names {
+            [name] => (None, *name),
+            [schema, name] => (Some(*schema), *name),
+            [database, schema, name] if *database == self.catalog.database() => (Some(*schema), *name),
+            _ => return Vec::new(),
+        };
+        let catalog = self.catalog;
+        let in_scope = |routine: &Routine| match schema {
+            Some(schema) => &*routine.name.schema == schema,
+            None => self.path().any(|schema| *schema == *routine.name.schema),
+        };
+        catalog.routines(name).filter(|routine| in_scope(routine) && self.fits(routine, values, variadic)).collect()
+    }
+
+    fn fits(&self, routine: &Routine, values: &[Value], variadic: bool) -> bool {
+        let wanted = routine.arguments.len();
+        let enough = values.len() + routine.defaults >= wanted;
+        let not_too_many = values.len() <= wanted;
+        // An empty VARIADIC list leaves its argument out; ordered-set aggregates take theirs in two lists.
+        let any_number = routine.variadic && values.len() + routine.defaults + 1 >= wanted;
+        let any = routine.arguments.contains(&2276) && values.len() + 1 >= wanted;
+        if !(enough && not_too_many || any_number || any) {
+            return false;
+        }
+        if routine.variadic || variadic {
+            return true;
+        }
+        routine.arguments.iter().zip(values).all(|(wanted, value)| self.accepts(value.ty, *wanted))
+    }
+
+    fn run_routines(&mut self, routines: &[&'a Routine]) {
+        for routine in routines {
+            if !self.is_followed(routine) {
+                self.executes(routine.name.clone(), routine.class);
+            }
+        }
+    }
+
+    /// Constant `set_config` and `pg_notify` have effects of their own instead.
+    const fn is_followed(&self, routine: &Routine) -> bool {
+        matches!(routine.class, FunctionClass::Config)
+    }
+
+    /// The result, if a user's function may be the one that runs: it may read anything.
+    fn result_of_users(&mut self, routines: &[&'a Routine], values: &[Value]) -> Option<Value> {
+        if !routines.iter().any(|routine| routine.user) {
+            return None;
+        }
+        self.anything = true;
+        Some(Value::unknown(Value::computed(values, 0).cols()))
+    }
+
+    fn counted(&mut self, value: &Value) -> Value {
+        self.filters(value);
+        Value::constant(oid::INT8)
+    }
+
+    /// Built-in functions of which more is known than that they compute.
+    fn special(&mut self, call: &FuncCall, name: &str, class: FunctionClass, mut values: Vec<Value>, ty: u32) -> Value {
+        let all = Value::computed(&values, ty);
+        match (name, values.len()) {
+            ("set_config", _) => return self.set_config(call, &values),
+            ("pg_notify", _) => return self.pg_notify(call, &values),
+            ("count", _) => return self.counted(&all),
+            ("pg_typeof", _) => return Value::constant(0),
+            ("json_build_object" | "jsonb_build_object", count) if count % 2 == 0 && !call.func_variadic => {
+                return build_object(call.args(), values);
+            }
+            ("json_build_array" | "jsonb_build_array", _) if !call.func_variadic => return json_array(values, false),
+            ("row_to_json" | "to_json" | "to_jsonb", 1) => {
+                let value = values.remove(0);
+                let json = value.as_json();
+                return if json.kind == value.kind { Value::computed([&value], ty) } else { json };
+            }
+            ("json_agg" | "jsonb_agg", 1) => return json_array_of(&values.remove(0)),
+            ("array_agg", 1) => return array_of(values.remove(0)),
+            _ => {}
+        }
+        match class {
+            FunctionClass::Safe => all,
+            FunctionClass::DynamicSql => Value::unknown(all.cols()),
+            FunctionClass::Sequence if name != "setval" => Value::constant(ty),
+            _ => {
+                // Values go to a place where nobody follows them, and what comes back may be from anywhere.
+                self.declassifies(&all, None);
+                match class {
+                    FunctionClass::Sequence | FunctionClass::AdvisoryLock | FunctionClass::Sleep => all,
+                    _ => {
+                        self.anything = true;
+                        Value::unknown(all.cols())
+                    }
+                }
+            }
+        }
+    }
+
+    fn set_config(&mut self, call: &FuncCall, values: &[Value]) -> Value {
+        let all = Value::computed(values, 0);
+        self.declassifies(&all, None);
+        let argument = |at: usize| call.args().get(at).unwrap_or(Node::None);
+        let Some(name) = constant_text(argument(0)) else {
+            self.executes(Self::builtin("set_config"), FunctionClass::Config);
+            self.changes.state = true;
+            return all;
+        };
+        let value = constant_text(argument(1));
+        let class = settings::classify_value(&name, value.as_deref());
+        self.sets(&name, class, !matches!(argument(2), Node::A_Const(_)) || values.len() != 3);
+        self.changes.local |= class == SettingClass::Meaning;
+        all
+    }
+
+    /// A setting is changed.
+    pub(super) fn sets(&mut self, name: &str, class: SettingClass, local: bool) {
+        if class == SettingClass::Meaning {
+            self.changes.state = true;
+            self.changes.local |= local;
+        }
+        self.effect(Verb::Set, Object::Setting(name.to_ascii_lowercase().into(), class));
+    }
+
+    fn pg_notify(&mut self, call: &FuncCall, values: &[Value]) -> Value {
+        let channel = call.args().first().and_then(constant_text).unwrap_or_else(|| "*".into());
+        self.effect(Verb::Notify, Object::Channel(channel));
+        let all = Value::computed(values, 0);
+        self.declassifies(&all, None);
+        Value::constant(0)
+    }
+
+    /// A function in FROM: its columns.
+    pub(super) fn function_columns(&mut self, call: Node<'_>, name: &Arc<str>) -> Outputs {
+        let value = self.expr(call);
+        let used = Value::computed([&value], 0);
+        self.filters(&used);
+        let one = |value: Value| Outputs { columns: vec![(Arc::clone(name), value)], wild: false };
+        let Node::FuncCall(call) = call else { return one(value) };
+        let names: Vec<&str> = call.funcname().iter().filter_map(Node::as_str).collect();
+        let catalog = self.catalog;
+        let routines: Vec<&Routine> = catalog
+            .routines(names.last().copied().unwrap_or_default())
+            .filter(|routine| routine.kind == b'f' && self.fits_count(routine, call.args().len()))
+            .collect();
+        let part = if value.is_unknown() { Value::unknown(value.cols()) } else { used };
+        if names.as_slice() == ["unnest"] && call.args().len() > 1 {
+            let columns = call.args().iter().map(|_| (Arc::clone(name), part.clone())).collect();
+            return Outputs { columns, wild: false };
+        }
+        let mut shapes: Vec<Vec<Arc<str>>> = Vec::new();
+        for routine in routines {
+            let Some(shape) = self.columns_of_routine(routine, &value) else {
+                return Outputs { columns: vec![(Arc::clone(name), part)], wild: true };
+            };
+            let shape = if shape.is_empty() { vec![Arc::clone(name)] } else { shape };
+            if !shapes.contains(&shape) {
+                shapes.push(shape);
+            }
+        }
+        match shapes.as_slice() {
+            [] => one(part),
+            [shape] => Outputs { columns: shape.iter().map(|n| (Arc::clone(n), part.clone())).collect(), wild: false },
+            _ => Outputs { columns: vec![(Arc::clone(name), part)], wild: true },
+        }
+    }
+
+    const fn fits_count(&self, routine: &Routine, count: usize) -> bool {
+        routine.variadic || (count <= routine.arguments.len() && count + routine.defaults >= routine.arguments.len())
+    }
+
+    /// The names of a routine's columns; empty for one scalar column, `None` if they are not known.
+    fn columns_of_routine(&self, routine: &Routine, _value: &Value) -> Option<Vec<Arc<str>>> {
+        match routine.outputs.as_slice() {
+            [] => {}
+            // One OUT parameter names the one column, unless its type is composite.
+            [(name, ty)] if self.composite(*ty).is_none() => {
+                return Some(if name.is_empty() { Vec::new() } else { vec![Arc::clone(name)] });
+            }
+            outputs if outputs.len() > 1 => return Some(outputs.iter().map(|(name, _)| Arc::clone(name)).collect()),
+            _ => {}
+        }
+        if let Some(relation) = self.composite(routine.result) {
+            return Some(relation.columns.iter().map(|column| Arc::clone(&column.name)).collect());
+        }
+        let result = self.catalog.type_by_oid(routine.result)?;
+        // A record's columns come with the call; a polymorphic result may be composite, except an element or array.
+        match result.kind {
+            b'p' if &*routine.name.name == "unnest" || &*routine.name.name == "generate_series" => Some(Vec::new()),
+            b'p' if !matches!(routine.result, 2278 | 2277) => None,
+            _ => Some(Vec::new()),
+        }
+    }
+
+    /// An operator by its possibly qualified name; its result's type if that is certain.
+    /// `None` if a user's operator may be the one that runs: its result may come from anywhere.
+    pub(super) fn operator(&mut self, name: &NodeList, left: Option<&Value>, right: Option<&Value>) -> Option<u32> {
+        let parts: Vec<&str> = name.iter().filter_map(Node::as_str).collect();
+        match parts.as_slice() {
+            [name] => self.operator_named(None, name, left, right),
+            [schema, name] => self.operator_named(Some(schema), name, left, right),
+            _ => {
+                self.opaque("it names an operator in a way that is not understood");
+                None
+            }
+        }
+    }
+
+    /// ORDER BY … USING an operator.
+    pub(super) fn operator_used(&mut self, name: &NodeList) {
+        if !name.is_empty() {
+            self.operator(name, None, None);
+        }
+    }
+
+    pub(super) fn operator_named(
+        &mut self,
+        schema: Option<&str>,
+        name: &str,
+        left: Option<&Value>,
+        right: Option<&Value>,
+    ) -> Option<u32> {
+        let ty = |value: Option<&Value>| value.map_or(0, |value| value.ty);
+        let (left, right) = (ty(left), ty(right));
+        let catalog = self.catalog;
+        let mut users = false;
+        for operator in catalog.operators(name).take_while(|operator| operator.user) {
+            let in_scope = match schema {
+                Some(schema) => &*operator.schema == schema,
+                None => self.path().any(|schema| *schema == *operator.schema),
+            };
+            if in_scope && self.accepts(left, operator.left) && self.accepts(right, operator.right) {
+                users = true;
+                self.executes(operator.function.clone(), FunctionClass::Unknown);
+            }
+        }
+        if users {
+            self.anything = true;
+            return None;
+        }
+        if schema.is_some_and(|schema| schema != "pg_catalog") {
+            self.opaque("it uses an operator that is not in the catalog");
+            return None;
+        }
+        if COMPARISONS.contains(&name) {
+            return Some(oid::BOOL);
+        }
+        if left == 0 || right == 0 {
+            return Some(0);
+        }
+        let exact = catalog.operators(name).find(|operator| operator.left == left && operator.right == right);
+        Some(exact.map_or(0, |operator| operator.result))
+    }
+}
+
+/// The result's type, if all that can run agree and it is an ordinary type.
+fn result_type(routines: &[&Routine]) -> u32 {
+    let Some(first) = routines.first() else { return 0 };
+    let certain = routines.iter().all(|routine| routine.result == first.result && !routine.user);
+    // Pseudo-types are resolved from the arguments; 2200 to 5100 is where they are, and they are never claimed.
+    let pseudo = matches!(first.result, 2249 | 2276..=2283 | 2776 | 3500 | 3831 | 4537 | 4538 | 5077..=5080);
+    if certain && !pseudo { first.result } else { 0 }
+}
+
+/// Keys and passwords among arguments: pgcrypto and dblink.
+fn is_encryption(name: &str) -> bool {
+    name.starts_with("pgp_") || name.starts_with("dblink") || matches!(name, "encrypt" | "decrypt" | "crypt" | "hmac")
+}
+
+fn build_object(arguments: &NodeList, values: Vec<Value>) -> Value {
+    let mut items = Vec::new();
+    let mut values = values.into_iter();
+    let mut nodes = arguments.into_iter();
+    while let (Some(key), Some(value)) = (values.next(), values.next()) {
+        let name = nodes.next().and_then(constant_text);
+        nodes.next();
+        items.push((name, key, value));
+    }
+    object_of(items)
+}

@@ -1,0 +1,194 @@
+//! From what the walk collected to a statement.
+
+use std::sync::Arc;
+
+use model::effect::{Effect, Facts, Object, Verb};
+use model::lineage::{Literal, LiteralRole, Mentions, Output};
+
+use super::Body;
+use super::definition::role_of_hidden;
+use super::walk::{Spot, Walk};
+use crate::postgres::lexer::{Kind, Token};
+use crate::postgres::{Changes, Statement};
+
+const EVERYTHING: Changes = Changes { state: true, local: true, catalog: true, temporary: true };
+
+/// A text of which nothing is known.
+pub(super) fn opaque(text: &str, why: &str) -> Statement {
+    Statement {
+        range: 0..text.len(),
+        normal: String::new(),
+        effects: vec![Effect::new(Verb::Opaque, Object::Database)],
+        facts: Facts { opaque: Some(why.into()), bounded: true, ..Facts::default() },
+        output: Output::Unknown,
+        mentions: Mentions { anything: true, ..Mentions::default() },
+        literals: Vec::new(),
+        parameters: Vec::new(),
+        changes: EVERYTHING,
+        names: None,
+        transaction: None,
+        own: None,
+        copy: None,
+    }
+}
+
+/// A text without statements.
+pub(super) fn empty(text: &str) -> Statement {
+    Statement {
+        effects: vec![Effect::new(Verb::Transaction, Object::Database)],
+        facts: Facts { bounded: true, ..Facts::default() },
+        output: Output::None,
+        mentions: Mentions::default(),
+        changes: Changes::default(),
+        ..opaque(text, "")
+    }
+}
+
+impl Walk<'_> {
+    pub(super) fn finish(mut self, body: Body) -> Statement {
+        self.select_tables();
+        let (source, range) = match self.source.clone() {
+            Some((source, range)) => (source, range),
+            None => return opaque("", "it has no text"),
+        };
+        let within = |token: &&Token| token.range.start >= range.start && token.range.end <= range.end;
+        let tokens: Vec<&Token> = source.tokens.iter().filter(within).collect();
+        let parameters = self.parameter_roles(&tokens, source.text, body.parameters);
+        let literals = self.literal_roles(&tokens, source.text, body.secret);
+        let normal = normal(&tokens, source.text, parameters.len());
+        if self.effects.is_empty() && self.opaque.is_none() {
+            self.opaque("it has no effect that is understood");
+        }
+        if self.opaque.is_some() {
+            self.on_database(Verb::Opaque);
+            self.anything = true;
+            self.changes = EVERYTHING;
+        }
+        let output = match (self.opaque, body.output) {
+            (Some(_), None | Some(_)) => Output::Unknown,
+            (None, output) => output.unwrap_or_default(),
+        };
+        let mentions = self.mentioned();
+        Statement {
+            range,
+            normal,
+            effects: self.effects.into_iter().collect(),
+            facts: Facts {
+                kind: Arc::from(body.kind),
+                bounded: self.bounded,
+                multi: false,
+                opaque: self.opaque.map(Arc::from),
+            },
+            output,
+            mentions,
+            literals,
+            parameters,
+            changes: self.changes,
+            names: body.names,
+            transaction: body.transaction,
+            own: body.own,
+            copy: body.copy,
+        }
+    }
+
+    fn parameter_roles(&self, tokens: &[&Token], text: &str, inner: Vec<LiteralRole>) -> Vec<LiteralRole> {
+        let numbers = tokens
+            .iter()
+            .filter(|token| token.kind == Kind::Parameter)
+            .filter_map(|token| text.get(token.range.clone())?.strip_prefix('$')?.parse::<u16>().ok().map(usize::from));
+        let mut roles: Vec<Option<LiteralRole>> = vec![None; numbers.max().unwrap_or(0)];
+        for (spot, role) in &self.roles {
+            let Spot::Parameter(number) = spot else { continue };
+            if let Some(slot) = number.checked_sub(1).and_then(|at| roles.get_mut(at)) {
+                *slot = Some(both(slot.take(), role));
+            }
+        }
+        let roles = roles.into_iter().enumerate();
+        roles.map(|(at, role)| role.or_else(|| inner.get(at).cloned()).unwrap_or(LiteralRole::Unknown)).collect()
+    }
+
+    /// Every constant of the text with its role. Where the tree has a constant and the text has none, lexer and parser
+    /// disagree and nothing is certain.
+    fn literal_roles(&mut self, tokens: &[&Token], text: &str, secret: bool) -> Vec<Literal> {
+        let mut literals: Vec<(Literal, bool)> = Vec::new();
+        for token in tokens.iter().filter(|token| token.kind == Kind::Constant) {
+            let role = role_of_hidden(secret);
+            literals.push((Literal { start: token.range.start, end: token.range.end, role }, secret));
+        }
+        let mut disagree = false;
+        for (spot, role) in &self.roles {
+            let Spot::Constant(at) = spot else { continue };
+            match constant_at(tokens, text, *at) {
+                Ok(Some(start)) => {
+                    let found = literals.iter_mut().find(|(literal, _)| literal.start == start);
+                    if let Some((literal, seen)) = found {
+                        let before = seen.then(|| literal.role.clone());
+                        literal.role = both(before, role);
+                        *seen = true;
+                    }
+                }
+                Ok(None) => {}
+                Err(()) => disagree = true,
+            }
+        }
+        if disagree {
+            self.opaque("its constants are not where they were expected");
+        }
+        literals.into_iter().map(|(literal, _)| literal).collect()
+    }
+}
+
+/// What a constant is that is used as both.
+fn both(one: Option<LiteralRole>, other: &LiteralRole) -> LiteralRole {
+    match (one, other) {
+        (None, role) => role.clone(),
+        (Some(LiteralRole::Secret), _) | (_, LiteralRole::Secret) => LiteralRole::Secret,
+        (Some(role), other) if role == *other => role,
+        _ => LiteralRole::Unknown,
+    }
+}
+
+/// Where the constant is that the tree has at `at`: there, or after a sign that the parser took into it. `None` if a
+/// keyword stands there, as in `EXTRACT(year FROM …)`.
+fn constant_at(tokens: &[&Token], text: &str, at: usize) -> Result<Option<usize>, ()> {
+    let first = tokens.partition_point(|token| token.range.start < at);
+    for (offset, token) in tokens.get(first..).unwrap_or_default().iter().enumerate() {
+        if offset == 0 && token.range.start != at {
+            return Err(());
+        }
+        match token.kind {
+            Kind::Constant => return Ok(Some(token.range.start)),
+            Kind::Word if offset == 0 => return Ok(None),
+            Kind::Blank if offset > 0 => {}
+            Kind::Other if matches!(text.get(token.range.clone()), Some("-" | "+")) => {}
+            _ => return Err(()),
+        }
+    }
+    Err(())
+}
+
+/// The text with blanks folded, comments gone, and constants numbered after the parameters.
+fn normal(tokens: &[&Token], text: &str, parameters: usize) -> String {
+    use std::fmt::Write;
+    let mut out = String::with_capacity(tokens.last().map_or(0, |token| token.range.end));
+    let mut number = parameters;
+    let mut gap = false;
+    for token in tokens {
+        match token.kind {
+            Kind::Blank => gap = !out.is_empty(),
+            kind => {
+                if std::mem::take(&mut gap) {
+                    out.push(' ');
+                }
+                if kind == Kind::Constant {
+                    number += 1;
+                    // Writing to a String cannot fail.
+                    let _ = write!(out, "${number}");
+                } else {
+                    out.push_str(text.get(token.range.clone()).unwrap_or_default());
+                }
+            }
+        }
+    }
+    out
+}

@@ -1,0 +1,367 @@
+//! FROM items: relations, WITH queries, subqueries, joins, functions, XMLTABLE and JSON_TABLE.
+
+use std::sync::Arc;
+
+use model::effect::Verb;
+use pg_raw_parse::list::NodeList;
+use pg_raw_parse::nodes::{
+    Alias, JoinExpr, JsonTable, JsonTableColumn, RangeFunction, RangeSubselect, RangeTableFunc, RangeTableSample,
+    RangeVar,
+};
+use pg_raw_parse::{Node, raw};
+
+use super::scope::{Columns, Range, Scope, Visible};
+use super::select::column_name;
+use super::value::{Outputs, Value};
+use super::walk::Walk;
+
+impl<'a> Walk<'a> {
+    /// Adds the items of a FROM clause to the scope on top, which those further right may refer to.
+    pub(super) fn from_clause(&mut self, items: &NodeList) {
+        for item in items {
+            let scope = self.deeper(|walk| walk.from_item(item), Scope::default);
+            if let Some(top) = self.scopes.last_mut() {
+                top.absorb(scope);
+            }
+        }
+    }
+
+    pub(super) fn from_item(&mut self, item: Node<'_>) -> Scope<'a> {
+        match item {
+            Node::RangeVar(name) => self.range_var(name),
+            Node::RangeSubselect(subselect) => self.range_subselect(subselect),
+            Node::JoinExpr(join) => self.join(join),
+            Node::RangeFunction(function) => self.range_function(function),
+            Node::RangeTableSample(sample) => self.table_sample(sample),
+            Node::RangeTableFunc(function) => self.xml_table(function),
+            Node::JsonTable(table) => self.json_table(table),
+            _ => {
+                self.opaque("its FROM clause has something that is not understood");
+                Scope::default()
+            }
+        }
+    }
+
+    fn range_var(&mut self, name: &RangeVar) -> Scope<'a> {
+        let relname = name.relname().unwrap_or_default();
+        if name.schemaname().is_none()
+            && let Some(cte) = self.ctes.iter().rev().find(|cte| &*cte.name == relname)
+        {
+            let Some(outputs) = cte.outputs.clone() else {
+                self.opaque("a WITH query refers to one that comes later");
+                return Scope::default();
+            };
+            return self.listed(name.alias(), relname, outputs);
+        }
+        let Some(relation) = self.relation(name, Verb::Select) else { return Scope::default() };
+        if !relation.is_readable() {
+            self.opaque("it reads something that has no rows");
+            return Scope::default();
+        }
+        self.reads(relation);
+        self.relation_range(relation, name.alias())
+    }
+
+    /// A relation as a FROM item.
+    pub(super) fn relation_range(
+        &mut self,
+        relation: &'a crate::postgres::catalog::Relation,
+        alias: Option<&Alias>,
+    ) -> Scope<'a> {
+        let name = alias.and_then(Alias::aliasname);
+        let schema = name.is_none().then(|| Arc::clone(&relation.name.schema));
+        let name = name.map_or_else(|| Arc::clone(&relation.name.name), Into::into);
+        let renamed = alias.is_some_and(|alias| !alias.colnames().is_empty());
+        let columns = if relation.relkind == b'S' {
+            let names = ["last_value", "log_cnt", "is_called"];
+            Columns::Listed(names.iter().map(|name| ((*name).into(), Value::constant(0))).collect(), Some(relation))
+        } else if renamed {
+            let columns = self.relation_columns(relation);
+            Columns::Listed(self.rename(columns, alias), Some(relation))
+        } else {
+            Columns::Relation(relation)
+        };
+        Scope::of(Range { name, schema, columns })
+    }
+
+    /// The new names of `alias(a, b)`, which may be fewer than there are columns.
+    fn rename(&mut self, mut columns: Vec<(Arc<str>, Value)>, alias: Option<&Alias>) -> Vec<(Arc<str>, Value)> {
+        for (at, name) in alias.into_iter().flat_map(Alias::colnames).enumerate() {
+            match (columns.get_mut(at), name.as_str()) {
+                (Some(column), Some(name)) => column.0 = name.into(),
+                _ => {
+                    self.opaque("it names more columns than there are");
+                }
+            }
+        }
+        columns
+    }
+
+    /// A FROM item with these columns, under the alias or else `name`.
+    fn listed(&mut self, alias: Option<&Alias>, name: &str, outputs: Outputs) -> Scope<'a> {
+        let name = alias.and_then(Alias::aliasname).unwrap_or(name);
+        let columns = if outputs.wild {
+            Columns::Wild(Value::unknown(outputs.all().cols()))
+        } else {
+            Columns::Listed(self.rename(outputs.columns, alias), None)
+        };
+        Scope::of(Range { name: name.into(), schema: None, columns })
+    }
+
+    fn range_subselect(&mut self, subselect: &RangeSubselect) -> Scope<'a> {
+        let outputs = if subselect.lateral {
+            self.subquery(subselect.subquery())
+        } else {
+            self.without_siblings(|walk| walk.subquery(subselect.subquery()))
+        };
+        self.listed(subselect.alias(), "", outputs)
+    }
+
+    /// What is not LATERAL does not see the items beside it, only the queries around.
+    fn without_siblings<T>(&mut self, inner: impl FnOnce(&mut Self) -> T) -> T {
+        let at = self.level.min(self.scopes.len());
+        let siblings = self.scopes.split_off(at);
+        let result = inner(self);
+        self.scopes.truncate(at);
+        self.scopes.extend(siblings);
+        result
+    }
+
+    fn join(&mut self, join: &JoinExpr) -> Scope<'a> {
+        let left = self.deeper(|walk| walk.from_item(join.larg()), Scope::default);
+        self.scopes.push(left);
+        let right = self.deeper(|walk| walk.from_item(join.rarg()), Scope::default);
+        let left = self.scopes.pop().unwrap_or_default();
+        let joined = if join.is_natural || !join.using_clause().is_empty() {
+            self.join_using(join, left, right)
+        } else {
+            let mut joined = left;
+            joined.absorb(right);
+            self.on_clause(joined, join.quals())
+        };
+        match join.alias() {
+            None => joined,
+            Some(alias) => {
+                let columns = self.in_scope(joined, |walk| walk.star());
+                let wild = columns.is_none();
+                self.listed(Some(alias), "", Outputs { columns: columns.unwrap_or_default(), wild })
+            }
+        }
+    }
+
+    /// ON sees the two sides of its join and the queries around, not the items beside.
+    fn on_clause(&mut self, joined: Scope<'a>, quals: Node<'_>) -> Scope<'a> {
+        self.without_siblings(|walk| {
+            walk.scopes.push(joined);
+            walk.condition(quals);
+            walk.scopes.pop().unwrap_or_default()
+        })
+    }
+
+    fn in_scope<T>(&mut self, scope: Scope<'a>, inner: impl FnOnce(&mut Self) -> T) -> T {
+        self.scopes.push(scope);
+        let result = inner(self);
+        self.scopes.pop();
+        result
+    }
+
+    /// USING and NATURAL: equal names are compared, and become one column at the front.
+    fn join_using(&mut self, join: &JoinExpr, left: Scope<'a>, right: Scope<'a>) -> Scope<'a> {
+        self.scopes.push(left);
+        let left_columns = self.star();
+        let left = self.scopes.pop().unwrap_or_default();
+        self.scopes.push(right);
+        let right_columns = self.star();
+        let right = self.scopes.pop().unwrap_or_default();
+        let (Some(mut left_columns), Some(mut right_columns)) = (left_columns, right_columns) else {
+            self.opaque("it joins by name what has no known columns");
+            return left;
+        };
+        let names: Vec<Arc<str>> = if join.is_natural {
+            let common = left_columns.iter().filter(|(name, _)| right_columns.iter().any(|(other, _)| other == name));
+            common.map(|(name, _)| Arc::clone(name)).collect()
+        } else {
+            join.using_clause().iter().filter_map(|name| name.sval()).map(Into::into).collect()
+        };
+        let mut visible = Vec::new();
+        for name in names {
+            let (Some(this), Some(other)) = (take(&mut left_columns, &name), take(&mut right_columns, &name)) else {
+                self.opaque("it joins by a column that one side does not have, or has twice");
+                continue;
+            };
+            self.compare_equal(&this, &other);
+            let merged = match join.jointype {
+                raw::JoinType::JOIN_RIGHT => other,
+                raw::JoinType::JOIN_FULL => this.either(&other),
+                _ => this,
+            };
+            visible.push(Visible::One(name, merged));
+        }
+        let merged = visible.iter().filter_map(|visible| match visible {
+            Visible::One(name, value) => Some((Arc::clone(name), value.clone())),
+            Visible::All(_) => None,
+        });
+        let using_alias = join.join_using_alias().and_then(Alias::aliasname).map(|name| Range {
+            name: name.into(),
+            schema: None,
+            columns: Columns::Listed(merged.collect(), None),
+        });
+        visible.extend(left_columns.into_iter().chain(right_columns).map(|(name, value)| Visible::One(name, value)));
+        let mut ranges = left.ranges;
+        ranges.extend(right.ranges);
+        ranges.extend(using_alias);
+        Scope { ranges, visible }
+    }
+
+    fn table_sample(&mut self, sample: &RangeTableSample) -> Scope<'a> {
+        let scope = self.from_item(sample.relation());
+        let method: Vec<&str> = sample.method().iter().filter_map(Node::as_str).collect();
+        if !matches!(method.as_slice(), ["bernoulli" | "system"] | ["pg_catalog", "bernoulli" | "system"]) {
+            self.opaque("it samples by a method that is not built in");
+        }
+        for argument in sample.args().iter().chain([sample.repeatable()]) {
+            let value = self.optional(argument);
+            self.filters(&value);
+        }
+        scope
+    }
+
+    fn range_function(&mut self, function: &RangeFunction) -> Scope<'a> {
+        let mut outputs = Outputs::default();
+        let mut name: Arc<str> = "".into();
+        let count = function.functions().len();
+        for item in function.functions() {
+            let Some(pair) = item.as_node_list() else {
+                self.opaque("its FROM clause has a function that is not understood");
+                continue;
+            };
+            let call = pair.get(0).unwrap_or(Node::None);
+            name = column_name(call);
+            let definitions = match pair.get(1) {
+                Some(Node::NodeList(list)) => Some(list),
+                _ => None,
+            };
+            let columns = self.function_columns(call, &name);
+            let columns = match definitions {
+                Some(definitions) => self.defined_columns(definitions.iter(), &columns),
+                None if !function.coldeflist().is_empty() => {
+                    self.defined_columns(function.coldeflist().iter().map(Node::ColumnDef), &columns)
+                }
+                None => columns,
+            };
+            outputs.wild |= columns.wild;
+            outputs.columns.extend(columns.columns);
+        }
+        if function.ordinality {
+            outputs.columns.push(("ordinality".into(), Value::constant(20)));
+        }
+        // The one column of a scalar function takes the alias's name.
+        let alias = function.alias().and_then(Alias::aliasname);
+        let scalar = count == 1 && outputs.columns.first().is_some_and(|(column, _)| *column == name);
+        if let (Some(alias), true, Some(first)) = (alias, scalar, outputs.columns.first_mut()) {
+            first.0 = alias.into();
+        }
+        self.listed(function.alias(), &name, outputs)
+    }
+
+    /// `AS t(a int, b text)`: the names are those, the values come from anywhere in the function's result.
+    fn defined_columns<'n>(&mut self, definitions: impl Iterator<Item = Node<'n>>, from: &Outputs) -> Outputs {
+        let all = from.all();
+        let value = if from.wild { Value::unknown(all.cols()) } else { Value::computed([&all], 0) };
+        let mut columns = Vec::new();
+        for definition in definitions {
+            match definition {
+                Node::ColumnDef(definition) => {
+                    if let Some(ty) = definition.type_name() {
+                        self.uses_type(ty);
+                    }
+                    columns.push((definition.colname().unwrap_or_default().into(), value.clone()));
+                }
+                _ => {
+                    self.opaque("it defines columns in a way that is not understood");
+                }
+            }
+        }
+        Outputs { columns, wild: false }
+    }
+
+    fn xml_table(&mut self, table: &RangeTableFunc) -> Scope<'a> {
+        let mut values = vec![self.optional(table.docexpr()), self.optional(table.rowexpr())];
+        for namespace in table.namespaces() {
+            match namespace {
+                Node::ResTarget(target) => values.push(self.optional(target.val())),
+                _ => {
+                    self.opaque("its XMLTABLE is not understood");
+                }
+            }
+        }
+        for column in table.columns() {
+            values.push(self.optional(column.colexpr()));
+            values.push(self.optional(column.coldefexpr()));
+            if let Some(ty) = column.type_name() {
+                self.uses_type(ty);
+            }
+        }
+        let all = Value::computed(&values, 0);
+        self.filters(&all);
+        let columns = table.columns().iter().map(|column| {
+            let value = if column.for_ordinality { Value::constant(23) } else { all.clone() };
+            (column.colname().unwrap_or_default().into(), value)
+        });
+        let outputs = Outputs { columns: columns.collect(), wild: false };
+        self.listed(table.alias(), "xmltable", outputs)
+    }
+
+    fn json_table(&mut self, table: &JsonTable) -> Scope<'a> {
+        let mut values = Vec::new();
+        if let Some(item) = table.context_item() {
+            values.push(self.expr(Node::JsonValueExpr(item)));
+        }
+        if let Some(path) = table.pathspec() {
+            values.push(self.optional(path.string()));
+        }
+        for argument in table.passing() {
+            values.push(self.expr(argument));
+        }
+        values.extend(self.json_behavior(table.on_error()));
+        let mut columns = Vec::new();
+        for column in table.columns() {
+            self.deeper(|walk| walk.json_table_column(column, &mut columns, &mut values), || ());
+        }
+        let all = Value::computed(&values, 0);
+        self.filters(&all);
+        let columns = columns.into_iter().map(|name| (name, all.clone())).collect();
+        self.listed(table.alias(), "json_table", Outputs { columns, wild: false })
+    }
+
+    fn json_table_column(&mut self, column: &JsonTableColumn, names: &mut Vec<Arc<str>>, values: &mut Vec<Value>) {
+        if let Some(ty) = column.type_name() {
+            self.uses_type(ty);
+        }
+        if let Some(path) = column.pathspec() {
+            values.push(self.optional(path.string()));
+        }
+        values.extend(self.json_behavior(column.on_empty()));
+        values.extend(self.json_behavior(column.on_error()));
+        if column.columns().is_empty() {
+            names.push(column.name().unwrap_or_default().into());
+        }
+        for nested in column.columns() {
+            match nested {
+                Node::JsonTableColumn(nested) => {
+                    self.deeper(|walk| walk.json_table_column(nested, names, values), || ());
+                }
+                _ => {
+                    self.opaque("its JSON_TABLE is not understood");
+                }
+            }
+        }
+    }
+}
+
+/// Takes the one column of this name out; `None` if there is none, or more than one.
+fn take(columns: &mut Vec<(Arc<str>, Value)>, name: &str) -> Option<Value> {
+    let at = columns.iter().position(|(column, _)| &**column == name)?;
+    let (_, value) = columns.remove(at);
+    (!columns.iter().any(|(column, _)| &**column == name)).then_some(value)
+}

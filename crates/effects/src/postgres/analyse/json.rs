@@ -1,0 +1,168 @@
+//! SQL/JSON constructors and functions.
+
+use std::sync::Arc;
+
+use model::lineage::Container;
+use pg_raw_parse::nodes::{JsonAggConstructor, JsonBehavior, JsonKeyValue, JsonOutput};
+use pg_raw_parse::{ConstValue, Node};
+
+use super::types::oid;
+use super::value::{Part, Value};
+use super::walk::Walk;
+
+impl Walk<'_> {
+    pub(super) fn json_expr(&mut self, node: Node<'_>) -> Value {
+        match node {
+            Node::JsonValueExpr(value) => self.expr(value.raw_expr()),
+            Node::JsonArgument(argument) => match argument.val() {
+                Some(value) => self.expr(value.raw_expr()),
+                None => Value::constant(0),
+            },
+            Node::JsonObjectConstructor(object) => {
+                self.json_output(object.output());
+                self.json_object(object.exprs().iter())
+            }
+            Node::JsonArrayConstructor(array) => {
+                self.json_output(array.output());
+                let values = array.exprs().iter().map(|item| self.expr(item.raw_expr())).collect();
+                // ABSENT ON NULL, the default, leaves NULLs out: then positions say nothing.
+                json_array(values, array.absent_on_null)
+            }
+            Node::JsonArrayQueryConstructor(array) => {
+                self.json_output(array.output());
+                let outputs = self.subquery(array.query());
+                json_array_of(&outputs.first())
+            }
+            Node::JsonObjectAgg(agg) => {
+                let mut values = Vec::new();
+                if let Some(pair) = agg.arg() {
+                    values.push(self.expr(pair.key()));
+                    values.extend(pair.value().map(|value| self.expr(value.raw_expr())));
+                }
+                self.json_agg(agg.constructor());
+                Value::computed(&values, 0)
+            }
+            Node::JsonArrayAgg(agg) => {
+                let value = agg.arg().map_or_else(|| Value::constant(0), |value| self.expr(value.raw_expr()));
+                self.json_agg(agg.constructor());
+                json_array_of(&value)
+            }
+            Node::JsonParseExpr(parse) => {
+                self.json_output(parse.output());
+                let value = parse.expr().map_or_else(|| Value::constant(0), |value| self.expr(value.raw_expr()));
+                Value::computed([&value], 0)
+            }
+            Node::JsonScalarExpr(scalar) => {
+                self.json_output(scalar.output());
+                let value = self.expr(scalar.expr());
+                Value::computed([&value], 0)
+            }
+            Node::JsonSerializeExpr(serialize) => {
+                self.json_output(serialize.output());
+                let value = serialize.expr().map_or_else(|| Value::constant(0), |value| self.expr(value.raw_expr()));
+                Value::computed([&value], 0)
+            }
+            Node::JsonIsPredicate(test) => {
+                let value = self.expr(test.expr());
+                Value::computed([&value], oid::BOOL)
+            }
+            Node::JsonFuncExpr(function) => {
+                self.json_output(function.output());
+                let mut values = vec![self.optional(function.pathspec())];
+                values.extend(function.context_item().map(|item| self.expr(item.raw_expr())));
+                values.extend(self.exprs(function.passing()));
+                values.extend(self.json_behavior(function.on_empty()));
+                values.extend(self.json_behavior(function.on_error()));
+                Value::computed(&values, 0)
+            }
+            _ => self.opaque("it has an expression that is not understood"),
+        }
+    }
+
+    pub(super) fn json_behavior(&mut self, behavior: Option<&JsonBehavior>) -> Option<Value> {
+        Some(self.optional(behavior?.expr()))
+    }
+
+    fn json_output(&mut self, output: Option<&JsonOutput>) {
+        if let Some(ty) = output.and_then(JsonOutput::type_name) {
+            self.uses_type(ty);
+        }
+    }
+
+    fn json_agg(&mut self, constructor: Option<&JsonAggConstructor>) {
+        let Some(constructor) = constructor else { return };
+        self.json_output(constructor.output());
+        self.condition(constructor.agg_filter());
+        for item in constructor.agg_order() {
+            match item {
+                Node::SortBy(sort) => {
+                    let value = self.expr(sort.node());
+                    self.filters(&value);
+                }
+                _ => {
+                    self.opaque("it has an order that is not understood");
+                }
+            }
+        }
+        if let Some(window) = constructor.over() {
+            self.window(window);
+        }
+    }
+
+    fn json_object<'n>(&mut self, pairs: impl Iterator<Item = &'n JsonKeyValue>) -> Value {
+        let mut items = Vec::new();
+        for pair in pairs {
+            let key = constant_text(pair.key());
+            let key_value = self.expr(pair.key());
+            let value = pair.value().map_or_else(|| Value::constant(0), |value| self.expr(value.raw_expr()));
+            items.push((key, key_value, value));
+        }
+        object_of(items)
+    }
+}
+
+/// A JSON object: member by member if every key is a constant, else computed from all of it.
+pub(super) fn object_of(items: Vec<(Option<Arc<str>>, Value, Value)>) -> Value {
+    if items.iter().any(|(key, ..)| key.is_none()) {
+        return Value::computed(items.iter().flat_map(|(_, key, value)| [key, value]), 0);
+    }
+    let parts = items.into_iter().map(|(name, _, value)| Part { name, value: value.as_json() });
+    Value::members(Container::JsonObject, parts.collect())
+}
+
+/// A JSON array of these values; if some may be left out, of any of them at any place.
+pub(super) fn json_array(values: Vec<Value>, absent_on_null: bool) -> Value {
+    if absent_on_null {
+        return json_array_of(&Value::any_of(&values));
+    }
+    let parts = values.into_iter().map(|value| Part { name: None, value: value.as_json() });
+    Value::members(Container::JsonArray, parts.collect())
+}
+
+pub(super) fn json_array_of(element: &Value) -> Value {
+    if element.is_constant() {
+        return Value::constant(0);
+    }
+    Value::members(Container::JsonArrayOf, vec![Part { name: None, value: element.as_json() }])
+}
+
+/// The text of a string constant, a cast on it or not.
+pub(super) fn constant_text(node: Node<'_>) -> Option<Arc<str>> {
+    match node {
+        Node::A_Const(constant) => match constant.val()? {
+            ConstValue::String(text) if !constant.isnull => Some(text.into()),
+            _ => None,
+        },
+        Node::TypeCast(cast) => match cast.type_name()?.names().iter().last()?.sval()? {
+            "text" | "varchar" if cast.type_name().is_some_and(|ty| ty.typmods().is_empty()) => {
+                constant_text_of_const(cast.arg())
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn constant_text_of_const(node: Node<'_>) -> Option<Arc<str>> {
+    if matches!(node, Node::A_Const(_)) { constant_text(node) } else { None }
+}

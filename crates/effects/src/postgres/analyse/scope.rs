@@ -1,0 +1,294 @@
+//! Which names mean what: relations through the search path, columns through the FROM items in scope.
+
+use std::sync::Arc;
+
+use model::effect::{Object, TableKind, TableName, Verb};
+use model::lineage::Container;
+use pg_raw_parse::Node;
+use pg_raw_parse::list::NodeList;
+use pg_raw_parse::nodes::RangeVar;
+
+use super::value::{Part, Value};
+use super::walk::Walk;
+use crate::postgres::catalog::{Relation, canonical_schema};
+
+/// One FROM item that columns can be taken from by its name.
+#[derive(Debug)]
+pub(super) struct Range<'a> {
+    pub(super) name: Arc<str>,
+    /// Set where the name is the relation's own: then `schema.name.column` finds it too.
+    pub(super) schema: Option<Arc<str>>,
+    pub(super) columns: Columns<'a>,
+}
+
+/// The columns of a FROM item.
+#[derive(Debug)]
+pub(super) enum Columns<'a> {
+    Relation(&'a Relation),
+    /// The relation, if the item is one whose columns were renamed: its system columns are still there.
+    Listed(Vec<(Arc<str>, Value)>, Option<&'a Relation>),
+    /// Any name is a column with this value.
+    Wild(Value),
+}
+
+/// A column that an unqualified name can mean.
+#[derive(Debug)]
+pub(super) enum Visible {
+    All(usize),
+    One(Arc<str>, Value),
+}
+
+/// The FROM items of one query, or of one side of a join.
+#[derive(Debug, Default)]
+pub(super) struct Scope<'a> {
+    pub(super) ranges: Vec<Range<'a>>,
+    pub(super) visible: Vec<Visible>,
+}
+
+impl<'a> Scope<'a> {
+    pub(super) fn of(range: Range<'a>) -> Self {
+        Self { ranges: vec![range], visible: vec![Visible::All(0)] }
+    }
+
+    /// Adds another FROM item to the right.
+    pub(super) fn absorb(&mut self, other: Self) {
+        let offset = self.ranges.len();
+        self.ranges.extend(other.ranges);
+        self.visible.extend(other.visible.into_iter().map(|visible| match visible {
+            Visible::All(index) => Visible::All(index + offset),
+            one @ Visible::One(..) => one,
+        }));
+    }
+}
+
+/// Every system column of a table; their values say where a row is, not what it holds.
+const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "xmin", "cmin", "xmax", "cmax", "tableoid"];
+
+/// What a name was found to be at one level.
+enum Found {
+    None,
+    One(Value),
+    Ambiguous,
+}
+
+impl<'a> Walk<'a> {
+    /// The relation that a name means, as the server would resolve it. If there is none the statement is opaque, and
+    /// `verb` is on a table that is not in the catalog.
+    pub(super) fn relation(&mut self, name: &RangeVar, verb: Verb) -> Option<&'a Relation> {
+        let relname = name.relname().unwrap_or_default();
+        if name.catalogname().is_some_and(|database| database != self.catalog.database()) {
+            self.opaque("it names another database");
+            return None;
+        }
+        let found = self.find_relation(name.schemaname(), relname);
+        if found.is_none() {
+            let schema = name.schemaname().unwrap_or_default();
+            self.effect(verb, Object::Table(TableName::new(schema, relname), TableKind::Unresolved));
+            self.opaque("it names a relation that is not in the catalog");
+            self.anything = true;
+        }
+        found
+    }
+
+    pub(super) fn find_relation(&self, schema: Option<&str>, name: &str) -> Option<&'a Relation> {
+        match schema {
+            Some(schema) => {
+                let found = self.catalog.relation_named(canonical_schema(schema), name)?;
+                // Another session's temporary schema is not ours.
+                let exact = schema == "pg_temp" || found.real_schema.as_deref().is_none_or(|real| real == schema);
+                exact.then_some(found)
+            }
+            None => self.path().find_map(|schema| self.catalog.relation_named(schema, name)),
+        }
+    }
+
+    /// The search path, with the temporary schema under its one name.
+    pub(super) fn path(&self) -> impl Iterator<Item = &'a str> {
+        let session = self.session;
+        session.search_path.iter().map(|schema| canonical_schema(schema))
+    }
+
+    /// What a column reference means; `fields` are its parts, without a final `*`.
+    pub(super) fn column_ref(&mut self, fields: &NodeList) -> Value {
+        let names: Vec<&str> = fields.iter().filter_map(Node::as_str).collect();
+        if names.len() != fields.len() {
+            return self.opaque("it uses * where it cannot be resolved");
+        }
+        match names.as_slice() {
+            [name] => match self.find_unqualified(name) {
+                Some(value) => value,
+                None => self.opaque("it names a column that is not in the catalog"),
+            },
+            [range, field] => self.in_range(None, range, field),
+            [schema, range, field] => self.in_range(Some(schema), range, field),
+            [database, schema, range, field] if *database == self.catalog.database() => {
+                self.in_range(Some(schema), range, field)
+            }
+            _ => self.opaque("it names a column in a way that is not understood"),
+        }
+    }
+
+    /// An unqualified name: a column of the innermost query that has it, else a whole row.
+    pub(super) fn find_unqualified(&mut self, name: &str) -> Option<Value> {
+        for index in (0..self.scopes.len()).rev() {
+            match self.find_in_scope(index, name) {
+                Found::One(value) => return Some(value),
+                Found::Ambiguous => return Some(self.opaque("it names a column that is ambiguous")),
+                Found::None => {}
+            }
+        }
+        let (scope, range) = self.find_range(None, name)?;
+        Some(self.whole_row(scope, range))
+    }
+
+    fn find_in_scope(&mut self, scope: usize, name: &str) -> Found {
+        let count = self.scopes.get(scope).map_or(0, |scope| scope.visible.len());
+        let mut found = Found::None;
+        for at in 0..count {
+            let Some(value) = self.visible(scope, at, name) else { continue };
+            found = match found {
+                Found::None => Found::One(value),
+                _ => return Found::Ambiguous,
+            };
+        }
+        if matches!(found, Found::None) && SYSTEM_COLUMNS.contains(&name) {
+            let ranges = self.scopes.get(scope).map(|scope| scope.ranges.as_slice()).unwrap_or_default();
+            if ranges.iter().any(|range| matches!(range.columns, Columns::Relation(_) | Columns::Listed(_, Some(_)))) {
+                return Found::One(Value::constant(0));
+            }
+        }
+        found
+    }
+
+    fn visible(&mut self, scope: usize, at: usize, name: &str) -> Option<Value> {
+        match self.scopes.get(scope)?.visible.get(at)? {
+            Visible::One(visible, value) => (&**visible == name).then(|| value.clone()),
+            Visible::All(range) => {
+                let range = *range;
+                self.field(scope, range, name)
+            }
+        }
+    }
+
+    /// The column `name` of a FROM item.
+    fn field(&mut self, scope: usize, range: usize, name: &str) -> Option<Value> {
+        match &self.scopes.get(scope)?.ranges.get(range)?.columns {
+            Columns::Relation(relation) => {
+                let relation = *relation;
+                let column = relation.column_named(name)?;
+                Some(self.column_value(relation, column.number, column.ty))
+            }
+            Columns::Listed(columns, _) => {
+                columns.iter().find(|(column, _)| &**column == name).map(|(_, value)| value.clone())
+            }
+            Columns::Wild(value) => Some(value.clone()),
+        }
+    }
+
+    fn find_range(&self, schema: Option<&str>, name: &str) -> Option<(usize, usize)> {
+        for (at, scope) in self.scopes.iter().enumerate().rev() {
+            let fits = |range: &Range<'_>| {
+                &*range.name == name && schema.is_none_or(|schema| range.schema.as_deref() == Some(schema))
+            };
+            if let Some(range) = scope.ranges.iter().position(fits) {
+                return Some((at, range));
+            }
+        }
+        None
+    }
+
+    fn in_range(&mut self, schema: Option<&str>, range: &str, name: &str) -> Value {
+        let schema = schema.map(canonical_schema);
+        if let Some((scope, at)) = self.find_range(schema, range) {
+            return self.field_of_range(scope, at, name);
+        }
+        // `column.field`: a field of a composite column.
+        if schema.is_none()
+            && let Some(value) = self.find_unqualified(range)
+        {
+            return self.field_of(&value, name);
+        }
+        self.opaque("it names a table that is not in its FROM clause")
+    }
+
+    fn field_of_range(&mut self, scope: usize, range: usize, name: &str) -> Value {
+        if let Some(value) = self.field(scope, range, name) {
+            return value;
+        }
+        let columns = self.scopes.get(scope).and_then(|scope| scope.ranges.get(range)).map(|range| &range.columns);
+        let is_table = matches!(columns, Some(Columns::Relation(_) | Columns::Listed(_, Some(_))));
+        if is_table && SYSTEM_COLUMNS.contains(&name) {
+            return Value::constant(0);
+        }
+        // `t.f` is `f(t)` where t has no column f.
+        let row = self.whole_row(scope, range);
+        self.call_on_row(name, row)
+    }
+
+    /// All columns of a FROM item, in order; `None` if they are not known.
+    pub(super) fn columns_of(&mut self, scope: usize, range: usize) -> Option<Vec<(Arc<str>, Value)>> {
+        match &self.scopes.get(scope)?.ranges.get(range)?.columns {
+            Columns::Relation(relation) => {
+                let relation = *relation;
+                Some(self.relation_columns(relation))
+            }
+            Columns::Listed(columns, _) => Some(columns.clone()),
+            Columns::Wild(_) => None,
+        }
+    }
+
+    pub(super) fn relation_columns(&mut self, relation: &'a Relation) -> Vec<(Arc<str>, Value)> {
+        let columns = relation.columns.iter();
+        columns
+            .map(|column| (Arc::clone(&column.name), self.column_value(relation, column.number, column.ty)))
+            .collect()
+    }
+
+    fn whole_row(&mut self, scope: usize, range: usize) -> Value {
+        let found = self.scopes.get(scope).and_then(|scope| scope.ranges.get(range));
+        let (ty, wild) = match found.map(|range| &range.columns) {
+            Some(Columns::Relation(relation)) => (relation.row_type, None),
+            Some(Columns::Wild(value)) => (0, Some(value.clone())),
+            _ => (0, None),
+        };
+        if let Some(value) = wild {
+            return Value::unknown(value.cols());
+        }
+        let columns = self.columns_of(scope, range).unwrap_or_default();
+        let parts = columns.into_iter().map(|(name, value)| Part { name: Some(name), value }).collect();
+        Value { ty, ..Value::members(Container::Row, parts) }
+    }
+
+    /// Everything that `*` stands for; `None` if that is not known.
+    pub(super) fn star(&mut self) -> Option<Vec<(Arc<str>, Value)>> {
+        let scope = self.scopes.len().checked_sub(1).filter(|scope| *scope >= self.level)?;
+        let count = self.scopes.get(scope)?.visible.len();
+        let mut all = Vec::new();
+        for at in 0..count {
+            match self.scopes.get(scope)?.visible.get(at)? {
+                Visible::One(name, value) => all.push((Arc::clone(name), value.clone())),
+                Visible::All(range) => {
+                    let range = *range;
+                    all.extend(self.columns_of(scope, range)?);
+                }
+            }
+        }
+        Some(all)
+    }
+
+    /// Everything that `t.*` or `schema.t.*` stands for.
+    pub(super) fn qualified_star(&mut self, names: &[&str]) -> Option<Vec<(Arc<str>, Value)>> {
+        let (schema, name) = match names {
+            [name] => (None, *name),
+            [schema, name] => (Some(canonical_schema(schema)), *name),
+            [database, schema, name] if *database == self.catalog.database() => (Some(canonical_schema(schema)), *name),
+            _ => return None,
+        };
+        if let Some((scope, range)) = self.find_range(schema, name) {
+            return self.columns_of(scope, range);
+        }
+        // `column.*` of a composite column.
+        let value = if schema.is_none() { self.find_unqualified(name)? } else { return None };
+        self.fields_of(&value)
+    }
+}

@@ -1,0 +1,164 @@
+//! Types and casts, as far as they decide which users' functions can run and whether a value stays as it is.
+
+use model::effect::{FunctionClass, TableName};
+use model::lineage::Container;
+use pg_raw_parse::nodes::{TypeCast, TypeName};
+
+use super::value::{Kind, Value};
+use super::walk::Walk;
+use crate::postgres::catalog::{FIRST_USER_OID, Relation, Type, canonical_schema};
+
+/// Built-in types that are named in the code (`pg_type.dat`).
+pub(super) mod oid {
+    pub(in crate::postgres) const BOOL: u32 = 16;
+    pub(in crate::postgres) const INT8: u32 = 20;
+    pub(in crate::postgres) const INT4: u32 = 23;
+    pub(in crate::postgres) const TEXT: u32 = 25;
+    pub(in crate::postgres) const JSON: u32 = 114;
+    pub(in crate::postgres) const VARCHAR: u32 = 1043;
+    pub(in crate::postgres) const BIT: u32 = 1560;
+    pub(in crate::postgres) const NUMERIC: u32 = 1700;
+    pub(in crate::postgres) const JSONB: u32 = 3802;
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn type_cast(&mut self, cast: &TypeCast) -> Value {
+        let value = self.expr(cast.arg());
+        let Some(name) = cast.type_name() else { return self.opaque("it has a cast without a type") };
+        let ty = self.uses_type(name);
+        self.user_casts(&value, ty);
+        let plain = name.typmods().is_empty() && name.array_bounds().is_empty();
+        let kept = plain && ty != 0 && self.keeps(&value, ty);
+        if kept { Value { kind: value.kind, ty } } else { Value::computed([&value], ty) }
+    }
+
+    /// Whether a cast without a type modifier leaves the value as it is.
+    fn keeps(&self, value: &Value, ty: u32) -> bool {
+        let text = |ty: u32| matches!(ty, oid::TEXT | oid::VARCHAR);
+        let same = value.ty == ty || (text(value.ty) && text(ty));
+        match &value.kind {
+            Kind::Constant => true,
+            Kind::Column(_) => same,
+            Kind::Members(Container::JsonObject | Container::JsonArray | Container::JsonArrayOf, _) => {
+                matches!(ty, oid::JSON | oid::JSONB)
+            }
+            Kind::Members(..) | Kind::Derived(_) | Kind::Unknown(_) => false,
+        }
+    }
+
+    /// Users' casts that can turn the value into `ty`.
+    fn user_casts(&mut self, value: &Value, ty: u32) {
+        if ty == 0 {
+            return;
+        }
+        let target = self.base_type(ty);
+        let source = self.base_type(value.ty);
+        let catalog = self.catalog;
+        for (from, function) in catalog.user_casts_to(target) {
+            if source == 0 || source == from {
+                self.executes(function.clone(), FunctionClass::Unknown);
+            }
+        }
+    }
+
+    /// A type is used by name: its own functions may run. Answers with its oid, 0 if it is not certain.
+    pub(super) fn uses_type(&mut self, name: &TypeName) -> u32 {
+        let Some(ty) = self.find_type(name) else {
+            self.opaque("it names a type that is not in the catalog");
+            return 0;
+        };
+        for modifier in name.typmods() {
+            let start = self.roles.len();
+            self.expr_or_keyword(modifier);
+            self.role_of_all(start, &model::lineage::LiteralRole::Plain);
+        }
+        self.type_functions(ty, 0);
+        if name.array_bounds().is_empty() { ty.oid } else { ty.array }
+    }
+
+    /// A type modifier is a constant, or a bare word such as PostGIS's `geometry(Point, 4326)`.
+    fn expr_or_keyword(&mut self, node: pg_raw_parse::Node<'_>) {
+        if !matches!(node, pg_raw_parse::Node::ColumnRef(_)) {
+            self.expr(node);
+        }
+    }
+
+    fn find_type(&mut self, name: &TypeName) -> Option<&'a Type> {
+        let names: Vec<&str> = name.names().iter().filter_map(|part| part.sval()).collect();
+        if name.pct_type || name.setof {
+            return None;
+        }
+        match names.as_slice() {
+            [name] => self.path().find_map(|schema| self.catalog.type_named(schema, name)),
+            [schema, name] => self.catalog.type_named(canonical_schema(schema), name),
+            [database, schema, name] if *database == self.catalog.database() => {
+                self.catalog.type_named(canonical_schema(schema), name)
+            }
+            _ => None,
+        }
+    }
+
+    /// The input function of an extension's type, and the checks of domains.
+    pub(super) fn type_functions(&mut self, ty: &'a Type, depth: usize) {
+        for function in ty.checks.iter().chain(&ty.input) {
+            self.executes(function.clone(), FunctionClass::Unknown);
+        }
+        let inner = if ty.kind == b'd' { ty.base } else { ty.element };
+        if let Some(inner) = self.catalog.type_by_oid(inner).filter(|_| depth < 16) {
+            self.type_functions(inner, depth + 1);
+        }
+    }
+
+    /// Values are written to a column of this type.
+    pub(super) fn writes_type(&mut self, ty: u32) {
+        if ty >= FIRST_USER_OID
+            && let Some(ty) = self.catalog.type_by_oid(ty)
+        {
+            self.type_functions(ty, 0);
+        }
+    }
+
+    /// A domain's base type; any other type itself.
+    pub(super) fn base_type(&self, mut ty: u32) -> u32 {
+        for _ in 0..16 {
+            match self.catalog.type_by_oid(ty) {
+                Some(domain) if domain.kind == b'd' => ty = domain.base,
+                _ => break,
+            }
+        }
+        ty
+    }
+
+    /// The columns of a composite type.
+    pub(super) fn composite(&self, ty: u32) -> Option<&'a Relation> {
+        let ty = self.catalog.type_by_oid(self.base_type(ty))?;
+        self.catalog.relation_by_oid(ty.relation)
+    }
+
+    /// Whether an argument of type `given` can be passed where `wanted` is: true unless it certainly cannot.
+    pub(super) fn accepts(&self, given: u32, wanted: u32) -> bool {
+        if given == 0 || given == wanted {
+            return true;
+        }
+        let (given, wanted) = (self.base_type(given), self.base_type(wanted));
+        if given == wanted {
+            return true;
+        }
+        let (Some(from), Some(to)) = (self.catalog.type_by_oid(given), self.catalog.type_by_oid(wanted)) else {
+            return true;
+        };
+        // Pseudo-types take anything; composite types have rules of their own.
+        if to.kind == b'p' || from.kind == b'p' || from.kind == b'c' {
+            return true;
+        }
+        if from.element != 0 && to.element != 0 {
+            return self.accepts(from.element, to.element);
+        }
+        self.catalog.cast(given, wanted).is_some_and(|cast| cast.implicit)
+    }
+
+    /// What a function's name and schema are for the record.
+    pub(super) fn builtin(name: &str) -> TableName {
+        TableName::new("pg_catalog", name)
+    }
+}

@@ -1,0 +1,203 @@
+//! Where the value of an expression comes from, while it is worked out.
+
+use std::sync::Arc;
+
+use model::lineage::Container;
+
+/// A column: its relation's oid and its number there.
+pub(super) type Col = (u32, i16);
+
+/// The value of an expression.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Value {
+    pub(super) kind: Kind,
+    /// The type's oid if it is certain, else 0. Only ever used to rule users' functions and operators *out*.
+    pub(super) ty: u32,
+}
+
+/// See [`model::lineage::Origin`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Constant,
+    Column(Col),
+    /// Sorted, without repetition, not empty.
+    Derived(Vec<Col>),
+    Members(Container, Vec<Part>),
+    /// Not proved; these columns are certainly among its sources.
+    Unknown(Vec<Col>),
+}
+
+/// One part of a constructed value. Rows have names too: they become keys when the row becomes JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) name: Option<Arc<str>>,
+    pub(super) value: Value,
+}
+
+impl Value {
+    pub(super) const fn constant(ty: u32) -> Self {
+        Self { kind: Kind::Constant, ty }
+    }
+
+    pub(super) const fn column(col: Col, ty: u32) -> Self {
+        Self { kind: Kind::Column(col), ty }
+    }
+
+    pub(super) const fn unknown(cols: Vec<Col>) -> Self {
+        Self { kind: Kind::Unknown(cols), ty: 0 }
+    }
+
+    pub(super) const fn members(container: Container, parts: Vec<Part>) -> Self {
+        Self { kind: Kind::Members(container, parts), ty: 0 }
+    }
+
+    /// Computed from these columns; a constant if there are none.
+    pub(super) fn derived(mut cols: Vec<Col>, ty: u32) -> Self {
+        cols.sort_unstable();
+        cols.dedup();
+        let kind = if cols.is_empty() { Kind::Constant } else { Kind::Derived(cols) };
+        Self { kind, ty }
+    }
+
+    /// Computed from all of `values`.
+    pub(super) fn computed<'v>(values: impl IntoIterator<Item = &'v Self>, ty: u32) -> Self {
+        let mut cols = Vec::new();
+        let mut unknown = false;
+        for value in values {
+            unknown |= value.is_unknown();
+            value.add_cols(&mut cols);
+        }
+        let value = Self::derived(cols, ty);
+        if !unknown {
+            return value;
+        }
+        let mut cols = Vec::new();
+        value.add_cols(&mut cols);
+        Self { kind: Kind::Unknown(cols), ty }
+    }
+
+    /// One of two values, as in UNION.
+    pub(super) fn either(&self, other: &Self) -> Self {
+        let ty = if self.ty == other.ty { self.ty } else { 0 };
+        if self.kind == other.kind {
+            return Self { kind: self.kind.clone(), ty };
+        }
+        match (&self.kind, &other.kind) {
+            (Kind::Members(..), Kind::Constant) => Self { kind: self.kind.clone(), ty },
+            (Kind::Constant, Kind::Members(..)) => Self { kind: other.kind.clone(), ty },
+            (Kind::Members(one, left), Kind::Members(two, right))
+                if one == two && left.len() == right.len() && left.iter().zip(right).all(|(a, b)| a.name == b.name) =>
+            {
+                let parts = left.iter().zip(right);
+                let parts =
+                    parts.map(|(a, b)| Part { name: a.name.clone(), value: a.value.either(&b.value) }).collect();
+                Self { kind: Kind::Members(*one, parts), ty }
+            }
+            _ => Self::computed([self, other], ty),
+        }
+    }
+
+    /// One of several, as in COALESCE.
+    pub(super) fn any_of(values: &[Self]) -> Self {
+        let mut values = values.iter();
+        let Some(first) = values.next() else { return Self::constant(0) };
+        values.fold(first.clone(), |all, value| all.either(value))
+    }
+
+    /// Whether there is anything in it that was not proved.
+    pub(super) fn is_unknown(&self) -> bool {
+        match &self.kind {
+            Kind::Unknown(_) => true,
+            Kind::Members(_, parts) => parts.iter().any(|part| part.value.is_unknown()),
+            Kind::Constant | Kind::Column(_) | Kind::Derived(_) => false,
+        }
+    }
+
+    /// Whether it depends on no column, provably.
+    pub(super) fn is_constant(&self) -> bool {
+        match &self.kind {
+            Kind::Constant => true,
+            Kind::Members(_, parts) => parts.iter().all(|part| part.value.is_constant()),
+            Kind::Column(_) | Kind::Derived(_) | Kind::Unknown(_) => false,
+        }
+    }
+
+    /// Adds every column that it depends on.
+    pub(super) fn add_cols(&self, out: &mut Vec<Col>) {
+        match &self.kind {
+            Kind::Constant => {}
+            Kind::Column(col) => out.push(*col),
+            Kind::Derived(cols) | Kind::Unknown(cols) => out.extend_from_slice(cols),
+            Kind::Members(_, parts) => parts.iter().for_each(|part| part.value.add_cols(out)),
+        }
+    }
+
+    /// Every column that it depends on, sorted.
+    pub(super) fn cols(&self) -> Vec<Col> {
+        let mut cols = Vec::new();
+        self.add_cols(&mut cols);
+        cols.sort_unstable();
+        cols.dedup();
+        cols
+    }
+
+    /// The one column that it shows unchanged.
+    pub(super) const fn bare(&self) -> Option<Col> {
+        match self.kind {
+            Kind::Column(col) => Some(col),
+            _ => None,
+        }
+    }
+
+    /// What JSON functions make of it: rows become objects, arrays become arrays.
+    pub(super) fn as_json(&self) -> Self {
+        match &self.kind {
+            Kind::Members(Container::Row, parts) if parts.iter().all(|part| part.name.is_some()) => {
+                let parts = parts.iter();
+                let parts = parts.map(|part| Part { name: part.name.clone(), value: part.value.as_json() }).collect();
+                Self::members(Container::JsonObject, parts)
+            }
+            Kind::Members(Container::ArrayOf, parts) => {
+                let parts = parts.iter().map(|part| Part { name: None, value: part.value.as_json() }).collect();
+                Self::members(Container::JsonArrayOf, parts)
+            }
+            _ => self.clone(),
+        }
+    }
+}
+
+/// The columns of a query, a CTE or RETURNING.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Outputs {
+    pub(super) columns: Vec<(Arc<str>, Value)>,
+    /// Whether there may be more or fewer columns than these.
+    pub(super) wild: bool,
+}
+
+impl Outputs {
+    /// Everything in one value.
+    pub(super) fn all(&self) -> Value {
+        let value = Value::computed(self.columns.iter().map(|(_, value)| value), 0);
+        if self.wild { Value::unknown(value.cols()) } else { value }
+    }
+
+    /// Its only or first column.
+    pub(super) fn first(&self) -> Value {
+        match self.columns.first() {
+            Some((_, value)) if !self.wild => value.clone(),
+            _ => Value::unknown(self.all().cols()),
+        }
+    }
+
+    /// Either these or those rows.
+    pub(super) fn either(&self, other: &Self) -> Self {
+        let wild = self.wild || other.wild || self.columns.len() != other.columns.len();
+        let pairs = self.columns.iter().zip(&other.columns);
+        let columns = pairs.map(|((name, a), (_, b))| (Arc::clone(name), a.either(b))).collect();
+        if wild {
+            let all = Value::unknown(Value::computed([&self.all(), &other.all()], 0).cols());
+            return Self { columns: vec![("?column?".into(), all)], wild };
+        }
+        Self { columns, wild }
+    }
+}
