@@ -205,7 +205,6 @@ impl PartBuilder {
             defaults: row.text(7)?.parse().ok()?,
             variadic: row.text(8)? != "0",
             result: row.number(6)?,
-            set: row.text(5)? == "true",
             outputs,
         };
         self.part.routines.entry(name).or_default().push(routine);
@@ -215,10 +214,8 @@ impl PartBuilder {
     fn data_type(&mut self, row: &Cells<'_>) -> Option<()> {
         let oid = row.number(0)?;
         let (schema, name) = (self.name(canonical_schema(row.text(1)?)), self.name(row.text(2)?));
-        let input = match row.cell(8).and_then(|input| input.split_once('.')) {
-            Some((schema, name)) => Some(TableName::new(self.name(schema), self.name(name))),
-            None => None,
-        };
+        let input = row.cell(8).and_then(|input| input.split_once('.'));
+        let input = input.map(|(schema, name)| TableName::new(self.name(schema), self.name(name)));
         let ty = Type {
             oid,
             kind: row.text(3)?.bytes().next()?,

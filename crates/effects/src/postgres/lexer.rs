@@ -159,7 +159,7 @@ impl<'a> Lexer<'a> {
         let rest = self.text.get(self.at + 1..).unwrap_or_default();
         let Some(length) = rest.find('$') else { return false };
         let tag = rest.get(..length).unwrap_or_default();
-        let starts_well = tag.bytes().next().is_none_or(|byte| is_word_start(byte));
+        let starts_well = tag.bytes().next().is_none_or(is_word_start);
         if !starts_well || !tag.bytes().all(|byte| is_word_start(byte) || byte.is_ascii_digit()) {
             return false;
         }

@@ -12,9 +12,9 @@ pub fn classify(name: &str) -> SettingClass {
     let name = name.to_ascii_lowercase();
     if MEANING.contains(&name.as_str()) {
         SettingClass::Meaning
-    } else if BENIGN.contains(&name.as_str()) {
-        SettingClass::Benign
-    } else if name.contains('.') && !SERVER_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+    } else if BENIGN.contains(&name.as_str())
+        || name.contains('.') && !SERVER_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    {
         SettingClass::Benign
     } else {
         SettingClass::Server

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use model::effect::{Effect, Facts, Verb};
+use model::effect::{Effect, Facts, Object, Verb};
 use model::lineage::{Literal, LiteralRole, Mentions, Origin, Output};
 
 /// Everything that Sluice knows of one statement before it runs.
@@ -43,6 +43,19 @@ impl Statement {
     /// Whether the statement is not fully understood.
     pub fn is_opaque(&self) -> bool {
         self.effects.iter().any(|effect| effect.verb == Verb::Opaque)
+    }
+
+    /// Makes the statement opaque: what it means cannot be known when it is looked at.
+    pub fn become_opaque(&mut self, why: &str) {
+        if !self.is_opaque() {
+            self.effects.push(Effect::new(Verb::Opaque, Object::Database));
+        }
+        self.facts.opaque = Some(why.into());
+        self.output = Output::Unknown;
+        self.mentions.anything = true;
+        self.changes = Changes { state: true, local: true, catalog: true, temporary: true };
+        self.names = None;
+        self.copy = None;
     }
 
     /// Whether anything at the target may change.

@@ -51,7 +51,7 @@ fn bounded_expr(expr: &A_Expr, depth: usize) -> bool {
 fn same_column(left: Node<'_>, right: Node<'_>) -> bool {
     let (Node::ColumnRef(left), Node::ColumnRef(right)) = (left, right) else { return false };
     let last = |column: &pg_raw_parse::nodes::ColumnRef| {
-        column.fields().iter().last().and_then(|field| field.as_str().map(str::to_owned))
+        column.fields().iter().next_back().and_then(|field| field.as_str().map(str::to_owned))
     };
     let same = last(left) == last(right);
     // `a.id = b.id` of two tables is a join; without both qualifiers it may be one column.

@@ -101,10 +101,9 @@ impl Walk<'_> {
             ConstValue::BitString(_) => oid::BIT,
             _ => 0,
         };
-        match usize::try_from(constant.location) {
-            Ok(at) => self.roles.push((Spot::Constant(at), LiteralRole::Unknown)),
-            // One that the grammar made up, such as the 1 of FETCH FIRST ROW ONLY.
-            Err(_) => {}
+        // One without a place is the grammar's own, such as the 1 of FETCH FIRST ROW ONLY.
+        if let Ok(at) = usize::try_from(constant.location) {
+            self.roles.push((Spot::Constant(at), LiteralRole::Unknown));
         }
         Value::constant(ty)
     }

@@ -17,16 +17,16 @@ use super::walk::Walk;
 
 impl<'a> Walk<'a> {
     /// Adds the items of a FROM clause to the scope on top, which those further right may refer to.
-    pub(super) fn from_clause(&mut self, items: &NodeList) {
+    pub(super) fn add_items(&mut self, items: &NodeList) {
         for item in items {
-            let scope = self.deeper(|walk| walk.from_item(item), Scope::default);
+            let scope = self.deeper(|walk| walk.item(item), Scope::default);
             if let Some(top) = self.scopes.last_mut() {
                 top.absorb(scope);
             }
         }
     }
 
-    pub(super) fn from_item(&mut self, item: Node<'_>) -> Scope<'a> {
+    pub(super) fn item(&mut self, item: Node<'_>) -> Scope<'a> {
         match item {
             Node::RangeVar(name) => self.range_var(name),
             Node::RangeSubselect(subselect) => self.range_subselect(subselect),
@@ -128,9 +128,9 @@ impl<'a> Walk<'a> {
     }
 
     fn join(&mut self, join: &JoinExpr) -> Scope<'a> {
-        let left = self.deeper(|walk| walk.from_item(join.larg()), Scope::default);
+        let left = self.deeper(|walk| walk.item(join.larg()), Scope::default);
         self.scopes.push(left);
-        let right = self.deeper(|walk| walk.from_item(join.rarg()), Scope::default);
+        let right = self.deeper(|walk| walk.item(join.rarg()), Scope::default);
         let left = self.scopes.pop().unwrap_or_default();
         let joined = if join.is_natural || !join.using_clause().is_empty() {
             self.join_using(join, left, right)
@@ -214,7 +214,7 @@ impl<'a> Walk<'a> {
     }
 
     fn table_sample(&mut self, sample: &RangeTableSample) -> Scope<'a> {
-        let scope = self.from_item(sample.relation());
+        let scope = self.item(sample.relation());
         let method: Vec<&str> = sample.method().iter().filter_map(Node::as_str).collect();
         if !matches!(method.as_slice(), ["bernoulli" | "system"] | ["pg_catalog", "bernoulli" | "system"]) {
             self.opaque("it samples by a method that is not built in");

@@ -153,7 +153,7 @@ pub(super) fn constant_text(node: Node<'_>) -> Option<Arc<str>> {
             ConstValue::String(text) if !constant.isnull => Some(text.into()),
             _ => None,
         },
-        Node::TypeCast(cast) => match cast.type_name()?.names().iter().last()?.sval()? {
+        Node::TypeCast(cast) => match cast.type_name()?.names().iter().next_back()?.sval()? {
             "text" | "varchar" if cast.type_name().is_some_and(|ty| ty.typmods().is_empty()) => {
                 constant_text_of_const(cast.arg())
             }

@@ -11,6 +11,9 @@ use super::scope::Scope;
 use super::value::{Outputs, Value};
 use super::walk::{Cte, Walk};
 
+/// Names and values.
+type Columns = Vec<(Arc<str>, Value)>;
+
 /// How often a recursive query is walked before its columns are given up as unknown.
 const ROUNDS: usize = 8;
 
@@ -71,7 +74,7 @@ impl<'a> Walk<'a> {
 
     fn plain_select(&mut self, select: &SelectStmt) -> Outputs {
         self.scopes.push(Scope::default());
-        self.from_clause(select.from_clause());
+        self.add_items(select.from_clause());
         self.condition(select.where_clause());
         let outputs = self.target_list(select.target_list().iter());
         for item in select.group_clause() {
@@ -118,7 +121,7 @@ impl<'a> Walk<'a> {
     }
 
     /// `None` if the expression is not a star; `Some(None)` if it is one whose columns are not known.
-    fn star_of(&mut self, node: Node<'_>) -> Option<Option<Vec<(Arc<str>, Value)>>> {
+    fn star_of(&mut self, node: Node<'_>) -> Option<Option<Columns>> {
         match node {
             Node::ColumnRef(column) => {
                 let mut fields: Vec<Node<'_>> = column.fields().iter().collect();
@@ -384,20 +387,20 @@ fn figure_name(node: Node<'_>, depth: usize) -> Option<(&str, bool)> {
         return None;
     }
     match node {
-        Node::ColumnRef(column) => column.fields().iter().filter_map(Node::as_str).last().map(|name| (name, true)),
+        Node::ColumnRef(column) => column.fields().iter().filter_map(Node::as_str).next_back().map(|name| (name, true)),
         Node::A_Indirection(indirection) => {
             let steps = indirection.indirection();
             if steps.iter().any(|step| step.as_str().is_some()) {
-                return steps.iter().filter_map(Node::as_str).last().map(|name| (name, true));
+                return steps.iter().filter_map(Node::as_str).next_back().map(|name| (name, true));
             }
             figure_name(indirection.arg(), depth + 1)
         }
-        Node::FuncCall(call) => call.funcname().iter().filter_map(Node::as_str).last().map(|name| (name, true)),
+        Node::FuncCall(call) => call.funcname().iter().filter_map(Node::as_str).next_back().map(|name| (name, true)),
         Node::A_Expr(expr) if expr.kind == raw::A_Expr_Kind::AEXPR_NULLIF => Some(("nullif", true)),
         Node::TypeCast(cast) => match figure_name(cast.arg(), depth + 1) {
             Some((name, true)) => Some((name, true)),
             weak => {
-                let ty = cast.type_name().and_then(|ty| ty.names().iter().filter_map(|name| name.sval()).last());
+                let ty = cast.type_name().and_then(|ty| ty.names().iter().filter_map(|name| name.sval()).next_back());
                 ty.map(|name| (name, false)).or(weak)
             }
         },

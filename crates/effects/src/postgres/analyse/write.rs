@@ -267,7 +267,7 @@ impl<'a> Walk<'a> {
         let alias = update.relation().and_then(RangeVar::alias);
         let target = self.relation_range(relation, alias);
         self.scopes.push(target);
-        self.from_clause(update.from_clause());
+        self.add_items(update.from_clause());
         self.condition(update.where_clause());
         let written = self.assign(relation, update.target_list().iter());
         let others = self.others();
@@ -299,7 +299,7 @@ impl<'a> Walk<'a> {
         let alias = delete.relation().and_then(RangeVar::alias);
         let target = self.relation_range(relation, alias);
         self.scopes.push(target);
-        self.from_clause(delete.using_clause());
+        self.add_items(delete.using_clause());
         self.condition(delete.where_clause());
         let others = self.others();
         self.returning(delete.returning_clause(), relation, alias, &Vec::new(), others)
@@ -315,7 +315,7 @@ impl<'a> Walk<'a> {
         self.bounded &= is_bounded(merge.join_condition());
         let target = self.relation_range(relation, name.alias());
         self.scopes.push(Scope::default());
-        let source = self.from_item(merge.source_relation());
+        let source = self.item(merge.source_relation());
         self.scopes.pop();
         let mut both = target;
         both.absorb(source);
