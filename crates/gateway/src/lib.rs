@@ -1,1 +1,27 @@
-//! gateway
+//! Where the seven questions meet: sockets, TLS, sessions, targets.
+//!
+//! A request comes in through [`postgres`], is understood, decided, journaled, forwarded, answered and masked there, in
+//! the order of `ARCHITECTURE.md`. What sessions share is in [`node`].
+//!
+//! What it must never do: send anything to a target without a `Permit` and a `Receipt`, or to a client without
+//! `Released`. `gate` is the one module that can write to either.
+//!
+//! Start with `postgres/session.rs`, then `postgres/client.rs` and `postgres/answers.rs`.
+#![forbid(unsafe_code)]
+
+pub mod clock;
+mod fetch;
+mod gate;
+mod indexer;
+pub mod issuers;
+pub mod metrics;
+pub mod node;
+pub mod postgres;
+pub mod recorder;
+mod restart;
+pub mod revision;
+mod serve;
+pub mod sessions;
+pub mod tls;
+
+pub use serve::serve;

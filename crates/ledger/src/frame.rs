@@ -58,6 +58,11 @@ fn put(frame: &mut [u8], at: usize, bytes: &[u8]) {
     frame.iter_mut().skip(at).zip(bytes).for_each(|(to, from)| *to = *from);
 }
 
+/// Whether an entry is short enough to be recorded.
+pub fn fits(entry: &Entry) -> bool {
+    encode(entry, 0, &mut Vec::new()).is_ok()
+}
+
 /// The payload of an entry: exactly what the tree's leaf is made of.
 pub fn decode(payload: &[u8]) -> Result<Entry, DecodeError> {
     let (version, body) = payload.split_first().ok_or(DecodeError::Malformed)?;

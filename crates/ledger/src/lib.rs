@@ -31,7 +31,7 @@ pub mod tape;
 mod verify;
 
 pub use disk::{Disk, RealDisk};
-pub use frame::{DecodeError, EncodeError, MAX_PAYLOAD, decode};
+pub use frame::{DecodeError, EncodeError, MAX_PAYLOAD, decode, fits};
 pub use journal::{Journal, JournalError, OpenError, Recovery};
 pub use note::{Checkpoint, KeyError, NoteError, SigningKey, VerifyingKey};
 pub use prove::{Proof, ProveError, prove_consistency, prove_inclusion};

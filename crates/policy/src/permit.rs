@@ -36,6 +36,8 @@ pub enum ProtocolAct {
     Sync,
     /// Ask for what is buffered.
     Flush,
+    /// Ask what a permitted statement or portal looks like: it names one, and runs nothing.
+    Describe,
     /// Free a prepared statement or portal.
     Close,
     /// End the session.
@@ -63,6 +65,8 @@ pub enum OwnStatement {
     Explain,
     /// The constant invalid statement sent in place of a refused one (RULES.md 11).
     Refused,
+    /// The empty statement sent in place of a request to Sluice itself.
+    Empty,
     /// Rolls back an open transaction when a session ends.
     Rollback,
     /// Asks whether the target is alive.
@@ -79,6 +83,7 @@ impl OwnStatement {
             Self::SessionObjects => "session-objects",
             Self::Explain => "explain",
             Self::Refused => "refused",
+            Self::Empty => "empty",
             Self::Rollback => "rollback",
             Self::Probe => "probe",
         }

@@ -33,6 +33,37 @@ pub(crate) enum Answered {
 }
 
 impl Verdict {
+    /// The verdict on a request of several statements: all of it is allowed, asked about or denied together. The first
+    /// denial counts; what any of them needs, the request needs.
+    pub fn of_all(verdicts: Vec<Self>) -> Self {
+        let mut verdicts = verdicts.into_iter();
+        let Some(first) = verdicts.next() else {
+            let denial = Denial { policies: Vec::new(), message: "there is nothing to decide".into(), missing: "".into() };
+            let validity = Validity::default();
+            return Self { answer: Answered::Deny(denial), policies: Vec::new(), waived: Vec::new(), validity };
+        };
+        verdicts.fold(first, Self::and)
+    }
+
+    fn and(self, other: Self) -> Self {
+        let validity = self.validity.and(other.validity);
+        let (answer, policies) = match (self.answer, other.answer) {
+            (Answered::Deny(denial), _) => (Answered::Deny(denial), self.policies),
+            (_, Answered::Deny(denial)) => (Answered::Deny(denial), other.policies),
+            (Answered::Allow, answer @ Answered::Ask { .. }) => (answer, other.policies),
+            (answer @ Answered::Ask { .. }, Answered::Allow) => (answer, self.policies),
+            (Answered::Allow, Answered::Allow) => (Answered::Allow, united(self.policies, other.policies)),
+            (
+                Answered::Ask { needs, ttl, requesters, missing },
+                Answered::Ask { needs: more, ttl: shorter, .. },
+            ) => {
+                let (needs, ttl) = (united(needs, more), ttl.min(shorter));
+                (Answered::Ask { needs, ttl, requesters, missing }, united(self.policies, other.policies))
+            }
+        };
+        Self { answer, policies, waived: united(self.waived, other.waived), validity }
+    }
+
     /// Allow, deny or ask.
     pub const fn outcome(&self) -> Outcome {
         match self.answer {
@@ -81,6 +112,14 @@ impl Verdict {
     pub const fn validity(&self) -> Validity {
         self.validity
     }
+}
+
+/// Both lists, sorted and without repetition.
+fn united<T: Ord>(mut some: Vec<T>, more: Vec<T>) -> Vec<T> {
+    some.extend(more);
+    some.sort();
+    some.dedup();
+    some
 }
 
 /// An approval that was spent on a request, and what it has to fit.

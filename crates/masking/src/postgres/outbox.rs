@@ -214,6 +214,13 @@ impl Outbox {
         Ok(())
     }
 
+    /// Takes what was disclosed since the last time, bytes apart: so that each request of a batch gets its own account.
+    /// What is taken here is not in the [`Masked`] that follows.
+    pub fn take_disclosure(&mut self) -> Disclosure {
+        self.settle();
+        std::mem::take(&mut self.disclosure)
+    }
+
     /// Takes what has gathered.
     pub fn finish(&mut self) -> Masked {
         self.settle();

@@ -36,6 +36,13 @@ impl<'a> Text<'a> {
     }
 }
 
+/// For messages that Sluice composes. A NUL in it is an error when it is encoded.
+impl<'a> From<&'a str> for Text<'a> {
+    fn from(text: &'a str) -> Self {
+        Self(text.as_bytes())
+    }
+}
+
 impl fmt::Debug for Text<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "Text({} bytes)", self.0.len())
@@ -54,6 +61,13 @@ impl<'a> Bytes<'a> {
     /// The bytes.
     pub const fn get(self) -> &'a [u8] {
         self.0
+    }
+}
+
+/// For messages that Sluice composes, and bodies that it took apart itself.
+impl<'a> From<&'a [u8]> for Bytes<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self(bytes)
     }
 }
 

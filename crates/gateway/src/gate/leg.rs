@@ -1,0 +1,193 @@
+//! One side of a session: a stream with its bytes in and its bytes out.
+//!
+//! A session owns two legs and never blocks on one while the other could move: [`Leg::poll_io`] writes what waits and
+//! reads what came, so that a pipelining client and a target with a full buffer cannot wait for each other.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// How many bytes one read may bring in.
+const READ_CHUNK: usize = 64 * 1024;
+
+/// Past this many bytes waiting to go out, the other side is not read any more.
+pub(crate) const HIGH_WATER: usize = 256 * 1024;
+
+/// A connection in clear or inside TLS, of either side.
+pub(crate) enum Stream {
+    /// In clear.
+    Plain(TcpStream),
+    /// TLS, Sluice being the server.
+    Server(Box<tokio_rustls::server::TlsStream<Early>>),
+    /// TLS, Sluice being the client.
+    Client(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+}
+
+/// A connection of which some bytes were read already: the ClientHello of a direct TLS connection.
+pub(crate) struct Early {
+    /// The connection.
+    pub(crate) tcp: TcpStream,
+    /// The bytes, which come first.
+    pub(crate) early: BytesMut,
+}
+
+impl AsyncRead for Early {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.early.is_empty() {
+            return Pin::new(&mut self.tcp).poll_read(cx, buf);
+        }
+        let count = self.early.len().min(buf.remaining());
+        buf.put_slice(&self.early.split_to(count));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Early {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}
+
+macro_rules! on_stream {
+    ($self:expr, $stream:ident => $body:expr) => {
+        match $self.get_mut() {
+            Stream::Plain($stream) => $body,
+            Stream::Server($stream) => $body,
+            Stream::Client($stream) => $body,
+        }
+    };
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        on_stream!(self, stream => Pin::new(stream).poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        on_stream!(self, stream => Pin::new(stream).poll_write(cx, buf))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on_stream!(self, stream => Pin::new(stream).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on_stream!(self, stream => Pin::new(stream).poll_shutdown(cx))
+    }
+}
+
+/// What a leg did when it was polled.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Moved {
+    /// Bytes came in.
+    Read,
+    /// The peer closed its side.
+    Closed,
+}
+
+/// A stream, what was read from it and not yet taken, and what waits to be written to it.
+pub(crate) struct Leg {
+    stream: Stream,
+    /// Bytes read and not yet taken.
+    pub(crate) inbox: BytesMut,
+    outbox: BytesMut,
+    unflushed: bool,
+}
+
+impl Leg {
+    /// Wraps a stream; `early` are bytes that were already read from it.
+    pub(crate) fn new(stream: Stream, early: BytesMut) -> Self {
+        Self { stream, inbox: early, outbox: BytesMut::new(), unflushed: false }
+    }
+
+    /// Bytes that wait to be written.
+    pub(crate) fn backlog(&self) -> usize {
+        self.outbox.len()
+    }
+
+    /// Puts bytes in the queue. Only this module calls it, with the proofs in hand.
+    pub(in crate::gate) fn enqueue(&mut self, bytes: &[u8]) {
+        self.outbox.extend_from_slice(bytes);
+    }
+
+    /// Writes what can be written and, if `read`, reads what has come. Ready when bytes came in or the peer closed.
+    pub(crate) fn poll_io(&mut self, cx: &mut Context<'_>, read: bool) -> Poll<io::Result<Moved>> {
+        if let Poll::Ready(Err(error)) = self.poll_drain(cx) {
+            return Poll::Ready(Err(error));
+        }
+        if !read {
+            return Poll::Pending;
+        }
+        self.inbox.reserve(READ_CHUNK.min(16 * 1024));
+        let mut limited = [std::mem::MaybeUninit::uninit(); 16 * 1024];
+        let mut buffer = ReadBuf::uninit(&mut limited);
+        match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => Poll::Ready(Ok(Moved::Closed)),
+            Poll::Ready(Ok(())) => {
+                self.inbox.extend_from_slice(buffer.filled());
+                Poll::Ready(Ok(Moved::Read))
+            }
+        }
+    }
+
+    /// Writes and flushes what waits; ready when nothing waits any more.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.outbox.is_empty() {
+            match Pin::new(&mut self.stream).poll_write(cx, &self.outbox) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(written)) => self.outbox.advance(written),
+            }
+            self.unflushed = true;
+        }
+        if self.unflushed {
+            match Pin::new(&mut self.stream).poll_flush(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(Ok(())) => self.unflushed = false,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes everything that waits. Cancel safe: what was not written stays queued.
+    pub(crate) async fn drain(&mut self) -> io::Result<()> {
+        std::future::poll_fn(|cx| self.poll_drain(cx)).await
+    }
+
+    /// Waits for more bytes from the peer, writing what waits meanwhile. Cancel safe.
+    pub(crate) async fn read_more(&mut self) -> io::Result<Moved> {
+        std::future::poll_fn(|cx| self.poll_io(cx, true)).await
+    }
+
+    /// Writes everything that waits and closes this side.
+    pub(crate) async fn close(&mut self) {
+        let _ = self.drain().await;
+        let _ = tokio::io::AsyncWriteExt::shutdown(&mut self.stream).await;
+    }
+
+    /// The connection in clear and what was read of it, when nothing waits to be written: for the step to TLS.
+    pub(crate) fn into_plain(self) -> Option<(TcpStream, BytesMut)> {
+        match self.stream {
+            Stream::Plain(tcp) if self.outbox.is_empty() => Some((tcp, self.inbox)),
+            Stream::Plain(_) | Stream::Server(_) | Stream::Client(_) => None,
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The issuers that Sluice trusts, with their keys: fetched, renewed, and given up when they grow too old.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use identity::{IdentityError, Issuer, Issuers, KeyCache, KeySet, KeyTiming, UnknownKey};
+use model::id::Digest;
+use model::subject::Subject;
+use tokio::sync::Notify;
+
+use crate::clock;
+use crate::fetch;
+
+/// How long a login waits for somebody else's fetch of the same keys.
+const AWAIT_FETCH: Duration = Duration::from_secs(10);
+
+/// Where the keys of an issuer come from.
+#[derive(Clone, Debug)]
+pub enum KeySource {
+    /// The discovery document below the issuer's URL names them (OpenID Connect Discovery 1.0, RFC 8414).
+    Discovery {
+        /// Trust anchors in place of the operating system's.
+        ca_file: Option<PathBuf>,
+        /// Whether plain HTTP to a loopback address will do.
+        allow_http: bool,
+    },
+    /// A file in JWKS form, read again at every refresh.
+    File(PathBuf),
+    /// Keys of Sluice's own, which do not age.
+    Fixed(Arc<KeySet>),
+}
+
+struct Source {
+    issuer: Arc<Issuer>,
+    keys: KeySource,
+    cache: Mutex<KeyCache>,
+    fetched: Notify,
+}
+
+impl Source {
+    fn cache(&self) -> std::sync::MutexGuard<'_, KeyCache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An attempt to fetch keys, which ends in the cache whatever becomes of it.
+struct Attempt<'a> {
+    source: &'a Source,
+    brought: Option<KeySet>,
+}
+
+impl Attempt<'_> {
+    fn end(mut self, asked_at: model::time::Timestamp) {
+        if let Some(keys) = self.brought.take() {
+            self.source.cache().fetched(keys, asked_at);
+        }
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        // After `fetched` this changes nothing: the attempt is over already.
+        self.source.cache().failed();
+    }
+}
+
+/// Every issuer of the configuration.
+pub struct TrustedIssuers {
+    sources: BTreeMap<Arc<str>, Source>,
+    current: ArcSwap<Issuers>,
+}
+
+impl std::fmt::Debug for TrustedIssuers {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_set().entries(self.sources.keys()).finish()
+    }
+}
+
+impl TrustedIssuers {
+    /// Takes the issuers; no key is fetched yet.
+    pub fn new(issuers: impl IntoIterator<Item = (Issuer, KeySource)>, timing: KeyTiming) -> Self {
+        let sources = issuers.into_iter().map(|(issuer, keys)| {
+            let source = Source {
+                issuer: Arc::new(issuer),
+                keys,
+                cache: Mutex::new(KeyCache::new(timing)),
+                fetched: Notify::new(),
+            };
+            (Arc::clone(&source.issuer.alias), source)
+        });
+        let trusted = Self { sources: sources.collect(), current: ArcSwap::default() };
+        trusted.publish();
+        trusted
+    }
+
+    /// Verifies a token, fetching the issuer's keys if the token names one that is not known.
+    ///
+    /// # Errors
+    /// The true reason, for the journal; the caller is told [`IdentityError::client_message`].
+    pub async fn verify(&self, token: &str, certificate: Option<&Digest>) -> Result<Subject, IdentityError> {
+        let refused = match identity::verify(token, &self.current.load(), certificate, clock::now()) {
+            Ok(subject) => return Ok(subject),
+            Err(error) => error,
+        };
+        let alias = match &refused {
+            IdentityError::UnknownKey { issuer, .. } | IdentityError::KeysTooOld { issuer } => issuer,
+            _ => return Err(refused),
+        };
+        let Some(source) = self.sources.get(alias) else { return Err(refused) };
+        let waiting = source.fetched.notified();
+        let next = source.cache().unknown_key(clock::now());
+        match next {
+            UnknownKey::Fetch => self.fetch(source).await,
+            UnknownKey::Await => {
+                let _ = tokio::time::timeout(AWAIT_FETCH, waiting).await;
+            }
+            UnknownKey::Refuse => return Err(refused),
+        }
+        identity::verify(token, &self.current.load(), certificate, clock::now())
+    }
+
+    /// Renews the keys of every issuer when they are due, for as long as it is polled.
+    pub async fn keep_fresh(&self) {
+        loop {
+            for source in self.sources.values() {
+                let due = !matches!(source.keys, KeySource::Fixed(_)) && source.cache().refresh_due(clock::now());
+                if due {
+                    self.fetch(source).await;
+                }
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// Cancel safe: an attempt that is given up counts as failed.
+    async fn fetch(&self, source: &Source) {
+        let asked_at = clock::now();
+        let mut attempt = Attempt { source, brought: None };
+        match read_keys(source).await {
+            Ok(keys) => {
+                tracing::info!(issuer = %source.issuer.alias, keys = keys.ids().count(), "keys fetched");
+                attempt.brought = Some(keys);
+            }
+            Err(error) => {
+                tracing::warn!(issuer = %source.issuer.alias, %error, "keys cannot be fetched; those known go on ageing");
+            }
+        }
+        attempt.end(asked_at);
+        self.publish();
+        source.fetched.notify_waiters();
+    }
+
+    fn publish(&self) {
+        let issuers = self.sources.values().fold(Issuers::new(), |issuers, source| match &source.keys {
+            KeySource::Fixed(keys) => issuers.with_keys(Arc::clone(&source.issuer), Arc::clone(keys)),
+            KeySource::Discovery { .. } | KeySource::File(_) => {
+                issuers.with(Arc::clone(&source.issuer), &source.cache())
+            }
+        });
+        self.current.store(Arc::new(issuers));
+    }
+}
+
+/// Why an issuer's keys could not be had.
+#[derive(Debug, thiserror::Error)]
+enum KeysError {
+    #[error("{0}: {1}")]
+    Fetch(String, fetch::FetchError),
+    #[error("{path}: {error}")]
+    File { path: String, error: std::io::Error },
+    #[error("the discovery document {0}")]
+    Discovery(&'static str),
+    #[error(transparent)]
+    Keys(identity::KeySetError),
+}
+
+#[derive(serde::Deserialize)]
+struct DiscoveryDocument {
+    issuer: String,
+    jwks_uri: String,
+}
+
+async fn read_keys(source: &Source) -> Result<KeySet, KeysError> {
+    let issuer = &source.issuer;
+    let json = match &source.keys {
+        KeySource::Fixed(_) => return Ok(KeySet::default()),
+        KeySource::File(path) => {
+            tokio::fs::read(path).await.map_err(|error| KeysError::File { path: path.display().to_string(), error })?
+        }
+        KeySource::Discovery { ca_file, allow_http } => {
+            let get = async |url: String| {
+                let fetched = fetch::get(&url, ca_file.as_deref(), *allow_http).await;
+                fetched.map_err(|error| KeysError::Fetch(url, error))
+            };
+            let below = format!("{}/.well-known/openid-configuration", issuer.url.trim_end_matches('/'));
+            let document: DiscoveryDocument = serde_json::from_slice(&get(below).await?)
+                .map_err(|_| KeysError::Discovery("is not JSON with `issuer` and `jwks_uri`"))?;
+            // OpenID Connect Discovery 1.0, section 4.3: the two must be identical, or keys of another issuer come in.
+            if document.issuer != *issuer.url {
+                return Err(KeysError::Discovery("names another issuer"));
+            }
+            get(document.jwks_uri).await?
+        }
+    };
+    KeySet::from_jwks(&json, &issuer.algorithms).map_err(KeysError::Keys)
+}

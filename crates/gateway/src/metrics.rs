@@ -1,0 +1,110 @@
+//! What `/metrics` shows. Labels are closed sets: no subject, statement or name of a target's object ever becomes one.
+
+use model::decision::Outcome;
+use prometheus::{Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+
+/// All metrics of one process.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Registry,
+    /// Live sessions.
+    pub sessions: IntGauge,
+    /// Sessions opened since the start.
+    pub sessions_opened: IntCounter,
+    /// Connections turned away before they became a session.
+    pub sessions_refused: IntCounter,
+    /// Requests decided, by outcome.
+    pub decisions: IntCounterVec,
+    /// Values delivered of classified data, by form (`clear`, `masked`).
+    pub values: IntCounterVec,
+    /// Approvals asked for.
+    pub approvals_asked: IntCounter,
+    /// Approvals spent.
+    pub approvals_consumed: IntCounter,
+    /// 1 while the journal can be written, else 0.
+    pub journal_writable: IntGauge,
+    /// Entries written to the journal.
+    pub journal_entries: IntCounter,
+    /// fdatasync calls of the journal.
+    pub journal_syncs: IntCounter,
+    /// Seconds that a request waited for its entry to be durable, where it had to.
+    pub journal_wait: Histogram,
+    /// Sessions that ended because a task of theirs panicked.
+    pub panics: IntCounter,
+    /// The number of the revision in force.
+    pub revision: IntGauge,
+    /// Revisions refused because they were invalid.
+    pub revisions_refused: IntCounter,
+}
+
+impl Metrics {
+    /// Registers all metrics under `sluice_`.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new_custom(Some("sluice".into()), None)?;
+        let wait = HistogramOpts::new("journal_wait_seconds", "Wait for a durable journal entry")
+            .buckets(vec![0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0]);
+        let journal_wait = Histogram::with_opts(wait)?;
+        registry.register(Box::new(journal_wait.clone()))?;
+        Ok(Self {
+            sessions: gauge(&registry, "sessions", "Live sessions")?,
+            sessions_opened: counter(&registry, "sessions_opened_total", "Sessions opened")?,
+            sessions_refused: counter(&registry, "sessions_refused_total", "Connections turned away")?,
+            decisions: counters(&registry, "decisions_total", "Requests decided", "outcome")?,
+            values: counters(&registry, "classified_values_total", "Classified values delivered", "form")?,
+            approvals_asked: counter(&registry, "approvals_asked_total", "Approvals asked for")?,
+            approvals_consumed: counter(&registry, "approvals_consumed_total", "Approvals spent")?,
+            journal_writable: gauge(&registry, "journal_writable", "1 while the journal can be written")?,
+            journal_entries: counter(&registry, "journal_entries_total", "Journal entries written")?,
+            journal_syncs: counter(&registry, "journal_syncs_total", "fdatasync calls of the journal")?,
+            journal_wait,
+            panics: counter(&registry, "session_panics_total", "Sessions ended by a panic")?,
+            revision: gauge(&registry, "revision", "The revision in force")?,
+            revisions_refused: counter(&registry, "revisions_refused_total", "Invalid revisions refused")?,
+            registry,
+        })
+    }
+
+    /// Counts a decision.
+    pub fn decided(&self, outcome: Outcome) {
+        let label = match outcome {
+            Outcome::Allow => "allow",
+            Outcome::Deny => "deny",
+            Outcome::Ask => "ask",
+        };
+        self.decisions.with_label_values(&[label]).inc();
+    }
+
+    /// Counts values delivered.
+    pub fn disclosed(&self, disclosure: &model::disclosure::Disclosure) {
+        for counts in disclosure.classes.values() {
+            self.values.with_label_values(&["clear"]).inc_by(counts.clear);
+            self.values.with_label_values(&["masked"]).inc_by(counts.masked);
+        }
+    }
+
+    /// The exposition text (Prometheus text format 0.0.4).
+    pub fn text(&self) -> String {
+        let mut out = Vec::new();
+        // Writing to a Vec cannot fail, and every metric was valid when it was registered.
+        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut out);
+        String::from_utf8(out).unwrap_or_default()
+    }
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+    let metric = IntGauge::new(name, help)?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn counter(registry: &Registry, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+    let metric = IntCounter::new(name, help)?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn counters(registry: &Registry, name: &str, help: &str, label: &str) -> Result<IntCounterVec, prometheus::Error> {
+    let metric = IntCounterVec::new(Opts::new(name, help), &[label])?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}

@@ -1,0 +1,311 @@
+//! What every session of one process shares.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use identity::{Issuer, KeySet, KeyTiming, SigningKey as TokenKey};
+use ledger::{Journal, RealDisk, Recovery, SigningKey};
+use masking::Keys;
+use model::event::Event;
+use model::issuer::BareGroups;
+use model::secret::Secret;
+use store::config::{Config, KeyLocation, KeySource as ConfiguredKeys};
+use store::vault::{Vault, VaultKey};
+use store::{Sqlite, State};
+use tokio_util::task::TaskTracker;
+
+use crate::clock;
+use crate::issuers::{KeySource, TrustedIssuers};
+use crate::metrics::Metrics;
+use crate::postgres::Catalogs;
+use crate::recorder::Recorder;
+use crate::revision::{self, Refused, Revisions};
+use crate::sessions::Sessions;
+use crate::tls::TlsError;
+
+/// The alias of Sluice's own issuer, whose tokens `sluice token` signs for the first administrator.
+pub const LOCAL_ISSUER: &str = "sluice";
+/// The `iss` of Sluice's own tokens.
+pub const LOCAL_ISSUER_URL: &str = "urn:sluice:local";
+/// The `aud` of Sluice's own tokens.
+pub const LOCAL_AUDIENCE: &str = "urn:sluice";
+
+/// Why the process cannot start, with what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A file or directory of the data directory cannot be used.
+    #[error("{path}: {source}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A key file does not hold a key.
+    #[error("{0}: it does not hold a key; restore it from your backup")]
+    Key(PathBuf),
+    /// The state cannot be opened.
+    #[error(transparent)]
+    State(#[from] store::Error),
+    /// The journal cannot be opened.
+    #[error(transparent)]
+    Journal(#[from] ledger::OpenError),
+    /// The revision has mistakes.
+    #[error(transparent)]
+    Revision(#[from] Refused),
+    /// A certificate or key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A listener cannot be bound.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The vault's key cannot be read.
+    #[error("the vault's key: {0}")]
+    VaultKey(String),
+    /// The vault cannot be opened.
+    #[error("the vault: {0}")]
+    Vault(String),
+    /// The operating system gave no randomness.
+    #[error(transparent)]
+    Randomness(#[from] clock::NoRandomness),
+    /// A defect of Sluice.
+    #[error("internal: {0}")]
+    Internal(String),
+}
+
+/// What every session of one process shares.
+pub struct Node {
+    /// The configuration of the process.
+    pub config: Config,
+    /// The revision in force.
+    pub revisions: Arc<Revisions>,
+    /// The way into the journal.
+    pub recorder: Arc<Recorder>,
+    /// Approvals, index, vault.
+    pub state: Arc<dyn State>,
+    /// Who is believed.
+    pub issuers: Arc<TrustedIssuers>,
+    /// Who is connected.
+    pub sessions: Arc<Sessions>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Short tasks of sessions, which end before the process does.
+    pub tasks: TaskTracker,
+    /// The keys behind tokens and format-preserving masks.
+    pub(crate) mask_keys: Keys,
+    pub(crate) catalogs: Arc<Catalogs>,
+    vault: Option<Vault>,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Node").field("sessions", &self.sessions).finish_non_exhaustive()
+    }
+}
+
+/// Where things are in the data directory.
+#[derive(Clone, Debug)]
+pub struct Layout(PathBuf);
+
+impl Layout {
+    /// Of this data directory.
+    pub fn of(data_dir: &Path) -> Self {
+        Self(data_dir.to_owned())
+    }
+
+    /// The journal's segments and checkpoints.
+    pub fn journal(&self) -> PathBuf {
+        self.0.join("journal")
+    }
+
+    /// The public key that verifies the journal.
+    pub fn journal_public_key(&self) -> PathBuf {
+        self.0.join("journal.pub")
+    }
+
+    /// The tapes.
+    pub fn tapes(&self) -> PathBuf {
+        self.0.join("tapes")
+    }
+
+    /// The development CA and certificate.
+    pub fn tls(&self) -> PathBuf {
+        self.0.join("tls")
+    }
+
+    /// Where the listeners are bound.
+    pub fn addresses(&self) -> PathBuf {
+        self.0.join("addresses.json")
+    }
+
+    /// A key file.
+    pub fn key(&self, name: &str) -> PathBuf {
+        self.0.join("keys").join(name)
+    }
+
+    /// The directories that have to be there.
+    fn directories(&self) -> [PathBuf; 5] {
+        [self.0.clone(), self.journal(), self.tapes(), self.tls(), self.0.join("keys")]
+    }
+}
+
+impl Node {
+    /// Opens everything that the configuration names. Nothing is bound or forwarded yet. Blocks.
+    ///
+    /// # Errors
+    /// The first thing that cannot be used; the revision's mistakes come all together.
+    pub fn open(config: Config) -> Result<Arc<Self>, StartError> {
+        let layout = Layout::of(&config.data_dir);
+        let checked = revision::check(&config.revision_dir)?;
+        for dir in layout.directories() {
+            create_private(&dir)?;
+        }
+        let metrics = Metrics::new().map_err(|error| StartError::Internal(error.to_string()))?;
+        let state: Arc<dyn State> = Arc::new(Sqlite::open(&config.data_dir)?);
+        let (journal, recovery) = open_journal(&layout)?;
+        let settings = &config.journal;
+        let recorder = Recorder::new(journal, settings.wait_deadline, settings.checkpoint_interval, metrics.clone());
+        recorder.note(Event::Started { version: env!("CARGO_PKG_VERSION").into() });
+        report(&recovery, &recorder);
+        crate::restart::settle(state.as_ref(), &recorder)?;
+        let revisions = Revisions::start(config.revision_dir.clone(), checked, state.as_ref(), &recorder)?;
+        let issuers = Arc::new(trusted(&config, &layout)?);
+        let mask_keys = Keys::derive(seed(&layout.key("masking.key"))?.expose());
+        let vault = open_vault(&config, &state)?;
+        recorder.flush();
+        Ok(Arc::new(Self {
+            config,
+            revisions: Arc::new(revisions),
+            recorder,
+            state,
+            issuers,
+            sessions: Arc::default(),
+            metrics,
+            tasks: TaskTracker::new(),
+            mask_keys,
+            catalogs: Arc::default(),
+            vault,
+        }))
+    }
+
+    /// Where things are in the data directory.
+    pub fn layout(&self) -> Layout {
+        Layout::of(&self.config.data_dir)
+    }
+
+    /// A secret of the vault.
+    pub(crate) fn secret(&self, name: &str) -> Option<Secret<String>> {
+        match self.vault.as_ref()?.secret(name) {
+            Ok(secret) => Some(secret),
+            Err(error) => {
+                tracing::error!(%error, "a secret cannot be read from the vault");
+                None
+            }
+        }
+    }
+
+    pub(crate) fn approval_limits(&self) -> store::approval::Limits {
+        let pending = u32::try_from(self.config.approvals.max_pending_per_subject).unwrap_or(u32::MAX);
+        store::approval::Limits { pending_per_subject: pending, ..store::approval::Limits::default() }
+    }
+
+    /// Whether requests can be served: what `/readyz` answers.
+    pub fn is_ready(&self) -> Result<(), &'static str> {
+        if self.recorder.is_writable() { Ok(()) } else { Err("the journal cannot be written") }
+    }
+}
+
+fn report(recovery: &Recovery, recorder: &Recorder) {
+    for torn in &recovery.torn {
+        let reason = format!("{} was torn: {} bytes from {} on were cut off", torn.file, torn.bytes, torn.offset);
+        tracing::warn!(reason, "the journal was repaired");
+        recorder.note(Event::Gap { session: None, reason: reason.into() });
+    }
+}
+
+/// A directory that only its owner can look into.
+fn create_private(dir: &Path) -> Result<(), StartError> {
+    use std::os::unix::fs::DirBuilderExt;
+    let created = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    created.map_err(|source| StartError::File { path: dir.to_owned(), source })
+}
+
+/// The 32 bytes of a key file, made on first use.
+fn seed(path: &Path) -> Result<Secret<[u8; 32]>, StartError> {
+    let file = |source| StartError::File { path: path.to_owned(), source };
+    if !path.exists() {
+        let bytes = clock::random::<32>()?;
+        crate::tls::write_private(path, &model::id::Digest(bytes).to_string())?;
+    }
+    let text = std::fs::read_to_string(path).map_err(file)?;
+    let digest: model::id::Digest = text.trim().parse().map_err(|_| StartError::Key(path.to_owned()))?;
+    Ok(Secret::new(digest.0))
+}
+
+fn open_journal(layout: &Layout) -> Result<(Journal, Recovery), StartError> {
+    let path = layout.key("journal.key");
+    let key = SigningKey::from_seed("sluice", seed(&path)?.expose()).map_err(|_| StartError::Key(path))?;
+    let public = layout.journal_public_key();
+    std::fs::write(&public, format!("{}\n", key.public()))
+        .map_err(|source| StartError::File { path: public, source })?;
+    Ok(Journal::open(Arc::new(RealDisk), &layout.journal(), key)?)
+}
+
+/// Sluice's own token key: whoever can read its file is the first administrator.
+///
+/// # Errors
+/// If the file cannot be made or read.
+pub fn local_key(layout: &Layout) -> Result<TokenKey, StartError> {
+    let path = layout.key("token.key");
+    if let Some(dir) = path.parent() {
+        create_private(dir)?;
+    }
+    TokenKey::from_seed(&seed(&path)?).map_err(|_| StartError::Key(path))
+}
+
+fn trusted(config: &Config, layout: &Layout) -> Result<TrustedIssuers, StartError> {
+    let key = local_key(layout)?;
+    let mut local = Issuer::new(LOCAL_ISSUER, LOCAL_ISSUER_URL, LOCAL_AUDIENCE);
+    local.kind = model::issuer::KindRule::User;
+    local.groups_claim = model::issuer::ClaimPath::new(["groups"]);
+    local.bare_groups = BareGroups::Only(std::collections::BTreeSet::from([Arc::from("sluice-admin")]));
+    let keys = KeySet::from_jwks(key.jwks().as_bytes(), &local.algorithms)
+        .map_err(|error| StartError::Internal(error.to_string()))?;
+    let configured = config.issuers.iter().map(|configured| {
+        let keys = match &configured.keys {
+            ConfiguredKeys::Discovery { ca_file } => KeySource::Discovery {
+                ca_file: ca_file.clone(),
+                // The configuration lets plain HTTP through only where the operator allowed it.
+                allow_http: configured.issuer.url.starts_with("http://"),
+            },
+            ConfiguredKeys::File(path) => KeySource::File(path.clone()),
+        };
+        ((*configured.issuer).clone(), keys)
+    });
+    let own = std::iter::once((local, KeySource::Fixed(Arc::new(keys))));
+    Ok(TrustedIssuers::new(own.chain(configured), KeyTiming::default()))
+}
+
+fn open_vault(config: &Config, state: &Arc<dyn State>) -> Result<Option<Vault>, StartError> {
+    config.vault_key.as_ref().map(|location| vault(location, state)).transpose()
+}
+
+/// Opens the vault with the key at `location`.
+///
+/// # Errors
+/// If the key cannot be read, or is not the vault's.
+pub fn vault(location: &KeyLocation, state: &Arc<dyn State>) -> Result<Vault, StartError> {
+    let source = match location {
+        KeyLocation::File(path) => store::config::CredentialSource::File(path.clone()),
+        KeyLocation::Env(name) => store::config::CredentialSource::Env(name.clone()),
+    };
+    let text =
+        store::credential::resolve(&source, &|_| None).map_err(|error| StartError::VaultKey(error.to_string()))?;
+    let key = VaultKey::parse(text.expose()).map_err(|error| StartError::VaultKey(error.to_string()))?;
+    Vault::open(Arc::clone(state), &key).map_err(|error| StartError::Vault(error.to_string()))
+}

@@ -1,0 +1,29 @@
+//! PostgreSQL: from an accepted connection to the end of its session.
+//!
+//! `listener` accepts, `login` says who it is and where it leads, `upstream` connects to the target, `session` runs. In a
+//! session, `client` takes what the client sends, `query` says what it would do and whether it may, `hold` asks a human,
+//! and `answers` masks what the target sends. `names`, `follow`, `own` and `catalogs` keep what text means.
+
+mod analysed;
+mod answers;
+mod catalogs;
+mod client;
+mod follow;
+mod hold;
+mod lens;
+mod listener;
+mod login;
+mod names;
+mod own;
+mod query;
+mod refusal;
+mod revise;
+mod run;
+mod say;
+mod session;
+mod shape;
+mod tape;
+mod upstream;
+
+pub(crate) use catalogs::Catalogs;
+pub use listener::Listener;

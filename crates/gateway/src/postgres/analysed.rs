@@ -1,0 +1,173 @@
+//! Texts that were analysed, and what policy said of them: remembered per session, dropped when anything that they were
+//! read under changes.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use effects::postgres::Statement;
+use masking::postgres::Plan;
+use model::class::DataClass;
+use model::event::Event;
+use model::id::{Digest, RevisionId};
+use model::subject::SubjectKey;
+use model::time::Timestamp;
+use policy::Verdict;
+
+use super::shape::Shape;
+
+/// How many texts a session remembers; beyond it, all are forgotten and the next ones are learnt anew.
+const MOST: usize = 256;
+
+/// How long a text may be to be remembered.
+const LONGEST: usize = 16 * 1024;
+
+/// What a text was read under. As long as it is the same, so is what the text means and what policy says of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Epoch {
+    /// The revision in force.
+    pub(super) revision: RevisionId,
+    /// The version of the catalog, counted by this session.
+    pub(super) catalog: u64,
+    /// The version of the followed state, counted by this session.
+    pub(super) state: u64,
+}
+
+/// What a text would do.
+pub(super) struct Analysed {
+    /// The text without a trailing comment.
+    pub(super) text: Arc<str>,
+    /// Its statements; never empty.
+    pub(super) statements: Vec<Statement>,
+    /// The journal's name for each of them.
+    pub(super) ids: Vec<Digest>,
+    /// What it was read under.
+    pub(super) epoch: Epoch,
+}
+
+impl Analysed {
+    /// Names the statements for the journal.
+    pub(super) fn new(text: Arc<str>, statements: Vec<Statement>, epoch: Epoch, target: &str, database: &str) -> Self {
+        let ids = statements.iter().map(|statement| statement_id(statement, target, database)).collect();
+        Self { text, statements, ids, epoch }
+    }
+
+    /// The journal's entry that explains the id of statement `index`.
+    pub(super) fn event(&self, index: usize, target: &Arc<str>, database: &Arc<str>) -> Option<Event> {
+        let (statement, id) = (self.statements.get(index)?, self.ids.get(index)?);
+        Some(Event::Statement {
+            id: *id,
+            target: Arc::clone(target),
+            database: Arc::clone(database),
+            text: statement.normal.clone(),
+            effects: statement.effects.clone(),
+            facts: statement.facts.clone(),
+            output: statement.output.clone(),
+        })
+    }
+
+    /// Whether anything may change at the target: such requests are journaled at level `power`.
+    pub(super) fn writes(&self) -> bool {
+        self.statements.iter().any(Statement::writes)
+    }
+
+    /// Whether what later text means, or what can be read, may be different afterwards.
+    pub(super) fn changes_meaning(&self) -> bool {
+        self.statements.iter().any(|statement| {
+            let changes = statement.changes;
+            changes.state || changes.catalog || changes.temporary || statement.names.is_some()
+        })
+    }
+}
+
+/// A digest of target, database, normalised text, effects and lineage.
+fn statement_id(statement: &Statement, target: &str, database: &str) -> Digest {
+    let mut context = Context::new(&SHA256);
+    for part in [target, database, &statement.normal] {
+        context.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        context.update(part.as_bytes());
+    }
+    // Debug quotes every name, so that two different lists never give the same text.
+    context.update(format!("{:?} {:?} {:?}", statement.effects, statement.facts, statement.output).as_bytes());
+    let mut id = Digest::default();
+    id.0.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
+    id
+}
+
+/// What policy says of a text, and what depends on it.
+pub(super) struct Judged {
+    /// The verdict on all of the text's statements together.
+    pub(super) verdict: Verdict,
+    /// When it was reached.
+    pub(super) at: Timestamp,
+    /// Whether the statement or its answer can touch a class that the subject may not see: then the target's messages
+    /// are scrubbed.
+    pub(super) hides: bool,
+    /// Those classes.
+    pub(super) hidden: BTreeSet<DataClass>,
+    /// Whether its answer may hold a class that the subject may see.
+    pub(super) shows: bool,
+    /// On whose behalf it was judged.
+    pub(super) user: Option<SubjectKey>,
+    /// For what reason.
+    pub(super) reason: Option<Arc<str>>,
+}
+
+/// A text with all that is known of it.
+#[derive(Clone)]
+pub(super) struct Known {
+    pub(super) analysed: Arc<Analysed>,
+    pub(super) judged: Arc<Judged>,
+}
+
+/// Everything that a session remembers.
+#[derive(Default)]
+pub(super) struct Memo {
+    epoch: Epoch,
+    texts: HashMap<Box<str>, Known>,
+    plans: Vec<(Arc<Analysed>, usize, Arc<Shape>, Plan)>,
+}
+
+impl Memo {
+    /// What is known of a text under this epoch.
+    pub(super) fn recall(&mut self, key: &str, epoch: Epoch) -> Option<&Known> {
+        self.enter(epoch);
+        self.texts.get(key)
+    }
+
+    /// Remembers a text.
+    pub(super) fn learn(&mut self, key: &str, known: Known) {
+        self.enter(known.analysed.epoch);
+        if key.len() > LONGEST {
+            return;
+        }
+        if self.texts.len() >= MOST {
+            self.texts.clear();
+        }
+        self.texts.insert(key.into(), known);
+    }
+
+    /// The plan for the answer of one statement, if it was made for this very shape.
+    pub(super) fn plan(&self, analysed: &Arc<Analysed>, index: usize, shape: &Arc<Shape>) -> Option<&Plan> {
+        let found = self.plans.iter().find(|(of, at, described, _)| {
+            Arc::ptr_eq(of, analysed) && *at == index && (Arc::ptr_eq(described, shape) || described == shape)
+        });
+        found.map(|(_, _, _, plan)| plan)
+    }
+
+    /// Remembers a plan.
+    pub(super) fn keep_plan(&mut self, analysed: &Arc<Analysed>, index: usize, shape: &Arc<Shape>, plan: Plan) {
+        if self.plans.len() >= 64 {
+            self.plans.clear();
+        }
+        self.plans.push((Arc::clone(analysed), index, Arc::clone(shape), plan));
+    }
+
+    fn enter(&mut self, epoch: Epoch) {
+        if self.epoch != epoch {
+            self.texts.clear();
+            self.plans.clear();
+            self.epoch = epoch;
+        }
+    }
+}

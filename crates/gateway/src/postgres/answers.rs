@@ -1,0 +1,577 @@
+//! What the target sends, message by message: masked, counted, and handed on.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use effects::postgres::{CopyDirection, CopyFormat as Layout, CopyText, Statement, TransactionStep};
+use masking::postgres::{CopyFormat, CopyMasker, CsvFormat, Described, Plan, TextFormat, Touched, plan};
+use masking::{MaskError, RevealAsk};
+use model::decision::Reveal;
+use model::event::Event;
+use model::lineage::{Mentions, Output, OutputColumn};
+use wire::postgres::backend::{Backend, TransactionStatus};
+use wire::postgres::frame::{BackendTag, Phase, backend};
+use wire::postgres::part::Format;
+use wire::postgres::pipeline::{Reply, Sent, Step};
+
+use super::refusal::{Refusal, Told};
+use super::say;
+use super::session::{End, Owed, Relay, Session, ShapeCell};
+use super::shape::Shape;
+use wire::postgres::encode::Severity;
+
+/// The text type (pg_type.dat), which COPY's columns are taken for.
+const TEXT: u32 = 25;
+
+/// An entry that a reply belongs to, as far as the reply needs it.
+enum Owner {
+    Relay { run: Option<u64>, ends: bool, describes: Option<ShapeCell> },
+    Refused(Box<Told>),
+    Replaced(&'static str),
+    Own,
+    OwnDescribe(ShapeCell),
+}
+
+impl Owner {
+    fn of(owed: &Owed) -> Self {
+        match owed {
+            Owed::Relay(relay) => Self::Relay { run: relay.run, ends: relay.ends, describes: relay.describes.clone() },
+            Owed::Refused(told) => Self::Refused(told.clone()),
+            Owed::Replaced(tag) => Self::Replaced(tag),
+            Owed::Own => Self::Own,
+            Owed::OwnDescribe(shape) => Self::OwnDescribe(Arc::clone(shape)),
+        }
+    }
+}
+
+/// Where a reply belongs.
+struct Place {
+    sent: Sent,
+    owner: Owner,
+    finished: bool,
+}
+
+impl Session {
+    /// Takes every complete message that the target sent.
+    pub(super) fn serve_target(&mut self) -> Result<(), End> {
+        loop {
+            let inbox = &mut self.target.leg().inbox;
+            let header = backend(inbox, Phase::Ready, &self.limits).map_err(|error| {
+                tracing::warn!(session = %self.caller.session, %error, "the target broke its protocol");
+                End::Target("the target broke its protocol")
+            })?;
+            let length = match header {
+                Some(header) if inbox.len() >= header.length() => header.length(),
+                Some(_) | None => return Ok(()),
+            };
+            let bytes = self.target.leg().inbox.split_to(length).freeze();
+            self.target_message(&bytes)?;
+        }
+    }
+
+    fn target_message(&mut self, bytes: &Bytes) -> Result<(), End> {
+        let broken = |reason: &dyn std::fmt::Display| {
+            tracing::warn!(%reason, "the target broke its protocol");
+            End::Target("the target broke its protocol")
+        };
+        let tag = bytes.first().copied().and_then(BackendTag::from_byte).ok_or_else(|| broken(&"unknown message"))?;
+        let body = bytes.get(wire::postgres::frame::HEADER..).unwrap_or_default();
+        let frame = wire::postgres::frame::Frame { tag, body, bytes };
+        let message = Backend::parse(&frame).map_err(|error| broken(&error))?;
+        let mut dropped = Vec::new();
+        let step = self.pipeline.receive(Reply::from(&message)).map_err(|error| broken(&error))?;
+        let (place, closes) = match { step } {
+            Step::Asynchronous => (None, false),
+            Step::Continues { sent, entry } => (Some(Place { sent, owner: Owner::of(entry), finished: false }), false),
+            Step::Finishes { sent, entry, dropped: skipped } => {
+                dropped.extend(skipped);
+                (Some(Place { sent, owner: Owner::of(&entry), finished: true }), false)
+            }
+            Step::Closes { dropped: skipped } => {
+                dropped.extend(skipped);
+                (None, true)
+            }
+        };
+        if closes {
+            self.fatal(&message, dropped.into_iter().map(|(_, owed)| owed).collect());
+            return Err(End::Target("the target ended the connection"));
+        }
+        match place {
+            None => self.asynchronous(&message),
+            Some(place) => self.reply(&message, body, place)?,
+        }
+        // What follows a failed message is undone the last first, as it was done.
+        dropped.into_iter().rev().for_each(|(_, owed)| self.forget(owed));
+        Ok(())
+    }
+
+    fn asynchronous(&mut self, message: &Backend<'_>) {
+        match message {
+            Backend::NoticeResponse(fields) => {
+                let touched = self.touched();
+                self.outbox.notice(fields.iter().map(|(field, text)| (field, text.bytes())), touched);
+            }
+            Backend::ParameterStatus(status) => {
+                self.outbox.parameter_status(status.name.bytes(), status.value.bytes());
+            }
+            Backend::NotificationResponse(notification) => {
+                let process = i32::from_be_bytes(notification.process.to_be_bytes());
+                self.outbox.notification(process, notification.channel.bytes(), notification.payload.bytes());
+            }
+            _ => {}
+        }
+    }
+
+    /// The target's last words.
+    fn fatal(&mut self, message: &Backend<'_>, dropped: Vec<Owed>) {
+        if let Backend::ErrorResponse(fields) = message {
+            let touched = self.touched();
+            self.outbox.error(fields.iter().map(|(field, text)| (field, text.bytes())), touched);
+        }
+        dropped.into_iter().for_each(|owed| self.forget(owed));
+        let _ = self.release();
+    }
+
+    /// Whether the target's own words may hold what the subject may not see.
+    fn touched(&self) -> Touched {
+        let runs = self.runs.values().any(|run| run.executed && run.judged.hides);
+        if runs || self.transaction_hides { Touched::Hidden } else { Touched::Nothing }
+    }
+
+    fn reply(&mut self, message: &Backend<'_>, body: &[u8], place: Place) -> Result<(), End> {
+        let Place { sent, owner, finished } = place;
+        match owner {
+            Owner::Own => {
+                self.own_reply(message, finished);
+                Ok(())
+            }
+            Owner::OwnDescribe(shape) => {
+                self.own_description(message, &shape);
+                Ok(())
+            }
+            Owner::Refused(told) => self.refused_reply(message, &told),
+            Owner::Replaced(tag) => self.replaced_reply(message, body, tag),
+            Owner::Relay { run, ends, describes } => {
+                self.relay(message, body, run, describes.as_ref())?;
+                if let (Some(number), true, true) = (run, ends, finished) {
+                    self.run_finished(number, sent, message);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// A Describe that Sluice added: its answer shapes the rows and goes no further. Its failure is the portal's.
+    fn own_description(&mut self, message: &Backend<'_>, shape: &ShapeCell) {
+        match message {
+            Backend::RowDescription(fields) => {
+                let _ = shape.set(Arc::new(Shape::read(*fields, &self.catalog.catalog, None)));
+            }
+            Backend::NoData => drop(shape.set(Arc::new(Shape::default()))),
+            Backend::ErrorResponse(fields) => {
+                let touched = self.touched();
+                self.outbox.error(fields.iter().map(|(field, text)| (field, text.bytes())), touched);
+            }
+            _ => {}
+        }
+    }
+
+    /// The error of what stood in for a refused message becomes our own; whatever else it brings was never asked for.
+    fn refused_reply(&mut self, message: &Backend<'_>, told: &Told) -> Result<(), End> {
+        match message {
+            Backend::ErrorResponse(_) => {
+                self.tell_error(told);
+                Ok(())
+            }
+            Backend::ReadyForQuery(status) => {
+                self.ready(*status);
+                self.pass(BackendTag::ReadyForQuery, &[status.byte()])
+            }
+            _ => Err(End::Target("the target accepted what it cannot have accepted")),
+        }
+    }
+
+    /// The empty statement that stood in for a request to Sluice itself is answered as that request would be.
+    fn replaced_reply(&mut self, message: &Backend<'_>, body: &[u8], tag: &str) -> Result<(), End> {
+        match message {
+            Backend::EmptyQueryResponse => {
+                let mut complete = Vec::new();
+                say::command_complete(&mut complete, tag);
+                self.outbox.own(&complete).map_err(|error| withheld(error))
+            }
+            Backend::ReadyForQuery(status) => {
+                self.ready(*status);
+                self.pass(BackendTag::ReadyForQuery, body)
+            }
+            Backend::ErrorResponse(fields) => {
+                let touched = self.touched();
+                self.outbox.error(fields.iter().map(|(field, text)| (field, text.bytes())), touched);
+                Ok(())
+            }
+            _ => Err(End::Target("the target answered an empty statement with something else")),
+        }
+    }
+
+    /// Writes an ErrorResponse of our own.
+    pub(super) fn tell_error(&mut self, told: &Told) {
+        let mut message = Vec::new();
+        say::report(&mut message, Severity::Error, told);
+        if let Err(error) = self.outbox.own(&message) {
+            tracing::error!(%error, "an error could not be composed");
+        }
+    }
+
+    fn pass(&mut self, tag: BackendTag, body: &[u8]) -> Result<(), End> {
+        self.outbox.control(tag.byte(), body).map_err(withheld)
+    }
+
+    /// A reply to the client's own message.
+    fn relay(
+        &mut self,
+        message: &Backend<'_>,
+        body: &[u8],
+        run: Option<u64>,
+        describes: Option<&ShapeCell>,
+    ) -> Result<(), End> {
+        if self.accounted != run {
+            self.settle_account();
+            self.accounted = run;
+        }
+        let before = self.outbox.len();
+        match message {
+            Backend::DataRow(_) => self.row(run, body)?,
+            Backend::CopyData(data) => self.copy_out(run, data.get())?,
+            Backend::CopyDone => self.copy_out_done(run)?,
+            Backend::ErrorResponse(_) if std::mem::take(&mut self.cut) => {
+                let told = Refusal::Cut.tell(self.caller.session.request(run.unwrap_or(0)));
+                self.tell_error(&told);
+                if let Some(run) = run.and_then(|run| self.runs.get_mut(&run)) {
+                    run.error = Some(told.sqlstate.into());
+                }
+            }
+            Backend::ErrorResponse(fields) => {
+                let sqlstate = super::upstream::sqlstate(*fields);
+                let touched = self.touched();
+                self.outbox.error(fields.iter().map(|(field, text)| (field, text.bytes())), touched);
+                if let Some(run) = run.and_then(|run| self.runs.get_mut(&run)) {
+                    run.error = Some(sqlstate.into());
+                }
+            }
+            Backend::RowDescription(fields) => {
+                self.described(Shape::read(*fields, &self.catalog.catalog, None), run, describes);
+                self.pass(message.tag(), body)?;
+            }
+            Backend::NoData => {
+                self.described(Shape::default(), run, describes);
+                self.pass(message.tag(), body)?;
+            }
+            Backend::CopyOutResponse(copy) => {
+                self.begin_copy_out(run, copy.columns.count(), copy.format)?;
+                self.pass(message.tag(), body)?;
+            }
+            Backend::CopyInResponse(_) => {
+                self.copy_starting = false;
+                self.pass(message.tag(), body)?;
+            }
+            Backend::CommandComplete(_) => {
+                self.statement_done(run);
+                self.pass(message.tag(), body)?;
+            }
+            Backend::ReadyForQuery(status) => {
+                self.ready(*status);
+                self.pass(message.tag(), body)?;
+            }
+            Backend::FunctionCallResponse(_) | Backend::CopyBothResponse(_) => {
+                return Err(End::Target("the target sent what was not asked for"));
+            }
+            _ => self.pass(message.tag(), body)?,
+        }
+        self.account(run, before);
+        Ok(())
+    }
+
+    /// Adds what was just written to the request that it answers.
+    fn account(&mut self, run: Option<u64>, before: usize) {
+        let Some(run) = run.and_then(|run| self.runs.get_mut(&run)) else { return };
+        let written = u64::try_from(self.outbox.len().saturating_sub(before)).unwrap_or(u64::MAX);
+        run.disclosure.bytes = run.disclosure.bytes.saturating_add(written);
+    }
+
+    /// Adds what the outbox has counted to the request that it counted for.
+    pub(super) fn settle_account(&mut self) {
+        let disclosure = self.outbox.take_disclosure();
+        self.node.metrics.disclosed(&disclosure);
+        if let Some(run) = self.accounted.and_then(|run| self.runs.get_mut(&run)) {
+            run.disclosure.add(&disclosure);
+        }
+    }
+
+    /// Keeps a description for the rows to come. A simple Query's is for its current statement only.
+    fn described(&mut self, shape: Shape, run: Option<u64>, describes: Option<&ShapeCell>) {
+        match describes {
+            Some(cell) => drop(cell.set(Arc::new(shape))),
+            None => {
+                let Some(number) = run else { return };
+                let plan = self.plan(number, &Arc::new(shape));
+                if let Some(run) = self.runs.get_mut(&number) {
+                    run.plan = plan;
+                }
+            }
+        }
+    }
+
+    fn row(&mut self, run: Option<u64>, body: &[u8]) -> Result<(), End> {
+        let plan = match run.and_then(|run| self.runs.get(&run)) {
+            Some(run) if run.plan.is_some() => run.plan.clone(),
+            Some(run) => {
+                let number = run.id.number;
+                let shape = self.portal_shape(number);
+                let plan = shape.and_then(|shape| self.plan(number, &shape));
+                if let Some(run) = self.runs.get_mut(&number) {
+                    run.plan.clone_from(&plan);
+                }
+                plan
+            }
+            None => None,
+        };
+        let plan = plan.ok_or(End::Target("the target sent rows that it did not describe"))?;
+        self.outbox.data_row(&plan, body).map_err(withheld)
+    }
+
+    /// The shape of a portal's rows: its own description, or its statement's in the formats of Bind.
+    fn portal_shape(&self, number: u64) -> Option<Arc<Shape>> {
+        let portal = self.names.portal_of(number)?;
+        if let Some(shape) = portal.shape.get() {
+            return Some(Arc::clone(shape));
+        }
+        portal.statement_shape.get().map(|shape| shape.in_formats(&portal.formats))
+    }
+
+    /// The masks for the answer of a request's current statement.
+    fn plan(&mut self, number: u64, shape: &Arc<Shape>) -> Option<Plan> {
+        let run = self.runs.get(&number)?;
+        let (analysed, at) = (Arc::clone(&run.analysed), run.at);
+        if let Some(plan) = self.memo.plan(&analysed, at, shape) {
+            return Some(plan.clone());
+        }
+        let unknown = (Output::Unknown, Mentions { anything: true, ..Mentions::default() });
+        let (output, mentions) = analysed
+            .statements
+            .get(at)
+            .map_or((&unknown.0, &unknown.1), |statement| (&statement.output, &statement.mentions));
+        let plan = self.make_plan(output, &shape.columns, mentions);
+        self.memo.keep_plan(&analysed, at, shape, plan.clone());
+        Some(plan)
+    }
+
+    pub(super) fn make_plan(&self, output: &Output, described: &[Described], mentions: &Mentions) -> Plan {
+        let labels = self.labels();
+        let context = self.context(None);
+        let mut reveal =
+            |ask: RevealAsk<'_>| -> Reveal { super::lens::ask(&self.policies, &self.place, &labels, &context, ask) };
+        plan(&self.lens, output, described, mentions, &labels, &mut reveal)
+    }
+
+    // ---- COPY TO STDOUT
+
+    fn begin_copy_out(&mut self, run: Option<u64>, width: u16, format: Format) -> Result<(), End> {
+        let unexpected = End::Target("the target began a COPY that was not asked for");
+        let number = run.ok_or_else(|| unexpected.clone())?;
+        let statement = self.runs.get(&number).and_then(|run| run.analysed.statements.get(run.at).cloned());
+        let statement = statement.ok_or_else(|| unexpected.clone())?;
+        let (output, described, layout) = copy_shape(&statement, width, format).ok_or(unexpected)?;
+        let plan = self.make_plan(&output, &described, &statement.mentions);
+        let most = usize::try_from(self.limits.row).unwrap_or(usize::MAX);
+        if let Some(run) = self.runs.get_mut(&number) {
+            run.copy = Some(CopyMasker::new(plan, layout, most));
+        }
+        Ok(())
+    }
+
+    fn copy_out(&mut self, run: Option<u64>, data: &[u8]) -> Result<(), End> {
+        let masker = run.and_then(|run| self.runs.get_mut(&run)).and_then(|run| run.copy.as_mut());
+        let masker = masker.ok_or(End::Target("the target sent COPY data that was not asked for"))?;
+        self.outbox.copy_data(masker, data).map_err(withheld)
+    }
+
+    fn copy_out_done(&mut self, run: Option<u64>) -> Result<(), End> {
+        let masker = run.and_then(|run| self.runs.get_mut(&run)).and_then(|run| run.copy.take());
+        let masker = masker.ok_or(End::Target("the target ended a COPY that was not begun"))?;
+        self.outbox.copy_done(&masker).map_err(withheld)
+    }
+
+    // ---- ends
+
+    /// A statement of a request is complete: what it changes has changed.
+    fn statement_done(&mut self, run: Option<u64>) {
+        let Some(run) = run.and_then(|run| self.runs.get_mut(&run)) else { return };
+        let (analysed, at) = (Arc::clone(&run.analysed), run.at);
+        run.at += 1;
+        run.plan = None;
+        let Some(statement) = analysed.statements.get(at) else { return };
+        self.changed_by(statement);
+        if let Some(change) = &statement.names {
+            self.names.confirmed(change);
+        }
+        if statement.is_opaque() {
+            self.names.forget_sql();
+        }
+    }
+
+    fn changed_by(&mut self, statement: &Statement) {
+        let changes = statement.changes;
+        let partial = matches!(statement.transaction, Some(TransactionStep::RollbackTo(_)));
+        self.state_changed |= changes.state || (partial && self.transaction_changed);
+        self.catalog_changed |= changes.catalog || changes.temporary || (partial && self.transaction_changed);
+        // A new temporary schema changes the search path.
+        self.state_changed |= changes.temporary;
+        self.transaction_changed |= changes.state || changes.local || changes.catalog || changes.temporary;
+    }
+
+    /// The target waits for the next request.
+    fn ready(&mut self, status: TransactionStatus) {
+        self.copy_starting = false;
+        if status != TransactionStatus::Idle {
+            return;
+        }
+        self.caller.user = None;
+        self.transaction_hides = false;
+        if std::mem::take(&mut self.transaction_changed) {
+            self.state_changed = true;
+            self.catalog_changed = true;
+        }
+        for run in self.names.transaction_ended() {
+            self.end_run(run);
+        }
+    }
+
+    /// The last reply to the message that ran a request has come.
+    fn run_finished(&mut self, number: u64, sent: Sent, message: &Backend<'_>) {
+        let suspended = matches!(message, Backend::PortalSuspended);
+        self.settled(number);
+        if !suspended {
+            self.end_run(number);
+        } else if let Some(run) = self.runs.get_mut(&number) {
+            // The portal goes on with the next Execute.
+            run.executed = sent == Sent::Execute;
+        }
+    }
+
+    fn settled(&mut self, number: u64) {
+        if let Some(run) = self.runs.get_mut(&number)
+            && std::mem::take(&mut run.unsettled)
+        {
+            self.unsettled = self.unsettled.saturating_sub(1);
+            if run.error.is_some() {
+                // It failed on the way: what of it took effect is not known.
+                self.state_changed |= run.analysed.statements.iter().any(|statement| statement.changes.state);
+            }
+        }
+        self.copy_starting = false;
+    }
+
+    /// Notes in the journal how a request ended.
+    pub(super) fn end_run(&mut self, number: u64) {
+        self.settled(number);
+        if self.accounted == Some(number) {
+            self.settle_account();
+            self.accounted = None;
+        }
+        let Some(run) = self.runs.remove(&number) else { return };
+        self.receipts.remove(&number);
+        let millis = u64::try_from(run.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let error = if run.executed { run.error } else { Some("not run".into()) };
+        self.node.recorder.note(Event::Completed { request: run.id, disclosure: run.disclosure, error, millis });
+        if let Some(approval) = run.approval {
+            let (state, request) = (Arc::clone(&self.node.state), run.id);
+            tokio::task::block_in_place(|| {
+                if let Err(error) = state.completed(approval, request) {
+                    tracing::error!(%error, %approval, "the use of an approval cannot be completed");
+                }
+            });
+        }
+    }
+
+    /// Ends every request: the session is over. What was sent and not answered has an unknown end, so it is not
+    /// reported complete.
+    pub(super) fn end_all_runs(&mut self) {
+        let numbers: Vec<u64> = self.runs.keys().copied().collect();
+        for number in numbers {
+            let unanswered = self.runs.get(&number).is_some_and(|run| run.executed && run.error.is_none());
+            if !unanswered {
+                self.end_run(number);
+            }
+        }
+    }
+
+    /// An entry that will never be answered.
+    pub(super) fn forget(&mut self, owed: Owed) {
+        match owed {
+            Owed::Relay(relay) => self.dropped(relay),
+            Owed::Own => self.own_dropped(),
+            Owed::Refused(_) | Owed::Replaced(_) | Owed::OwnDescribe(..) => {}
+        }
+    }
+
+    /// A message that the target skipped: what it did to names is undone, and what it was to run did not run.
+    pub(super) fn dropped(&mut self, relay: Relay) {
+        if let Some(undo) = relay.undo {
+            self.names.undo(undo);
+            // A Bind that was skipped made no portal, so its request is over.
+            if let Some(run) = relay.run {
+                self.end_run(run);
+            }
+        } else if let (Some(run), true) = (relay.run, relay.ends) {
+            if let Some(run) = self.runs.get_mut(&run) {
+                run.executed = false;
+            }
+            self.end_run(run);
+        }
+    }
+}
+
+fn withheld(error: MaskError) -> End {
+    tracing::warn!(%error, "an answer is withheld");
+    End::Withheld(error.client_message())
+}
+
+/// What a COPY's stream looks like: the columns that the analysis says, of the width that the target says.
+fn copy_shape(statement: &Statement, width: u16, format: Format) -> Option<(Output, Vec<Described>, CopyFormat)> {
+    let copy = statement.copy.as_ref().filter(|copy| copy.direction == CopyDirection::Out)?;
+    let layout = layout(&copy.format);
+    if (layout == CopyFormat::Binary) != (format == Format::Binary) {
+        return None;
+    }
+    let binary = format == Format::Binary;
+    let columns = copy.columns.as_ref().filter(|columns| columns.len() == usize::from(width));
+    let output = columns.map_or(Output::Unknown, |columns| {
+        let column =
+            |(name, origin): &(Arc<str>, _)| OutputColumn { name: Arc::clone(name), origin: Clone::clone(origin) };
+        Output::Rows(columns.iter().map(column).collect())
+    });
+    let described = (0..usize::from(width)).map(|index| Described {
+        name: columns.and_then(|columns| columns.get(index)).map_or_else(|| "".into(), |(name, _)| Arc::clone(name)),
+        source: None,
+        whole_row_of: None,
+        // In binary, the type decides how a value is read: an unknown one is only ever hidden whole.
+        type_oid: if binary { 0 } else { TEXT },
+        binary,
+    });
+    Some((output, described.collect(), layout))
+}
+
+fn layout(format: &Layout) -> CopyFormat {
+    match format {
+        Layout::Binary => CopyFormat::Binary,
+        Layout::Text(CopyText { delimiter, null, header, .. }) => {
+            CopyFormat::Text(TextFormat { delimiter: *delimiter, null: null.clone().into_bytes(), header: *header })
+        }
+        Layout::Csv(CopyText { delimiter, null, quote, escape, header }) => CopyFormat::Csv(CsvFormat {
+            delimiter: *delimiter,
+            quote: *quote,
+            escape: *escape,
+            null: null.clone().into_bytes(),
+            header: *header,
+        }),
+    }
+}

@@ -1,0 +1,210 @@
+//! The catalog of each database behind Sluice, read on a connection of its own and kept at most a second behind.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use effects::postgres::{Catalog, Part, PartBuilder, labels, queries};
+use model::class::Labels;
+use model::event::Event;
+use model::id::{RevisionId, SessionId};
+use policy::OwnStatement;
+
+use super::session::Place;
+use super::upstream::{ConnectError, OwnConnection};
+use crate::clock;
+use crate::node::Node;
+
+/// How old a catalog may be before its version is asked for again (RULES.md 14).
+const FRESH: Duration = Duration::from_millis(900);
+
+/// How long reading a catalog may take.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Asks whether anything of the users' part has changed: every change of a catalog row gives it a new xmin or place.
+const VERSION: &str = "SELECT pg_catalog.md5(pg_catalog.string_agg(v, ',' ORDER BY v)) FROM (\
+     SELECT 'c' || pg_catalog.count(*) || ':' || pg_catalog.sum(xmin::text::int8) || ':' || pg_catalog.max(xmin::text::int8) \
+       FROM pg_catalog.pg_class WHERE oid >= 16384 \
+     UNION ALL SELECT 'a' || pg_catalog.count(*) || ':' || pg_catalog.sum(xmin::text::int8) || ':' || \
+       pg_catalog.max(xmin::text::int8) FROM pg_catalog.pg_attribute WHERE attrelid >= 16384 \
+     UNION ALL SELECT 'p' || pg_catalog.count(*) || ':' || pg_catalog.sum(xmin::text::int8) || ':' || \
+       pg_catalog.max(xmin::text::int8) FROM pg_catalog.pg_proc WHERE oid >= 16384 \
+     UNION ALL SELECT 'r' || pg_catalog.count(*) || ':' || pg_catalog.sum(xmin::text::int8) || ':' || \
+       pg_catalog.max(xmin::text::int8) FROM pg_catalog.pg_rewrite WHERE oid >= 16384 \
+     UNION ALL SELECT 'n' || pg_catalog.count(*) || ':' || pg_catalog.sum(xmin::text::int8) || ':' || \
+       pg_catalog.max(xmin::text::int8) FROM pg_catalog.pg_namespace WHERE oid >= 16384 \
+     UNION ALL SELECT 't' || pg_catalog.count(*) || ':' || pg_catalog.sum(xmin::text::int8) || ':' || \
+       pg_catalog.max(xmin::text::int8) FROM pg_catalog.pg_type WHERE oid >= 16384 \
+     UNION ALL SELECT 'o' || pg_catalog.count(*) || ':' || pg_catalog.sum(xmin::text::int8) || ':' || \
+       pg_catalog.max(xmin::text::int8) FROM pg_catalog.pg_operator WHERE oid >= 16384 \
+     UNION ALL SELECT 'k' || pg_catalog.count(*) || ':' || pg_catalog.sum(xmin::text::int8) || ':' || \
+       pg_catalog.max(xmin::text::int8) FROM pg_catalog.pg_cast WHERE oid >= 16384 \
+     UNION ALL SELECT 'g' || pg_catalog.count(*) || ':' || pg_catalog.sum(xmin::text::int8) || ':' || \
+       pg_catalog.max(xmin::text::int8) FROM pg_catalog.pg_trigger \
+     UNION ALL SELECT 'd' || pg_catalog.count(*) || ':' || pg_catalog.sum(xmin::text::int8) || ':' || \
+       pg_catalog.max(xmin::text::int8) FROM pg_catalog.pg_attrdef \
+     UNION ALL SELECT 'i' || pg_catalog.count(*) || ':' || pg_catalog.sum(xmin::text::int8) || ':' || \
+       pg_catalog.max(xmin::text::int8) FROM pg_catalog.pg_inherits) AS versions(v)";
+
+/// A catalog with a version, and the labels of its columns under one revision.
+pub(super) struct Snapshot {
+    pub(super) catalog: Arc<Catalog>,
+    /// Counts the versions that were read of this database; a session's own reading keeps the number it was based on.
+    pub(super) version: u64,
+    labels: Mutex<Option<(RevisionId, Arc<Labels>)>>,
+}
+
+impl Snapshot {
+    /// A session's own reading, based on a shared one.
+    pub(super) fn of_session(catalog: Arc<Catalog>, base: &Self) -> Self {
+        Self { catalog, version: base.version, labels: Mutex::default() }
+    }
+
+    /// What is classified, under this revision.
+    pub(super) fn labels(&self, active: &crate::revision::Active, target: &str) -> Arc<Labels> {
+        let mut kept = self.labels.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*kept {
+            Some((revision, labels)) if *revision == active.id => Arc::clone(labels),
+            _ => {
+                let fresh = Arc::new(labels(&self.catalog, target, &active.classification));
+                *kept = Some((active.id, Arc::clone(&fresh)));
+                fresh
+            }
+        }
+    }
+}
+
+/// Every catalog that sessions use.
+#[derive(Default)]
+pub(crate) struct Catalogs {
+    databases: Mutex<HashMap<(Arc<str>, Arc<str>), Arc<Database>>>,
+}
+
+#[derive(Default)]
+struct Database {
+    /// Held while the catalog is read or its version asked for, so that many sessions ask once.
+    reader: tokio::sync::Mutex<Reader>,
+    latest: Mutex<Option<(Instant, Arc<Snapshot>)>>,
+}
+
+#[derive(Default)]
+struct Reader {
+    connection: Option<OwnConnection>,
+    system: Option<Arc<Part>>,
+    version: String,
+}
+
+impl Catalogs {
+    fn database(&self, place: &Place) -> Arc<Database> {
+        let key = (Arc::clone(&place.model.name), Arc::clone(&place.database));
+        let mut databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(databases.entry(key).or_default())
+    }
+
+    /// The catalog, at most a second behind.
+    pub(super) async fn current(&self, node: &Node, place: &Place) -> Result<Arc<Snapshot>, ConnectError> {
+        let database = self.database(place);
+        match database.latest(Instant::now().checked_sub(FRESH)) {
+            Some(snapshot) => Ok(snapshot),
+            None => database.refresh(node, place, Instant::now().checked_sub(FRESH)).await,
+        }
+    }
+
+    /// The catalog as it is after what this session has just changed.
+    pub(super) async fn reread(&self, node: &Node, place: &Place) -> Result<Arc<Snapshot>, ConnectError> {
+        self.database(place).refresh(node, place, Some(Instant::now())).await
+    }
+}
+
+impl Database {
+    /// The latest catalog, if its version was asked for at `since` or later.
+    fn latest(&self, since: Option<Instant>) -> Option<Arc<Snapshot>> {
+        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, snapshot) = latest.as_ref()?;
+        since.is_none_or(|since| *at >= since).then(|| Arc::clone(snapshot))
+    }
+
+    async fn refresh(&self, node: &Node, place: &Place, since: Option<Instant>) -> Result<Arc<Snapshot>, ConnectError> {
+        let mut reader = self.reader.lock().await;
+        // Somebody else may have asked while this session waited for its turn.
+        if let Some(snapshot) = self.latest(since) {
+            return Ok(snapshot);
+        }
+        let asked = Instant::now();
+        let had_connection = reader.connection.is_some();
+        let mut read = tokio::time::timeout(DEADLINE, reader.read(node, place, self.latest(None))).await;
+        if had_connection && matches!(read, Ok(Err(_))) {
+            // The connection may have died since it was last used.
+            reader.connection = None;
+            read = tokio::time::timeout(DEADLINE, reader.read(node, place, self.latest(None))).await;
+        }
+        let snapshot = match read {
+            Ok(Ok(snapshot)) => snapshot,
+            Ok(Err(error)) => {
+                tracing::warn!(target = %place.model.name, %error, "the catalog cannot be read");
+                reader.connection = None;
+                return Err(error);
+            }
+            Err(_) => {
+                reader.connection = None;
+                return Err(ConnectError::Deadline);
+            }
+        };
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some((asked, Arc::clone(&snapshot)));
+        Ok(snapshot)
+    }
+}
+
+impl Reader {
+    async fn read(
+        &mut self,
+        node: &Node,
+        place: &Place,
+        latest: Option<Arc<Snapshot>>,
+    ) -> Result<Arc<Snapshot>, ConnectError> {
+        if self.connection.is_none() {
+            let bits = clock::random_bits().map_err(|_| ConnectError::Internal("no randomness"))?;
+            let session = SessionId::from_bits(bits);
+            self.connection = Some(OwnConnection::open(node, &place.target, &place.database, session).await?);
+        }
+        let Some(connection) = &mut self.connection else { return Err(ConnectError::Internal("no connection")) };
+        let mut version = String::new();
+        connection
+            .query(OwnStatement::CatalogVersion, VERSION, &mut |row| {
+                version = row.first().copied().flatten().unwrap_or_default().to_owned();
+                Ok(())
+            })
+            .await?;
+        match latest {
+            Some(snapshot) if version == self.version => return Ok(snapshot),
+            Some(_) | None => {}
+        }
+        node.recorder.note(Event::OwnStatement {
+            session: None,
+            target: Arc::clone(&place.model.name),
+            database: Arc::clone(&place.database),
+            name: OwnStatement::Catalog.as_str().into(),
+        });
+        if self.system.is_none() {
+            self.system = Some(Arc::new(part(connection, queries::SYSTEM).await?));
+        }
+        let user = part(connection, queries::USER).await?;
+        let system = self.system.clone().unwrap_or_default();
+        self.version = version;
+        let number = latest.map_or(1, |snapshot| snapshot.version + 1);
+        let catalog = Arc::new(Catalog::new(system, user));
+        Ok(Arc::new(Snapshot { catalog, version: number, labels: Mutex::default() }))
+    }
+}
+
+async fn part(connection: &mut OwnConnection, all: &[queries::Query]) -> Result<Part, ConnectError> {
+    let mut builder = PartBuilder::default();
+    for query in all {
+        connection
+            .query(OwnStatement::Catalog, query.sql, &mut |row| {
+                builder.row(query, row).map_err(|error| ConnectError::Protocol(error.to_string()))
+            })
+            .await?;
+    }
+    Ok(builder.finish())
+}

@@ -1,0 +1,294 @@
+//! Asking a human: a hold, a ticket, a window (RULES.md 22-25).
+
+use std::sync::Arc;
+
+use model::approval::{Asked, Consumed, Mode, Status};
+use model::decision::Need;
+use model::event::Event;
+use model::id::{ApprovalId, Digest, RequestId};
+use policy::{BoundTo, Parameter, approval_digest};
+use store::approval::{AskError, Spending};
+use store::window::WindowUse;
+use tokio::time::Instant;
+use wire::postgres::backend::TransactionStatus;
+use wire::postgres::encode::Severity;
+use wire::postgres::part::Format;
+
+use super::analysed::Known;
+use super::query::{Bound, Origin};
+use super::refusal::{Refusal, Told};
+use super::say;
+use super::session::{Hold, Session, Stall};
+use crate::clock;
+use crate::recorder::entry;
+
+/// What came of looking for an approval.
+pub(super) enum Sought {
+    /// One was spent on the request.
+    Given(Consumed, Digest),
+    /// There is none, and the request fails.
+    Refused(Refusal),
+    /// The connection waits.
+    Waiting(Stall),
+}
+
+impl Session {
+    /// Spends an approval on the request if there is one; asks for one otherwise.
+    pub(super) fn seek(
+        &mut self,
+        request: RequestId,
+        known: &Known,
+        bound: Bound<'_>,
+        origin: &Origin,
+        needs: &[Need],
+    ) -> Sought {
+        let digest = self.digest(known, bound, origin);
+        match self.spend(request, known, origin, needs, digest) {
+            Ok(Some(consumed)) => {
+                self.held = None;
+                self.node.metrics.approvals_consumed.inc();
+                Sought::Given(consumed, digest)
+            }
+            Ok(None) => self.wait_for_answer(request, known, bound, origin, needs, digest),
+            Err(error) => {
+                tracing::error!(%error, "the approval store cannot be used");
+                Sought::Refused(Refusal::ApprovalsUnavailable)
+            }
+        }
+    }
+
+    fn spend(
+        &self,
+        request: RequestId,
+        known: &Known,
+        origin: &Origin,
+        needs: &[Need],
+        digest: Digest,
+    ) -> Result<Option<Consumed>, store::Error> {
+        let (session, now) = (self.caller.session, clock::now());
+        let state = &self.node.state;
+        blocking(|| {
+            let spent = state.consume(&Spending { digest, needs, session, request, now })?;
+            if spent.is_some() {
+                return Ok(spent);
+            }
+            let effects: Vec<_> =
+                known.analysed.statements.iter().flat_map(|statement| statement.effects.iter().cloned()).collect();
+            state.consume_window(&WindowUse {
+                subject: &self.caller.subject.key,
+                on_behalf_of: &self.chain(origin),
+                target: &self.place.model.name,
+                database: &self.place.database,
+                effects: &effects,
+                needs,
+                digest,
+                session,
+                request,
+                now,
+            })
+        })
+    }
+
+    /// A hold that was begun goes on or is over; otherwise one is begun, or a ticket is written.
+    fn wait_for_answer(
+        &mut self,
+        request: RequestId,
+        known: &Known,
+        bound: Bound<'_>,
+        origin: &Origin,
+        needs: &[Need],
+        digest: Digest,
+    ) -> Sought {
+        if let Some((held, until)) = self.held.filter(|_| self.held_request == Some(request)) {
+            return self.still_held(held, until);
+        }
+        let waits = self.may_wait();
+        let asked = self.asked(request, known, bound, origin, needs, digest, waits);
+        let fresh = match clock::random_bits() {
+            Ok(bits) => ApprovalId::from_bits(bits),
+            Err(_) => return Sought::Refused(Refusal::ApprovalsUnavailable),
+        };
+        let limits = self.node.approval_limits();
+        let asked_for = match blocking(|| self.node.state.ask(&asked, fresh, &limits)) {
+            Ok(asked_for) => asked_for,
+            Err(AskError::TooManyOfSubject { .. } | AskError::TooMany(_)) => {
+                return Sought::Refused(Refusal::TooManyPending);
+            }
+            Err(error) => {
+                tracing::error!(%error, "an approval cannot be asked for");
+                return Sought::Refused(Refusal::ApprovalsUnavailable);
+            }
+        };
+        let approval = asked_for.id;
+        if asked_for.is_new {
+            self.node.metrics.approvals_asked.inc();
+            self.entries.push(entry(Event::ApprovalAsked { approval, asked: Box::new(asked) }));
+        }
+        if asked_for.mode != Mode::Hold || !waits {
+            let groups = groups(needs);
+            return Sought::Refused(Refusal::Ticket(approval, groups.into()));
+        }
+        let until = Instant::now() + self.node.config.approvals.hold_max;
+        self.held = Some((approval, until));
+        self.held_request = Some(request);
+        self.tell_waiting(request, approval, needs);
+        Sought::Waiting(self.hold(approval, until))
+    }
+
+    fn hold(&self, approval: ApprovalId, until: Instant) -> Stall {
+        Stall::Hold(Hold { approval, until, changes: self.node.state.subscribe() })
+    }
+
+    /// Looks where a held request's approval stands.
+    fn still_held(&mut self, held: ApprovalId, until: Instant) -> Sought {
+        // Subscribed before the look, so that nothing is missed in between.
+        let stall = self.hold(held, until);
+        let stands = blocking(|| self.node.state.approval(held));
+        let status = match stands {
+            Ok(Some(approval)) => approval.status,
+            Ok(None) | Err(_) => return self.hold_ended(Refusal::ApprovalsUnavailable),
+        };
+        match status {
+            Status::Denied => self.hold_ended(Refusal::ApprovalDenied(held)),
+            Status::Withdrawn | Status::Expired | Status::Consumed => self.hold_ended(Refusal::HoldOver(held)),
+            Status::Pending | Status::Approved if self.cancelled => {
+                self.withdraw_holds("the requester cancelled");
+                self.hold_ended(Refusal::Cancelled)
+            }
+            Status::Pending | Status::Approved if Instant::now() >= until => {
+                if let Err(error) = blocking(|| self.node.state.make_ticket(held)) {
+                    tracing::error!(%error, "a hold cannot become a ticket");
+                }
+                self.hold_ended(Refusal::HoldOver(held))
+            }
+            Status::Pending | Status::Approved => Sought::Waiting(stall),
+        }
+    }
+
+    fn hold_ended(&mut self, refusal: Refusal) -> Sought {
+        self.held = None;
+        self.held_request = None;
+        self.cancelled = false;
+        Sought::Refused(refusal)
+    }
+
+    /// A connection may wait only where nothing else waits for it: outside a transaction, with nothing pipelined.
+    fn may_wait(&self) -> bool {
+        self.pipeline.status() == TransactionStatus::Idle
+            && !self.in_pipeline
+            && !self.node.config.approvals.hold_max.is_zero()
+    }
+
+    fn asked(
+        &self,
+        request: RequestId,
+        known: &Known,
+        bound: Bound<'_>,
+        origin: &Origin,
+        needs: &[Need],
+        digest: Digest,
+        waits: bool,
+    ) -> Asked {
+        let now = clock::now();
+        let ttl = known.judged.verdict.approval_ttl().min(self.node.config.approvals.ticket_ttl);
+        let values = self.shown_values(&known.analysed, bound);
+        Asked {
+            request,
+            subject: self.caller.subject.key.clone(),
+            on_behalf_of: self.chain(origin),
+            target: Arc::clone(&self.place.model.name),
+            database: Arc::clone(&self.place.database),
+            statement: self.masked_text(&known.analysed),
+            parameters: values.iter().map(super::tape::shown_text).collect(),
+            effects: known
+                .analysed
+                .statements
+                .iter()
+                .flat_map(|statement| statement.effects.iter().map(ToString::to_string))
+                .collect(),
+            estimated_rows: None,
+            reason: self.caller.reason.as_deref().map(str::to_owned),
+            needs: needs.to_vec(),
+            digest,
+            mode: if waits { Mode::Hold } else { Mode::Ticket },
+            revision: self.active.id,
+            asked_at: now,
+            expires_at: now.plus_millis(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
+
+    /// The delegation behind a request: its own user first, then the session's chain.
+    fn chain(&self, origin: &Origin) -> Vec<model::subject::SubjectKey> {
+        let own = origin.user.as_ref().or(self.caller.user.as_ref());
+        own.into_iter().chain(&self.caller.subject.on_behalf_of).cloned().collect()
+    }
+
+    fn digest(&self, known: &Known, bound: Bound<'_>, origin: &Origin) -> Digest {
+        let chain = self.chain(origin);
+        let statements = [&*known.analysed.text];
+        let parameters: Vec<Parameter<'_>> = bound
+            .values
+            .iter()
+            .enumerate()
+            .map(|(index, value)| Parameter {
+                type_oid: bound.types.get(index).copied().unwrap_or(0),
+                format: if bound.formats.of(index) == Format::Binary { 1 } else { 0 },
+                value,
+            })
+            .collect();
+        let parts = self.followed.as_ref().map(super::follow::Followed::parts);
+        approval_digest(&BoundTo {
+            subject: &self.caller.subject.key,
+            on_behalf_of: &chain,
+            target: &self.place.model.name,
+            database: &self.place.database,
+            statements: &statements,
+            parameters: &parameters,
+            state: parts.as_ref().map_or(&[], |parts| parts.as_slice()),
+        })
+    }
+
+    /// Tells the client that it waits, for whom, and how to give up.
+    fn tell_waiting(&mut self, request: RequestId, approval: ApprovalId, needs: &[Need]) {
+        let told = Told {
+            sqlstate: "00000",
+            message: format!("waiting for approval {approval} by {}", groups(needs)),
+            detail: Some(format!("Request {request}.")),
+            hint: Some(format!("An approver runs: sluice approvals show {approval}")),
+        };
+        let mut message = Vec::new();
+        say::report(&mut message, Severity::Notice, &told);
+        if self.outbox.own(&message).is_err() {
+            tracing::error!(%request, "a notice could not be composed");
+        }
+    }
+
+    /// Ends every hold of this session.
+    pub(super) fn withdraw_holds(&mut self, reason: &str) {
+        if self.held.take().is_none() {
+            return;
+        }
+        let session = self.caller.session;
+        match blocking(|| self.node.state.withdraw_session(session, reason, clock::now())) {
+            Ok(ended) => ended.into_iter().for_each(|approval| {
+                let status = Status::Withdrawn;
+                self.node.recorder.note(Event::ApprovalEnded { approval, status, reason: reason.into() });
+            }),
+            Err(error) => tracing::error!(%error, "holds cannot be withdrawn"),
+        }
+    }
+}
+
+/// Who has to agree, for people.
+fn groups(needs: &[Need]) -> String {
+    let each = needs.iter().map(|need| {
+        let groups = need.groups.iter().map(|group| &**group).collect::<Vec<_>>().join(" or ");
+        if need.quorum > 1 { format!("{} of {groups}", need.quorum) } else { groups }
+    });
+    each.collect::<Vec<_>>().join(" and ")
+}
+
+/// Runs a short blocking call of the store on this thread, letting the runtime move other tasks away first.
+fn blocking<T>(call: impl FnOnce() -> T) -> T {
+    tokio::task::block_in_place(call)
+}

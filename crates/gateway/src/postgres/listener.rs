@@ -1,0 +1,100 @@
+//! Accepting connections, and what becomes of each.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::login;
+use crate::node::{Node, StartError};
+use crate::tls;
+
+/// How long to pause when the system gives no more descriptors.
+const NO_DESCRIPTORS: Duration = Duration::from_millis(50);
+
+/// The bound listener for PostgreSQL clients.
+#[derive(Debug)]
+pub struct Listener {
+    tcp: TcpListener,
+    address: SocketAddr,
+    tls: Arc<ServerConfig>,
+}
+
+impl Listener {
+    /// Binds where the configuration says, with its certificate or that of the development CA.
+    ///
+    /// # Errors
+    /// If the address is taken, or the certificate cannot be used.
+    pub async fn bind(node: &Node) -> Result<Self, StartError> {
+        let listen = &node.config.postgres;
+        let (certificate, key) = match &listen.tls {
+            Some(files) => (files.cert.clone(), files.key.clone()),
+            None => tls::development(&node.layout().tls())?,
+        };
+        let tls = tls::server(&certificate, &key)?;
+        let failed = |source| StartError::Listen { address: listen.address, source };
+        let tcp = TcpListener::bind(listen.address).await.map_err(failed)?;
+        let address = tcp.local_addr().map_err(failed)?;
+        Ok(Self { tcp, address, tls })
+    }
+
+    /// Where it is bound.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts until `stop`. Sessions go on; whoever stops drains them.
+    pub(crate) async fn run(self, node: Arc<Node>, stop: CancellationToken) {
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = self.tcp.accept() => match accepted {
+                    Ok((stream, peer)) => self.take(&node, &mut connections, stream, peer.ip()),
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection cannot be accepted");
+                        tokio::time::sleep(NO_DESCRIPTORS).await;
+                    }
+                },
+                Some(ended) = connections.join_next() => observe(&node, ended),
+                () = stop.cancelled() => break,
+            }
+        }
+        drop(self.tcp);
+        node.sessions.tell_all(crate::sessions::Signal::Drain);
+        while let Some(ended) = connections.join_next().await {
+            observe(&node, ended);
+        }
+    }
+
+    fn take(&self, node: &Arc<Node>, connections: &mut JoinSet<()>, stream: TcpStream, source: IpAddr) {
+        let limits = &node.config.limits;
+        if node.sessions.count() >= limits.max_sessions {
+            node.metrics.sessions_refused.inc();
+            tracing::warn!(%source, "a connection is turned away: too many sessions");
+            return;
+        }
+        let Some(admitted) = node.sessions.admit(source, limits.max_per_source) else {
+            node.metrics.sessions_refused.inc();
+            tracing::warn!(%source, "a connection is turned away: too many from this address");
+            return;
+        };
+        let (node, tls) = (Arc::clone(node), Arc::clone(&self.tls));
+        connections.spawn(async move {
+            let _admitted = admitted;
+            login::serve(node, stream, source, tls).await;
+        });
+    }
+}
+
+/// A panic ends one session, and says so; the others go on.
+fn observe(node: &Node, ended: Result<(), tokio::task::JoinError>) {
+    if ended.is_err_and(|error| error.is_panic()) {
+        node.metrics.panics.inc();
+        tracing::error!("a session's task panicked; that session is closed");
+        node.recorder.note(model::event::Event::Gap { session: None, reason: "a session's task panicked".into() });
+    }
+}

@@ -1,0 +1,579 @@
+//! From an accepted connection to a session: encryption, identity, target, in that order.
+//!
+//! What may not be known before the login succeeds is not told: a refused identity, an unknown database and a missing
+//! permission all get the same answer, and the journal has the true reason.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::{Buf, BytesMut};
+use effects::postgres::settings;
+use ledger::tape::Tape;
+use ledger::{Level, RealDisk};
+use masking::postgres::Outbox;
+use model::effect::{Effect, Facts, Object, SettingClass, Verb};
+use model::event::Event;
+use model::id::SessionId;
+use model::subject::Subject;
+use model::target::TapeMode;
+use policy::{Context, Question, judge};
+use rustls::ServerConfig;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
+use wire::postgres::backend::{Authentication, Backend, TransactionStatus};
+use wire::postgres::encode::{self, Severity};
+use wire::postgres::frame::{Limits, Phase, frontend};
+use wire::postgres::frontend::password;
+use wire::postgres::part::Bytes as Part;
+use wire::postgres::pipeline::Pipeline;
+use wire::postgres::startup::{FirstPacket, Stage, StartupMessage, Version, decode};
+
+use super::analysed::{Epoch, Memo};
+use super::names::Names;
+use super::refusal::Told;
+use super::say;
+use super::session::{Caller, Place, Session};
+use super::tape::SessionTape;
+use super::upstream::{self, Connected};
+use crate::clock;
+use crate::gate::{ClientSide, Early, Leg, Moved, Released, Stream};
+use crate::node::Node;
+use crate::recorder::entry;
+use crate::revision::Active;
+use crate::sessions::{CancelKey, LiveSession, Signals};
+use crate::tls::ALPN_POSTGRES;
+
+/// Why a connection does not become a session: the true reason for the journal, the answer for the caller.
+struct Refusal {
+    reason: String,
+    told: Option<Told>,
+}
+
+impl Refusal {
+    /// Ends without a word: there is nobody to tell, or telling could be mistaken for an answer.
+    fn silent(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), told: None }
+    }
+
+    fn tell(reason: impl Into<String>, sqlstate: &'static str, message: &str, hint: &str) -> Self {
+        let hint = (!hint.is_empty()).then(|| hint.to_owned());
+        let told = Told { sqlstate, message: message.to_owned(), detail: None, hint };
+        Self { reason: reason.into(), told: Some(told) }
+    }
+
+    /// The one answer to whoever is not let in.
+    fn generic(reason: impl Into<String>) -> Self {
+        let hint =
+            "Check the token, the database name and your permission to connect; your operator can look the session up.";
+        Self::tell(reason, "28000", "the connection is not allowed", hint)
+    }
+
+    fn target(reason: impl Into<String>) -> Self {
+        Self::tell(
+            reason,
+            "08006",
+            "the target cannot be reached",
+            "Try again in a moment; if it lasts, tell your operator.",
+        )
+    }
+}
+
+/// What the client's StartupMessage said.
+struct Wanted {
+    version: Version,
+    negotiate: Option<Vec<String>>,
+    database: Arc<str>,
+    application: Arc<str>,
+    settings: Vec<(String, String)>,
+}
+
+/// A client that has asked for a session inside TLS.
+struct Applicant {
+    side: ClientSide,
+    wanted: Wanted,
+}
+
+enum Opening {
+    Session(Applicant),
+    Cancel(CancelKey),
+}
+
+/// Serves one connection to its end.
+pub(super) async fn serve(node: Arc<Node>, stream: TcpStream, source: IpAddr, tls: Arc<ServerConfig>) {
+    let Ok(bits) = clock::random_bits() else { return };
+    let session = SessionId::from_bits(bits);
+    let _ = stream.set_nodelay(true);
+    let deadline = Instant::now() + node.config.limits.login_timeout;
+    let opened = tokio::time::timeout_at(deadline, open(stream, tls)).await;
+    let applicant = match opened {
+        Ok(Ok(Opening::Session(applicant))) => applicant,
+        Ok(Ok(Opening::Cancel(key))) => return node.sessions.cancel(&key),
+        Ok(Err((refusal, leg))) => return refuse(&node, session, source, refusal, leg).await,
+        Err(_) => return refuse(&node, session, source, Refusal::silent("the login took too long"), None).await,
+    };
+    let connect = node.config.limits.connect_timeout;
+    let logged_in = tokio::time::timeout_at(deadline + connect, log_in(&node, session, source, applicant)).await;
+    match logged_in {
+        Ok(Ok((ready, entered))) => {
+            let end = ready.run().await;
+            tracing::info!(%session, reason = end.reason(), "session closed");
+            drop(entered);
+            node.metrics.sessions.dec();
+        }
+        Ok(Err((refusal, leg))) => refuse(&node, session, source, refusal, leg).await,
+        Err(_) => refuse(&node, session, source, Refusal::silent("the login took too long"), None).await,
+    }
+}
+
+/// Journals why a connection was turned away, and tells the client what it may know.
+async fn refuse(node: &Node, session: SessionId, source: IpAddr, refusal: Refusal, side: Option<ClientSide>) {
+    node.metrics.sessions_refused.inc();
+    tracing::info!(%session, reason = refusal.reason, "connection refused");
+    node.recorder.note(Event::SessionRefused { session, source, reason: refusal.reason.into() });
+    let (Some(mut told), Some(mut side)) = (refusal.told, side) else { return };
+    told.detail = Some(format!("Session {session}."));
+    let mut message = Vec::new();
+    say::report(&mut message, Severity::Fatal, &told);
+    speak(&mut side, node, &message);
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), side.leg().close()).await;
+}
+
+/// Says something of Sluice's own before there is a session.
+fn speak(side: &mut ClientSide, node: &Node, message: &[u8]) {
+    let mut outbox = Outbox::new(blind(node));
+    if outbox.own(message).is_ok() {
+        side.send(Released::untaped(outbox.finish()));
+    }
+}
+
+/// A lens that shows nothing: for what Sluice says before it knows who listens.
+fn blind(node: &Node) -> Arc<masking::Lens> {
+    let active = node.revisions.current();
+    let settings =
+        masking::Settings { classes: &active.classification.classes, on_unmaskable: masking::OnUnmaskable::Null };
+    masking::Lens::new(&node.mask_keys, settings, &mut |_| model::decision::Reveal::Masked(None))
+}
+
+type Failed = (Refusal, Option<ClientSide>);
+
+/// Reads the client's first packets and brings TLS up.
+async fn open(stream: TcpStream, tls: Arc<ServerConfig>) -> Result<Opening, Failed> {
+    let mut leg = Leg::new(Stream::Plain(stream), BytesMut::new());
+    let mut stage = Stage::default();
+    loop {
+        let first = match first_packet(&mut leg, stage).await {
+            Ok(first) => first,
+            Err(refusal) => return Err((refusal, Some(ClientSide::new(leg)))),
+        };
+        match first {
+            First::Tls => leg = accept_tls(leg, Arc::clone(&tls), true).await.map_err(|refusal| (refusal, None))?,
+            First::SslRequest => {
+                ClientSide::answer_encryption(&mut leg, true);
+                leg.drain().await.map_err(|_| (Refusal::silent("the connection broke"), None))?;
+                leg = accept_tls(leg, Arc::clone(&tls), false).await.map_err(|refusal| (refusal, None))?;
+            }
+            First::GssEncRequest => {
+                ClientSide::answer_encryption(&mut leg, false);
+                stage.gss_answered = true;
+                continue;
+            }
+            First::Cancel(key) => return Ok(Opening::Cancel(key)),
+            First::Startup(_) if !stage.encrypted => {
+                let hint = "Set sslmode=require, or better verify-full with Sluice's CA.";
+                let refusal = Refusal::tell("a start-up without TLS", "28000", "TLS is required", hint);
+                return Err((refusal, Some(ClientSide::new(leg))));
+            }
+            First::Startup(wanted) => {
+                let side = ClientSide::new(leg);
+                return match *wanted {
+                    Ok(wanted) => Ok(Opening::Session(Applicant { side, wanted })),
+                    Err(refusal) => Err((refusal, Some(side))),
+                };
+            }
+        }
+        stage.encrypted = true;
+        stage.ssl_answered = true;
+    }
+}
+
+enum First {
+    Tls,
+    SslRequest,
+    GssEncRequest,
+    Cancel(CancelKey),
+    Startup(Box<Result<Wanted, Refusal>>),
+}
+
+async fn first_packet(leg: &mut Leg, stage: Stage) -> Result<First, Refusal> {
+    loop {
+        let decoded = decode(&leg.inbox, stage).map_err(|error| match error.may_answer() {
+            true => Refusal::tell(error.to_string(), error.sqlstate(), &error.to_string(), ""),
+            false => Refusal::silent(error.to_string()),
+        })?;
+        if let Some((packet, taken)) = decoded {
+            let first = match packet {
+                FirstPacket::TlsClientHello => First::Tls,
+                FirstPacket::SslRequest => First::SslRequest,
+                FirstPacket::GssEncRequest => First::GssEncRequest,
+                FirstPacket::Cancel(request) => First::Cancel(CancelKey {
+                    process_id: i32::from_be_bytes(request.process.to_be_bytes()),
+                    secret: request.key.get().to_vec(),
+                }),
+                FirstPacket::Startup(message) => First::Startup(Box::new(wanted(&message))),
+            };
+            leg.inbox.advance(taken);
+            return Ok(first);
+        }
+        match leg.read_more().await {
+            Ok(Moved::Read) => {}
+            Ok(Moved::Closed) | Err(_) => return Err(Refusal::silent("the client went away before it said anything")),
+        }
+    }
+}
+
+/// What a StartupMessage asks for. Its parameters are an allow-list: those that Sluice knows, and settings.
+fn wanted(message: &StartupMessage<'_>) -> Result<Wanted, Refusal> {
+    let unsupported = |what: &str| {
+        Refusal::tell(format!("start-up parameter {what}"), "0A000", "a start-up parameter is not available", "")
+    };
+    let user = message.get("user").unwrap_or_default();
+    let mut settings = Vec::new();
+    for (name, value) in &message.parameters {
+        match *name {
+            "user" | "database" => {}
+            "replication" => {
+                if !matches!(*value, "false" | "off" | "no" | "0") {
+                    return Err(unsupported("replication"));
+                }
+            }
+            "options" => {
+                let parsed = settings::parse_options(value);
+                settings
+                    .extend(parsed.map_err(|error| Refusal::tell(error.to_string(), "0A000", &error.to_string(), ""))?);
+            }
+            protocol if protocol.starts_with("_pq_.") => {}
+            name => settings.push((name.to_owned(), (*value).to_owned())),
+        }
+    }
+    let database = message.get("database").filter(|name| !name.is_empty()).unwrap_or(user);
+    let application: String = message.get("application_name").unwrap_or_default().chars().take(63).collect();
+    let negotiate = message.needs_negotiation();
+    Ok(Wanted {
+        version: message.negotiated(),
+        negotiate: negotiate.then(|| message.protocol_options().map(str::to_owned).collect()),
+        database: database.into(),
+        application: application.into(),
+        settings,
+    })
+}
+
+/// Brings TLS up. Bytes that came before it are never taken for bytes inside it (CVE-2021-23214).
+async fn accept_tls(leg: Leg, config: Arc<ServerConfig>, direct: bool) -> Result<Leg, Refusal> {
+    let (tcp, early) = leg.into_plain().ok_or_else(|| Refusal::silent("TLS inside TLS"))?;
+    if !direct && !early.is_empty() {
+        return Err(Refusal::silent("unencrypted data behind the request for encryption"));
+    }
+    let accepted = TlsAcceptor::from(config).accept(Early { tcp, early }).await;
+    let stream = accepted.map_err(|error| Refusal::silent(format!("TLS: {error}")))?;
+    if direct && stream.get_ref().1.alpn_protocol() != Some(ALPN_POSTGRES) {
+        return Err(Refusal::silent("direct TLS without the application protocol `postgresql`"));
+    }
+    Ok(Leg::new(Stream::Server(Box::new(stream)), BytesMut::new()))
+}
+
+/// Authenticates the client, connects it to its target, and makes the session.
+async fn log_in(
+    node: &Arc<Node>,
+    id: SessionId,
+    source: IpAddr,
+    mut applicant: Applicant,
+) -> Result<(Box<Session>, crate::sessions::Entered), Failed> {
+    match admit(node, id, source, &mut applicant).await {
+        Ok(admitted) => Ok(begin(node, id, source, applicant, admitted)),
+        Err(refusal) => Err((refusal, Some(applicant.side))),
+    }
+}
+
+/// Everything that a session needs to begin.
+struct Admitted {
+    subject: Subject,
+    place: Place,
+    active: Arc<Active>,
+    policies: Arc<policy::SubjectPolicies>,
+    lens: Arc<masking::Lens>,
+    catalog: Arc<super::catalogs::Snapshot>,
+    connected: Connected,
+    opened: ledger::Receipt,
+    tape: SessionTape,
+    signals: Arc<Signals>,
+    cancel: CancelKey,
+}
+
+async fn admit(
+    node: &Arc<Node>,
+    id: SessionId,
+    source: IpAddr,
+    applicant: &mut Applicant,
+) -> Result<Admitted, Refusal> {
+    let token = ask_for_token(node, applicant).await?;
+    let subject = node.issuers.verify(&token, None).await.map_err(|error| Refusal::generic(error.to_string()))?;
+    drop(token);
+    let wanted = &applicant.wanted;
+    let active = node.revisions.current();
+    let target =
+        active.route(&wanted.database).cloned().ok_or_else(|| Refusal::generic("no target has this database"))?;
+    let policies = Arc::new(active.policies.for_subject(&subject));
+    let mut place = Place {
+        model: Arc::new(target.target.clone()),
+        target,
+        database: Arc::clone(&wanted.database),
+        cancel: Arc::default(),
+    };
+    may_connect(&policies, &place, &subject, source, &wanted.settings)?;
+    let opened = record_opening(node, id, source, &subject, &place, wanted, active.id).await?;
+    let catalog = node.catalogs.current(node, &place).await.map_err(|error| Refusal::target(error.to_string()))?;
+    let lens = super::revise::lens(node, &active, &policies, &place, &catalog, &subject, source);
+    let receipt =
+        upstream::record_use(node, &place.target, id).await.map_err(|error| Refusal::target(error.to_string()))?;
+    let database = Arc::clone(&place.database);
+    let connected = upstream::connect(node, &place.target, &database, id, &receipt, &wanted.settings).await;
+    let mut connected = connected.map_err(|error| Refusal::target(error.to_string()))?;
+    place.cancel = Arc::new(std::mem::take(&mut connected.cancel));
+    let tape = tape(node, id, place.target.tape)?;
+    let cancel = cancel_key(wanted.version).map_err(|error| Refusal::silent(error.to_string()))?;
+    let signals = Arc::default();
+    Ok(Admitted { subject, place, active, policies, lens, catalog, connected, opened, tape, signals, cancel })
+}
+
+fn cancel_key(version: Version) -> Result<CancelKey, clock::NoRandomness> {
+    let process = i32::from_be_bytes(clock::random::<4>()?) & i32::MAX;
+    let secret =
+        if version >= Version::V3_2 { clock::random::<32>()?.to_vec() } else { clock::random::<4>()?.to_vec() };
+    Ok(CancelKey { process_id: process.max(1), secret })
+}
+
+fn tape(node: &Node, id: SessionId, mode: TapeMode) -> Result<SessionTape, Refusal> {
+    if mode == TapeMode::Off {
+        return Ok(SessionTape::new(None, mode));
+    }
+    let created = tokio::task::block_in_place(|| Tape::create(&RealDisk, &node.layout().tapes(), id, clock::now()));
+    let failed = |error: ledger::tape::TapeError| {
+        let hint = "Try again; if it lasts, tell your operator.";
+        Refusal::tell(error.to_string(), "58030", "the session cannot be recorded", hint)
+    };
+    Ok(SessionTape::new(Some(created.map_err(failed)?), mode))
+}
+
+/// Asks for the token as a password, inside TLS.
+async fn ask_for_token(node: &Node, applicant: &mut Applicant) -> Result<String, Refusal> {
+    let mut message = Vec::new();
+    if let Some(unknown) = &applicant.wanted.negotiate {
+        let unknown = unknown.iter().map(String::as_str);
+        let _ = encode::negotiate_version(&mut message, applicant.wanted.version, unknown);
+    }
+    let _ = Backend::Authentication(Authentication::CleartextPassword).encode(&mut message);
+    speak(&mut applicant.side, node, &message);
+    let limits = Limits::default();
+    loop {
+        let inbox = &mut applicant.side.leg().inbox;
+        let header = frontend(inbox, Phase::Authentication, &limits)
+            .map_err(|error| Refusal::tell(error.to_string(), error.sqlstate(), &error.to_string(), ""))?;
+        if let Some(header) = header.filter(|header| inbox.len() >= header.length()) {
+            let frame = inbox.split_to(header.length());
+            let body = frame.get(wire::postgres::frame::HEADER..).unwrap_or_default();
+            let token = password(Part::from(body))
+                .ok()
+                .and_then(|token| std::str::from_utf8(token.get()).ok())
+                .ok_or_else(|| Refusal::generic("the password is not a token"))?;
+            return Ok(token.to_owned());
+        }
+        match applicant.side.leg().read_more().await {
+            Ok(Moved::Read) => {}
+            Ok(Moved::Closed) | Err(_) => return Err(Refusal::silent("the client went away during the login")),
+        }
+    }
+}
+
+/// Whether the subject may open a session here, with these settings.
+fn may_connect(
+    policies: &policy::SubjectPolicies,
+    place: &Place,
+    subject: &Subject,
+    source: IpAddr,
+    wanted: &[(String, String)],
+) -> Result<(), Refusal> {
+    let mut effects = vec![Effect::new(Verb::Connect, Object::Target), Effect::new(Verb::Connect, Object::Database)];
+    for (name, value) in wanted {
+        let pinned = settings::is_pinned_value(name, value);
+        let class = if pinned { SettingClass::Benign } else { settings::classify(name) };
+        effects.push(Effect::new(Verb::Set, Object::Setting(name.to_ascii_lowercase().into(), class)));
+        if settings::pinned(name).is_some() && !pinned {
+            let message = format!("{name} is pinned by Sluice");
+            return Err(Refusal::tell(message.clone(), "0A000", &message, "Leave the setting out."));
+        }
+    }
+    let context = Context {
+        now: clock::now(),
+        source,
+        binding: subject.binding,
+        session_age: 0,
+        on_behalf_of: subject.on_behalf_of.first(),
+        reason: None,
+        estimated_rows: None,
+    };
+    let facts = Facts { kind: "CONNECT".into(), bounded: true, ..Facts::default() };
+    let labels = model::class::Labels::default();
+    let question = Question {
+        target: &place.model,
+        database: &place.database,
+        effects: &effects,
+        facts: &facts,
+        labels: &labels,
+        context: &context,
+    };
+    let verdict = judge(policies, &question);
+    match verdict.outcome() {
+        model::decision::Outcome::Allow => Ok(()),
+        model::decision::Outcome::Deny | model::decision::Outcome::Ask => {
+            let missing = verdict.denial().map_or_else(|| "connect".into(), |denial| Arc::clone(&denial.missing));
+            Err(Refusal::generic(format!("{} may not {missing}", subject.key)))
+        }
+    }
+}
+
+async fn record_opening(
+    node: &Node,
+    session: SessionId,
+    source: IpAddr,
+    subject: &Subject,
+    place: &Place,
+    wanted: &Wanted,
+    revision: model::id::RevisionId,
+) -> Result<ledger::Receipt, Refusal> {
+    let event = Event::SessionOpened {
+        session,
+        subject: subject.clone(),
+        target: Arc::clone(&place.model.name),
+        database: Arc::clone(&place.database),
+        source,
+        application: Arc::clone(&wanted.application),
+        revision,
+    };
+    let failed = || {
+        let hint = "Try again; if it lasts, tell your operator.";
+        Refusal::tell("the journal cannot be written", "58030", "the session cannot be recorded", hint)
+    };
+    let receipts = node.recorder.record(vec![entry(event)], Level::Process).await.map_err(|_| failed())?;
+    receipts.into_iter().next().ok_or_else(failed)
+}
+
+/// Tells the client that it is in, and hands over to the session.
+fn begin(
+    node: &Arc<Node>,
+    id: SessionId,
+    source: IpAddr,
+    applicant: Applicant,
+    admitted: Admitted,
+) -> (Box<Session>, crate::sessions::Entered) {
+    let Admitted { subject, place, active, policies, lens, catalog, connected, opened, tape, signals, cancel } =
+        admitted;
+    let opened_at = clock::now();
+    let live = LiveSession {
+        session: id,
+        subject: subject.key.clone(),
+        on_behalf_of: subject.on_behalf_of.clone(),
+        target: Arc::clone(&place.model.name),
+        database: Arc::clone(&place.database),
+        source,
+        opened_at,
+    };
+    let entered = node.sessions.enter(live, Arc::clone(&signals), cancel.clone());
+    node.metrics.sessions.inc();
+    node.metrics.sessions_opened.inc();
+    tracing::info!(session = %id, subject = %subject.key, target = %place.model.name, "session opened");
+    let mut side = applicant.side;
+    greet(&mut side, &lens, &connected, &cancel);
+    let limits = session_limits(node);
+    let session = Session {
+        node: Arc::clone(node),
+        caller: Caller { session: id, subject, source, opened_at, reason: None, user: None },
+        place,
+        signals,
+        epoch: Epoch { revision: active.id, catalog: 1, state: 1 },
+        active,
+        policies,
+        outbox: Outbox::new(Arc::clone(&lens)),
+        lens,
+        catalog,
+        overlay: false,
+        followed: None,
+        state_changed: true,
+        catalog_changed: false,
+        transaction_changed: false,
+        memo: Memo::default(),
+        names: Names::default(),
+        runs: std::collections::HashMap::new(),
+        last_request: 0,
+        pending_request: None,
+        unsettled: 0,
+        in_pipeline: false,
+        awaiting_sync: false,
+        transaction_hides: false,
+        stall: None,
+        waiting: None,
+        own: None,
+        own_unreadable: false,
+        copy_starting: false,
+        held: None,
+        held_request: None,
+        pipeline: Pipeline::new(connected.status),
+        staged: Vec::new(),
+        entries: Vec::new(),
+        level: Level::Process,
+        opened,
+        receipts: std::collections::HashMap::new(),
+        tape,
+        client: side,
+        target: connected.side,
+        limits,
+        cancelled: false,
+        cut: false,
+        accounted: None,
+        draining: None,
+        last_activity: Instant::now(),
+    };
+    (Box::new(session), entered)
+}
+
+fn session_limits(node: &Node) -> Limits {
+    let configured = &node.config.limits;
+    let bytes = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);
+    Limits {
+        statement: bytes(configured.max_statement),
+        parameters: bytes(configured.max_message),
+        copy_in: bytes(configured.max_message),
+        row: bytes(configured.max_message),
+        ..Limits::default()
+    }
+}
+
+/// AuthenticationOk, the settings that the target reports, our own cancel key, and ReadyForQuery.
+fn greet(side: &mut ClientSide, lens: &Arc<masking::Lens>, connected: &Connected, cancel: &CancelKey) {
+    let mut outbox = Outbox::new(Arc::clone(lens));
+    let mut message = Vec::new();
+    let _ = Backend::Authentication(Authentication::Ok).encode(&mut message);
+    let _ = outbox.own(&message);
+    for (name, value) in &connected.parameters {
+        outbox.parameter_status(name.as_bytes(), value.as_bytes());
+    }
+    message.clear();
+    let key = wire::postgres::backend::BackendKeyData {
+        process: u32::from_be_bytes(cancel.process_id.to_be_bytes()),
+        key: Part::from(cancel.secret.as_slice()),
+    };
+    let _ = Backend::BackendKeyData(key).encode(&mut message);
+    say::ready(&mut message, TransactionStatus::Idle);
+    let _ = outbox.own(&message);
+    side.send(Released::untaped(outbox.finish()));
+}

@@ -1,0 +1,499 @@
+//! From a text to a decision: what it would do, whether it may, and what the journal is told.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use effects::postgres::{Session as Reading, Statement, comment};
+use ledger::Level;
+use masking::RevealAsk;
+use masking::postgres::{Context as ShownContext, shown};
+use model::class::DataClass;
+use model::decision::{Outcome, Reveal};
+use model::event::{Entry, Event, Shown};
+use model::id::{Digest, RequestId};
+use model::lineage::{LiteralRole, Output};
+use model::subject::SubjectKey;
+use model::target::Durability;
+use policy::{Approved, Context, Decision, Permit, Question, RevealQuestion, Verdict, decide, judge, prepare};
+use wire::postgres::part::{Format, Values};
+
+use super::analysed::{Analysed, Judged, Known};
+use super::hold::Sought;
+use super::own::What;
+use super::refusal::Refusal;
+use super::session::{Session, Stall};
+use crate::clock;
+use crate::recorder::entry;
+
+/// The longest text that the journal shows; of a longer one it holds the beginning, its length and its digest.
+const LONGEST_TEXT: usize = 24 * 1024;
+
+/// What became of a text.
+pub(super) enum Understood {
+    /// It is analysed and judged.
+    Ready(Known),
+    /// Something has to be read or settled first.
+    Stalled(Stall),
+    /// It cannot be looked at.
+    Refused(Refusal),
+}
+
+/// What became of a request.
+pub(super) enum Admission {
+    /// It may be forwarded, with the receipt of this entry of the batch.
+    Permitted { permit: Permit, entry: usize, approval: Option<model::id::ApprovalId> },
+    /// It may not.
+    Refused(Refusal),
+    /// A human is asked.
+    Stalled(Stall),
+}
+
+/// The parameters of a Bind; none for a Query.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Bound<'a> {
+    pub(super) types: &'a [u32],
+    pub(super) values: Values<'a>,
+    pub(super) formats: wire::postgres::part::Formats<'a>,
+}
+
+/// What came with a text in a trailing comment, verified.
+#[derive(Clone, Default)]
+pub(super) struct Origin {
+    pub(super) user: Option<SubjectKey>,
+    pub(super) traceparent: Option<Arc<str>>,
+}
+
+/// The ids of the statements that these entries explain.
+pub(super) fn introduced(entries: &[Entry]) -> Vec<Digest> {
+    let id = |entry: &Entry| match &entry.event {
+        Event::Statement { id, .. } => Some(*id),
+        _ => None,
+    };
+    entries.iter().filter_map(id).collect()
+}
+
+impl Session {
+    /// Splits a trailing comment off and verifies the user token in it.
+    pub(super) async fn split_comment<'t>(&self, text: &'t str) -> Result<(&'t str, Origin), Refusal> {
+        let (rest, comment) = comment::split(text);
+        let Some(comment) = comment else { return Ok((text, Origin::default())) };
+        let mut origin = Origin { user: None, traceparent: comment.traceparent.map(Arc::from) };
+        if let Some(token) = comment.user_token {
+            match self.node.issuers.verify(&token, None).await {
+                Ok(subject) => origin.user = Some(subject.key),
+                Err(_) => return Err(Refusal::TokenRefused),
+            }
+        }
+        Ok((rest, origin))
+    }
+
+    /// Says what a text would do and what policy says of it, once everything that it depends on is known.
+    pub(super) async fn understand(&mut self, text: &str, types: &[u32], user: Option<&SubjectKey>) -> Understood {
+        if self.unsettled > 0 || self.copy_starting {
+            self.ask_for_replies();
+            return Understood::Stalled(Stall::Settle);
+        }
+        if let Err(outcome) = self.make_current(text, types).await {
+            return outcome;
+        }
+        let mut key = text.to_owned();
+        for oid in types {
+            key.push('\0');
+            key.push_str(&oid.to_string());
+        }
+        let known = self.memo.recall(&key, self.epoch).cloned();
+        let known = match known {
+            Some(known) if self.still_holds(&known.judged, user) => known,
+            Some(known) => Known { judged: self.judged(&known.analysed, user), ..known },
+            None => {
+                let analysed = self.analysed(text, types);
+                Known { judged: self.judged(&analysed, user), analysed }
+            }
+        };
+        self.memo.learn(&key, known.clone());
+        Understood::Ready(known)
+    }
+
+    /// Has the followed state and the catalog read if they may have changed.
+    async fn make_current(&mut self, text: &str, types: &[u32]) -> Result<(), Understood> {
+        let stale = self.state_changed || self.catalog_changed || self.followed.is_none();
+        if stale && self.cannot_read() {
+            // Only the end of the transaction can run now, and it names nothing.
+            let analysed = self.analysed(text, types);
+            let ends = analysed.statements.iter().all(|statement| statement.transaction.is_some());
+            return if ends { Ok(()) } else { Err(Understood::Refused(Refusal::TransactionAborted)) };
+        }
+        if std::mem::take(&mut self.own_unreadable) {
+            return Err(Understood::Refused(Refusal::CatalogUnavailable));
+        }
+        if self.state_changed || self.followed.is_none() {
+            self.start_own(What::State);
+            return Err(Understood::Stalled(Stall::Own));
+        }
+        if self.freshen_catalog().await? {
+            self.start_own(What::Objects);
+            return Err(Understood::Stalled(Stall::Own));
+        }
+        Ok(())
+    }
+
+    /// Brings the catalog up to date; says whether it has to be read on the session's own connection.
+    async fn freshen_catalog(&mut self) -> Result<bool, Understood> {
+        let has_temporary = self.followed.as_ref().is_some_and(|followed| followed.has_temporary);
+        let unavailable = |_| Understood::Refused(Refusal::CatalogUnavailable);
+        let catalogs = Arc::clone(&self.node.catalogs);
+        if self.catalog_changed {
+            if has_temporary || !self.is_at_rest_but_for_text() {
+                return Ok(true);
+            }
+            let fresh = catalogs.reread(&self.node, &self.place).await.map_err(unavailable)?;
+            self.adopt_snapshot(fresh);
+            self.catalog_changed = false;
+            return Ok(false);
+        }
+        let shared = catalogs.current(&self.node, &self.place).await.map_err(unavailable)?;
+        if self.overlay && (has_temporary || !self.is_at_rest_but_for_text()) {
+            // The shared part of what the session sees may have changed as well.
+            return Ok(shared.version != self.catalog.version);
+        }
+        if !self.overlay && has_temporary {
+            return Ok(true);
+        }
+        if shared.version != self.catalog.version || self.overlay {
+            self.adopt_snapshot(shared);
+        }
+        Ok(false)
+    }
+
+    fn adopt_snapshot(&mut self, snapshot: Arc<super::catalogs::Snapshot>) {
+        self.catalog = snapshot;
+        self.overlay = false;
+        self.epoch.catalog += 1;
+    }
+
+    fn analysed(&self, text: &str, types: &[u32]) -> Arc<Analysed> {
+        let nowhere: &[Arc<str>] = &[];
+        let followed = self.followed.as_ref();
+        let reading = Reading {
+            catalog: &self.catalog.catalog,
+            search_path: followed.map_or(nowhere, |followed| &followed.search_path),
+            user: followed.map_or("", |followed| &followed.current_user),
+            standard_conforming_strings: followed.is_some_and(|followed| followed.standard_conforming_strings),
+            prepared: &self.names,
+            parameter_types: types,
+        };
+        let mut statements = effects::postgres::analyse(text, &reading);
+        mistrust_what_follows_a_change(&mut statements);
+        let (target, database) = (&self.place.model.name, &self.place.database);
+        Arc::new(Analysed::new(text.into(), statements, self.epoch, target, database))
+    }
+
+    pub(super) fn judged(&self, analysed: &Analysed, user: Option<&SubjectKey>) -> Arc<Judged> {
+        let context = self.context(user);
+        let labels = self.labels();
+        let verdicts = analysed.statements.iter().map(|statement| {
+            let mut facts = statement.facts.clone();
+            facts.multi = analysed.statements.len() > 1;
+            let question = Question {
+                target: &self.place.model,
+                database: &self.place.database,
+                effects: &statement.effects,
+                facts: &facts,
+                labels: &labels,
+                context: &context,
+            };
+            judge(&self.policies, &question)
+        });
+        let verdict = Verdict::of_all(verdicts.collect());
+        let (hidden, shows) = self.touches(analysed, &context);
+        Arc::new(Judged {
+            verdict,
+            at: context.now,
+            hides: !hidden.is_empty(),
+            hidden,
+            shows,
+            user: user.cloned(),
+            reason: self.caller.reason.clone(),
+        })
+    }
+
+    /// The classes that the statements touch and the subject may not see, and whether their answers may hold some that
+    /// it may.
+    fn touches(&self, analysed: &Analysed, context: &Context<'_>) -> (BTreeSet<DataClass>, bool) {
+        let labels = self.labels();
+        let (mut hidden, mut shown) = (BTreeSet::new(), false);
+        let mut classes = BTreeSet::new();
+        for statement in &analysed.statements {
+            let anything = statement.mentions.anything;
+            let all = self.active.classification.classes.keys().filter(|_| anything).cloned();
+            let named = statement.mentions.tables.iter().flat_map(|table| labels.classes_of_table(table));
+            classes.extend(all.chain(named).map(|class| (class, statement.output != Output::None)));
+        }
+        for (class, answers) in classes {
+            let question = RevealQuestion::Class(&class);
+            let (target, database) = (&self.place.model, &self.place.database);
+            match policy::reveal(&self.policies, target, database, question, &labels, context) {
+                Reveal::Clear => shown |= answers,
+                Reveal::Masked(_) => drop(hidden.insert(class)),
+            }
+        }
+        (hidden, shown)
+    }
+
+    fn still_holds(&self, judged: &Judged, user: Option<&SubjectKey>) -> bool {
+        let validity = judged.verdict.validity();
+        let in_time = !validity.timed || clock::now().millis_since(judged.at) < policy::Validity::TIMED_MILLIS;
+        in_time
+            && (!validity.on_behalf_of || judged.user.as_ref() == user)
+            && (!validity.reason || judged.reason == self.caller.reason)
+    }
+
+    /// The circumstances of a question asked now.
+    pub(super) fn context<'a>(&'a self, user: Option<&'a SubjectKey>) -> Context<'a> {
+        let now = clock::now();
+        Context {
+            now,
+            source: self.caller.source,
+            binding: self.caller.subject.binding,
+            session_age: now.millis_since(self.caller.opened_at) / 1000,
+            on_behalf_of: user.or(self.caller.user.as_ref()).or(self.caller.subject.on_behalf_of.first()),
+            reason: self.caller.reason.as_deref(),
+            estimated_rows: None,
+        }
+    }
+
+    /// Decides a request and tells the journal.
+    pub(super) fn admit(&mut self, known: &Known, bound: Bound<'_>, origin: &Origin) -> Admission {
+        let request = self.request();
+        if let Some(column) = self.mask_as_data(&known.analysed, bound) {
+            return self.refuse(request, known, bound, origin, Refusal::MaskAsData(column));
+        }
+        match decide(&known.judged.verdict, request, None) {
+            Decision::Allow(permit) => self.permitted(permit, request, known, bound, origin, None),
+            Decision::Deny(denial) => self.refuse(request, known, bound, origin, Refusal::Denied(denial)),
+            Decision::Ask(needs) => match self.seek(request, known, bound, origin, &needs) {
+                Sought::Given(consumed, digest) => {
+                    let approved = Approved { consumed: &consumed, asked: &needs, digest };
+                    match decide(&known.judged.verdict, request, Some(approved)) {
+                        Decision::Allow(permit) => {
+                            let approval = Some(consumed.approval());
+                            self.permitted(permit, request, known, bound, origin, approval)
+                        }
+                        Decision::Deny(denial) => self.refuse(request, known, bound, origin, Refusal::Denied(denial)),
+                        Decision::Ask(_) => self.refuse(request, known, bound, origin, Refusal::ApprovalsUnavailable),
+                    }
+                }
+                Sought::Refused(refusal) => self.refuse(request, known, bound, origin, refusal),
+                Sought::Waiting(stall) => Admission::Stalled(stall),
+            },
+        }
+    }
+
+    /// Decides whether a text may be prepared: parsed by the target, which runs nothing.
+    pub(super) fn admit_preparation(&mut self, known: &Known, origin: &Origin) -> Admission {
+        let request = self.request();
+        match prepare(&known.judged.verdict, request) {
+            Ok(permit) => self.permitted(permit, request, known, Bound::default(), origin, None),
+            Err(denial) => self.refuse(request, known, Bound::default(), origin, Refusal::Denied(denial)),
+        }
+    }
+
+    fn permitted(
+        &mut self,
+        permit: Permit,
+        request: RequestId,
+        known: &Known,
+        bound: Bound<'_>,
+        origin: &Origin,
+        approval: Option<model::id::ApprovalId>,
+    ) -> Admission {
+        self.introduce(&known.analysed);
+        let verdict = &known.judged.verdict;
+        if !verdict.waived().is_empty() {
+            let (subject, waived) = (self.caller.subject.key.clone(), verdict.waived().to_vec());
+            tracing::warn!(%request, %subject, "break-glass");
+            self.entries.push(entry(Event::BreakGlass { request, subject, waived }));
+        }
+        if let Some(approval) = approval {
+            self.entries.push(entry(Event::ApprovalConsumed { approval, request }));
+        }
+        let index = self.entries.len();
+        let decided = self.decided(request, known, bound, origin, Outcome::Allow, None, approval);
+        self.entries.push(decided);
+        self.level = self.level.max(self.level_of(known, approval.is_some()));
+        self.node.metrics.decided(Outcome::Allow);
+        Admission::Permitted { permit, entry: index, approval }
+    }
+
+    pub(super) fn refuse(
+        &mut self,
+        request: RequestId,
+        known: &Known,
+        bound: Bound<'_>,
+        origin: &Origin,
+        refusal: Refusal,
+    ) -> Admission {
+        self.introduce(&known.analysed);
+        let asked = matches!(refusal, Refusal::Ticket(..) | Refusal::HoldOver(_));
+        let outcome = if asked { Outcome::Ask } else { Outcome::Deny };
+        let denial = match &refusal {
+            Refusal::Denied(denial) => Some(denial.clone()),
+            _ => None,
+        };
+        let decided = self.decided(request, known, bound, origin, outcome, denial, None);
+        self.entries.push(decided);
+        self.node.metrics.decided(outcome);
+        Admission::Refused(refusal)
+    }
+
+    fn decided(
+        &self,
+        request: RequestId,
+        known: &Known,
+        bound: Bound<'_>,
+        origin: &Origin,
+        outcome: Outcome,
+        denial: Option<model::decision::Denial>,
+        approval: Option<model::id::ApprovalId>,
+    ) -> Entry {
+        entry(Event::Decided {
+            request,
+            statements: known.analysed.ids.clone(),
+            values: self.shown_values(&known.analysed, bound),
+            outcome,
+            policies: known.judged.verdict.policies().to_vec(),
+            revision: self.active.id,
+            approval,
+            denial,
+            on_behalf_of: origin.user.clone().or_else(|| self.caller.user.clone()),
+            traceparent: origin.traceparent.clone(),
+        })
+    }
+
+    /// Adds the entries that explain statements which the journal does not know yet.
+    pub(super) fn introduce(&mut self, analysed: &Analysed) {
+        for (index, id) in analysed.ids.iter().enumerate() {
+            if self.node.recorder.knows(id) {
+                continue;
+            }
+            let event = analysed.event(index, &self.place.model.name, &self.place.database);
+            if let Some(event) = event {
+                self.entries.push(entry(fit(event)));
+            }
+        }
+    }
+
+    /// How safely a request's decision has to be recorded before it is forwarded (RULES.md 26).
+    fn level_of(&self, known: &Known, approved: bool) -> Level {
+        let power = match self.place.target.durability {
+            Durability::Power => true,
+            Durability::Process => false,
+            Durability::Auto => approved || known.judged.shows || known.analysed.writes(),
+        };
+        if power { Level::Power } else { Level::Process }
+    }
+
+    /// The constants of the text, then the parameters, as the record may show them.
+    pub(super) fn shown_values(&self, analysed: &Analysed, bound: Bound<'_>) -> Vec<Shown> {
+        let labels = self.labels();
+        let mut nothing = |_: RevealAsk<'_>| Reveal::Masked(None);
+        let mut values = Vec::new();
+        for statement in &analysed.statements {
+            let context = ShownContext { mentions: &statement.mentions, labels: &labels };
+            for literal in &statement.literals {
+                let text = analysed.text.get(literal.start..literal.end).unwrap_or_default();
+                let value = unquoted(text);
+                values.push(shown(Some(value.as_bytes()), false, &literal.role, context, &mut nothing));
+            }
+        }
+        if let [statement] = analysed.statements.as_slice() {
+            let context = ShownContext { mentions: &statement.mentions, labels: &labels };
+            for (index, value) in bound.values.iter().enumerate() {
+                let role = statement.parameters.get(index).unwrap_or(&LiteralRole::Unknown);
+                let binary = bound.formats.of(index) == Format::Binary;
+                values.push(shown(value, binary, role, context, &mut nothing));
+            }
+        }
+        values.truncate(256);
+        values
+    }
+
+    /// The column to which a statement would write one of our masks as data (RULES.md 10).
+    fn mask_as_data(&self, analysed: &Analysed, bound: Bound<'_>) -> Option<Arc<str>> {
+        if !analysed.writes() {
+            return None;
+        }
+        let labels = self.labels();
+        let is_mask = |role: &LiteralRole, value: &str| match role {
+            LiteralRole::Of(column) => {
+                let masks = labels.marking(column).classes().any(|class| self.lens.is_mask(value, class));
+                masks.then(|| Arc::<str>::from(column.to_string()))
+            }
+            LiteralRole::Secret | LiteralRole::Plain | LiteralRole::Unknown => None,
+        };
+        for statement in &analysed.statements {
+            let literals = statement.literals.iter().find_map(|literal| {
+                let text = analysed.text.get(literal.start..literal.end)?;
+                is_mask(&literal.role, &unquoted(text))
+            });
+            let parameters = statement
+                .parameters
+                .iter()
+                .zip(bound.values.iter())
+                .find_map(|(role, value)| is_mask(role, std::str::from_utf8(value?).ok()?));
+            if let Some(column) = literals.or(parameters) {
+                return Some(column);
+            }
+        }
+        None
+    }
+}
+
+/// In one text, what comes after a statement that may change what names or text mean cannot be read beforehand.
+fn mistrust_what_follows_a_change(statements: &mut [Statement]) {
+    let mut changed = false;
+    for statement in statements.iter_mut() {
+        if changed && !statement.is_opaque() && statement.transaction.is_none() && statement.own.is_none() {
+            statement.become_opaque("an earlier statement of the same text may change what it means");
+        }
+        let changes = statement.changes;
+        changed |= changes.state || changes.catalog || changes.temporary || statement.names.is_some();
+    }
+}
+
+/// A constant without its quotes, near enough for showing and for recognising a mask.
+fn unquoted(text: &str) -> std::borrow::Cow<'_, str> {
+    let inner = text.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
+    match inner {
+        Some(inner) if inner.contains("''") => inner.replace("''", "'").into(),
+        Some(inner) => inner.into(),
+        None => text.into(),
+    }
+}
+
+/// Cuts what is too long for an entry, saying so.
+fn fit(event: Event) -> Event {
+    match event {
+        Event::Statement { id, target, database, mut text, mut effects, mut facts, mut output } => {
+            if text.len() > LONGEST_TEXT {
+                let end = (0..=LONGEST_TEXT).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+                let length = text.len();
+                text.truncate(end);
+                text.push_str(&format!("… [cut: {length} bytes in all]"));
+            }
+            if effects.len() > 256 {
+                effects.truncate(256);
+                facts.opaque.get_or_insert_with(|| "only the first 256 effects are listed".into());
+                output = Output::Unknown;
+            }
+            Event::Statement { id, target, database, text, effects, facts, output }
+        }
+        other => other,
+    }
+}
+
+impl From<Refusal> for Understood {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}

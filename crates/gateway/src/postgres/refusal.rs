@@ -1,0 +1,160 @@
+//! What a caller is told when Sluice refuses: an SQLSTATE, what happened, what to do, and the request id to look up.
+//!
+//! Nothing here knows the target, the policy's text or another subject: what a caller may not know cannot be said.
+
+use std::sync::Arc;
+
+use model::decision::Denial;
+use model::id::{ApprovalId, RequestId};
+
+/// Why Sluice refuses a request, or ends a session.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Refusal {
+    /// Policy says no.
+    Denied(Denial),
+    /// A human has to agree first; the same request retried afterwards goes through.
+    Ticket(ApprovalId, Arc<str>),
+    /// A human said no.
+    ApprovalDenied(ApprovalId),
+    /// Nobody answered in time; the approval is still open.
+    HoldOver(ApprovalId),
+    /// The approval store cannot be used.
+    ApprovalsUnavailable,
+    /// Too many approvals wait already for this subject.
+    TooManyPending,
+    /// The text is not UTF-8.
+    NotUtf8,
+    /// The journal cannot be written.
+    NotRecorded,
+    /// The transaction has failed, as the server itself would say.
+    TransactionAborted,
+    /// No such prepared statement.
+    UnknownStatement,
+    /// No such portal.
+    UnknownPortal,
+    /// The session already holds as many prepared statements and portals as it may.
+    TooManyNames,
+    /// The client cancelled it.
+    Cancelled,
+    /// The new token was not accepted.
+    TokenRefused,
+    /// A value that is one of Sluice's masks would be written as data.
+    MaskAsData(Arc<str>),
+    /// A part of the protocol that Sluice does not let through.
+    Unsupported(&'static str),
+    /// A name that Sluice keeps for itself.
+    ReservedName,
+    /// The target's structure cannot be read, so nothing can be resolved.
+    CatalogUnavailable,
+    /// A revision came in that denies what runs, or masks more of it.
+    Cut,
+}
+
+/// An error as a PostgreSQL client sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Told {
+    pub(crate) sqlstate: &'static str,
+    pub(crate) message: String,
+    pub(crate) detail: Option<String>,
+    pub(crate) hint: Option<String>,
+}
+
+fn told(sqlstate: &'static str, message: impl Into<String>, hint: &str) -> Told {
+    let hint = (!hint.is_empty()).then(|| hint.to_owned());
+    Told { sqlstate, message: message.into(), detail: None, hint }
+}
+
+impl Refusal {
+    /// What the caller is told, the request id included.
+    pub(crate) fn tell(&self, request: RequestId) -> Told {
+        let mut told = self.told();
+        let id = format!("Request {request}.");
+        told.detail = Some(match told.detail.take() {
+            Some(detail) => format!("{detail} {id}"),
+            None => id,
+        });
+        told
+    }
+
+    fn told(&self) -> Told {
+        match self {
+            Self::Denied(denial) => denied(denial),
+            Self::Ticket(approval, message) => Told {
+                detail: Some(format!("Approval {approval} was asked for.")),
+                ..told("42501", format!("approval needed: {message}"), "Run the same again once it is approved.")
+            },
+            Self::ApprovalDenied(approval) => told("42501", format!("approval {approval} was denied"), ""),
+            Self::HoldOver(approval) => told(
+                "42501",
+                format!("approval {approval} was not given in time"),
+                "It stays open for a while: run the same again once it is approved.",
+            ),
+            Self::ApprovalsUnavailable => {
+                told("58030", "approvals cannot be checked now", "Try again; if it lasts, tell your operator.")
+            }
+            Self::TooManyPending => {
+                told("53400", "too many of your requests wait for approval", "Wait for answers, or withdraw some.")
+            }
+            Self::NotUtf8 => told("22021", "statement is not valid UTF-8", "Sluice speaks client_encoding UTF8 only."),
+            Self::NotRecorded => told(
+                "58030",
+                "the request cannot be recorded, so it was not run",
+                "Try again; if it lasts, tell your operator.",
+            ),
+            Self::TransactionAborted => {
+                told("25P02", "current transaction is aborted, commands ignored until end of transaction block", "")
+            }
+            Self::UnknownStatement => told("26000", "prepared statement does not exist", ""),
+            Self::UnknownPortal => told("34000", "portal does not exist", ""),
+            Self::TooManyNames => {
+                told("53400", "too many prepared statements or portals in this session", "Close some first.")
+            }
+            Self::Cancelled => told("57014", "canceling statement due to user request", ""),
+            Self::TokenRefused => told("28000", "the token was not accepted", "Get a new token from your issuer."),
+            Self::MaskAsData(column) => told(
+                "42501",
+                format!("a masked value would be written to {column}"),
+                "Leave the column out of the statement: what was read was masked.",
+            ),
+            Self::Unsupported(what) => told("0A000", format!("{what} is not available through Sluice"), ""),
+            Self::ReservedName => told("42939", "names that begin with `sluice$` are reserved", "Use another name."),
+            Self::CatalogUnavailable => told(
+                "57P03",
+                "the target's structure cannot be read now, so the statement was not run",
+                "Try again; if it lasts, tell your operator.",
+            ),
+            Self::Cut => told("42501", "a new policy no longer allows this", ""),
+        }
+    }
+}
+
+fn denied(denial: &Denial) -> Told {
+    let by = match denial.policies.as_slice() {
+        [] => "nothing permits it".to_owned(),
+        policies => format!("policy {}", policies.iter().map(|id| &**id).collect::<Vec<_>>().join(", ")),
+    };
+    Told {
+        detail: Some(format!("Missing: {}.", denial.missing)),
+        ..told("42501", format!("{} ({by})", denial.message), "Ask your operator, giving the request id.")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::id::SessionId;
+
+    #[test]
+    fn a_denial_names_the_policy_what_is_missing_and_the_request() {
+        let denial = Denial {
+            policies: vec!["prod-delete".into()],
+            message: "DELETE is not allowed".into(),
+            missing: "delete table public.orders".into(),
+        };
+        let request = SessionId::from_bits(1).request(7);
+        let told = Refusal::Denied(denial).tell(request);
+        assert_eq!(told.sqlstate, "42501");
+        assert_eq!(told.message, "DELETE is not allowed (policy prod-delete)");
+        assert_eq!(told.detail.as_deref(), Some(&*format!("Missing: delete table public.orders. Request {request}.")));
+    }
+}

@@ -1,0 +1,50 @@
+//! A request on its way: decided, forwarded, being answered.
+
+use std::sync::Arc;
+
+use masking::postgres::{CopyMasker, Plan};
+use model::disclosure::Disclosure;
+use model::id::{ApprovalId, RequestId};
+use policy::Permit;
+use tokio::time::Instant;
+
+use super::analysed::{Analysed, Judged};
+
+/// One request between its decision and the end of its answer.
+pub(super) struct Run {
+    /// The request.
+    pub(super) id: RequestId,
+    /// What it runs.
+    pub(super) analysed: Arc<Analysed>,
+    /// What policy said of it.
+    pub(super) judged: Arc<Judged>,
+    /// The revision that it was last judged by.
+    pub(super) revision: model::id::RevisionId,
+    /// Which of its statements is being answered.
+    pub(super) at: usize,
+    /// When it was forwarded.
+    pub(super) started: Instant,
+    /// What its answer gave away so far.
+    pub(super) disclosure: Disclosure,
+    /// How it failed.
+    pub(super) error: Option<Arc<str>>,
+    /// The masks of the answer that is coming.
+    pub(super) plan: Option<Plan>,
+    /// The masks of the COPY that is coming.
+    pub(super) copy: Option<CopyMasker>,
+    /// What lets its later messages through: Describe, Execute, CopyData.
+    pub(super) permit: Permit,
+    /// The approval that was spent on it.
+    pub(super) approval: Option<ApprovalId>,
+    /// Whether it is counted among the unsettled: it was sent to run and may change what later text means.
+    pub(super) unsettled: bool,
+    /// Whether anything of it was sent to run. A portal that is bound and never executed is not.
+    pub(super) executed: bool,
+}
+
+impl Run {
+    /// The permit for a message that belongs to this request.
+    pub(super) fn continuation(&self) -> Option<Permit> {
+        self.permit.continuation()
+    }
+}

@@ -1,0 +1,212 @@
+//! The revision in force: loaded whole, validated whole, swapped in one step; watched for changes.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use model::classification::Classification;
+use model::event::Event;
+use model::id::{Digest, RevisionId};
+use policy::PolicySet;
+use store::State;
+use store::config::{Databases, TargetConfig};
+use store::revision::RevisionFiles;
+
+use crate::clock;
+use crate::metrics::Metrics;
+use crate::recorder::Recorder;
+use crate::sessions::{Sessions, Signal};
+
+/// How often the directory is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How often its files are read even if nothing seems to have changed: for file systems whose times are coarse.
+const READ_ANYWAY: Duration = Duration::from_secs(5);
+
+/// One version of the whole configuration.
+#[derive(Debug)]
+pub struct Active {
+    /// Its number.
+    pub id: RevisionId,
+    /// The digest of all its files.
+    pub digest: Digest,
+    /// Its policies.
+    pub policies: PolicySet,
+    /// Which columns carry which class.
+    pub classification: Classification,
+    /// The targets by name.
+    pub targets: BTreeMap<Arc<str>, Arc<TargetConfig>>,
+}
+
+impl Active {
+    /// The target that a client means by this database name.
+    pub fn route(&self, database: &str) -> Option<&Arc<TargetConfig>> {
+        let names = |target: &&Arc<TargetConfig>| match &target.databases {
+            Databases::Only(names) => names.contains(database),
+            Databases::All => false,
+        };
+        let named = self.targets.values().find(names);
+        named.or_else(|| self.targets.values().find(|target| target.databases == Databases::All))
+    }
+}
+
+/// A revision that is not applied, with every mistake in it.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the revision has {} mistakes", .errors.len())]
+pub struct Refused {
+    /// The digest of its files.
+    pub digest: Digest,
+    /// The mistakes, each with file and line.
+    pub errors: Vec<String>,
+}
+
+/// A revision whose files are right, before it has a number.
+#[derive(Debug)]
+pub struct Checked {
+    files: RevisionFiles,
+    policies: PolicySet,
+}
+
+/// Reads and validates the revision in a directory. Blocks.
+///
+/// # Errors
+/// Every mistake in every file.
+pub fn check(dir: &std::path::Path) -> Result<Checked, Refused> {
+    let files = RevisionFiles::load(dir).map_err(|refused| Refused {
+        digest: refused.digest,
+        errors: refused.errors.iter().map(ToString::to_string).collect(),
+    })?;
+    let texts: Vec<(String, String)> =
+        files.policies.iter().map(|file| (file.path.display().to_string(), file.text.clone())).collect();
+    match PolicySet::load(&texts, &files.classification.classes) {
+        Ok(policies) => Ok(Checked { files, policies }),
+        Err(errors) => Err(Refused { digest: files.digest, errors: errors.iter().map(ToString::to_string).collect() }),
+    }
+}
+
+/// The revision in force and its directory.
+#[derive(Debug)]
+pub struct Revisions {
+    dir: PathBuf,
+    current: ArcSwap<Active>,
+    refused: ArcSwap<Option<Refused>>,
+}
+
+impl Revisions {
+    /// Takes the first revision.
+    ///
+    /// # Errors
+    /// If its number cannot be stored.
+    pub fn start(dir: PathBuf, first: Checked, state: &dyn State, recorder: &Recorder) -> Result<Self, store::Error> {
+        let active = number(first, state)?;
+        recorder.note(Event::RevisionApplied { revision: active.id, digest: active.digest });
+        Ok(Self { dir, current: ArcSwap::from_pointee(active), refused: ArcSwap::from_pointee(None) })
+    }
+
+    /// The revision in force.
+    pub fn current(&self) -> Arc<Active> {
+        self.current.load_full()
+    }
+
+    /// The last revision that was refused, if none was applied since.
+    pub fn refused(&self) -> Option<Refused> {
+        (**self.refused.load()).clone()
+    }
+
+    /// Watches the directory and applies what changes, for as long as it is polled.
+    pub async fn watch(
+        self: Arc<Self>,
+        state: Arc<dyn State>,
+        recorder: Arc<Recorder>,
+        sessions: Arc<Sessions>,
+        metrics: Metrics,
+    ) {
+        metrics.revision.set(i64::try_from(self.current().id.0).unwrap_or(i64::MAX));
+        let (mut seen, mut read_at) = (None, std::time::Instant::now());
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let revisions = Arc::clone(&self);
+            let looked = tokio::task::spawn_blocking(move || signature(&revisions.dir)).await.unwrap_or_default();
+            if seen.as_ref() == Some(&looked) && read_at.elapsed() < READ_ANYWAY {
+                continue;
+            }
+            (seen, read_at) = (Some(looked), std::time::Instant::now());
+            let (revisions, state, recorder) = (Arc::clone(&self), Arc::clone(&state), Arc::clone(&recorder));
+            let metrics = metrics.clone();
+            let applied =
+                tokio::task::spawn_blocking(move || revisions.reload(state.as_ref(), &recorder, &metrics)).await;
+            if matches!(applied, Ok(true)) {
+                sessions.tell_all(Signal::Revision);
+            }
+        }
+    }
+
+    /// Reads the directory and applies it if it is new and right. Says whether it was applied.
+    pub fn reload(&self, state: &dyn State, recorder: &Recorder, metrics: &Metrics) -> bool {
+        match check(&self.dir) {
+            Ok(checked) if checked.files.digest == self.current.load().digest => {
+                self.refused.store(Arc::new(None));
+                false
+            }
+            Ok(checked) => match number(checked, state) {
+                Ok(active) => {
+                    tracing::info!(revision = %active.id, "a new revision is in force");
+                    recorder.note(Event::RevisionApplied { revision: active.id, digest: active.digest });
+                    metrics.revision.set(i64::try_from(active.id.0).unwrap_or(i64::MAX));
+                    self.current.store(Arc::new(active));
+                    self.refused.store(Arc::new(None));
+                    true
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a revision cannot be numbered; the running one stays");
+                    false
+                }
+            },
+            Err(refused) => {
+                self.refuse(refused, recorder, metrics);
+                false
+            }
+        }
+    }
+
+    fn refuse(&self, refused: Refused, recorder: &Recorder, metrics: &Metrics) {
+        let known = (**self.refused.load()).as_ref().is_some_and(|known| known.errors == refused.errors);
+        if known {
+            return;
+        }
+        metrics.revisions_refused.inc();
+        refused.errors.iter().for_each(|error| tracing::error!(%error, "a revision is refused; the running one stays"));
+        recorder.note(Event::RevisionRefused { digest: refused.digest, errors: refused.errors.clone() });
+        self.refused.store(Arc::new(Some(refused)));
+    }
+}
+
+fn number(checked: Checked, state: &dyn State) -> Result<Active, store::Error> {
+    let Checked { files, policies } = checked;
+    let id = state.next_revision(files.digest, clock::now())?;
+    let by_name = |target: TargetConfig| (Arc::clone(&target.target.name), Arc::new(target));
+    Ok(Active {
+        id,
+        digest: files.digest,
+        policies,
+        classification: files.classification,
+        targets: files.targets.into_iter().map(by_name).collect(),
+    })
+}
+
+/// What of the files shows that they may have changed.
+fn signature(dir: &std::path::Path) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
+    let mut found = Vec::new();
+    for dir in [dir.to_owned(), dir.join("policies")] {
+        for file in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
+            // Through symbolic links: a swapped one shows other metadata.
+            if let Ok(metadata) = std::fs::metadata(file.path()) {
+                found.push((file.path(), metadata.len(), metadata.modified().ok()));
+            }
+        }
+    }
+    found.sort();
+    found
+}

@@ -1,0 +1,222 @@
+//! Who is connected: the registry that listings, kills, cancels and revision changes go through.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use model::id::SessionId;
+use model::subject::{Subject, SubjectKey};
+use model::time::Timestamp;
+use serde::Serialize;
+use tokio::sync::Notify;
+
+/// What a session can be told. Each is a level, not an edge: telling it twice before it looked is telling it once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Signal {
+    /// A new revision is in force: decide again what runs.
+    Revision,
+    /// An administrator ends the session.
+    Kill,
+    /// The client asked to cancel what runs.
+    Cancel,
+    /// The process stops: end when idle, or at the drain deadline.
+    Drain,
+    /// A renewed credential waits in the mailbox.
+    Renew,
+}
+
+impl Signal {
+    const fn bit(self) -> u32 {
+        match self {
+            Self::Revision => 1,
+            Self::Kill => 2,
+            Self::Cancel => 4,
+            Self::Drain => 8,
+            Self::Renew => 16,
+        }
+    }
+}
+
+/// The mailbox of one session.
+#[derive(Debug, Default)]
+pub struct Signals {
+    flags: AtomicU32,
+    renewal: Mutex<Option<Subject>>,
+    notify: Notify,
+}
+
+impl Signals {
+    /// Tells the session.
+    pub fn raise(&self, signal: Signal) {
+        self.flags.fetch_or(signal.bit(), Ordering::Release);
+        self.notify.notify_one();
+    }
+
+    /// Waits until something was raised. Cancel safe.
+    pub(crate) async fn raised(&self) {
+        loop {
+            if self.flags.load(Ordering::Acquire) != 0 {
+                return;
+            }
+            self.notify.notified().await;
+        }
+    }
+
+    /// Takes what was raised since the last look.
+    pub(crate) fn take(&self) -> impl Fn(Signal) -> bool + use<> {
+        let flags = self.flags.swap(0, Ordering::AcqRel);
+        move |signal| flags & signal.bit() != 0
+    }
+
+    /// Leaves a renewed credential for the session.
+    pub fn renew(&self, subject: Subject) {
+        *self.renewal.lock().unwrap_or_else(PoisonError::into_inner) = Some(subject);
+        self.raise(Signal::Renew);
+    }
+
+    pub(crate) fn take_renewal(&self) -> Option<Subject> {
+        self.renewal.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// What a listing shows of a live session.
+#[derive(Clone, Debug, Serialize)]
+pub struct LiveSession {
+    /// The session.
+    pub session: SessionId,
+    /// Who.
+    pub subject: SubjectKey,
+    /// On whose behalf.
+    pub on_behalf_of: Vec<SubjectKey>,
+    /// To which target.
+    pub target: Arc<str>,
+    /// To which of its databases.
+    pub database: Arc<str>,
+    /// From where.
+    pub source: IpAddr,
+    /// Since when.
+    pub opened_at: Timestamp,
+}
+
+/// A client's key for cancelling, ours and never the target's (protocol docs, "BackendKeyData").
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct CancelKey {
+    /// Shown to the client as the process id of its server.
+    pub(crate) process_id: i32,
+    /// 4 bytes for protocol 3.0, 32 for 3.2.
+    pub(crate) secret: Vec<u8>,
+}
+
+struct Entry {
+    live: LiveSession,
+    signals: Arc<Signals>,
+    cancel: CancelKey,
+}
+
+/// Every live session of the process.
+#[derive(Default)]
+pub struct Sessions {
+    entries: Mutex<HashMap<SessionId, Entry>>,
+    sources: Mutex<HashMap<IpAddr, usize>>,
+}
+
+impl std::fmt::Debug for Sessions {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Sessions({})", self.lock().len())
+    }
+}
+
+impl Sessions {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every live session, the oldest first.
+    pub fn list(&self) -> Vec<LiveSession> {
+        let mut all: Vec<LiveSession> = self.lock().values().map(|entry| entry.live.clone()).collect();
+        all.sort_by_key(|session| (session.opened_at, session.session));
+        all
+    }
+
+    /// How many sessions live.
+    pub fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Tells one session something; false if there is no such session.
+    pub fn tell(&self, session: SessionId, signal: Signal) -> bool {
+        let signals = self.lock().get(&session).map(|entry| Arc::clone(&entry.signals));
+        signals.inspect(|signals| signals.raise(signal)).is_some()
+    }
+
+    /// The mailbox of one session and whose it is.
+    pub fn find(&self, session: SessionId) -> Option<(LiveSession, Arc<Signals>)> {
+        self.lock().get(&session).map(|entry| (entry.live.clone(), Arc::clone(&entry.signals)))
+    }
+
+    /// Tells every session something.
+    pub fn tell_all(&self, signal: Signal) {
+        self.lock().values().for_each(|entry| entry.signals.raise(signal));
+    }
+
+    /// Passes on a CancelRequest; a wrong key is ignored, as the server ignores it.
+    pub(crate) fn cancel(&self, key: &CancelKey) {
+        let entries = self.lock();
+        let owner = entries.values().find(|entry| {
+            entry.cancel.process_id == key.process_id
+                && aws_lc_rs::constant_time::verify_slices_are_equal(&entry.cancel.secret, &key.secret).is_ok()
+        });
+        if let Some(entry) = owner {
+            entry.signals.raise(Signal::Cancel);
+        }
+    }
+
+    /// Enters a session; it leaves when the guard is dropped.
+    pub(crate) fn enter(self: &Arc<Self>, live: LiveSession, signals: Arc<Signals>, cancel: CancelKey) -> Entered {
+        let session = live.session;
+        self.lock().insert(session, Entry { live, signals, cancel });
+        Entered { sessions: Arc::clone(self), session }
+    }
+
+    /// Takes one of the places of an address; `None` when all are taken.
+    pub(crate) fn admit(self: &Arc<Self>, source: IpAddr, most: usize) -> Option<Admitted> {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = sources.entry(source).or_insert(0);
+        if *taken >= most {
+            return None;
+        }
+        *taken += 1;
+        Some(Admitted { sessions: Arc::clone(self), source })
+    }
+}
+
+/// A session's place in the registry.
+pub(crate) struct Entered {
+    sessions: Arc<Sessions>,
+    session: SessionId,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.sessions.lock().remove(&self.session);
+    }
+}
+
+/// One of the places of a source address.
+pub(crate) struct Admitted {
+    sessions: Arc<Sessions>,
+    source: IpAddr,
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        let mut sources = self.sessions.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(taken) = sources.get_mut(&self.source) {
+            *taken = taken.saturating_sub(1);
+            if *taken == 0 {
+                sources.remove(&self.source);
+            }
+        }
+    }
+}
