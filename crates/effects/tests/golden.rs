@@ -1,6 +1,8 @@
 //! Statements with their effects and lineage, reviewed line by line. `GOLDEN=write cargo test -p effects --test golden`
 //! writes them anew; the difference is then reviewed like code.
 
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
 mod common;
 
 /// In a golden file a line `> …` is (a line of) a statement, a line `# …` is a remark, and what follows is the result.

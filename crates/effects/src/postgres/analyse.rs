@@ -22,7 +22,7 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use model::effect::Verb;
+use model::effect::{TableKind, Verb};
 use model::lineage::{LiteralRole, Output, OutputColumn};
 use pg_raw_parse::Node;
 use pg_raw_parse::nodes::{IntoClause, RawStmt, SelectStmt};
@@ -118,7 +118,7 @@ impl Walk<'_> {
                 let outputs = self.subquery(node);
                 match into_of(select) {
                     Some(into) => {
-                        self.creates_from(Some(into), &outputs);
+                        self.creates_from(Some(into), &outputs, TableKind::Table);
                         Body::of("SELECT INTO")
                     }
                     None => self.rows("SELECT", outputs, true),
@@ -158,7 +158,7 @@ impl Walk<'_> {
             self.deliver(&value);
             columns.push(OutputColumn { name, origin: self.origin(&value) });
         }
-        if kind == "SELECT" && self.reads_nothing() {
+        if kind == "SELECT" && self.mentions_nothing() {
             self.on_database(Verb::Evaluate);
         }
         Body { output: Some(Output::Rows(columns)), ..Body::of(kind) }

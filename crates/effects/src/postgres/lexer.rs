@@ -235,6 +235,10 @@ impl<'a> Lexer<'a> {
                 self.number();
                 Kind::Constant
             }
+            b'.' if second == b'.' => {
+                self.at += 2;
+                Kind::Other
+            }
             b'.' if second.is_ascii_digit() => {
                 self.number();
                 Kind::Constant

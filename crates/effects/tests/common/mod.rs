@@ -1,5 +1,5 @@
 //! What the tests share: the catalog of `fixture/schema.sql`, read once from a real server, and a way to print statements.
-#![allow(dead_code)]
+#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::fmt::Write;
 use std::path::PathBuf;

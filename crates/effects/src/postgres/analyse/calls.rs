@@ -245,7 +245,7 @@ impl<'a> Walk<'a> {
 
     /// A function in FROM: its columns.
     pub(super) fn function_columns(&mut self, call: Node<'_>, name: &Arc<str>) -> Outputs {
-        let value = self.expr(call);
+        let (value, elements) = self.table_function(call);
         let used = Value::computed([&value], 0);
         self.filters(&used);
         let one = |value: Value| Outputs { columns: vec![(Arc::clone(name), value)], wild: false };
@@ -261,9 +261,12 @@ impl<'a> Walk<'a> {
             let columns = call.args().iter().map(|_| (Arc::clone(name), part.clone())).collect();
             return Outputs { columns, wild: false };
         }
+        if names.last() == Some(&"unnest") && elements {
+            return one(part);
+        }
         let mut shapes: Vec<Vec<Arc<str>>> = Vec::new();
         for routine in routines {
-            let Some(shape) = self.columns_of_routine(routine, &value) else {
+            let Some(shape) = self.columns_of_routine(routine) else {
                 return Outputs { columns: vec![(Arc::clone(name), part)], wild: true };
             };
             let shape = if shape.is_empty() { vec![Arc::clone(name)] } else { shape };
@@ -278,12 +281,29 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// A function's value, and whether its one argument is certainly an array of values that are not rows.
+    fn table_function(&mut self, node: Node<'_>) -> (Value, bool) {
+        let value = self.expr(node);
+        let Node::FuncCall(call) = node else { return (value, false) };
+        // Looked at once more for its type alone; what it does is collected already.
+        let argument = match call.args().first() {
+            Some(argument) if call.args().len() == 1 => self.expr(argument),
+            _ => return (value, false),
+        };
+        let element = match &argument.kind {
+            Kind::Members(Container::ArrayOf, parts) => parts.first().map_or(0, |part| part.value.ty),
+            _ => self.catalog.type_by_oid(argument.ty).map_or(0, |ty| ty.element),
+        };
+        let element = self.catalog.type_by_oid(self.base_type(element));
+        (value, element.is_some_and(|element| matches!(element.kind, b'b' | b'e')))
+    }
+
     const fn fits_count(&self, routine: &Routine, count: usize) -> bool {
         routine.variadic || (count <= routine.arguments.len() && count + routine.defaults >= routine.arguments.len())
     }
 
     /// The names of a routine's columns; empty for one scalar column, `None` if they are not known.
-    fn columns_of_routine(&self, routine: &Routine, _value: &Value) -> Option<Vec<Arc<str>>> {
+    fn columns_of_routine(&self, routine: &Routine) -> Option<Vec<Arc<str>>> {
         match routine.outputs.as_slice() {
             [] => {}
             // One OUT parameter names the one column, unless its type is composite.
@@ -299,7 +319,6 @@ impl<'a> Walk<'a> {
         let result = self.catalog.type_by_oid(routine.result)?;
         // A record's columns come with the call; a polymorphic result may be composite, except an element or array.
         match result.kind {
-            b'p' if &*routine.name.name == "unnest" || &*routine.name.name == "generate_series" => Some(Vec::new()),
             b'p' if !matches!(routine.result, 2278 | 2277) => None,
             _ => Some(Vec::new()),
         }

@@ -130,8 +130,5 @@ fn is_in(link: &SubLink) -> bool {
 
 fn is_equals(name: &NodeList) -> bool {
     let mut parts = name.iter().filter_map(Node::as_str);
-    matches!(
-        (parts.next(), parts.next(), parts.next()),
-        (Some("="), None, _) | (Some("pg_catalog"), Some("="), None)
-    )
+    matches!((parts.next(), parts.next(), parts.next()), (Some("="), None, _) | (Some("pg_catalog"), Some("="), None))
 }

@@ -29,7 +29,7 @@ impl Walk<'_> {
             Node::CreateSchemaStmt(schema) => self.create_schema(schema),
             Node::CreateSeqStmt(create) => {
                 if let Some(name) = create.sequence() {
-                    self.new_relation(name, false);
+                    self.new_relation(name, TableKind::Sequence);
                 }
                 Body::of("CREATE SEQUENCE")
             }
@@ -214,7 +214,7 @@ impl Walk<'_> {
     }
 
     /// A relation is made: DDL on it, by the name that it will have.
-    pub(super) fn new_relation(&mut self, name: &RangeVar, view: bool) -> TableName {
+    pub(super) fn new_relation(&mut self, name: &RangeVar, kind: TableKind) -> TableName {
         self.changes.catalog = true;
         if name.catalogname().is_some_and(|database| database != self.catalog.database()) {
             self.opaque("it names another database");
@@ -223,18 +223,14 @@ impl Walk<'_> {
         let temporary = &*schema == "pg_temp";
         self.changes.temporary |= temporary;
         let table = TableName::new(schema, name.relname().unwrap_or_default());
-        let kind = match (temporary, view) {
-            (true, _) => TableKind::Temporary,
-            (false, true) => TableKind::View,
-            (false, false) => TableKind::Table,
-        };
+        let kind = if temporary { TableKind::Temporary } else { kind };
         self.effect(Verb::Ddl, Object::Table(table.clone(), kind));
         table
     }
 
     fn create_table(&mut self, create: &CreateStmt, kind: &'static str) -> Body {
         if let Some(name) = create.relation() {
-            self.new_relation(name, false);
+            self.new_relation(name, TableKind::Table);
         }
         for parent in create.inh_relations() {
             if let Node::RangeVar(name) = parent {
@@ -278,7 +274,7 @@ impl Walk<'_> {
             self.deliver(value);
         }
         if let Some(name) = view.view() {
-            self.new_relation(name, true);
+            self.new_relation(name, TableKind::View);
         }
         Body::of("CREATE VIEW")
     }

@@ -101,7 +101,7 @@ impl<'a> Walk<'a> {
     fn listed(&mut self, alias: Option<&Alias>, name: &str, outputs: Outputs) -> Scope<'a> {
         let name = alias.and_then(Alias::aliasname).unwrap_or(name);
         let columns = if outputs.wild {
-            Columns::Wild(Value::unknown(outputs.all().cols()))
+            Columns::Wild(Value::computed(outputs.columns.iter().map(|(_, value)| value), 0))
         } else {
             Columns::Listed(self.rename(outputs.columns, alias), None)
         };
@@ -266,8 +266,7 @@ impl<'a> Walk<'a> {
 
     /// `AS t(a int, b text)`: the names are those, the values come from anywhere in the function's result.
     fn defined_columns<'n>(&mut self, definitions: impl Iterator<Item = Node<'n>>, from: &Outputs) -> Outputs {
-        let all = from.all();
-        let value = if from.wild { Value::unknown(all.cols()) } else { Value::computed([&all], 0) };
+        let value = Value::computed(from.columns.iter().map(|(_, value)| value), 0);
         let mut columns = Vec::new();
         for definition in definitions {
             match definition {

@@ -103,9 +103,16 @@ impl<'a> Walk<'a> {
         for function in ty.checks.iter().chain(&ty.input) {
             self.executes(function.clone(), FunctionClass::Unknown);
         }
+        if depth >= 16 {
+            return;
+        }
         let inner = if ty.kind == b'd' { ty.base } else { ty.element };
-        if let Some(inner) = self.catalog.type_by_oid(inner).filter(|_| depth < 16) {
-            self.type_functions(inner, depth + 1);
+        let fields = self.catalog.relation_by_oid(ty.relation).filter(|_| ty.kind == b'c');
+        let fields = fields.into_iter().flat_map(|relation| relation.columns.iter().map(|column| column.ty));
+        for inner in std::iter::once(inner).chain(fields).filter(|inner| *inner >= FIRST_USER_OID) {
+            if let Some(inner) = self.catalog.type_by_oid(inner) {
+                self.type_functions(inner, depth + 1);
+            }
         }
     }
 

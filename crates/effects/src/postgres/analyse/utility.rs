@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::effect::{Effect, FunctionClass, Object, SettingClass, Verb};
+use model::effect::{Effect, FunctionClass, Object, SettingClass, TableKind, Verb};
 use model::lineage::{LiteralRole, Origin, Output, OutputColumn};
 use pg_raw_parse::list::NodeList;
 use pg_raw_parse::nodes::{
@@ -404,17 +404,17 @@ impl Walk<'_> {
             }
             query => self.subquery(query),
         };
-        self.creates_from(create.into(), &outputs);
+        self.creates_from(create.into(), &outputs, if materialized { TableKind::Matview } else { TableKind::Table });
         body
     }
 
     /// SELECT INTO, CREATE TABLE AS: a new relation that holds the query's values without their classes.
-    pub(super) fn creates_from(&mut self, into: Option<&IntoClause>, outputs: &Outputs) {
+    pub(super) fn creates_from(&mut self, into: Option<&IntoClause>, outputs: &Outputs, kind: TableKind) {
         let Some(name) = into.and_then(IntoClause::rel) else {
             self.opaque("it makes a table without a name");
             return;
         };
-        let table = self.new_relation(name, false);
+        let table = self.new_relation(name, kind);
         for (at, (column, value)) in outputs.columns.iter().enumerate() {
             self.deliver(value);
             let renamed = into.and_then(|into| into.col_names().get(at)).and_then(Node::as_str);

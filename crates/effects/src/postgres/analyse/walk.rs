@@ -304,8 +304,9 @@ impl<'a> Walk<'a> {
         }
     }
 
-    pub(super) fn reads_nothing(&self) -> bool {
-        self.read.is_empty()
+    /// Whether the statement has nothing to do with any relation.
+    pub(super) fn mentions_nothing(&self) -> bool {
+        self.mentioned.is_empty()
     }
 
     pub(super) fn mentioned(&self) -> Mentions {

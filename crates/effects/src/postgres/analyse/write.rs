@@ -20,6 +20,14 @@ use crate::postgres::catalog::Relation;
 /// What was written to which column of the target.
 type Written = Vec<(i16, Value)>;
 
+/// The target as RETURNING sees it.
+struct After<'a, 't> {
+    relation: &'a Relation,
+    alias: Option<&'t Alias>,
+    /// MERGE: `*` is the source's columns and then the target's.
+    source_first: bool,
+}
+
 impl<'a> Walk<'a> {
     /// Rows of a relation are written: the tables under a view too, and what triggers and rules do.
     pub(super) fn writes(&mut self, relation: &'a Relation, verb: Verb, event: char) {
@@ -71,15 +79,16 @@ impl<'a> Walk<'a> {
             return Outputs { columns: Vec::new(), wild: true };
         };
         let columns = self.insert_columns(relation, insert.cols());
-        let written = self.insert_source(&columns, insert.select_stmt());
+        let mut written = self.insert_source(&columns, insert.select_stmt());
         for col in columns.iter().take(written.len()).flatten() {
             self.on_column(Verb::Insert, *col);
         }
         let alias = insert.relation().and_then(RangeVar::alias);
         if let Some(conflict) = insert.on_conflict_clause() {
-            self.on_conflict(conflict, relation, alias, &written);
+            let changed = self.on_conflict(conflict, relation, alias, &written);
+            written.extend(changed);
         }
-        self.returning(insert.returning_clause(), relation, alias, &written, Scope::default())
+        self.returning(insert.returning_clause(), self.after(relation, alias), &written, Scope::default())
     }
 
     fn subquery_or_defaults(&mut self, source: Node<'_>) -> Outputs {
@@ -180,9 +189,10 @@ impl<'a> Walk<'a> {
         relation: &'a Relation,
         alias: Option<&Alias>,
         written: &Written,
-    ) {
+    ) -> Written {
         let target = self.relation_range(relation, alias);
         self.scopes.push(target);
+        let mut changed = Vec::new();
         if let Some(infer) = conflict.infer() {
             for element in infer.index_elems() {
                 match element {
@@ -216,10 +226,11 @@ impl<'a> Walk<'a> {
             if let Some(scope) = self.scopes.last_mut() {
                 scope.ranges.push(range);
             }
-            self.assign(relation, conflict.target_list().iter());
+            changed = self.assign(relation, conflict.target_list().iter());
             self.condition(conflict.where_clause());
         }
         self.scopes.pop();
+        changed
     }
 
     /// SET a = …, (b, c) = ….
@@ -271,7 +282,7 @@ impl<'a> Walk<'a> {
         self.condition(update.where_clause());
         let written = self.assign(relation, update.target_list().iter());
         let others = self.others();
-        self.returning(update.returning_clause(), relation, alias, &written, others)
+        self.returning(update.returning_clause(), self.after(relation, alias), &written, others)
     }
 
     /// The FROM items beside the target, which RETURNING sees as well.
@@ -302,7 +313,7 @@ impl<'a> Walk<'a> {
         self.add_items(delete.using_clause());
         self.condition(delete.where_clause());
         let others = self.others();
-        self.returning(delete.returning_clause(), relation, alias, &Vec::new(), others)
+        self.returning(delete.returning_clause(), self.after(relation, alias), &Vec::new(), others)
     }
 
     pub(super) fn merge(&mut self, merge: &MergeStmt) -> Outputs {
@@ -326,7 +337,8 @@ impl<'a> Walk<'a> {
             written.extend(self.merge_when(when, relation));
         }
         let others = self.others();
-        self.returning(merge.returning_clause(), relation, name.alias(), &written, others)
+        let target = After { source_first: true, ..self.after(relation, name.alias()) };
+        self.returning(merge.returning_clause(), target, &written, others)
     }
 
     fn merge_when(&mut self, when: &MergeWhenClause, relation: &'a Relation) -> Written {
@@ -371,16 +383,20 @@ impl<'a> Walk<'a> {
         }
     }
 
+    const fn after<'t>(&self, relation: &'a Relation, alias: Option<&'t Alias>) -> After<'a, 't> {
+        After { relation, alias, source_first: false }
+    }
+
     /// RETURNING: the target's columns, with what was just written to them, and the other FROM items.
     fn returning(
         &mut self,
         clause: Option<&ReturningClause>,
-        relation: &'a Relation,
-        alias: Option<&Alias>,
+        target: After<'a, '_>,
         written: &Written,
-        others: Scope<'a>,
+        mut others: Scope<'a>,
     ) -> Outputs {
         let Some(clause) = clause else { return Outputs::default() };
+        let After { relation, alias, source_first } = target;
         let mut scope = self.relation_range(relation, alias);
         let mixed = written.iter().any(|(number, value)| is_foreign(relation, *number, value));
         if mixed && let Some(range) = scope.ranges.first_mut() {
@@ -401,15 +417,19 @@ impl<'a> Walk<'a> {
                 _ => new = name,
             }
         }
-        // MERGE's `*` is the source's columns and then the target's; which is first changes no origin but their places.
-        scope.absorb(others);
-        for name in [old, new] {
+        let copies = [old, new].map(|name| {
             let columns = match scope.ranges.first().map(|range| &range.columns) {
                 Some(Columns::Listed(columns, relation)) => Columns::Listed(columns.clone(), *relation),
                 _ => Columns::Relation(relation),
             };
-            scope.ranges.push(Range { name, schema: None, columns });
+            Range { name, schema: None, columns }
+        });
+        // The order of `*`: the target and then the others, but MERGE has its source first.
+        if source_first {
+            std::mem::swap(&mut scope, &mut others);
         }
+        scope.absorb(others);
+        scope.ranges.extend(copies);
         self.scopes.push(scope);
         let mut targets = Vec::new();
         for expr in clause.exprs() {
