@@ -60,8 +60,32 @@ fn nul_and_odd_blanks_are_opaque_or_read_as_the_server_reads_them() {
     let shown = common::run("SELECT 1 \u{a0} FROM cards");
     assert!(shown[0].effects.iter().any(|effect| effect.to_string() == "select table public.cards"));
     assert!(is_opaque("\u{feff}SELECT 1"));
+    // A name is cut to 63 bytes, as the server does.
     let long = "a".repeat(70_000);
     assert!(is_opaque(&format!("SELECT {long} FROM cards")));
+}
+
+#[test]
+fn intricate_texts_end() {
+    let nested = |open: &str, inner: &str, close: &str, times: usize| {
+        format!("{}{inner}{}", open.repeat(times), close.repeat(times))
+    };
+    let unnest = nested("SELECT * FROM unnest(ARRAY(", "SELECT 1", ")) x", 60);
+    assert!(is_opaque(&unnest));
+    let recursive =
+        nested("WITH RECURSIVE t(a) AS (SELECT 1 UNION ALL (", "SELECT number FROM cards", ")) SELECT a FROM t", 20);
+    common::run(&recursive);
+}
+
+#[test]
+fn pg_19_syntax_newer_than_the_server_is_opaque() {
+    let json = "SELECT JSON_OBJECT('pan' VALUE number), JSON_VALUE('{}', '$.a') FROM cards";
+    assert!(is_opaque(json));
+    let newer = with_rows("database\tpayments\t180001\n");
+    let statement = analyse(json, &common::session(&newer, &NoPrepared)).remove(0);
+    assert!(!statement.is_opaque());
+    let shown = common::show(json, &statement);
+    assert!(shown.contains("out json_object: JsonObject[pan: public.cards.number]"), "{shown}");
 }
 
 fn with_rows(extra: &str) -> Catalog {

@@ -50,9 +50,10 @@ impl Walk<'_> {
         }
         let start = self.roles.len();
         let left = self.expr(expr.lexpr());
+        let literals = [start, self.roles.len()];
         let values = match expr.rexpr() {
-            Node::NodeList(list) => list.iter().map(|item| self.compared(&left, item, start)).collect(),
-            other => vec![self.compared(&left, other, start)],
+            Node::NodeList(list) => list.iter().map(|item| self.compared(&left, literals, item)).collect(),
+            other => vec![self.compared(&left, literals, other)],
         };
         let any = matches!(expr.kind, raw::A_Expr_Kind::AEXPR_OP_ANY);
         for value in &values {
@@ -61,11 +62,11 @@ impl Walk<'_> {
         }
     }
 
-    /// The right side of a comparison, with the roles of the constants on both.
-    fn compared(&mut self, left: &Value, right: Node<'_>, start: usize) -> Value {
-        let middle = self.roles.len();
+    /// The right side of a comparison, with the roles of the constants on both; `literals` is where the left's are.
+    fn compared(&mut self, left: &Value, literals: [usize; 2], right: Node<'_>) -> Value {
+        let start = self.roles.len();
         let value = self.expr(right);
-        self.share_roles(left, &value, [start, middle]);
+        self.share_roles(left, &value, literals, start);
         value
     }
 
@@ -73,7 +74,8 @@ impl Walk<'_> {
         for (left, right) in left.into_iter().zip(right) {
             let start = self.roles.len();
             let left = self.expr(left);
-            let right = self.compared(&left, right, start);
+            let literals = [start, self.roles.len()];
+            let right = self.compared(&left, literals, right);
             self.compare_equal(&left, &right);
         }
     }

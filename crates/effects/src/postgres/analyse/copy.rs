@@ -115,7 +115,7 @@ impl Walk<'_> {
 
     fn copy_format(&mut self, copy: &CopyStmt) -> Option<CopyFormat> {
         let mut format = "text".to_owned();
-        let text_of = |name: &str| copy.options().iter().filter(|option| option.defname() == Some(name)).next_back();
+        let text_of = |name: &str| copy.options().iter().rfind(|option| option.defname() == Some(name));
         if let Some(option) = text_of("format") {
             format = Self::option_text(option)?;
         }

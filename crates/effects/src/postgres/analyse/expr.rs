@@ -76,9 +76,11 @@ impl Walk<'_> {
                 self.exprs(grouping.args());
                 Value::constant(oid::INT4)
             }
-            Node::SQLValueFunction(_) | Node::SetToDefault(_) | Node::CurrentOfExpr(_) | Node::MergeSupportFunc(_) => {
+            Node::MergeSupportFunc(_) => {
+                self.since(170_000);
                 Value::constant(0)
             }
+            Node::SQLValueFunction(_) | Node::SetToDefault(_) | Node::CurrentOfExpr(_) => Value::constant(0),
             Node::XmlExpr(xml) => self.xml(xml),
             Node::XmlSerialize(xml) => {
                 let value = self.expr(xml.expr());
@@ -144,15 +146,9 @@ impl Walk<'_> {
     }
 
     /// One operator on its operands; `starts` is where the constants of each begin.
-    pub(super) fn apply(
-        &mut self,
-        operator: &NodeList,
-        left: Option<&Value>,
-        right: &Value,
-        starts: [usize; 2],
-    ) -> Value {
+    fn apply(&mut self, operator: &NodeList, left: Option<&Value>, right: &Value, starts: [usize; 2]) -> Value {
         if let Some(left) = left {
-            self.share_roles(left, right, starts);
+            self.share_roles(left, right, starts, starts[1]);
         }
         let ty = self.operator(operator, left, Some(right));
         let value = Value::computed(left.into_iter().chain([right]), ty.unwrap_or(0));
@@ -160,12 +156,12 @@ impl Walk<'_> {
     }
 
     /// Constants beside a column belong to it: `a = 1`, `'x' || b`, `lower(c) LIKE 'y%'`.
-    pub(super) fn share_roles(&mut self, left: &Value, right: &Value, starts: [usize; 2]) {
-        let [start, middle] = starts;
-        let end = self.roles.len();
+    /// The left's constants are at `literals` of [`Self::roles`], the right's from `start`.
+    pub(super) fn share_roles(&mut self, left: &Value, right: &Value, literals: [usize; 2], start: usize) {
+        let [from, to] = literals;
         match (left.cols().as_slice(), right.cols().as_slice()) {
-            ([col], []) if !left.is_unknown() => self.role(middle, end, *col),
-            ([], [col]) if !right.is_unknown() => self.role(start, middle, *col),
+            ([col], []) if !left.is_unknown() => self.role(start, self.roles.len(), *col),
+            ([], [col]) if !right.is_unknown() => self.role(from, to, *col),
             _ => {}
         }
     }
@@ -180,7 +176,7 @@ impl Walk<'_> {
             other => vec![self.expr(other)],
         };
         let right = Value::computed(&values, 0);
-        self.share_roles(&left, &right, [start, middle]);
+        self.share_roles(&left, &right, [start, middle], middle);
         let is_boolean = expr.kind != raw::A_Expr_Kind::AEXPR_NULLIF;
         let known = matches!(
             expr.kind,
@@ -230,7 +226,7 @@ impl Walk<'_> {
             let start = self.roles.len();
             let condition = self.when(when, &mut results);
             if has_subject {
-                self.share_roles(&subject, &condition, [start, start]);
+                self.share_roles(&subject, &condition, [start, start], start);
                 self.operator_named(None, "=", Some(&subject), Some(&condition));
             }
             conditions.push(condition);

@@ -120,8 +120,8 @@ impl Walk<'_> {
             let Spot::Constant(at) = spot else { continue };
             match constant_at(tokens, text, *at) {
                 Ok(Some(start)) => {
-                    let found = literals.iter_mut().find(|(literal, _)| literal.start == start);
-                    if let Some((literal, seen)) = found {
+                    let found = literals.binary_search_by_key(&start, |(literal, _)| literal.start);
+                    if let Some((literal, seen)) = found.ok().and_then(|at| literals.get_mut(at)) {
                         let before = seen.then(|| literal.role.clone());
                         literal.role = both(before, role);
                         *seen = true;

@@ -312,6 +312,7 @@ impl<'a> Walk<'a> {
     }
 
     fn json_table(&mut self, table: &JsonTable) -> Scope<'a> {
+        self.since(170_000);
         let mut values = Vec::new();
         if let Some(item) = table.context_item() {
             values.push(self.expr(Node::JsonValueExpr(item)));

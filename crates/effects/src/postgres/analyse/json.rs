@@ -13,6 +13,18 @@ use super::walk::Walk;
 impl Walk<'_> {
     pub(super) fn json_expr(&mut self, node: Node<'_>) -> Value {
         match node {
+            Node::JsonObjectConstructor(_)
+            | Node::JsonArrayConstructor(_)
+            | Node::JsonArrayQueryConstructor(_)
+            | Node::JsonObjectAgg(_)
+            | Node::JsonArrayAgg(_)
+            | Node::JsonIsPredicate(_) => self.since(160_000),
+            Node::JsonParseExpr(_) | Node::JsonScalarExpr(_) | Node::JsonSerializeExpr(_) | Node::JsonFuncExpr(_) => {
+                self.since(170_000);
+            }
+            _ => {}
+        }
+        match node {
             Node::JsonValueExpr(value) => self.expr(value.raw_expr()),
             Node::JsonArgument(argument) => match argument.val() {
                 Some(value) => self.expr(value.raw_expr()),

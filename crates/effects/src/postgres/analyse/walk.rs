@@ -12,6 +12,9 @@ use crate::postgres::catalog::{Catalog, Relation, ViewColumn};
 use crate::postgres::tree::Source;
 use crate::postgres::{Changes, MAX_DEPTH, Session};
 
+/// How many nodes may be walked for one statement: far more than a text of the usual limit of 1 MiB has.
+const MAX_VISITS: usize = 1_000_000;
+
 /// A constant or parameter in the text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Spot {
@@ -48,6 +51,8 @@ pub(super) struct Walk<'a> {
     pub(super) level: usize,
     pub(super) ctes: Vec<Cte>,
     depth: usize,
+    /// How many nodes were walked. Some are walked again, so nesting could multiply the work.
+    visits: usize,
     /// The views that are being worked out, so that one that contains itself ends.
     pub(super) viewing: Vec<u32>,
     pub(super) changes: Changes,
@@ -71,6 +76,7 @@ impl<'a> Walk<'a> {
             level: 0,
             ctes: Vec::new(),
             depth: 0,
+            visits: 0,
             viewing: Vec::new(),
             changes: Changes::default(),
             bounded: true,
@@ -83,10 +89,18 @@ impl<'a> Walk<'a> {
         Value::unknown(Vec::new())
     }
 
+    /// Syntax that servers before `version` read as something else, such as a call of a user's function.
+    pub(super) fn since(&mut self, version: u32) {
+        if self.catalog.version() < version {
+            self.opaque("it uses syntax that is newer than the server");
+        }
+    }
+
     /// Runs `inner` one level deeper; a statement that nests too deep is opaque.
     pub(super) fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> T, otherwise: impl FnOnce() -> T) -> T {
-        if self.depth >= MAX_DEPTH {
-            self.opaque("it nests too deep");
+        self.visits += 1;
+        if self.depth >= MAX_DEPTH || self.visits > MAX_VISITS {
+            self.opaque("it nests too deep, or is too intricate");
             return otherwise();
         }
         self.depth += 1;
