@@ -403,7 +403,7 @@ fn may_connect(
     source: IpAddr,
     wanted: &[(String, String)],
 ) -> Result<(), Refusal> {
-    let mut effects = vec![Effect::new(Verb::Connect, Object::Target), Effect::new(Verb::Connect, Object::Database)];
+    let mut effects = vec![Effect::new(Verb::Connect, Object::Database)];
     for (name, value) in wanted {
         let pinned = settings::is_pinned_value(name, value);
         let class = if pinned { SettingClass::Benign } else { settings::classify(name) };
@@ -436,8 +436,10 @@ fn may_connect(
     match verdict.outcome() {
         model::decision::Outcome::Allow => Ok(()),
         model::decision::Outcome::Deny | model::decision::Outcome::Ask => {
-            let missing = verdict.denial().map_or_else(|| "connect".into(), |denial| Arc::clone(&denial.missing));
-            Err(Refusal::generic(format!("{} may not {missing}", subject.key)))
+            let why = verdict.denial().map(|denial| (denial.missing.as_ref(), denial.message.as_ref()));
+            let (missing, message) = why.unwrap_or(("connect", "a connection cannot wait for an approval"));
+            let groups = subject.groups.join(", ");
+            Err(Refusal::generic(format!("{} of [{groups}] may not {missing}: {message}", subject.key)))
         }
     }
 }
