@@ -34,7 +34,7 @@ pub use catalog::{Catalog, Part, PartBuilder, RelationInfo, RowError, queries};
 pub use labels::labels;
 pub use session::{NoPrepared, Prepared, Session};
 pub use statement::{
-    Changes, Copy, CopyDirection, CopyFormat, CopyText, NameUse, Own, OwnSetting, Statement, TransactionStep,
+    Changes, Copy, CopyDirection, CopyFormat, CopyText, Missing, NameUse, Own, OwnSetting, Statement, TransactionStep,
 };
 
 /// How deep a statement may nest; what is deeper is opaque.

@@ -3,17 +3,122 @@
 
 mod world;
 
+use std::sync::OnceLock;
+
 use world::World;
+
+/// One world for all tests of this program.
+fn world() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    WORLD.get_or_init(|| World::start(2_000))
+}
+
+/// Runs a script in one psql session and returns what it printed on both outputs.
+fn script(token: &str, sql: &str) -> String {
+    let output = world().psql_with(token, &["-X", "-A", "-t", "-v", "VERBOSITY=verbose", "-f", "-"], sql);
+    format!("{}{}", output.stdout, output.stderr)
+}
 
 #[test]
 fn a_reader_sees_rows_with_what_is_classified_masked() {
-    let world = World::start(2_000);
-    let token = world.reader();
-    assert_eq!(world.rows(&token, "SELECT 1").trim(), "1");
-    let direct = world.server.sql("payments", "SELECT count(*) FROM orders").unwrap();
-    assert_eq!(world.rows(&token, "SELECT count(*) FROM orders").trim(), direct.trim());
-    let cards = world.rows(&token, "SELECT number FROM cards ORDER BY id LIMIT 3");
-    for card in cards.lines() {
-        assert!(card.starts_with("************") && card.len() == 16, "{card}");
+    let token = world().reader();
+    assert_eq!(world().rows(&token, "SELECT 1").trim(), "1");
+    let direct = world().server.sql("payments", "SELECT count(*) FROM orders").unwrap();
+    assert_eq!(world().rows(&token, "SELECT count(*) FROM orders").trim(), direct.trim());
+    for sql in [
+        "SELECT number FROM cards ORDER BY id LIMIT 3",
+        "SELECT number AS n FROM cards ORDER BY id LIMIT 3",
+        "WITH c AS (SELECT * FROM cards) SELECT number FROM c ORDER BY id LIMIT 3",
+        "SELECT card FROM customer_cards LIMIT 3",
+    ] {
+        let cards = world().rows(&token, sql);
+        assert_eq!(cards.lines().count(), 3, "{sql}: {cards}");
+        for card in cards.lines() {
+            assert!(card.starts_with("**********") && card.len() >= 15, "{sql}: {card}");
+        }
     }
+    for sql in ["SELECT lower(email) FROM customers LIMIT 1", "SELECT substr(ssn, 1, 3) FROM customers LIMIT 1"] {
+        let shown = world().rows(&token, sql);
+        assert!(shown.starts_with('['), "{sql}: {shown}");
+    }
+    let copied = world().rows(&token, "COPY cards TO STDOUT");
+    let direct = world().server.sql("payments", "SELECT number FROM cards").unwrap();
+    for number in direct.lines() {
+        assert!(!copied.contains(number), "{number} was copied out");
+    }
+}
+
+#[test]
+fn a_denial_names_the_policy_and_the_request_and_the_connection_lives_on() {
+    let token = world().reader();
+    for sql in [
+        "DROP TABLE orders",
+        "DO $$ BEGIN PERFORM 1; END $$",
+        "DELETE FROM orders WHERE id = 1",
+        "WITH gone AS (DELETE FROM orders WHERE id = 1 RETURNING id) SELECT * FROM gone",
+        "EXPLAIN ANALYZE DELETE FROM orders WHERE id = 1",
+    ] {
+        let said = script(&token, &format!("{sql};\nSELECT 'still here';\n"));
+        assert!(said.contains("42501"), "{sql}: {said}");
+        assert!(said.contains("Request "), "{sql}: {said}");
+        assert!(said.contains("still here"), "{sql}: {said}");
+    }
+}
+
+#[test]
+fn a_denial_in_a_transaction_leaves_nothing_behind() {
+    let token = world().token("cashier", &["apps", "readers", "cashiers"]);
+    let before = world().server.sql("payments", "SELECT count(*) FROM orders").unwrap();
+    let said = script(
+        &token,
+        "BEGIN;\nINSERT INTO orders (id, customer_id, total, note, created_at) SELECT 999999, 1, 5, 'x', now();\n\
+         DELETE FROM customers;\nSELECT 1;\nCOMMIT;\nSELECT 'alive';\n",
+    );
+    assert!(said.contains("42501") && said.contains("25P02") && said.contains("alive"), "{said}");
+    assert_eq!(world().server.sql("payments", "SELECT count(*) FROM orders").unwrap(), before);
+}
+
+#[test]
+fn psql_meta_commands_work() {
+    let token = world().reader();
+    for command in ["\\d", "\\dt", "\\d orders", "\\l", "\\dn", "\\df", "\\conninfo", "\\dv"] {
+        let said = script(&token, &format!("{command}\n"));
+        assert!(!said.contains("ERROR"), "{command}: {said}");
+    }
+}
+
+#[test]
+fn settings_and_prepared_statements_and_cursors() {
+    let token = world().reader();
+    let said = script(
+        &token,
+        "SET application_name = 'x';\nSHOW application_name;\nSET datestyle = 'ISO, DMY';\n\
+         PREPARE p(int) AS SELECT number FROM cards WHERE id = $1;\nEXECUTE p(1);\nEXECUTE p(1);\nDEALLOCATE p;\n\
+         BEGIN;\nDECLARE c CURSOR FOR SELECT number FROM cards ORDER BY id;\nFETCH 2 FROM c;\nCLOSE c;\nCOMMIT;\n\
+         SELECT 'end';\n",
+    );
+    assert!(!said.contains("ERROR"), "{said}");
+    assert_eq!(said.matches("***").count() >= 4, true, "{said}");
+    assert!(said.contains("end"), "{said}");
+}
+
+#[test]
+fn temporary_tables_and_own_ddl_are_seen_at_once() {
+    let token = world().token("migrator", &["apps", "readers", "migrations", "cleared"]);
+    let said = script(
+        &token,
+        "BEGIN;\nCREATE TABLE added (id int primary key, v text);\nINSERT INTO added VALUES (1, 'a');\n\
+         SELECT v FROM added;\nROLLBACK;\nSELECT v FROM added;\nCREATE TEMP TABLE mine (x int);\n\
+         INSERT INTO mine VALUES (7);\nSELECT x FROM mine;\nDROP TABLE mine;\nSELECT 'end';\n",
+    );
+    assert!(said.contains("\na\n") && said.contains("\n7\n") && said.contains("end"), "{said}");
+    assert_eq!(said.matches("ERROR").count(), 1, "{said}");
+}
+
+#[test]
+fn a_multi_statement_text_is_decided_as_a_whole() {
+    let token = world().reader();
+    let output = world().psql(&token, &["-X", "-A", "-t", "-c", "SELECT 1; DROP TABLE orders"]);
+    assert!(output.stderr.contains("not"), "{}", output.stderr);
+    assert!(!output.stdout.contains('1'), "{}", output.stdout);
 }

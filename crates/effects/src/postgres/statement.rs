@@ -45,6 +45,13 @@ impl Statement {
         self.effects.iter().any(|effect| effect.verb == Verb::Opaque)
     }
 
+    /// What the statement names and the catalog does not have, where that is why it is opaque: the server would refuse it
+    /// for the same reason.
+    pub fn missing(&self) -> Option<Missing> {
+        let why = self.facts.opaque.as_deref()?;
+        Missing::ALL.into_iter().find(|missing| why == missing.reason())
+    }
+
     /// Makes the statement opaque: what it means cannot be known when it is looked at.
     pub fn become_opaque(&mut self, why: &str) {
         if !self.is_opaque() {
@@ -61,6 +68,36 @@ impl Statement {
     /// Whether anything at the target may change.
     pub fn writes(&self) -> bool {
         self.effects.iter().any(|effect| effect.verb.writes())
+    }
+}
+
+/// A kind of thing that a statement names and the catalog does not have.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Missing {
+    /// A table, view or sequence.
+    Relation,
+    /// A column.
+    Column,
+    /// A function.
+    Function,
+    /// An operator.
+    Operator,
+    /// A type.
+    Type,
+}
+
+impl Missing {
+    const ALL: [Self; 5] = [Self::Relation, Self::Column, Self::Function, Self::Operator, Self::Type];
+
+    /// Why the statement is opaque, for the operator.
+    pub(crate) const fn reason(self) -> &'static str {
+        match self {
+            Self::Relation => "it names a relation that is not in the catalog",
+            Self::Column => "it names a column that is not in the catalog",
+            Self::Function => "it calls a function that is not in the catalog",
+            Self::Operator => "it uses an operator that is not in the catalog",
+            Self::Type => "it names a type that is not in the catalog",
+        }
     }
 }
 

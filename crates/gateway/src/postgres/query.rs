@@ -8,7 +8,7 @@ use ledger::Level;
 use masking::RevealAsk;
 use masking::postgres::{Context as ShownContext, shown};
 use model::class::DataClass;
-use model::decision::{Outcome, Reveal};
+use model::decision::{Denial, Outcome, Reveal};
 use model::event::{Entry, Event, Shown};
 use model::id::{Digest, RequestId};
 use model::lineage::{LiteralRole, Output};
@@ -270,7 +270,7 @@ impl Session {
         }
         match decide(&known.judged.verdict, request, None) {
             Decision::Allow(permit) => self.permitted(permit, request, known, bound, origin, None),
-            Decision::Deny(denial) => self.refuse(request, known, bound, origin, Refusal::Denied(denial)),
+            Decision::Deny(denial) => self.refuse(request, known, bound, origin, denied(&known.analysed, denial)),
             Decision::Ask(needs) => match self.seek(request, known, bound, origin, &needs) {
                 Sought::Given(consumed, digest) => {
                     let approved = Approved { consumed: &consumed, asked: &needs, digest };
@@ -294,7 +294,7 @@ impl Session {
         let request = self.request();
         match prepare(&known.judged.verdict, request) {
             Ok(permit) => self.permitted(permit, request, known, Bound::default(), origin, None),
-            Err(denial) => self.refuse(request, known, Bound::default(), origin, Refusal::Denied(denial)),
+            Err(denial) => self.refuse(request, known, Bound::default(), origin, denied(&known.analysed, denial)),
         }
     }
 
@@ -337,7 +337,7 @@ impl Session {
         let asked = matches!(refusal, Refusal::Ticket(..) | Refusal::HoldOver(_));
         let outcome = if asked { Outcome::Ask } else { Outcome::Deny };
         let denial = match &refusal {
-            Refusal::Denied(denial) => Some(denial.clone()),
+            Refusal::Denied(denial) | Refusal::Missing(_, denial) => Some(denial.clone()),
             _ => None,
         };
         let decided = self.decided(request, known, bound, origin, outcome, denial, None);
@@ -353,7 +353,7 @@ impl Session {
         bound: Bound<'_>,
         origin: &Origin,
         outcome: Outcome,
-        denial: Option<model::decision::Denial>,
+        denial: Option<Denial>,
         approval: Option<model::id::ApprovalId>,
     ) -> Entry {
         entry(Event::Decided {
@@ -458,6 +458,15 @@ fn mistrust_what_follows_a_change(statements: &mut [Statement]) {
         }
         let changes = statement.changes;
         changed |= changes.state || changes.catalog || changes.temporary || statement.names.is_some();
+    }
+}
+
+/// A denial, said as the server would say it where the reason is that something does not exist: applications look for
+/// that.
+fn denied(analysed: &Analysed, denial: Denial) -> Refusal {
+    match analysed.statements.iter().find_map(Statement::missing) {
+        Some(missing) if denial.policies.is_empty() => Refusal::Missing(missing, denial),
+        Some(_) | None => Refusal::Denied(denial),
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use effects::postgres::Missing;
 use model::decision::Denial;
 use model::id::{ApprovalId, RequestId};
 
@@ -12,6 +13,8 @@ use model::id::{ApprovalId, RequestId};
 pub(crate) enum Refusal {
     /// Policy says no.
     Denied(Denial),
+    /// The statement names something that the target does not have.
+    Missing(Missing, Denial),
     /// A human has to agree first; the same request retried afterwards goes through.
     Ticket(ApprovalId, Arc<str>),
     /// A human said no.
@@ -79,6 +82,7 @@ impl Refusal {
     fn told(&self) -> Told {
         match self {
             Self::Denied(denial) => denied(denial),
+            Self::Missing(missing, _) => absent(*missing),
             Self::Ticket(approval, message) => Told {
                 detail: Some(format!("Approval {approval} was asked for.")),
                 ..told("42501", format!("approval needed: {message}"), "Run the same again once it is approved.")
@@ -126,6 +130,19 @@ impl Refusal {
             Self::Cut => told("42501", "a new policy no longer allows this", ""),
         }
     }
+}
+
+/// The server's own SQLSTATEs for what does not exist (errcodes.txt).
+fn absent(missing: Missing) -> Told {
+    let (sqlstate, what) = match missing {
+        Missing::Relation => ("42P01", "relation"),
+        Missing::Column => ("42703", "column"),
+        Missing::Function => ("42883", "function"),
+        Missing::Operator => ("42883", "operator"),
+        Missing::Type => ("42704", "type"),
+    };
+    let hint = "Check the names and the search_path. If it was created a moment ago, try again.";
+    told(sqlstate, format!("a {what} that the statement names does not exist"), hint)
 }
 
 fn denied(denial: &Denial) -> Told {

@@ -84,7 +84,10 @@ impl World {
         let issuer = Issuer::start().expect("the issuer starts");
         let dir = tempfile::tempdir().unwrap();
         write_configuration(&dir, &server, &payments, &issuer);
-        let _ = tracing_subscriber::fmt().with_env_filter(std::env::var("SLUICE_LOG").unwrap_or_default()).with_test_writer().try_init();
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(std::env::var("SLUICE_LOG").unwrap_or_default())
+            .with_test_writer()
+            .try_init();
         let config = store::config::Config::load(&dir.path().join("sluice.toml")).expect("the configuration is right");
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (node, listener) = runtime.block_on(async {

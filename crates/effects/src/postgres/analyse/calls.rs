@@ -13,6 +13,7 @@ use super::json::{constant_text, json_array, json_array_of, object_of};
 use super::types::oid;
 use super::value::{Kind, Outputs, Value};
 use super::walk::Walk;
+use crate::postgres::Missing;
 use crate::postgres::catalog::Routine;
 use crate::postgres::settings;
 
@@ -94,7 +95,7 @@ impl<'a> Walk<'a> {
                     _ => ("", names.last().copied().unwrap_or_default()),
                 };
                 self.executes(TableName::new(schema, name), FunctionClass::Unknown);
-                self.opaque("it calls a function that is not in the catalog");
+                self.opaque(Missing::Function.reason());
                 Value::unknown(Value::computed(values, 0).cols())
             }
         }
@@ -371,7 +372,7 @@ impl<'a> Walk<'a> {
             return None;
         }
         if schema.is_some_and(|schema| schema != "pg_catalog") {
-            self.opaque("it uses an operator that is not in the catalog");
+            self.opaque(Missing::Operator.reason());
             return None;
         }
         if COMPARISONS.contains(&name) {

@@ -10,7 +10,7 @@ use pg_raw_parse::nodes::CopyStmt;
 use super::Body;
 use super::value::{Outputs, Value};
 use super::walk::Walk;
-use crate::postgres::{Copy, CopyDirection, CopyFormat, CopyText};
+use crate::postgres::{Copy, CopyDirection, CopyFormat, CopyText, Missing};
 
 impl Walk<'_> {
     pub(super) fn copy(&mut self, copy: &CopyStmt) -> Body {
@@ -67,7 +67,7 @@ impl Walk<'_> {
                     outputs.columns.push((Arc::clone(&column.name), value));
                 }
                 None => {
-                    self.opaque("it names a column that is not in the catalog");
+                    self.opaque(Missing::Column.reason());
                 }
             }
         }

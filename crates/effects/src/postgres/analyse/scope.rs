@@ -10,6 +10,7 @@ use pg_raw_parse::nodes::RangeVar;
 
 use super::value::{Part, Value};
 use super::walk::Walk;
+use crate::postgres::Missing;
 use crate::postgres::catalog::{Relation, canonical_schema};
 
 /// One FROM item that columns can be taken from by its name.
@@ -84,7 +85,7 @@ impl<'a> Walk<'a> {
         if found.is_none() {
             let schema = name.schemaname().unwrap_or_default();
             self.effect(verb, Object::Table(TableName::new(schema, relname), TableKind::Unresolved));
-            self.opaque("it names a relation that is not in the catalog");
+            self.opaque(Missing::Relation.reason());
             self.anything = true;
         }
         found
@@ -117,7 +118,7 @@ impl<'a> Walk<'a> {
         match names.as_slice() {
             [name] => match self.find_unqualified(name) {
                 Some(value) => value,
-                None => self.opaque("it names a column that is not in the catalog"),
+                None => self.opaque(Missing::Column.reason()),
             },
             [range, field] => self.in_range(None, range, field),
             [schema, range, field] => self.in_range(Some(schema), range, field),

@@ -6,6 +6,7 @@ use pg_raw_parse::nodes::{TypeCast, TypeName};
 
 use super::value::{Kind, Value};
 use super::walk::Walk;
+use crate::postgres::Missing;
 use crate::postgres::catalog::{FIRST_USER_OID, Relation, Type, canonical_schema};
 
 /// Built-in types that are named in the code (`pg_type.dat`).
@@ -64,7 +65,7 @@ impl<'a> Walk<'a> {
     /// A type is used by name: its own functions may run. Answers with its oid, 0 if it is not certain.
     pub(super) fn uses_type(&mut self, name: &TypeName) -> u32 {
         let Some(ty) = self.find_type(name) else {
-            self.opaque("it names a type that is not in the catalog");
+            self.opaque(Missing::Type.reason());
             return 0;
         };
         for modifier in name.typmods() {

@@ -15,6 +15,7 @@ use super::bounded::is_bounded;
 use super::scope::{Columns, Range, Scope};
 use super::value::{Col, Outputs, Value};
 use super::walk::Walk;
+use crate::postgres::Missing;
 use crate::postgres::catalog::Relation;
 
 /// What was written to which column of the target.
@@ -123,7 +124,7 @@ impl<'a> Walk<'a> {
                 Some((relation.oid, column.number))
             }
             None => {
-                self.opaque("it writes a column that is not in the catalog");
+                self.opaque(Missing::Column.reason());
                 None
             }
         }
