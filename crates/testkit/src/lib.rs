@@ -13,6 +13,7 @@
 
 pub mod canary;
 pub mod command;
+pub mod demo;
 pub mod drivers;
 pub mod issuer;
 mod keeper;
