@@ -340,7 +340,7 @@ impl Session {
 
     /// The shape of a portal's rows: its own description, or its statement's in the formats of Bind.
     fn portal_shape(&self, number: u64) -> Option<Arc<Shape>> {
-        let portal = self.names.portal_of(number)?;
+        let portal = self.runs.get(&number)?.portal.as_ref()?;
         if let Some(shape) = portal.shape.get() {
             return Some(Arc::clone(shape));
         }
@@ -434,14 +434,19 @@ impl Session {
         if status != TransactionStatus::Idle {
             return;
         }
-        self.caller.user = None;
+        if std::mem::take(&mut self.user_is_local) {
+            self.caller.user = None;
+        }
         self.transaction_hides = false;
         if std::mem::take(&mut self.transaction_changed) {
             self.state_changed = true;
             self.catalog_changed = true;
         }
-        for run in self.names.transaction_ended() {
-            self.end_run(run);
+        // With more in the pipeline, what is bound by now may belong to the next transaction.
+        if self.pipeline.is_empty() && self.staged.is_empty() {
+            self.names.transaction_ended();
+            let numbers: Vec<u64> = self.runs.keys().copied().collect();
+            numbers.into_iter().for_each(|number| self.end_run(number));
         }
     }
 

@@ -184,6 +184,7 @@ impl Session {
             plan: None,
             copy: None,
             permit,
+            portal: None,
             approval,
             unsettled: false,
             executed: false,
@@ -232,10 +233,11 @@ impl Session {
                 self.renew(subject).map_err(|_| Refusal::TokenRefused)?;
                 Ok("SET")
             }
-            Own::Set { setting: OwnSetting::UserToken, value, .. } => {
+            Own::Set { setting: OwnSetting::UserToken, value, local } => {
                 let verified = self.node.issuers.verify(value, None).await;
                 let subject = verified.map_err(|error| self.token_refused(&error.to_string()))?;
                 self.caller.user = Some(subject.key);
+                self.user_is_local = *local;
                 Ok("SET")
             }
             Own::Set { setting: OwnSetting::Reason, value, .. } => {
@@ -415,7 +417,11 @@ impl Session {
         self.begin(request.number, known, continuation, approval);
         let values = self.shown_values(&known.analysed, bound);
         self.tape.request(request, &self.masked_text(&known.analysed), &values);
-        let undo = self.names.bind(portal, bound_portal(request.number));
+        let bound_portal = bound_portal(request.number);
+        if let Some(run) = self.runs.get_mut(&request.number) {
+            run.portal = Some(bound_portal.clone());
+        }
+        let undo = self.names.bind(portal, bound_portal);
         let owed = Owed::Relay(Relay { run: Some(request.number), undo: Some(undo), ..Relay::default() });
         let (sent, entry) = (Some((Sent::Bind, owed)), Some(entry));
         self.staged.push(Staged { permit, entry, sent, bytes: bytes.clone(), substitute: Substitute::Parse });
@@ -446,7 +452,8 @@ impl Session {
                 Ok((None, Arc::clone(&prepared.shape)))
             }
             ObjectKind::Portal if self.names.portal(name).is_none() && self.names.is_cursor(name) => {
-                Err(Refusal::Unsupported("Describe of an SQL cursor"))
+                // Its rows come by FETCH, which is analysed and described by itself.
+                Ok((None, Arc::default()))
             }
             ObjectKind::Portal => {
                 let portal = self.names.portal_mut(name).ok_or(Refusal::UnknownPortal)?;

@@ -518,6 +518,7 @@ fn begin(
         runs: std::collections::HashMap::new(),
         last_request: 0,
         pending_request: None,
+        user_is_local: false,
         unsettled: 0,
         in_pipeline: false,
         awaiting_sync: false,

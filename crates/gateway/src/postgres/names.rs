@@ -92,11 +92,6 @@ impl Names {
         self.portals.get(name)
     }
 
-    /// The portal that a request made.
-    pub(super) fn portal_of(&self, run: u64) -> Option<&Portal> {
-        self.portals.values().find(|portal| portal.run == run)
-    }
-
     pub(super) fn portal_mut(&mut self, name: &str) -> Option<&mut Portal> {
         self.portals.get_mut(name)
     }
@@ -172,11 +167,10 @@ impl Names {
         }
     }
 
-    /// A transaction ended: portals are gone, and cursors but for those declared WITH HOLD. Returns the requests whose
-    /// portals went.
-    pub(super) fn transaction_ended(&mut self) -> Vec<u64> {
+    /// A transaction ended: portals are gone, and cursors but for those declared WITH HOLD.
+    pub(super) fn transaction_ended(&mut self) {
         self.cursors.retain(|_, cursor| cursor.hold);
-        self.portals.drain().map(|(_, portal)| portal.run).collect()
+        self.portals.clear();
     }
 
     /// What SQL prepared is not known any more: something opaque ran.

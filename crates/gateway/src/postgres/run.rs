@@ -9,6 +9,7 @@ use policy::Permit;
 use tokio::time::Instant;
 
 use super::analysed::{Analysed, Judged};
+use super::names::Portal;
 
 /// One request between its decision and the end of its answer.
 pub(super) struct Run {
@@ -34,6 +35,9 @@ pub(super) struct Run {
     pub(super) copy: Option<CopyMasker>,
     /// What lets its later messages through: Describe, Execute, CopyData.
     pub(super) permit: Permit,
+    /// The portal that the request is, in the extended protocol. Its name may stand for another one by the time its rows
+    /// come.
+    pub(super) portal: Option<Portal>,
     /// The approval that was spent on it.
     pub(super) approval: Option<ApprovalId>,
     /// Whether it is counted among the unsettled: it was sent to run and may change what later text means.

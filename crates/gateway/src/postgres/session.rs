@@ -182,6 +182,8 @@ pub(super) struct Session {
     pub(super) last_request: u64,
     /// The number of the request that is stalled: it keeps it when it is looked at again.
     pub(super) pending_request: Option<u64>,
+    /// Whether `caller.user` ends with the transaction (SET LOCAL).
+    pub(super) user_is_local: bool,
     /// How many requests are under way that may change what the next text means.
     pub(super) unsettled: usize,
     /// Whether an Execute was sent since the last Sync: the pipeline is a transaction of its own.
