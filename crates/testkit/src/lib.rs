@@ -11,6 +11,7 @@
 //! Start with [`postgres::Postgres`], then [`payments::load`].
 #![forbid(unsafe_code)]
 
+pub mod bench;
 pub mod canary;
 pub mod command;
 pub mod demo;

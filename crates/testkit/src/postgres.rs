@@ -17,6 +17,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 
 pub use self::accounts::{Authentication, Login};
 pub use self::log::{LoggedError, LoggedStatement, StatementKind};
+pub(crate) use self::template::give_to_server;
 use crate::command::psql_with_input;
 use crate::keeper::Kept;
 use crate::tls::Authority;

@@ -31,7 +31,7 @@ pub(super) fn new_server_directory() -> Result<PathBuf> {
 }
 
 /// Makes the server's account the owner of a directory and all in it.
-pub(super) fn give_to_server(path: &Path) -> Result<()> {
+pub(crate) fn give_to_server(path: &Path) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         return Ok(());
     }
