@@ -60,7 +60,8 @@ async fn exchange(url: &str, ca: Option<&Path>, allow_http: bool) -> Result<Vec<
         _ => return Err(invalid()),
     };
     let tcp = TcpStream::connect((bare, uri.port_u16().unwrap_or(if secure { 443 } else { 80 }))).await?;
-    if !secure && !(allow_http && tcp.peer_addr()?.ip().is_loopback()) {
+    let may_be_plain = allow_http && tcp.peer_addr()?.ip().is_loopback();
+    if !secure && !may_be_plain {
         return Err(FetchError::Insecure);
     }
     if !secure {

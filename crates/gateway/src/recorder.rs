@@ -2,7 +2,7 @@
 //!
 //! A request's entries are written before it is forwarded, one write(2) for all that a session has in hand. Entries that
 //! nothing waits for (a request completed, a session closed) are gathered and go out with the next batch, or within
-//! [`TICK`]. One thread does every fdatasync, so that all who wait share the next one.
+//! a few milliseconds. One thread does every fdatasync, so that all who wait share the next one.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -221,12 +221,23 @@ impl Recorder {
                 () = self.wanted.notified() => true,
                 () = tokio::time::sleep(TICK) => false,
             };
+            if !wanted && !self.has_work(signed) {
+                continue;
+            }
             let recorder = Arc::clone(&self);
             let turn = tokio::task::spawn_blocking(move || recorder.turn(wanted, signed)).await;
             if let Ok(next) = turn {
                 signed = next;
             }
         }
+    }
+
+    /// Whether a turn would do anything.
+    fn has_work(&self, (at, size): (Instant, u64)) -> bool {
+        let due = at.elapsed() >= self.checkpoint_every && self.journal.size() != size;
+        due || self.ended_session.load(Ordering::Acquire)
+            || self.journal.is_stalled()
+            || !locked(&self.gathered).is_empty()
     }
 
     /// One turn of the writer: what was gathered goes out, whoever waits is served, a due checkpoint is signed.

@@ -47,10 +47,12 @@ fn differences(script: &str) -> Vec<String> {
     let everything = ["apps", "readers", "cashiers", "migrations", "cleared"];
     let token = world().token("driver", &everything);
     let (direct, through) = (direct(script), through_sluice(script, &token));
-    let (Value::Object(direct), Value::Object(through)) = (direct, through) else { panic!("no scenarios") };
+    let (direct, through) = (direct.as_object().unwrap(), through.as_object().unwrap());
     assert_eq!(direct.keys().collect::<Vec<_>>(), through.keys().collect::<Vec<_>>());
-    let differ = direct.into_iter().filter(|(name, result)| through.get(name) != Some(result));
-    differ.map(|(name, result)| format!("{name}\n  direct:  {result}\n  through: {}", through.get(&name).unwrap())).collect()
+    let differ = direct.iter().filter(|(name, result)| through.get(*name) != Some(*result));
+    differ
+        .map(|(name, result)| format!("{name}\n  direct:  {result}\n  through: {}", through.get(name).unwrap()))
+        .collect()
 }
 
 #[test]

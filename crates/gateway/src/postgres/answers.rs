@@ -10,9 +10,10 @@ use model::decision::Reveal;
 use model::event::Event;
 use model::lineage::{Mentions, Output, OutputColumn};
 use wire::postgres::backend::{Backend, TransactionStatus};
+use wire::postgres::error::Violation;
 use wire::postgres::frame::{BackendTag, Phase, backend};
 use wire::postgres::part::Format;
-use wire::postgres::pipeline::{Reply, Sent, Step};
+use wire::postgres::pipeline::{Pipeline, Reply, Sent, Step};
 
 use super::refusal::{Refusal, Told};
 use super::say;
@@ -42,6 +43,23 @@ impl Owner {
             Owed::OwnDescribe(shape) => Self::OwnDescribe(Arc::clone(shape)),
         }
     }
+}
+
+/// A place, what was skipped, and whether the connection ends.
+type Placed = (Option<Place>, Vec<(Sent, Owed)>, bool);
+
+/// Where a reply belongs; what the target skipped because of it; and whether it ends the connection.
+fn place_of(pipeline: &mut Pipeline<Owed>, reply: Reply) -> Result<Placed, Violation> {
+    Ok(match pipeline.receive(reply)? {
+        Step::Asynchronous => (None, Vec::new(), false),
+        Step::Continues { sent, entry } => {
+            (Some(Place { sent, owner: Owner::of(entry), finished: false }), Vec::new(), false)
+        }
+        Step::Finishes { sent, entry, dropped } => {
+            (Some(Place { sent, owner: Owner::of(&entry), finished: true }), dropped.collect(), false)
+        }
+        Step::Closes { dropped } => (None, dropped.collect(), true),
+    })
 }
 
 /// Where a reply belongs.
@@ -78,20 +96,8 @@ impl Session {
         let body = bytes.get(wire::postgres::frame::HEADER..).unwrap_or_default();
         let frame = wire::postgres::frame::Frame { tag, body, bytes };
         let message = Backend::parse(&frame).map_err(|error| broken(&error))?;
-        let mut dropped = Vec::new();
-        let step = self.pipeline.receive(Reply::from(&message)).map_err(|error| broken(&error))?;
-        let (place, closes) = match { step } {
-            Step::Asynchronous => (None, false),
-            Step::Continues { sent, entry } => (Some(Place { sent, owner: Owner::of(entry), finished: false }), false),
-            Step::Finishes { sent, entry, dropped: skipped } => {
-                dropped.extend(skipped);
-                (Some(Place { sent, owner: Owner::of(&entry), finished: true }), false)
-            }
-            Step::Closes { dropped: skipped } => {
-                dropped.extend(skipped);
-                (None, true)
-            }
-        };
+        let reply = Reply::from(&message);
+        let (place, dropped, closes) = place_of(&mut self.pipeline, reply).map_err(|error| broken(&error))?;
         if closes {
             self.fatal(&message, dropped.into_iter().map(|(_, owed)| owed).collect());
             return Err(End::Target("the target ended the connection"));
@@ -197,7 +203,7 @@ impl Session {
             Backend::EmptyQueryResponse => {
                 let mut complete = Vec::new();
                 say::command_complete(&mut complete, tag);
-                self.outbox.own(&complete).map_err(|error| withheld(error))
+                self.outbox.own(&complete).map_err(withheld)
             }
             Backend::ReadyForQuery(status) => {
                 self.ready(*status);

@@ -74,10 +74,13 @@ impl Snapshot {
     }
 }
 
+/// A target and one of its databases.
+type Key = (Arc<str>, Arc<str>);
+
 /// Every catalog that sessions use.
 #[derive(Default)]
 pub(crate) struct Catalogs {
-    databases: Mutex<HashMap<(Arc<str>, Arc<str>), Arc<Database>>>,
+    databases: Mutex<HashMap<Key, Arc<Database>>>,
 }
 
 #[derive(Default)]

@@ -15,7 +15,8 @@ use wire::postgres::encode::Severity;
 use wire::postgres::part::Format;
 
 use super::analysed::Known;
-use super::query::{Bound, Origin};
+use super::own::What;
+use super::query::{Demand, Origin};
 use super::refusal::{Refusal, Told};
 use super::say;
 use super::session::{Hold, Session, Stall};
@@ -34,22 +35,15 @@ pub(super) enum Sought {
 
 impl Session {
     /// Spends an approval on the request if there is one; asks for one otherwise.
-    pub(super) fn seek(
-        &mut self,
-        request: RequestId,
-        known: &Known,
-        bound: Bound<'_>,
-        origin: &Origin,
-        needs: &[Need],
-    ) -> Sought {
-        let digest = self.digest(known, bound, origin);
-        match self.spend(request, known, origin, needs, digest) {
+    pub(super) fn seek(&mut self, demand: Demand<'_>, needs: &[Need]) -> Sought {
+        let digest = self.digest(demand);
+        match self.spend(demand, needs, digest) {
             Ok(Some(consumed)) => {
                 self.held = None;
                 self.node.metrics.approvals_consumed.inc();
                 Sought::Given(consumed, digest)
             }
-            Ok(None) => self.wait_for_answer(request, known, bound, origin, needs, digest),
+            Ok(None) => self.wait_for_answer(demand, needs, digest),
             Err(error) => {
                 tracing::error!(%error, "the approval store cannot be used");
                 Sought::Refused(Refusal::ApprovalsUnavailable)
@@ -57,14 +51,8 @@ impl Session {
         }
     }
 
-    fn spend(
-        &self,
-        request: RequestId,
-        known: &Known,
-        origin: &Origin,
-        needs: &[Need],
-        digest: Digest,
-    ) -> Result<Option<Consumed>, store::Error> {
+    fn spend(&self, demand: Demand<'_>, needs: &[Need], digest: Digest) -> Result<Option<Consumed>, store::Error> {
+        let Demand { request, known, origin, .. } = demand;
         let (session, now) = (self.caller.session, clock::now());
         let state = &self.node.state;
         blocking(|| {
@@ -90,20 +78,17 @@ impl Session {
     }
 
     /// A hold that was begun goes on or is over; otherwise one is begun, or a ticket is written.
-    fn wait_for_answer(
-        &mut self,
-        request: RequestId,
-        known: &Known,
-        bound: Bound<'_>,
-        origin: &Origin,
-        needs: &[Need],
-        digest: Digest,
-    ) -> Sought {
+    fn wait_for_answer(&mut self, demand: Demand<'_>, needs: &[Need], digest: Digest) -> Sought {
+        let request = demand.request;
         if let Some((held, until)) = self.held.filter(|_| self.held_request == Some(request)) {
             return self.still_held(held, until);
         }
+        if let Some(text) = self.estimable(demand.known) {
+            self.start_own(What::Estimate(&text));
+            return Sought::Waiting(Stall::Own);
+        }
         let waits = self.may_wait();
-        let asked = self.asked(request, known, bound, origin, needs, digest, waits);
+        let asked = self.asked(demand, needs, digest, waits);
         let fresh = match clock::random_bits() {
             Ok(bits) => ApprovalId::from_bits(bits),
             Err(_) => return Sought::Refused(Refusal::ApprovalsUnavailable),
@@ -133,6 +118,17 @@ impl Session {
         self.held_request = Some(request);
         self.tell_waiting(request, approval, needs);
         Sought::Waiting(self.hold(approval, until))
+    }
+
+    /// The statement, if the target can be asked what it expects of it and was not yet: one statement of the simple
+    /// protocol, where a failing question disturbs nothing. Planning runs nothing of it.
+    fn estimable(&self, known: &Known) -> Option<String> {
+        let [statement] = known.analysed.statements.as_slice() else { return None };
+        let plannable = matches!(&*statement.facts.kind, "SELECT" | "INSERT" | "UPDATE" | "DELETE" | "MERGE");
+        let quiet = self.is_at_rest_but_for_text() && !self.awaiting_sync;
+        let asks = self.estimate.is_none() && plannable && quiet && !statement.is_opaque();
+        let text = asks.then(|| known.analysed.text.get(statement.range.clone())).flatten()?;
+        Some(text.trim().trim_end_matches(';').to_owned())
     }
 
     fn hold(&self, approval: ApprovalId, until: Instant) -> Stall {
@@ -179,16 +175,8 @@ impl Session {
             && !self.node.config.approvals.hold_max.is_zero()
     }
 
-    fn asked(
-        &self,
-        request: RequestId,
-        known: &Known,
-        bound: Bound<'_>,
-        origin: &Origin,
-        needs: &[Need],
-        digest: Digest,
-        waits: bool,
-    ) -> Asked {
+    fn asked(&self, demand: Demand<'_>, needs: &[Need], digest: Digest, waits: bool) -> Asked {
+        let Demand { request, known, bound, origin } = demand;
         let now = clock::now();
         let ttl = known.judged.verdict.approval_ttl().min(self.node.config.approvals.ticket_ttl);
         let values = self.shown_values(&known.analysed, bound);
@@ -206,7 +194,7 @@ impl Session {
                 .iter()
                 .flat_map(|statement| statement.effects.iter().map(ToString::to_string))
                 .collect(),
-            estimated_rows: None,
+            estimated_rows: self.estimate.flatten(),
             reason: self.caller.reason.as_deref().map(str::to_owned),
             needs: needs.to_vec(),
             digest,
@@ -223,7 +211,8 @@ impl Session {
         own.into_iter().chain(&self.caller.subject.on_behalf_of).cloned().collect()
     }
 
-    fn digest(&self, known: &Known, bound: Bound<'_>, origin: &Origin) -> Digest {
+    fn digest(&self, demand: Demand<'_>) -> Digest {
+        let Demand { known, bound, origin, .. } = demand;
         let chain = self.chain(origin);
         let statements = [&*known.analysed.text];
         let parameters: Vec<Parameter<'_>> = bound

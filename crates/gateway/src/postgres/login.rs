@@ -530,6 +530,7 @@ fn begin(
         copy_starting: false,
         held: None,
         held_request: None,
+        estimate: None,
         pipeline: Pipeline::new(connected.status),
         staged: Vec::new(),
         entries: Vec::new(),

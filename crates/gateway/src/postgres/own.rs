@@ -36,11 +36,15 @@ enum Reading {
     State(Vec<Vec<Option<String>>>),
     /// The users' part of the catalog, and which of its queries is being answered.
     Objects(Box<PartBuilder>, usize),
+    /// The plan of a statement that a human is about to be asked for, as JSON.
+    Plan(String),
 }
 
 /// What to read.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum What {
+pub(super) enum What<'a> {
+    /// How many rows the target expects this statement to touch.
+    Estimate(&'a str),
     /// [`READ_STATE`].
     State,
     /// The catalog as this session sees it, its temporary and uncommitted objects included.
@@ -49,12 +53,17 @@ pub(super) enum What {
 
 impl Session {
     /// Stages a read; the client's next message waits for it.
-    pub(super) fn start_own(&mut self, what: What) {
+    pub(super) fn start_own(&mut self, what: What<'_>) {
+        let plan_of;
         let (texts, name, reading) = match what {
             What::State => (vec![READ_STATE], OwnStatement::SessionState, Reading::State(Vec::new())),
             What::Objects => {
                 let texts = queries::USER.iter().map(|query| query.sql).collect();
                 (texts, OwnStatement::SessionObjects, Reading::Objects(Box::default(), 0))
+            }
+            What::Estimate(statement) => {
+                plan_of = format!("EXPLAIN (FORMAT JSON) {statement}");
+                (vec![&*plan_of], OwnStatement::Explain, Reading::Plan(String::new()))
             }
         };
         self.entries.push(entry(Event::OwnStatement {
@@ -121,6 +130,11 @@ impl Session {
     fn own_finished(&mut self) {
         let Some(own) = self.own.take() else { return };
         let done = match own.what {
+            Reading::Plan(plan) => {
+                // No estimate is no reason not to ask.
+                self.estimate = Some(estimated_rows(&plan).filter(|_| !own.failed));
+                Some(())
+            }
             _ if own.failed => None,
             Reading::State(rows) => self.take_state(&rows),
             Reading::Objects(part, _) => {
@@ -172,6 +186,18 @@ impl Session {
     }
 }
 
+/// The rows that the plan's top node, or the node below a write, expects (EXPLAIN, "Plan Rows").
+fn estimated_rows(plan: &str) -> Option<u64> {
+    let plan: serde_json::Value = serde_json::from_str(plan).ok()?;
+    let top = plan.get(0)?.get("Plan")?;
+    let rows = |node: &serde_json::Value| node.get("Plan Rows").and_then(serde_json::Value::as_u64);
+    let below = || top.get("Plans")?.get(0).and_then(rows);
+    match top.get("Node Type").and_then(serde_json::Value::as_str) {
+        Some("ModifyTable") => below(),
+        Some(_) | None => rows(top),
+    }
+}
+
 impl OwnRead {
     fn take_row<'v>(&mut self, values: impl Iterator<Item = Option<&'v [u8]>>) {
         self.rows += 1;
@@ -189,6 +215,7 @@ impl OwnRead {
         };
         match &mut self.what {
             Reading::State(rows) => rows.push(row.iter().map(|value| value.map(str::to_owned)).collect()),
+            Reading::Plan(plan) => plan.push_str(row.first().copied().flatten().unwrap_or_default()),
             Reading::Objects(part, at) => {
                 let taken = queries::USER.get(*at).map(|query| part.row(query, &row));
                 self.failed |= !matches!(taken, Some(Ok(())));

@@ -7,10 +7,11 @@ use effects::postgres::{Session as Reading, Statement, comment};
 use ledger::Level;
 use masking::RevealAsk;
 use masking::postgres::{Context as ShownContext, shown};
+use model::approval::Consumed;
 use model::class::DataClass;
-use model::decision::{Denial, Outcome, Reveal};
+use model::decision::{Denial, Need, Outcome, Reveal};
 use model::event::{Entry, Event, Shown};
-use model::id::{Digest, RequestId};
+use model::id::{ApprovalId, Digest, RequestId};
 use model::lineage::{LiteralRole, Output};
 use model::subject::SubjectKey;
 use model::target::Durability;
@@ -41,7 +42,7 @@ pub(super) enum Understood {
 /// What became of a request.
 pub(super) enum Admission {
     /// It may be forwarded, with the receipt of this entry of the batch.
-    Permitted { permit: Permit, entry: usize, approval: Option<model::id::ApprovalId> },
+    Permitted { permit: Permit, entry: usize, approval: Option<ApprovalId> },
     /// It may not.
     Refused(Refusal),
     /// A human is asked.
@@ -61,6 +62,15 @@ pub(super) struct Bound<'a> {
 pub(super) struct Origin {
     pub(super) user: Option<SubjectKey>,
     pub(super) traceparent: Option<Arc<str>>,
+}
+
+/// A request as it is decided.
+#[derive(Clone, Copy)]
+pub(super) struct Demand<'a> {
+    pub(super) request: RequestId,
+    pub(super) known: &'a Known,
+    pub(super) bound: Bound<'a>,
+    pub(super) origin: &'a Origin,
 }
 
 /// The ids of the statements that these entries explain.
@@ -264,49 +274,43 @@ impl Session {
 
     /// Decides a request and tells the journal.
     pub(super) fn admit(&mut self, known: &Known, bound: Bound<'_>, origin: &Origin) -> Admission {
-        let request = self.request();
+        let demand = Demand { request: self.request(), known, bound, origin };
         if let Some(column) = self.mask_as_data(&known.analysed, bound) {
-            return self.refuse(request, known, bound, origin, Refusal::MaskAsData(column));
+            return self.refuse(demand, Refusal::MaskAsData(column));
         }
-        match decide(&known.judged.verdict, request, None) {
-            Decision::Allow(permit) => self.permitted(permit, request, known, bound, origin, None),
-            Decision::Deny(denial) => self.refuse(request, known, bound, origin, denied(&known.analysed, denial)),
-            Decision::Ask(needs) => match self.seek(request, known, bound, origin, &needs) {
-                Sought::Given(consumed, digest) => {
-                    let approved = Approved { consumed: &consumed, asked: &needs, digest };
-                    match decide(&known.judged.verdict, request, Some(approved)) {
-                        Decision::Allow(permit) => {
-                            let approval = Some(consumed.approval());
-                            self.permitted(permit, request, known, bound, origin, approval)
-                        }
-                        Decision::Deny(denial) => self.refuse(request, known, bound, origin, Refusal::Denied(denial)),
-                        Decision::Ask(_) => self.refuse(request, known, bound, origin, Refusal::ApprovalsUnavailable),
-                    }
-                }
-                Sought::Refused(refusal) => self.refuse(request, known, bound, origin, refusal),
+        match decide(&known.judged.verdict, demand.request, None) {
+            Decision::Allow(permit) => self.permitted(permit, demand, None),
+            Decision::Deny(denial) => self.refuse(demand, denied(&known.analysed, denial)),
+            Decision::Ask(needs) => match self.seek(demand, &needs) {
+                Sought::Given(consumed, digest) => self.approved(demand, &needs, &consumed, digest),
+                Sought::Refused(refusal) => self.refuse(demand, refusal),
                 Sought::Waiting(stall) => Admission::Stalled(stall),
             },
         }
     }
 
-    /// Decides whether a text may be prepared: parsed by the target, which runs nothing.
-    pub(super) fn admit_preparation(&mut self, known: &Known, origin: &Origin) -> Admission {
-        let request = self.request();
-        match prepare(&known.judged.verdict, request) {
-            Ok(permit) => self.permitted(permit, request, known, Bound::default(), origin, None),
-            Err(denial) => self.refuse(request, known, Bound::default(), origin, denied(&known.analysed, denial)),
+    /// Decides a request on which an approval was spent. The store compared the needs that were shown to the approvers
+    /// with the present ones when it spent it.
+    fn approved(&mut self, demand: Demand<'_>, needs: &[Need], consumed: &Consumed, digest: Digest) -> Admission {
+        let approved = Approved { consumed, asked: needs, digest };
+        match decide(&demand.known.judged.verdict, demand.request, Some(approved)) {
+            Decision::Allow(permit) => self.permitted(permit, demand, Some(consumed.approval())),
+            Decision::Deny(denial) => self.refuse(demand, Refusal::Denied(denial)),
+            Decision::Ask(_) => self.refuse(demand, Refusal::ApprovalsUnavailable),
         }
     }
 
-    fn permitted(
-        &mut self,
-        permit: Permit,
-        request: RequestId,
-        known: &Known,
-        bound: Bound<'_>,
-        origin: &Origin,
-        approval: Option<model::id::ApprovalId>,
-    ) -> Admission {
+    /// Decides whether a text may be prepared: parsed by the target, which runs nothing.
+    pub(super) fn admit_preparation(&mut self, known: &Known, origin: &Origin) -> Admission {
+        let demand = Demand { request: self.request(), known, bound: Bound::default(), origin };
+        match prepare(&known.judged.verdict, demand.request) {
+            Ok(permit) => self.permitted(permit, demand, None),
+            Err(denial) => self.refuse(demand, denied(&known.analysed, denial)),
+        }
+    }
+
+    fn permitted(&mut self, permit: Permit, demand: Demand<'_>, approval: Option<ApprovalId>) -> Admission {
+        let (request, known) = (demand.request, demand.known);
         self.introduce(&known.analysed);
         let verdict = &known.judged.verdict;
         if !verdict.waived().is_empty() {
@@ -318,29 +322,22 @@ impl Session {
             self.entries.push(entry(Event::ApprovalConsumed { approval, request }));
         }
         let index = self.entries.len();
-        let decided = self.decided(request, known, bound, origin, Outcome::Allow, None, approval);
+        let decided = self.decided(demand, Outcome::Allow, None, approval);
         self.entries.push(decided);
         self.level = self.level.max(self.level_of(known, approval.is_some()));
         self.node.metrics.decided(Outcome::Allow);
         Admission::Permitted { permit, entry: index, approval }
     }
 
-    pub(super) fn refuse(
-        &mut self,
-        request: RequestId,
-        known: &Known,
-        bound: Bound<'_>,
-        origin: &Origin,
-        refusal: Refusal,
-    ) -> Admission {
-        self.introduce(&known.analysed);
+    fn refuse(&mut self, demand: Demand<'_>, refusal: Refusal) -> Admission {
+        self.introduce(&demand.known.analysed);
         let asked = matches!(refusal, Refusal::Ticket(..) | Refusal::HoldOver(_));
         let outcome = if asked { Outcome::Ask } else { Outcome::Deny };
         let denial = match &refusal {
             Refusal::Denied(denial) | Refusal::Missing(_, denial) => Some(denial.clone()),
             _ => None,
         };
-        let decided = self.decided(request, known, bound, origin, outcome, denial, None);
+        let decided = self.decided(demand, outcome, denial, None);
         self.entries.push(decided);
         self.node.metrics.decided(outcome);
         Admission::Refused(refusal)
@@ -348,14 +345,12 @@ impl Session {
 
     fn decided(
         &self,
-        request: RequestId,
-        known: &Known,
-        bound: Bound<'_>,
-        origin: &Origin,
+        demand: Demand<'_>,
         outcome: Outcome,
         denial: Option<Denial>,
-        approval: Option<model::id::ApprovalId>,
+        approval: Option<ApprovalId>,
     ) -> Entry {
+        let Demand { request, known, bound, origin } = demand;
         entry(Event::Decided {
             request,
             statements: known.analysed.ids.clone(),

@@ -202,6 +202,8 @@ pub(super) struct Session {
     /// The approval that a held request waits for, and until when.
     pub(super) held: Option<(ApprovalId, Instant)>,
     pub(super) held_request: Option<RequestId>,
+    /// What the target estimated for the request in hand, once it was asked.
+    pub(super) estimate: Option<Option<u64>>,
     pub(super) pipeline: Pipeline<Owed>,
     pub(super) staged: Vec<Staged>,
     pub(super) entries: Vec<Entry>,
@@ -265,7 +267,10 @@ impl Session {
                 },
             };
             match self.client_message(&message).await? {
-                Flow::Done => self.pending_request = None,
+                Flow::Done => {
+                    self.pending_request = None;
+                    self.estimate = None;
+                }
                 Flow::Stalled(stall) => {
                     self.stall = Some(stall);
                     self.waiting = Some(message);
@@ -386,7 +391,7 @@ impl Session {
         let permit = Permit::own(OwnStatement::Refused, self.caller.session.request(0));
         let (sent, bytes) = say::failing(substitute);
         let sent = Some((sent, Owed::Refused(Box::new(told))));
-        self.staged.push(Staged { permit, entry: None, sent, bytes: bytes.into(), substitute: Substitute::Itself });
+        self.staged.push(Staged { permit, entry: None, sent, bytes, substitute: Substitute::Itself });
     }
 
     /// Hands what was masked to the tape, and then to the client.
@@ -597,8 +602,23 @@ impl Session {
         };
         let _ = tokio::time::timeout(Duration::from_secs(2), both).await;
         let tape = self.tape.finish();
+        if tape.is_some() {
+            self.pack_tape();
+        }
         let reason = end.reason().into();
         self.node.recorder.note(Event::SessionClosed { session: self.caller.session, reason, tape });
+    }
+}
+
+impl Session {
+    /// Rewrites the finished tape to a fraction of its size; its digest stays the same.
+    fn pack_tape(&self) {
+        let (dir, session) = (self.node.layout().tapes(), self.caller.session);
+        self.node.tasks.spawn_blocking(move || {
+            if let Err(error) = ledger::tape::compress(&ledger::RealDisk, &dir, session) {
+                tracing::warn!(%session, %error, "a tape stays uncompressed");
+            }
+        });
     }
 }
 

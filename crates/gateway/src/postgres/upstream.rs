@@ -373,6 +373,9 @@ pub(super) async fn cancel(node: &Node, place: &Place, session: SessionId) {
     }
 }
 
+/// Takes one row, each value as text.
+type TakeRow<'a> = dyn FnMut(&[Option<&str>]) -> Result<(), ConnectError> + Send + 'a;
+
 /// A connection of Sluice's own, for reading catalogs.
 pub(super) struct OwnConnection {
     side: TargetSide,
@@ -400,7 +403,7 @@ impl OwnConnection {
         &mut self,
         name: OwnStatement,
         text: &str,
-        row: &mut (dyn FnMut(&[Option<&str>]) -> Result<(), ConnectError> + Send),
+        row: &mut TakeRow<'_>,
     ) -> Result<(), ConnectError> {
         let permit = Permit::own(name, self.session.request(0));
         let mut message = Vec::new();
