@@ -1,1 +1,37 @@
-//! control
+//! How do people run Sluice?
+//!
+//! The admin API, over HTTP and JSON: approvals, windows, sessions and their tapes, the audit index, the revision in
+//! force. Callers present the same tokens as everywhere else, and `policy::may` decides what each may do. The command
+//! line is a client of this API and nothing more.
+//!
+//! What it must never do: answer anything but health without a verified token, change anything that is not in the
+//! journal, show a token or a key, or speak plain HTTP to another machine.
+//!
+//! Start with `routes.rs`, where every route stands beside what it takes to call it, then `access.rs`.
+#![forbid(unsafe_code)]
+
+mod access;
+mod answer;
+mod app;
+mod approvals;
+mod audit;
+mod health;
+mod hosts;
+mod input;
+mod journal;
+mod listener;
+mod openapi;
+mod problem;
+pub mod replay;
+mod revision;
+mod routes;
+mod sessions;
+mod stream;
+pub mod time;
+mod windows;
+
+pub use access::Access;
+pub use app::Stopping;
+pub use listener::{Listener, serve};
+pub use routes::{Listed, listed};
+pub use windows::Wanted;

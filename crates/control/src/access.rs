@@ -1,0 +1,173 @@
+//! Who may call what: authentication, then `policy::may`.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::{HeaderMap, Method, header, request::Parts};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use gateway::clock;
+use model::decision::{Denial, Outcome};
+use model::event::Event;
+use model::subject::Subject;
+use policy::{AdminVerb, Context, SubjectPolicies};
+
+use crate::app::{App, Peer};
+use crate::problem::Problem;
+
+/// What it takes to call a route.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Nothing: health, and the description of the API.
+    Open,
+    /// Nothing from this machine; the verb from elsewhere.
+    Local(AdminVerb),
+    /// A verified token. The handler shows and changes only what is the caller's own.
+    Caller,
+    /// A verified token for what is the caller's own; the verb for the rest.
+    CallerOr(AdminVerb),
+    /// The verb.
+    Verb(AdminVerb),
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open => out.write_str("open"),
+            Self::Local(verb) => write!(out, "local or {}", verb.as_str()),
+            Self::Caller => out.write_str("own"),
+            Self::CallerOr(verb) => write!(out, "own or {}", verb.as_str()),
+            Self::Verb(verb) => out.write_str(verb.as_str()),
+        }
+    }
+}
+
+/// The verified caller of a route that is not open.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    pub(crate) subject: Arc<Subject>,
+    pub(crate) source: IpAddr,
+    policies: Arc<SubjectPolicies>,
+}
+
+impl Caller {
+    /// Verifies the token of a request.
+    async fn verify(app: &App, headers: &HeaderMap, source: IpAddr) -> Result<Self, Problem> {
+        let token = bearer(headers).ok_or_else(Problem::unauthenticated)?;
+        let subject = app.node.issuers.verify(token, None).await.map_err(|error| {
+            tracing::info!(%source, reason = %error, "a token was refused by the admin API");
+            Problem::unauthenticated()
+        })?;
+        let policies = app.node.revisions.current().policies.for_subject(&subject);
+        Ok(Self { subject: Arc::new(subject), source, policies: Arc::new(policies) })
+    }
+
+    /// The circumstances that policies see; each call is a session of its own.
+    pub(crate) fn context<'a>(&'a self, reason: Option<&'a str>) -> Context<'a> {
+        Context {
+            now: clock::now(),
+            source: self.source,
+            binding: self.subject.binding,
+            session_age: 0,
+            on_behalf_of: self.subject.on_behalf_of.first(),
+            reason,
+            estimated_rows: None,
+        }
+    }
+
+    /// The policies that can apply to the caller.
+    pub(crate) fn policies(&self) -> &SubjectPolicies {
+        &self.policies
+    }
+
+    /// Whether policy lets the caller.
+    pub(crate) fn may(&self, verb: AdminVerb) -> Result<(), Denial> {
+        policy::may(&self.policies, verb, &self.context(None))
+    }
+
+    /// Whether something asked for by `subject` is the caller's own.
+    pub(crate) fn is(&self, subject: &model::subject::SubjectKey) -> bool {
+        self.subject.key == *subject
+    }
+}
+
+/// Set by [`authorise`] on every route that is not open.
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(Problem::unauthenticated)
+    }
+}
+
+/// The token of exactly one well-formed `Authorization` header. Never from the URL, which ends up in logs.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut all = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(only), None) = (all.next(), all.next()) else { return None };
+    let (scheme, token) = only.to_str().ok()?.split_once(' ')?;
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then(|| token.trim())
+}
+
+/// Lets a request through to its handler, or refuses it.
+pub(crate) async fn authorise(
+    State((app, access)): State<(App, Access)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    match admit(&app, access, &mut request).await {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn admit(app: &App, access: Access, request: &mut Request) -> Result<(), Problem> {
+    let Some(Peer(peer)) = request.extensions().get::<Peer>().copied() else { return Err(Problem::internal()) };
+    let verb = match access {
+        Access::Open => return Ok(()),
+        Access::Local(_) if peer.ip().to_canonical().is_loopback() => return Ok(()),
+        Access::Local(verb) | Access::Verb(verb) => Some(verb),
+        Access::Caller | Access::CallerOr(_) => None,
+    };
+    let caller = Caller::verify(app, request.headers(), peer.ip()).await?;
+    if let Some(verb) = verb {
+        caller
+            .may(verb)
+            .map_err(|denial| refused(app, &caller, request.method(), request.uri().path(), verb, &denial))?;
+    }
+    request.extensions_mut().insert(caller);
+    Ok(())
+}
+
+/// A refusal, which is in the journal too: somebody tried.
+fn refused(app: &App, caller: &Caller, method: &Method, path: &str, verb: AdminVerb, denial: &Denial) -> Problem {
+    app.node.recorder.note(Event::AdminAction {
+        subject: caller.subject.key.clone(),
+        action: verb.as_str().into(),
+        object: format!("{method} {path}").into(),
+        outcome: Outcome::Deny,
+    });
+    Problem::forbidden(format!("{}: you need `{}`", denial.message, verb.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_comes_from_one_header_alone() {
+        let headers = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            values.iter().for_each(|value| {
+                headers.append(header::AUTHORIZATION, value.parse().unwrap());
+            });
+            headers
+        };
+        assert_eq!(bearer(&headers(&["Bearer a.b.c"])), Some("a.b.c"));
+        assert_eq!(bearer(&headers(&["bearer a.b.c"])), Some("a.b.c"));
+        for wrong in [vec![], vec!["Basic YTpi"], vec!["Bearer"], vec!["Bearer "], vec!["Bearer a", "Bearer b"]] {
+            assert_eq!(bearer(&headers(&wrong)), None, "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What people do is in the journal before it is given out as done.
+
+use std::sync::Arc;
+
+use gateway::recorder::entry;
+use ledger::Level;
+use model::decision::Outcome;
+use model::event::Event;
+
+use crate::access::Caller;
+use crate::app::App;
+use crate::problem::Problem;
+
+/// Records that the caller does `action` to `object`, durably, together with everything that was noted before it.
+///
+/// # Errors
+/// The journal cannot be written. The entry is kept and goes into the journal before anything else does, so that no
+/// request can profit from an act that is not recorded.
+pub(crate) async fn act(app: &App, caller: &Caller, action: &str, object: impl Into<Arc<str>>) -> Result<(), Problem> {
+    let event = Event::AdminAction {
+        subject: caller.subject.key.clone(),
+        action: action.into(),
+        object: object.into(),
+        outcome: Outcome::Allow,
+    };
+    match app.node.recorder.record(vec![entry(event.clone())], Level::Power).await {
+        Ok(_) => Ok(()),
+        Err(_) => {
+            app.node.recorder.note(event);
+            Err(Problem::not_recorded())
+        }
+    }
+}
+
+/// Notes that the caller was not let.
+pub(crate) fn refused(app: &App, caller: &Caller, action: &str, object: impl Into<Arc<str>>) {
+    app.node.recorder.note(Event::AdminAction {
+        subject: caller.subject.key.clone(),
+        action: action.into(),
+        object: object.into(),
+        outcome: Outcome::Deny,
+    });
+}
+
+/// Whether anything can be recorded now: asked before state is changed.
+pub(crate) fn is_writable(app: &App) -> Result<(), Problem> {
+    if app.node.recorder.is_writable() { Ok(()) } else { Err(Problem::not_recorded()) }
+}

@@ -1,0 +1,107 @@
+//! Every route, beside what it takes to call it. A route cannot be added without saying so.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderValue, Method, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use policy::AdminVerb::{Approve, Audit, Read, Replay, Sessions};
+
+use crate::access::{Access, authorise};
+use crate::app::App;
+use crate::input::MAX_BODY;
+use crate::problem::Problem;
+use crate::{approvals, audit, health, hosts, openapi, revision, sessions, windows};
+
+/// How long anything but a stream may take.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// One route as it is served.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listed {
+    /// The method.
+    pub method: Method,
+    /// The path, with `{id}` for what differs.
+    pub path: &'static str,
+    /// What it takes to call it.
+    pub access: Access,
+}
+
+struct Route {
+    listed: Listed,
+    handler: MethodRouter<App>,
+}
+
+fn route(method: Method, path: &'static str, access: Access, handler: MethodRouter<App>) -> Route {
+    Route { listed: Listed { method, path, access }, handler }
+}
+
+fn reads(path: &'static str, access: Access, handler: MethodRouter<App>) -> Route {
+    route(Method::GET, path, access, handler)
+}
+
+fn changes(path: &'static str, access: Access, handler: MethodRouter<App>) -> Route {
+    route(Method::POST, path, access, handler)
+}
+
+fn all() -> Vec<Route> {
+    use Access::{Caller, CallerOr, Local, Open, Verb};
+    vec![
+        reads("/healthz", Open, get(health::healthz)),
+        reads("/readyz", Open, get(health::readyz)),
+        reads("/metrics", Local(Read), get(health::metrics)),
+        reads("/openapi.json", Open, get(openapi::describe)),
+        reads("/v1/whoami", Caller, get(revision::whoami)),
+        reads("/v1/revision", Verb(Read), get(revision::get)),
+        reads("/v1/approvals", Verb(Approve), get(approvals::list)),
+        reads("/v1/approvals/{id}", CallerOr(Approve), get(approvals::get)),
+        changes("/v1/approvals/{id}/answer", Verb(Approve), post(approvals::answer)),
+        changes("/v1/approvals/{id}/withdraw", Caller, post(approvals::withdraw)),
+        changes("/v1/windows", Caller, post(windows::request)),
+        reads("/v1/sessions", Verb(Sessions), get(sessions::list)),
+        reads("/v1/sessions/history", Verb(Audit), get(sessions::history)),
+        reads("/v1/sessions/{id}", Verb(Sessions), get(sessions::get)),
+        changes("/v1/sessions/{id}/kill", Verb(Sessions), post(sessions::kill)),
+        changes("/v1/sessions/{id}/token", Caller, post(sessions::renew)),
+        reads("/v1/sessions/{id}/tape", Verb(Replay), get(sessions::tape)),
+        reads("/v1/audit/search", Verb(Audit), get(audit::search)),
+        reads("/v1/audit/disclosed", Verb(Audit), get(audit::disclosed)),
+        reads("/v1/audit/report", Verb(Audit), get(audit::report)),
+        reads("/v1/audit/events", Verb(Audit), get(audit::events)),
+    ]
+}
+
+/// Every route that is served, in the order of the code.
+pub fn listed() -> Vec<Listed> {
+    all().into_iter().map(|route| route.listed).collect()
+}
+
+/// The whole API.
+pub(crate) fn router(app: &App) -> Router {
+    let guarded = |router: Router<App>, route: Route| {
+        let guard = middleware::from_fn_with_state((app.clone(), route.listed.access), authorise);
+        router.route(route.listed.path, route.handler.layer(guard))
+    };
+    all()
+        .into_iter()
+        .fold(Router::new(), guarded)
+        .fallback(async || Problem::not_found("path; see /openapi.json"))
+        .method_not_allowed_fallback(async || Problem::method())
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::from_fn_with_state(app.clone(), hosts::check))
+        .layer(middleware::from_fn(bounded))
+        .with_state(app.clone())
+}
+
+/// A deadline for the call, and headers that keep answers out of caches and pages.
+async fn bounded(request: Request, next: Next) -> Response {
+    let response = tokio::time::timeout(DEADLINE, next.run(request)).await;
+    let mut response = response.unwrap_or_else(|_| Problem::timeout().into_response());
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

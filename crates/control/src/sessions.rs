@@ -1,0 +1,139 @@
+//! Sessions: who is connected, who was, what passed, and ending one.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use gateway::sessions::Signal;
+use model::id::SessionId;
+use serde::Deserialize;
+use store::audit::SessionSearch;
+use utoipa::IntoParams;
+
+use crate::access::Caller;
+use crate::answer::Answer;
+use crate::app::App;
+use crate::input::{Id, Params};
+use crate::journal;
+use crate::problem::Problem;
+use crate::replay;
+use crate::stream;
+use crate::time::Moment;
+
+/// Which sessions of the record to list; everything that is given narrows the list.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct HistoryParams {
+    /// Open at this moment or later (RFC 3339).
+    #[param(value_type = Option<String>)]
+    since: Option<Moment>,
+    /// Opened before this moment (RFC 3339).
+    #[param(value_type = Option<String>)]
+    until: Option<Moment>,
+    /// By this subject: `alias|id`, or an id alone for any issuer's.
+    subject: Option<String>,
+    /// At this target.
+    target: Option<String>,
+    /// Only those whose end is not in the journal.
+    #[serde(default)]
+    open_only: bool,
+    /// At most so many; 100 unless given.
+    limit: Option<u32>,
+}
+
+/// Lists live sessions, the oldest first.
+#[utoipa::path(get, path = "/v1/sessions", tag = "sessions",
+    responses((status = 200, description = "Live sessions, the oldest first")))]
+pub(crate) async fn list(State(app): State<App>) -> impl IntoResponse {
+    Answer::ok(app.node.sessions.list())
+}
+
+/// Lists sessions of the record, the newest first.
+#[utoipa::path(get, path = "/v1/sessions/history", tag = "sessions", params(HistoryParams),
+    responses((status = 200, description = "Sessions as the journal tells them, the newest first")))]
+pub(crate) async fn history(
+    State(app): State<App>,
+    Params(params): Params<HistoryParams>,
+) -> Result<impl IntoResponse, Problem> {
+    let search = SessionSearch {
+        session: None,
+        since: params.since.map(|moment| moment.0),
+        until: params.until.map(|moment| moment.0),
+        subject: params.subject,
+        target: params.target,
+        open_only: params.open_only,
+        limit: params.limit.unwrap_or_default().min(10_000),
+    };
+    Ok(Answer::ok(app.state(move |state| state.sessions(&search)).await?))
+}
+
+/// Shows one session: whether it lives, and what the journal tells of it.
+#[utoipa::path(get, path = "/v1/sessions/{id}", tag = "sessions",
+    params(("id" = String, Path, description = "The session's id")),
+    responses((status = 200, description = "`{\"live\": …, \"record\": …}`, either of which may be null")))]
+pub(crate) async fn get(State(app): State<App>, Id(id): Id<SessionId>) -> Result<impl IntoResponse, Problem> {
+    let live = app.node.sessions.find(id).map(|(live, _)| live);
+    let search = SessionSearch { session: Some(id), limit: 1, ..SessionSearch::default() };
+    let record = app.state(move |state| state.sessions(&search)).await?.into_iter().next();
+    if live.is_none() && record.is_none() {
+        return Err(Problem::not_found("session"));
+    }
+    Ok(Answer::ok(serde_json::json!({ "live": live, "record": record })))
+}
+
+/// Ends a live session: what it runs is cancelled and rolled back.
+#[utoipa::path(post, path = "/v1/sessions/{id}/kill", tag = "sessions",
+    params(("id" = String, Path, description = "The session's id")),
+    responses((status = 200, description = "It was told to end, and that is in the journal"),
+        (status = 404, description = "No such session lives")))]
+pub(crate) async fn kill(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id<SessionId>,
+) -> Result<impl IntoResponse, Problem> {
+    if app.node.sessions.find(id).is_none() {
+        return Err(Problem::not_found("live session"));
+    }
+    journal::act(&app, &caller, "session.kill", id.to_string()).await?;
+    let told = app.node.sessions.tell(id, Signal::Kill);
+    Ok(Answer::ok(serde_json::json!({ "session": id, "told": told })))
+}
+
+/// Renews the credential of one's own session, also while a statement runs: the token that authenticates this call
+/// becomes the session's (RULES.md 12).
+#[utoipa::path(post, path = "/v1/sessions/{id}/token", tag = "sessions",
+    params(("id" = String, Path, description = "The session's id")),
+    responses((status = 200, description = "The session has the token: `{\"expires_at\": …}`"),
+        (status = 404, description = "You have no such live session")))]
+pub(crate) async fn renew(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id<SessionId>,
+) -> Result<impl IntoResponse, Problem> {
+    let subject = &caller.subject;
+    let found = app.node.sessions.find(id);
+    // The same issuer, subject and actors; somebody else's session looks like none.
+    let own = found.filter(|(live, _)| live.subject == subject.key && live.on_behalf_of == subject.on_behalf_of);
+    let (_, signals) = own.ok_or_else(|| Problem::not_found("live session of yours"))?;
+    journal::act(&app, &caller, "session.renew", id.to_string()).await?;
+    signals.renew(subject.as_ref().clone());
+    Ok(Answer::ok(serde_json::json!({ "session": id, "expires_at": subject.expires_at })))
+}
+
+/// Plays a session's tape: requests and answers as the caller saw them. That somebody looked is in the journal.
+#[utoipa::path(get, path = "/v1/sessions/{id}/tape", tag = "sessions",
+    params(("id" = String, Path, description = "The session's id")),
+    responses((status = 200, description = "One JSON object per line: requests, columns, rows, errors, in order",
+        content_type = "application/x-ndjson"),
+        (status = 404, description = "There is no tape of it")))]
+pub(crate) async fn tape(State(app): State<App>, caller: Caller, Id(id): Id<SessionId>) -> Result<Response, Problem> {
+    let dir = app.node.layout().tapes();
+    let opened = tokio::task::spawn_blocking(move || replay::open(&dir, id)).await.map_err(|_| Problem::internal())?;
+    let tape = opened.map_err(|error| match error {
+        replay::OpenError::Missing => Problem::not_found("tape"),
+        replay::OpenError::Unreadable(reason) => Problem::conflict(reason),
+    })?;
+    journal::act(&app, &caller, "session.replay", id.to_string()).await?;
+    Ok(stream::lines(Arc::clone(&app.node), tape))
+}

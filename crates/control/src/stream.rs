@@ -1,0 +1,72 @@
+//! A tape as a streamed answer: read on a blocking thread, as fast as the caller takes it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use gateway::node::Node;
+use http_body::Frame;
+use tokio::sync::mpsc;
+
+use crate::replay::{Line, Tape};
+
+/// How many pieces wait for a slow caller.
+const AHEAD: usize = 8;
+/// About how long a piece is, in bytes.
+const PIECE: usize = 64 * 1024;
+/// How long a caller may take nothing before the tape is closed.
+const STALLED: Duration = Duration::from_secs(60);
+
+/// The pieces of an answer as they come.
+struct Pieces(mpsc::Receiver<Bytes>);
+
+impl http_body::Body for Pieces {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        self.0.poll_recv(context).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
+    }
+}
+
+/// The lines of a tape, one JSON object each.
+pub(crate) fn lines(node: Arc<Node>, tape: Tape) -> Response {
+    let (sender, receiver) = mpsc::channel(AHEAD);
+    let runtime = tokio::runtime::Handle::current();
+    node.tasks.spawn_blocking(move || {
+        let send = |piece: Vec<u8>| {
+            runtime.block_on(tokio::time::timeout(STALLED, sender.send(piece.into()))).is_ok_and(|sent| sent.is_ok())
+        };
+        play(tape, send);
+    });
+    let mut response = Body::new(Pieces(receiver)).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    response
+}
+
+/// Writes until the tape ends or nobody takes it any more.
+fn play(mut tape: Tape, send: impl Fn(Vec<u8>) -> bool) {
+    let mut piece = Vec::new();
+    loop {
+        let lines: Vec<Line> = tape.next_lines();
+        let is_over = lines.is_empty();
+        for line in lines {
+            if serde_json::to_writer(&mut piece, &line).is_ok() {
+                piece.push(b'\n');
+            }
+        }
+        if (piece.len() >= PIECE || is_over) && !piece.is_empty() && !send(std::mem::take(&mut piece)) {
+            return;
+        }
+        if is_over {
+            return;
+        }
+    }
+}
