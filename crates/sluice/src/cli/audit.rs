@@ -1,0 +1,256 @@
+//! `sluice audit`
+
+use serde_json::Value;
+
+use super::connect::Connect;
+use super::failure::Failure;
+use super::{put, show, time, verify};
+
+/// Search the record, and verify it
+#[derive(clap::Subcommand)]
+#[command(after_help = "Examples:\n  sluice audit search --target payments --since 24h\n  \
+    sluice audit search --subject order-service --class card_number\n  \
+    sluice audit report --class card_number --since 30d\n  \
+    sluice audit verify --data-dir /var/lib/sluice")]
+pub(super) enum Command {
+    /// Find requests: who did what, when, and what they were shown
+    Search(SearchArgs),
+    /// Say whether values of a class were read: how many in clear, how many masked
+    Disclosed(SearchArgs),
+    /// Say what each subject was shown of a class
+    Report(ReportArgs),
+    /// Find other events: approvals, break-glass, revisions, secrets used, administration
+    Events(SearchArgs),
+    /// Verify a journal offline, from its files and the public key; name the first damaged entry
+    Verify(verify::Args),
+}
+
+/// What to find; everything that is given narrows the search
+#[derive(clap::Args)]
+pub(super) struct SearchArgs {
+    #[command(flatten)]
+    connect: Connect,
+    /// Since then: 24h, or 2026-11-23T02:00:00Z
+    #[arg(long, value_parser = time::since)]
+    since: Option<control::time::Moment>,
+    /// Before then
+    #[arg(long, value_parser = time::since)]
+    until: Option<control::time::Moment>,
+    /// By this subject: alias|id, or an id of any issuer's
+    #[arg(long)]
+    subject: Option<String>,
+    /// On behalf of this subject
+    #[arg(long)]
+    on_behalf_of: Option<String>,
+    /// At this target
+    #[arg(long)]
+    target: Option<String>,
+    /// Touching this relation: schema.name, or a name in any schema
+    #[arg(long)]
+    table: Option<String>,
+    /// Touching this column: schema.table.column
+    #[arg(long)]
+    column: Option<String>,
+    /// With this verb among the effects, such as select or delete
+    #[arg(long)]
+    verb: Option<String>,
+    /// Decided so
+    #[arg(long, value_parser = ["allow", "deny", "ask"])]
+    outcome: Option<String>,
+    /// Decided by the policy with this @id
+    #[arg(long)]
+    policy: Option<String>,
+    /// Shown a value of this class, in clear or masked
+    #[arg(long)]
+    class: Option<String>,
+    /// Running a statement with this in its text
+    #[arg(long)]
+    text: Option<String>,
+    /// Of this session
+    #[arg(long)]
+    session: Option<String>,
+    /// This request, as refusals name it
+    #[arg(long)]
+    request: Option<String>,
+    /// Spending this approval
+    #[arg(long)]
+    approval: Option<String>,
+    /// Of a session whose connection used this secret
+    #[arg(long)]
+    secret: Option<String>,
+    /// Only allowed requests whose end is not known
+    #[arg(long)]
+    unknown_only: bool,
+    /// At most so many
+    #[arg(long, default_value_t = 100)]
+    limit: u32,
+    /// For programs
+    #[arg(long)]
+    json: bool,
+}
+
+/// Of which class, since when
+#[derive(clap::Args)]
+pub(super) struct ReportArgs {
+    #[command(flatten)]
+    connect: Connect,
+    /// The class, such as card_number
+    #[arg(long)]
+    class: String,
+    /// Since then: 24h, or 2026-11-23T02:00:00Z
+    #[arg(long, value_parser = time::since)]
+    since: Option<control::time::Moment>,
+    /// For programs
+    #[arg(long)]
+    json: bool,
+}
+
+impl SearchArgs {
+    fn query(&self) -> Vec<(&'static str, String)> {
+        let texts = [
+            ("subject", &self.subject),
+            ("on_behalf_of", &self.on_behalf_of),
+            ("target", &self.target),
+            ("table", &self.table),
+            ("column", &self.column),
+            ("verb", &self.verb),
+            ("outcome", &self.outcome),
+            ("policy", &self.policy),
+            ("class", &self.class),
+            ("text", &self.text),
+            ("session", &self.session),
+            ("request", &self.request),
+            ("approval", &self.approval),
+            ("secret", &self.secret),
+        ];
+        let mut query = vec![("limit", self.limit.to_string())];
+        query.extend(texts.into_iter().filter_map(|(name, text)| Some((name, text.clone()?))));
+        query.extend(self.since.map(|since| ("since", since.to_string())));
+        query.extend(self.until.map(|until| ("until", until.to_string())));
+        query.extend(self.unknown_only.then(|| ("unknown_only", String::from("true"))));
+        query
+    }
+}
+
+pub(super) fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Search(args) => search(&args),
+        Command::Disclosed(args) => disclosed(&args),
+        Command::Report(args) => report(&args),
+        Command::Events(args) => events(&args),
+        Command::Verify(args) => verify::run(&args),
+    }
+}
+
+fn search(args: &SearchArgs) -> Result<(), Failure> {
+    let client = args.connect.client()?;
+    let found = client.get("/v1/audit/search", &args.query())?;
+    if args.json {
+        return put(&show::json(&found));
+    }
+    let rows: Vec<Vec<String>> = show::list(&found, "").iter().map(request_row).collect();
+    put(&show::table(&["WHEN", "SUBJECT", "TARGET", "OUTCOME", "ROWS", "SHOWN", "REQUEST", "STATEMENT"], &rows))?;
+    if rows.len() >= usize::try_from(args.limit).unwrap_or(usize::MAX) {
+        put(&format!("the newest {} of more; narrow the search or raise --limit\n", args.limit))?;
+    }
+    match &args.class {
+        Some(class) => put(&summary(args, class, &client.get("/v1/audit/disclosed", &args.query())?)),
+        None => Ok(()),
+    }
+}
+
+fn disclosed(args: &SearchArgs) -> Result<(), Failure> {
+    let Some(class) = &args.class else {
+        return Err(Failure::Usage(String::from("name the class: --class card_number")));
+    };
+    let answer = args.connect.client()?.get("/v1/audit/disclosed", &args.query())?;
+    put(&if args.json { show::json(&answer) } else { summary(args, class, &answer) })
+}
+
+/// `order-service read card_number: 0 in clear, 12 masked, 0 unknown`
+fn summary(args: &SearchArgs, class: &str, answer: &Value) -> String {
+    let who = args.subject.as_deref().unwrap_or("everybody together");
+    format!(
+        "{} read {}: {} in clear, {} masked, {} unknown\n",
+        show::safe(who),
+        show::safe(class),
+        show::number(answer, "/clear"),
+        show::number(answer, "/masked"),
+        show::number(answer, "/unknown"),
+    )
+}
+
+fn request_row(request: &Value) -> Vec<String> {
+    let texts: Vec<String> = show::list(request, "/statements")
+        .iter()
+        .map(|statement| match show::text(statement, "/text") {
+            text if text.is_empty() => format!("({})", show::text(statement, "/id")),
+            text => text,
+        })
+        .collect();
+    let outcome = match (show::text(request, "/outcome"), request.pointer("/was_asked").and_then(Value::as_bool)) {
+        (outcome, Some(true)) => format!("{outcome}, asked"),
+        (outcome, _) => outcome,
+    };
+    let error = show::text(request, "/completion/error");
+    vec![
+        show::moment(request, "/at"),
+        show::subject(request, "/subject"),
+        show::text(request, "/target"),
+        if error.is_empty() { outcome } else { format!("{outcome}, {error}") },
+        show::text(request, "/completion/rows"),
+        shown(request),
+        show::text(request, "/request"),
+        show::cut(&texts.join("; "), 80),
+    ]
+}
+
+/// `card_number 0+12`: in clear and masked.
+fn shown(request: &Value) -> String {
+    let is_unknown = show::text(request, "/outcome") == "allow" && show::text(request, "/completion").is_empty();
+    if is_unknown {
+        return String::from("unknown");
+    }
+    let classes = request.pointer("/completion/classes").and_then(Value::as_object);
+    let one = |(class, counts): (&String, &Value)| {
+        format!("{class} {} clear {} masked", show::number(counts, "/clear"), show::number(counts, "/masked"))
+    };
+    classes.into_iter().flatten().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn report(args: &ReportArgs) -> Result<(), Failure> {
+    let mut query = vec![("class", args.class.clone())];
+    query.extend(args.since.map(|since| ("since", since.to_string())));
+    let found = args.connect.client()?.get("/v1/audit/report", &query)?;
+    if args.json {
+        return put(&show::json(&found));
+    }
+    let row = |line: &Value| {
+        vec![
+            show::subject(line, "/subject"),
+            show::text(line, "/clear"),
+            show::text(line, "/masked"),
+            show::text(line, "/requests"),
+            show::text(line, "/unknown"),
+        ]
+    };
+    let rows: Vec<Vec<String>> = show::list(&found, "").iter().map(row).collect();
+    put(&show::table(&["SUBJECT", "IN CLEAR", "MASKED", "REQUESTS", "UNKNOWN"], &rows))
+}
+
+fn events(args: &SearchArgs) -> Result<(), Failure> {
+    let found = args.connect.client()?.get("/v1/audit/events", &args.query())?;
+    if args.json {
+        return put(&show::json(&found));
+    }
+    let row = |event: &Value| {
+        let inner = event.pointer("/event");
+        let (kind, what) = match inner.and_then(Value::as_object).and_then(|one| one.iter().next()) {
+            Some((kind, fields)) => (kind.clone(), fields.to_string()),
+            None => (inner.map(|kind| show::text(kind, "")).unwrap_or_default(), String::new()),
+        };
+        vec![show::text(event, "/position"), show::moment(event, "/at"), kind, show::cut(&what, 120)]
+    };
+    let rows: Vec<Vec<String>> = show::list(&found, "").iter().map(row).collect();
+    put(&show::table(&["ENTRY", "WHEN", "WHAT", "DETAILS"], &rows))
+}

@@ -1,0 +1,43 @@
+//! How a command fails.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use super::show;
+
+/// How a command fails: it decides the exit code.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// It was refused, or went wrong: 1.
+    Failed(String),
+    /// It was asked for in a way that makes no sense: 2.
+    Usage(String),
+    /// Sluice does not answer: 3.
+    Unreachable(String),
+}
+
+impl Failure {
+    /// It went wrong.
+    pub(super) fn failed(reason: impl fmt::Display) -> Self {
+        Self::Failed(reason.to_string())
+    }
+
+    /// The exit code.
+    pub(super) fn code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Failed(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Unreachable(_) => 3,
+        })
+    }
+}
+
+/// What was wrong may quote what others wrote.
+impl fmt::Display for Failure {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Failed(reason) | Self::Usage(reason) | Self::Unreachable(reason)) = self;
+        let mut lines = reason.lines();
+        write!(out, "error: {}", show::safe(lines.next().unwrap_or_default()))?;
+        lines.try_for_each(|line| write!(out, "\n{}", show::safe(line)))
+    }
+}

@@ -1,0 +1,70 @@
+//! `sluice policy`
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use ::policy::PolicySet;
+use model::class::{DataClass, Transform};
+
+use super::failure::Failure;
+use super::paths::mistakes;
+use super::{put, show};
+
+/// Work on policies
+#[derive(clap::Subcommand)]
+#[command(after_help = "Example:\n  sluice policy check revision/policies")]
+pub(super) enum Command {
+    /// Validate the policies in a directory; report every mistake at once
+    Check {
+        /// A directory of *.cedar files, or a revision with targets.toml and policies/
+        dir: PathBuf,
+    },
+}
+
+pub(super) fn run(command: &Command) -> Result<(), Failure> {
+    let Command::Check { dir } = command;
+    let errors = if dir.join("targets.toml").exists() {
+        gateway::revision::check(dir).err().map(|refused| refused.errors).unwrap_or_default()
+    } else {
+        check_policies(dir)?
+    };
+    if errors.is_empty() {
+        return put(&format!("the policies in {} are right\n", show::safe(&dir.display().to_string())));
+    }
+    Err(Failure::Failed(format!("{}\n{}", mistakes(errors.len()), errors.join("\n"))))
+}
+
+fn check_policies(dir: &Path) -> Result<Vec<String>, Failure> {
+    let failed = |path: &Path, error: std::io::Error| Failure::failed(format!("{}: {error}", path.display()));
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(|error| failed(dir, error))? {
+        let path = entry.map_err(|error| failed(dir, error))?.path();
+        if path.extension().is_some_and(|extension| extension == "cedar") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    if paths.is_empty() {
+        return Err(Failure::failed(format!("{}: there are no *.cedar files in it", dir.display())));
+    }
+    let mut files = Vec::new();
+    for path in paths {
+        let text = std::fs::read_to_string(&path).map_err(|error| failed(&path, error))?;
+        files.push((path.display().to_string(), text));
+    }
+    let classes = match classes_beside(dir) {
+        Ok(classes) => classes,
+        Err(errors) => return Ok(errors),
+    };
+    Ok(PolicySet::load(&files, &classes).err().into_iter().flatten().map(|error| error.to_string()).collect())
+}
+
+/// The classes of the revision that the policies stand in, if they stand in one.
+fn classes_beside(dir: &Path) -> Result<BTreeMap<DataClass, Transform>, Vec<String>> {
+    let path = dir.join("../classification.toml");
+    let Ok(text) = std::fs::read_to_string(&path) else { return Ok(BTreeMap::new()) };
+    let parsed = store::config::parse_classification(&text, &path);
+    parsed
+        .map(|classification| classification.classes)
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect())
+}

@@ -1,0 +1,124 @@
+//! `sluice serve`
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use control::Stopping;
+use gateway::node::Node;
+use store::config::{LogConfig, LogFormat, LogLevel};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use super::failure::Failure;
+use super::paths::ConfigArg;
+
+/// Run the gateway
+#[derive(clap::Args)]
+#[command(after_help = "SIGTERM and SIGINT end it in order: running requests may finish (sessions.drain), new ones \
+    are turned away.\nWhere it listens is in DATA_DIR/addresses.json.\n\n\
+    Example:\n  sluice serve --config /etc/sluice/sluice.toml")]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArg,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let config = args.config.load()?;
+    log(&config.log)?;
+    leave_no_core();
+    let opened = Node::open(config);
+    let node = opened.map_err(|error| Failure::Failed(start_error(&error)))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
+    runtime.block_on(serve(node))
+}
+
+/// The mistakes of a revision, each on a line of its own, belong to the reason.
+fn start_error(error: &gateway::node::StartError) -> String {
+    match error {
+        gateway::node::StartError::Revision(refused) => format!("{error}\n{}", refused.errors.join("\n")),
+        other => other.to_string(),
+    }
+}
+
+async fn serve(node: Arc<Node>) -> Result<(), Failure> {
+    let postgres = gateway::postgres::Listener::bind(&node).await.map_err(Failure::failed)?;
+    let admin = control::Listener::bind(&node).await.map_err(Failure::failed)?;
+    let addresses = node.layout().addresses();
+    write_addresses(&addresses, postgres.address(), admin.address())?;
+    tracing::info!(postgres = %postgres.address(), admin = %admin.address(), "listening");
+    let stopping = Stopping::default();
+    let end = end_on_signal(stopping.draining.clone())?;
+    let api = tokio::spawn(control::serve(Arc::clone(&node), admin, stopping.clone()));
+    gateway::serve(node, postgres, stopping.draining).await;
+    // The last to go: until here it could be asked how the drain goes on.
+    stopping.stop.cancel();
+    let _ = api.await;
+    end.abort();
+    // Nobody listens there any more.
+    let _ = std::fs::remove_file(&addresses);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Begins the end at the first SIGTERM or SIGINT.
+fn end_on_signal(draining: CancellationToken) -> Result<tokio::task::JoinHandle<()>, Failure> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
+    Ok(tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("ending: sessions may finish what they run");
+        draining.cancel();
+    }))
+}
+
+/// Whoever reads the file sees all of it or none.
+fn write_addresses(path: &Path, postgres: SocketAddr, admin: SocketAddr) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::failed(format!("{}: {error}", path.display()));
+    let text = serde_json::json!({ "postgres": postgres, "admin": admin });
+    let temporary = path.with_extension("new");
+    let mut file = std::fs::File::create(&temporary).map_err(failed)?;
+    file.write_all(format!("{text}\n").as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+    std::fs::rename(&temporary, path).map_err(failed)
+}
+
+/// The memory of this process holds keys and passwords: no core dump, and no other process of this user reads it.
+fn leave_no_core() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    let nothing = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = setrlimit(Resource::Core, nothing) {
+        tracing::warn!(%error, "core dumps cannot be turned off");
+    }
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "other processes of this user may read the memory of this one");
+    }
+}
+
+/// Logs to standard error. Libraries say at most what is wrong: what they say at lower levels may quote what passes.
+fn log(config: &LogConfig) -> Result<(), Failure> {
+    let level = match config.level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    let ours = ["sluice", "control", "gateway", "store", "ledger", "masking", "policy", "effects", "identity", "wire"];
+    let filter = ours.iter().fold(Targets::new().with_default(level.min(LevelFilter::WARN)), |filter, name| {
+        filter.with_target(*name, level)
+    });
+    let registry = tracing_subscriber::registry().with(filter);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let set = match config.format {
+        LogFormat::Text => registry.with(layer).try_init(),
+        LogFormat::Json => registry.with(layer.json()).try_init(),
+    };
+    set.map_err(Failure::failed)
+}

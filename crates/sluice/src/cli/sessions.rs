@@ -1,0 +1,192 @@
+//! `sluice sessions`
+
+use control::replay::Line;
+use model::id::SessionId;
+use serde_json::{Value, json};
+
+use super::connect::Connect;
+use super::failure::Failure;
+use super::{put, put_line, show, time};
+
+mod replay;
+
+/// See, replay and end sessions
+#[derive(clap::Subcommand)]
+#[command(
+    after_help = "Examples:\n  sluice sessions list\n  sluice sessions history --subject order-service --since 24h\n  \
+    sluice sessions replay 0123456789abc\n  sluice sessions kill 0123456789abc"
+)]
+pub(super) enum Command {
+    /// List live sessions
+    List {
+        #[command(flatten)]
+        connect: Connect,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// List sessions of the record, the newest first
+    History(HistoryArgs),
+    /// Show one session
+    Show(OneArgs),
+    /// Show what passed, as the caller saw it. That you looked goes into the record
+    Replay(OneArgs),
+    /// End a session: what it runs is cancelled and rolled back
+    Kill(OneArgs),
+}
+
+/// Which to list
+#[derive(clap::Args)]
+pub(super) struct HistoryArgs {
+    #[command(flatten)]
+    connect: Connect,
+    /// Open at that time or later: 24h, or 2026-11-23T02:00:00Z
+    #[arg(long, value_parser = time::since)]
+    since: Option<control::time::Moment>,
+    /// Opened before then
+    #[arg(long, value_parser = time::since)]
+    until: Option<control::time::Moment>,
+    /// By this subject: alias|id, or an id of any issuer's
+    #[arg(long)]
+    subject: Option<String>,
+    /// At this target
+    #[arg(long)]
+    target: Option<String>,
+    /// At most so many
+    #[arg(long, default_value_t = 100)]
+    limit: u32,
+    /// For programs
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which one
+#[derive(clap::Args)]
+pub(super) struct OneArgs {
+    /// The session
+    id: SessionId,
+    #[command(flatten)]
+    connect: Connect,
+    /// For programs
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::List { connect, json } => list(&connect, json),
+        Command::History(args) => history(args),
+        Command::Show(args) => one(&args),
+        Command::Replay(args) => play(&args),
+        Command::Kill(args) => kill(&args),
+    }
+}
+
+fn list(connect: &Connect, json: bool) -> Result<(), Failure> {
+    let live = connect.client()?.get("/v1/sessions", &[])?;
+    if json {
+        return put(&show::json(&live));
+    }
+    let row = |session: &Value| {
+        vec![
+            show::text(session, "/session"),
+            show::subject(session, "/subject"),
+            show::subjects(session, "/on_behalf_of"),
+            show::text(session, "/target"),
+            show::text(session, "/database"),
+            show::text(session, "/source"),
+            show::moment(session, "/opened_at"),
+        ]
+    };
+    let rows: Vec<Vec<String>> = show::list(&live, "").iter().map(row).collect();
+    put(&show::table(&["SESSION", "SUBJECT", "FOR", "TARGET", "DATABASE", "FROM", "SINCE"], &rows))
+}
+
+fn history(args: HistoryArgs) -> Result<(), Failure> {
+    let mut query = vec![("limit", args.limit.to_string())];
+    query.extend(args.since.map(|since| ("since", since.to_string())));
+    query.extend(args.until.map(|until| ("until", until.to_string())));
+    query.extend(args.subject.map(|subject| ("subject", subject)));
+    query.extend(args.target.map(|target| ("target", target)));
+    let found = args.connect.client()?.get("/v1/sessions/history", &query)?;
+    if args.json {
+        return put(&show::json(&found));
+    }
+    let row = |session: &Value| {
+        vec![
+            show::text(session, "/session"),
+            show::subject(session, "/subject"),
+            show::text(session, "/target"),
+            show::text(session, "/source"),
+            show::moment(session, "/opened_at"),
+            show::moment(session, "/closed/at"),
+            show::text(session, "/requests"),
+            show::text(session, "/closed/reason"),
+        ]
+    };
+    let rows: Vec<Vec<String>> = show::list(&found, "").iter().map(row).collect();
+    put(&show::table(&["SESSION", "SUBJECT", "TARGET", "FROM", "OPENED", "CLOSED", "REQUESTS", "ENDED BY"], &rows))
+}
+
+fn one(args: &OneArgs) -> Result<(), Failure> {
+    let session = args.connect.client()?.get(&format!("/v1/sessions/{}", args.id), &[])?;
+    if args.json {
+        return put(&show::json(&session));
+    }
+    let place = if session.pointer("/record").is_some_and(Value::is_object) { "/record" } else { "/live" };
+    let part = session.pointer(place).unwrap_or(&Value::Null);
+    let is_live = session.pointer("/live").is_some_and(Value::is_object);
+    put(&show::facts(&[
+        ("session", args.id.to_string()),
+        ("state", String::from(if is_live { "live" } else { "over" })),
+        ("subject", show::subject(part, "/subject")),
+        ("on behalf of", show::subjects(part, "/on_behalf_of")),
+        ("target", format!("{} / {}", show::text(part, "/target"), show::text(part, "/database"))),
+        ("from", show::text(part, "/source")),
+        ("calls itself", show::text(part, "/application")),
+        ("opened", show::moment(part, "/opened_at")),
+        ("token until", show::moment(part, "/expires_at")),
+        ("requests", show::text(part, "/requests")),
+        ("closed", show::moment(part, "/closed/at")),
+        ("ended by", show::text(part, "/closed/reason")),
+        ("tape's digest", show::text(part, "/closed/tape/0")),
+    ]))
+}
+
+fn kill(args: &OneArgs) -> Result<(), Failure> {
+    let told = args.connect.client()?.post(&format!("/v1/sessions/{}/kill", args.id), &json!({}))?;
+    if args.json { put(&show::json(&told)) } else { put_line(&format!("{} was told to end", args.id)) }
+}
+
+fn play(args: &OneArgs) -> Result<(), Failure> {
+    let client = args.connect.client()?;
+    if !args.json
+        && let Ok(session) = client.get(&format!("/v1/sessions/history"), &[("limit", String::from("1000"))])
+    {
+        put(&heading(args.id, &session))?;
+    }
+    let mut player = replay::Player::default();
+    client.lines(&format!("/v1/sessions/{}/tape", args.id), |line| {
+        let unreadable = |_| Failure::failed("what answers there is not Sluice's admin API");
+        if args.json {
+            let value: Value = serde_json::from_str(line).map_err(unreadable)?;
+            return put_line(&show::json(&value).lines().map(str::trim_start).collect::<String>());
+        }
+        put(&player.play(serde_json::from_str::<Line>(line).map_err(unreadable)?))
+    })
+}
+
+/// Whose session it is, where that is known.
+fn heading(id: SessionId, history: &Value) -> String {
+    let id = id.to_string();
+    let found = show::list(history, "").iter().find(|session| show::text(session, "/session") == id);
+    found.map_or_else(String::new, |session| {
+        format!(
+            "session {id}: {} at {} / {} from {}\n",
+            show::safe(&show::subject(session, "/subject")),
+            show::safe(&show::text(session, "/target")),
+            show::safe(&show::text(session, "/database")),
+            show::safe(&show::text(session, "/source")),
+        )
+    })
+}

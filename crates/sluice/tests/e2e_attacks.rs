@@ -1,0 +1,20 @@
+//! Known attacks, each by its number, against the real program in front of a real server: refused, and without a trace
+//! of what it was after.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail so")]
+
+mod support;
+
+#[path = "e2e_attacks/approvals.rs"]
+mod approvals;
+#[path = "e2e_attacks/leakage.rs"]
+mod leakage;
+#[path = "e2e_attacks/masking.rs"]
+mod masking;
+#[path = "e2e_attacks/operations.rs"]
+mod operations;
+#[path = "e2e_attacks/resources.rs"]
+mod resources;
+#[path = "e2e_attacks/smuggling.rs"]
+mod smuggling;
+#[path = "e2e_attacks/statements.rs"]
+mod statements;

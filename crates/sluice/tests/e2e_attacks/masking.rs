@@ -1,0 +1,410 @@
+//! Ways to get a value out unmasked (MK-). Whatever a statement ends in, the canary is in nothing that came back.
+
+use std::sync::OnceLock;
+
+use anyhow::{Result, anyhow};
+use testkit::canary::{Canary, assert_absent};
+use testkit::demo::site::{ORDER_SERVICE, Site, Tuning};
+use testkit::scripted::{message, text};
+
+use crate::support::raw::{Raw, bind, execute, parse, sync};
+use crate::support::{postgres, psql, rows, run, site, sqlstates};
+
+struct Guarded {
+    site: Site,
+    canary: Canary,
+    token: String,
+}
+
+/// A site of which one customer and one card are canaries.
+fn guarded() -> Result<&'static Guarded> {
+    static GUARDED: OnceLock<Result<Guarded, String>> = OnceLock::new();
+    GUARDED.get_or_init(|| prepare().map_err(|error| format!("{error:#}"))).as_ref().map_err(|error| anyhow!("{error}"))
+}
+
+fn prepare() -> Result<Guarded> {
+    let canary = Canary::random()?;
+    let database = "masking";
+    let prepared = crate::support::database(database)?;
+    let Canary { card, ssn, email, token: secret } = &canary;
+    postgres()?.sql(
+        &prepared.database,
+        &format!(
+            "UPDATE customers SET email = '{email}', ssn = '{ssn}', phone = '{secret}' WHERE id = 1;
+             UPDATE cards SET number = '{card}' WHERE id = 1;
+             SET ROLE sluice_app;
+             CREATE DOMAIN shout AS text CHECK (length(VALUE) < 100);
+             CREATE VIEW seen AS SELECT id, ssn AS harmless, lower(email) AS other FROM customers;
+             CREATE FUNCTION leaky(bigint) RETURNS text LANGUAGE sql STABLE
+                 AS $$ SELECT ssn FROM customers WHERE id = $1 $$;
+             CREATE FUNCTION all_of_them() RETURNS SETOF customers LANGUAGE sql STABLE
+                 AS $$ SELECT * FROM customers $$;
+             ANALYZE customers"
+        ),
+    )?;
+    let site = site(database, Tuning::default())?;
+    let token = site.token(&ORDER_SERVICE)?;
+    Ok(Guarded { site, canary, token })
+}
+
+/// Runs each statement in text and in binary, and looks for the canary in all that came back. At least so many have to
+/// succeed: a test in which everything fails shows little.
+fn assert_hidden(least: usize, statements: &[&str]) -> Result<()> {
+    let Guarded { site, canary, token } = guarded()?;
+    let mut succeeded = 0;
+    for sql in statements {
+        let output = run(site, token, sql)?;
+        assert_absent(output.stdout.as_bytes(), canary);
+        assert_absent(output.stderr.as_bytes(), canary);
+        for state in sqlstates(&output) {
+            // Refused, or an error of the statement itself: never one of Sluice's own making.
+            assert!(!state.starts_with("XX") && !state.starts_with("08"), "{sql}: {}", output.stderr);
+        }
+        succeeded += usize::from(output.status.success());
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.block_on(async {
+        let mut client = Raw::login(site, token).await?;
+        for sql in statements {
+            let answer =
+                client.exchange(&[parse("", sql), bind("", "", &[], 1), execute("", 0), sync()]).await?;
+            assert_absent(&answer.bytes(), canary);
+        }
+        anyhow::Ok(())
+    })?;
+    assert!(succeeded >= least, "only {succeeded} of {} succeeded", statements.len());
+    Ok(())
+}
+
+#[test]
+fn mk_00_a_plain_column_is_masked_and_others_see_it() -> Result<()> {
+    assert_hidden(
+        4,
+        &[
+            "SELECT ssn FROM customers WHERE id = 1",
+            "SELECT c.email AS x, c.ssn, c.phone FROM customers c WHERE id = 1",
+            "SELECT * FROM (SELECT number AS n FROM cards WHERE id = 1) s",
+            "WITH x AS MATERIALIZED (SELECT number FROM cards WHERE id = 1) TABLE x",
+        ],
+    )?;
+    let Guarded { site, canary, .. } = guarded()?;
+    let cleared = site.token(&crate::support::CLEARED)?;
+    assert_eq!(rows(site, &cleared, "SELECT ssn FROM customers WHERE id = 1")?, canary.ssn);
+    Ok(())
+}
+
+#[test]
+fn mk_01_functions_and_operators() -> Result<()> {
+    assert_hidden(
+        8,
+        &[
+            "SELECT lower(email), upper(ssn) FROM customers WHERE id = 1",
+            "SELECT ssn || '' FROM customers WHERE id = 1",
+            "SELECT concat_ws('-', ssn, email) FROM customers WHERE id = 1",
+            "SELECT format('%s', ssn) FROM customers WHERE id = 1",
+            "SELECT substr(ssn, 1, 6), substr(ssn, 7) FROM customers WHERE id = 1",
+            "SELECT reverse(number), md5(number) FROM cards WHERE id = 1",
+            "SELECT encode(ssn::bytea, 'base64'), encode(ssn::bytea, 'hex') FROM customers WHERE id = 1",
+            "SELECT regexp_replace(ssn, '-', '', 'g'), translate(ssn, '-', '.') FROM customers WHERE id = 1",
+            "SELECT quote_literal(email), replace(email, '@', ' at ') FROM customers WHERE id = 1",
+            "SELECT trim(number), lpad(number, 30), repeat(number, 2) FROM cards WHERE id = 1",
+            "SELECT convert_to(email, 'UTF16') FROM customers WHERE id = 1",
+        ],
+    )
+}
+
+#[test]
+fn mk_02_casts() -> Result<()> {
+    assert_hidden(
+        5,
+        &[
+            "SELECT ssn::varchar(50) FROM customers WHERE id = 1",
+            "SELECT ssn::shout FROM customers WHERE id = 1",
+            "SELECT number::numeric FROM cards WHERE id = 1",
+            "SELECT number::bigint, number::float8 FROM cards WHERE id = 1",
+            "SELECT CAST(email AS char(60)) FROM customers WHERE id = 1",
+            "SELECT email::name, email::bytea FROM customers WHERE id = 1",
+        ],
+    )
+}
+
+#[test]
+fn mk_03_collations() -> Result<()> {
+    assert_hidden(1, &["SELECT ssn COLLATE \"C\" FROM customers WHERE id = 1"])
+}
+
+#[test]
+fn mk_04_conditionals() -> Result<()> {
+    assert_hidden(
+        3,
+        &[
+            "SELECT coalesce(ssn, 'x'), coalesce(NULL, email) FROM customers WHERE id = 1",
+            "SELECT nullif(ssn, 'x') FROM customers WHERE id = 1",
+            "SELECT CASE WHEN id = 1 THEN ssn ELSE 'x' END FROM customers WHERE id = 1",
+            "SELECT greatest(ssn, ''), least(ssn, 'zzz') FROM customers WHERE id = 1",
+        ],
+    )
+}
+
+#[test]
+fn mk_05_aggregates() -> Result<()> {
+    assert_hidden(
+        3,
+        &[
+            "SELECT max(ssn), min(ssn) FROM customers WHERE id = 1",
+            "SELECT string_agg(ssn, ',') FROM customers WHERE id = 1",
+            "SELECT array_agg(number) FROM cards WHERE id = 1",
+            "SELECT json_agg(ssn), jsonb_agg(customers) FROM customers WHERE id = 1",
+            "SELECT json_object_agg(id, email) FROM customers WHERE id = 1",
+            "SELECT mode() WITHIN GROUP (ORDER BY ssn) FROM customers WHERE id = 1",
+            "SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY email) FROM customers WHERE id = 1",
+            "SELECT sum(number::numeric) FROM cards WHERE id = 1",
+        ],
+    )
+}
+
+#[test]
+fn mk_06_windows() -> Result<()> {
+    assert_hidden(
+        2,
+        &[
+            "SELECT first_value(ssn) OVER (ORDER BY id) FROM customers WHERE id <= 2",
+            "SELECT lag(ssn) OVER (ORDER BY id), lead(ssn) OVER (ORDER BY id) FROM customers WHERE id <= 2",
+            "SELECT max(number) OVER () FROM cards WHERE id = 1",
+            "SELECT nth_value(email, 1) OVER w FROM customers WHERE id <= 2 WINDOW w AS (ORDER BY id)",
+        ],
+    )
+}
+
+#[test]
+fn mk_07_set_operations() -> Result<()> {
+    assert_hidden(
+        3,
+        &[
+            "SELECT ssn FROM customers WHERE id = 1 UNION ALL SELECT 'x'",
+            "SELECT 'x' UNION ALL SELECT ssn FROM customers WHERE id = 1",
+            "SELECT ssn FROM customers WHERE id = 1 INTERSECT SELECT ssn FROM customers WHERE id = 1",
+            "SELECT ssn FROM customers WHERE id = 1 EXCEPT SELECT 'x'",
+            "WITH RECURSIVE r(v, n) AS (SELECT 'x'::text, 0 UNION ALL SELECT ssn, n + 1 FROM r, customers \
+             WHERE customers.id = 1 AND n < 1) SELECT v FROM r",
+        ],
+    )
+}
+
+#[test]
+fn mk_08_scalar_subqueries() -> Result<()> {
+    assert_hidden(
+        2,
+        &[
+            "SELECT (SELECT ssn FROM customers WHERE id = 1)",
+            "SELECT 'x' || (SELECT number FROM cards WHERE id = 1)",
+            "SELECT (SELECT (SELECT email FROM customers WHERE id = 1))",
+        ],
+    )
+}
+
+#[test]
+fn mk_09_arrays_and_rows() -> Result<()> {
+    assert_hidden(
+        4,
+        &[
+            "SELECT ARRAY[ssn, email] FROM customers WHERE id = 1",
+            "SELECT ARRAY(SELECT ssn FROM customers WHERE id = 1)",
+            "SELECT ROW(id, ssn) FROM customers WHERE id = 1",
+            "SELECT (ARRAY[number])[1] FROM cards WHERE id = 1",
+            "SELECT array_to_string(ARRAY[ssn], '') FROM customers WHERE id = 1",
+            "SELECT ARRAY[ARRAY[ssn], ARRAY[email]] FROM customers WHERE id = 1",
+        ],
+    )
+}
+
+#[test]
+fn mk_10_whole_rows() -> Result<()> {
+    assert_hidden(
+        2,
+        &[
+            "SELECT c FROM customers c WHERE id = 1",
+            "SELECT c::text FROM customers c WHERE id = 1",
+            "SELECT (ROW(c.*)).* FROM customers c WHERE id = 1",
+            "SELECT (c).ssn, (c).email FROM customers c WHERE id = 1",
+            "SELECT count(c), max(c::text) FROM customers c WHERE id = 1",
+        ],
+    )
+}
+
+#[test]
+fn mk_11_json_and_xml() -> Result<()> {
+    assert_hidden(
+        4,
+        &[
+            "SELECT row_to_json(c) FROM customers c WHERE id = 1",
+            "SELECT to_jsonb(c), to_json(c.ssn) FROM customers c WHERE id = 1",
+            "SELECT json_build_object('a', ssn, 'b', 1) FROM customers WHERE id = 1",
+            "SELECT jsonb_build_array(ssn, email) FROM customers WHERE id = 1",
+            "SELECT to_jsonb(c) -> 'ssn', to_jsonb(c) ->> 'email' FROM customers c WHERE id = 1",
+            "SELECT jsonb_path_query(to_jsonb(c), '$.ssn') FROM customers c WHERE id = 1",
+            "SELECT jsonb_pretty(to_jsonb(c)) FROM customers c WHERE id = 1",
+            "SELECT json_object(ARRAY['k', ssn]) FROM customers WHERE id = 1",
+            "SELECT xmlelement(name x, ssn) FROM customers WHERE id = 1",
+            "SELECT xmlforest(ssn, email) FROM customers WHERE id = 1",
+            "SELECT query_to_xml('SELECT ssn FROM customers', true, false, '')",
+            "SELECT table_to_xml('customers', true, false, '')",
+        ],
+    )
+}
+
+#[test]
+fn mk_12_sets_values_and_laterals() -> Result<()> {
+    assert_hidden(
+        3,
+        &[
+            "SELECT unnest(ARRAY[ssn, email]) FROM customers WHERE id = 1",
+            "SELECT regexp_split_to_table(ssn, 'x') FROM customers WHERE id = 1",
+            "SELECT string_to_table(number, 'x') FROM cards WHERE id = 1",
+            "SELECT v.x FROM customers, LATERAL (VALUES (ssn), (email)) v(x) WHERE id = 1",
+            "VALUES ((SELECT ssn FROM customers WHERE id = 1))",
+            "SELECT l.x FROM customers c, LATERAL (SELECT c.ssn AS x) l WHERE c.id = 1",
+            "SELECT r.x FROM json_to_recordset((SELECT json_agg(json_build_object('x', ssn)) FROM customers \
+             WHERE id = 1)) AS r(x text)",
+            "SELECT * FROM jsonb_each_text((SELECT to_jsonb(c) FROM customers c WHERE id = 1))",
+            "SELECT * FROM jsonb_populate_record(NULL::refunds, (SELECT jsonb_build_object('reason', ssn) \
+             FROM customers WHERE id = 1))",
+        ],
+    )
+}
+
+#[test]
+fn mk_13_views_and_sql_functions() -> Result<()> {
+    assert_hidden(
+        3,
+        &[
+            "SELECT * FROM seen WHERE id = 1",
+            "SELECT harmless || '' FROM seen WHERE id = 1",
+            "SELECT * FROM customer_cards WHERE customer_id = 1",
+            "SELECT leaky(1)",
+            "SELECT * FROM all_of_them() WHERE id = 1",
+            "SELECT ssn FROM (SELECT * FROM all_of_them()) s WHERE id = 1",
+        ],
+    )
+}
+
+#[test]
+fn mk_14_copy() -> Result<()> {
+    let Guarded { site, canary, token } = guarded()?;
+    for sql in [
+        "COPY customers TO STDOUT",
+        "COPY customers (id, ssn, email) TO STDOUT (FORMAT csv, HEADER)",
+        "COPY (SELECT id, ssn, email, phone FROM customers WHERE id = 1) TO STDOUT (FORMAT binary)",
+        "COPY (SELECT c FROM customers c WHERE id = 1) TO STDOUT",
+        "COPY (SELECT lower(email) FROM customers WHERE id = 1) TO STDOUT (FORMAT csv, FORCE_QUOTE *)",
+        "COPY (SELECT number FROM cards WHERE id = 1) TO STDOUT (DELIMITER '4')",
+    ] {
+        let output = run(site, token, sql)?;
+        assert_absent(output.stdout.as_bytes(), canary);
+        assert_absent(output.stderr.as_bytes(), canary);
+    }
+    let copied = run(site, token, "COPY (SELECT ssn FROM customers WHERE id = 1) TO STDOUT")?.success()?;
+    assert_eq!(copied.trim(), "[us_ssn]");
+    Ok(())
+}
+
+#[test]
+fn mk_14_errors_and_notices() -> Result<()> {
+    let canary = &guarded()?.canary;
+    let duplicate = format!("INSERT INTO customers (id, name, email, ssn) VALUES (1, 'x', '{}', 'x')", "x@example.com");
+    assert_hidden(
+        0,
+        &[
+            "SELECT ssn::int FROM customers WHERE id = 1",
+            "SELECT email::date FROM customers WHERE id = 1",
+            "SELECT to_date(ssn, 'YYYY') FROM customers WHERE id = 1",
+            "SELECT email::regclass FROM customers WHERE id = 1",
+            "SELECT ssn::json FROM customers WHERE id = 1",
+            "SELECT number::int FROM cards WHERE id = 1",
+            "SELECT ('{' || email)::text[] FROM customers WHERE id = 1",
+            "SELECT 1 / (length(ssn) - 11) FROM customers WHERE id = 1",
+            "DO $$ BEGIN RAISE NOTICE '%', (SELECT ssn FROM customers WHERE id = 1); END $$",
+            "DO $$ BEGIN RAISE EXCEPTION USING MESSAGE = 'x', DETAIL = (SELECT email FROM customers WHERE id = 1); END $$",
+            "INSERT INTO payments (order_id, card_id, amount, status) SELECT 1, 1, 1, ssn FROM customers WHERE id = 1",
+            &duplicate,
+        ],
+    )?;
+    // The values of the statement itself come back to whoever wrote them, and to nobody else.
+    assert_ne!(canary.ssn, "");
+    Ok(())
+}
+
+#[test]
+fn mk_14_notifications_settings_and_large_objects() -> Result<()> {
+    assert_hidden(
+        0,
+        &[
+            "SELECT pg_notify('channel', ssn) FROM customers WHERE id = 1",
+            "SELECT set_config('application_name', ssn, false) FROM customers WHERE id = 1",
+            "SELECT set_config('sluice.note', email, false) FROM customers WHERE id = 1",
+            "SELECT lo_from_bytea(0, ssn::bytea) FROM customers WHERE id = 1",
+            "SELECT lo_put(1, 0, email::bytea) FROM customers WHERE id = 1",
+        ],
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mk_14_the_function_call_protocol_is_closed() -> Result<()> {
+    let Guarded { site, canary, token } = guarded()?;
+    let mut client = Raw::login(site, token).await?;
+    let oid: u32 = postgres()?.sql("masking", "SELECT 'leaky(bigint)'::regprocedure::oid")?.parse()?;
+    let argument = [&8_u32.to_be_bytes()[..], &1_u64.to_be_bytes()].concat();
+    let body = [&oid.to_be_bytes()[..], &[0, 1, 0, 1, 0, 1], &argument, &[0, 0]].concat();
+    let answer = client.exchange(&[message(b'F', &body)]).await?;
+    assert_eq!(answer.errors(), ["0A000"]);
+    assert_absent(&answer.bytes(), canary);
+    // A parameter that is reported: application_name, at the start.
+    assert!(client.greeting.iter().all(|message| message.tag != b'S' || !message.body.starts_with(&text("x"))));
+    Ok(())
+}
+
+#[test]
+fn mk_16_predicates_are_no_oracle() -> Result<()> {
+    let Guarded { site, token, .. } = guarded()?;
+    for sql in [
+        "SELECT id FROM customers WHERE ssn LIKE '1%'",
+        "SELECT id FROM customers WHERE ssn < '5'",
+        "SELECT id FROM customers ORDER BY ssn",
+        "SELECT count(*) FROM customers GROUP BY substr(ssn, 1, 1)",
+        "SELECT id FROM customers WHERE ssn = '123-45-6789'",
+        "SELECT id FROM cards WHERE number BETWEEN '4' AND '5'",
+        "SELECT id FROM customers WHERE CASE WHEN ssn LIKE '1%' THEN 1 / 0 ELSE 1 END = 1",
+    ] {
+        assert_eq!(sqlstates(&run(site, token, sql)?), ["42501"], "{sql}");
+    }
+    Ok(())
+}
+
+#[test]
+fn mk_17_plans_and_statistics_say_nothing() -> Result<()> {
+    assert_hidden(
+        0,
+        &[
+            "EXPLAIN (ANALYZE, VERBOSE) SELECT ssn FROM customers WHERE id = 1",
+            "EXPLAIN VERBOSE SELECT 1 FROM customers WHERE email = 'x'",
+            "SELECT most_common_vals, histogram_bounds FROM pg_stats WHERE tablename = 'customers'",
+        ],
+    )
+}
+
+#[test]
+fn mk_21_swapped_names_are_masked_by_where_they_come_from() -> Result<()> {
+    assert_hidden(
+        3,
+        &[
+            "SELECT name AS ssn, ssn AS name FROM customers WHERE id = 1",
+            "SELECT id AS number, number AS id FROM cards WHERE id = 1",
+            "SELECT s.name FROM (SELECT ssn AS name FROM customers WHERE id = 1) s",
+        ],
+    )?;
+    let Guarded { site, token, .. } = guarded()?;
+    let script = "SELECT name AS ssn, ssn AS name FROM customers WHERE id = 2;";
+    let shown = psql(site, token, &["-f", "-"], script)?.success()?;
+    assert!(shown.trim().ends_with("|[us_ssn]"), "{shown}");
+    Ok(())
+}

@@ -1,0 +1,52 @@
+//! The admin API, over plain HTTP as `sluice` itself speaks it on loopback.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use testkit::demo::site::Site;
+use testkit::wait::eventually_blocking;
+
+use super::LIMIT;
+
+/// A call: the status, and the JSON answer (null if it is none).
+pub fn call(site: &Site, token: &str, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
+    let address = site.process()?.address("admin")?;
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    let body = body.map(Value::to_string).unwrap_or_default();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
+    let status = head.split(' ').nth(1).context("no HTTP status")?.parse()?;
+    Ok((status, serde_json::from_str(body).unwrap_or(Value::Null)))
+}
+
+/// Answers an approval; returns the status.
+pub fn answer(site: &Site, token: &str, approval: &str, approve: bool) -> Result<u16> {
+    let path = format!("/v1/approvals/{approval}/answer");
+    Ok(call(site, token, "POST", &path, Some(&json!({ "approve": approve })))?.0)
+}
+
+/// Where an approval stands: `pending`, `approved`, ….
+pub fn status(site: &Site, token: &str, approval: &str) -> Result<String> {
+    let (_, found) = call(site, token, "GET", &format!("/v1/approvals/{approval}"), None)?;
+    let status = found.get("status").or_else(|| found.get("approval")?.get("status"));
+    Ok(status.and_then(Value::as_str).with_context(|| format!("no status in {found}"))?.to_owned())
+}
+
+/// Waits until an approval stands so.
+pub fn wait_for_status(site: &Site, token: &str, approval: &str, wanted: &str) -> Result<()> {
+    eventually_blocking(LIMIT, &format!("{approval} to be {wanted}"), || {
+        Ok((status(site, token, approval)? == wanted).then_some(()))
+    })
+}
