@@ -20,6 +20,7 @@ mod refusal;
 mod revise;
 mod run;
 mod say;
+mod script;
 mod session;
 mod shape;
 mod tape;

@@ -122,3 +122,31 @@ fn a_multi_statement_text_is_decided_as_a_whole() {
     assert!(output.stderr.contains("not"), "{}", output.stderr);
     assert!(!output.stdout.contains('1'), "{}", output.stdout);
 }
+
+#[test]
+fn a_migration_in_one_text_runs_statement_by_statement_in_one_transaction() {
+    let token = world().token("migrator", &["apps", "readers", "migrations", "cleared"]);
+    let run = |sql: &str| {
+        let output = world().psql(&token, &["-X", "-A", "-t", "-v", "VERBOSITY=verbose", "-c", sql]);
+        format!("{}{}", output.stdout, output.stderr)
+    };
+    let said = run("CREATE SCHEMA shop; SET search_path = shop; CREATE TABLE items (id int, name text); \
+                    INSERT INTO items VALUES (1, 'a'), (2, 'b'); SELECT count(*) FROM items");
+    assert!(said.contains("CREATE TABLE\n") && said.contains("INSERT 0 2\n2\n"), "{said}");
+    assert_eq!(run("SELECT name FROM shop.items WHERE id = 2"), "b\n");
+    let failed =
+        run("CREATE TABLE half (id int); INSERT INTO half VALUES (1); SELECT 1 / 0; INSERT INTO half VALUES (2)");
+    assert!(failed.contains("22012") && !failed.contains("INSERT 0 1\nINSERT 0 1"), "{failed}");
+    assert!(run("SELECT * FROM half").contains("42P01"));
+    let refused = world().psql(
+        &world().token("cashier", &["apps", "readers", "cashiers"]),
+        &[
+            "-X",
+            "-v",
+            "VERBOSITY=verbose",
+            "-c",
+            "CREATE TEMP TABLE t (id int); INSERT INTO t VALUES (1); DELETE FROM customers; SELECT 1",
+        ],
+    );
+    assert!(refused.stderr.contains("42501"), "{refused:?}");
+}

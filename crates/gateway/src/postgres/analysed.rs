@@ -14,6 +14,7 @@ use model::subject::SubjectKey;
 use model::time::Timestamp;
 use policy::Verdict;
 
+use super::session::Place;
 use super::shape::Shape;
 
 /// How many texts a session remembers; beyond it, all are forgotten and the next ones are learnt anew.
@@ -43,13 +44,17 @@ pub(super) struct Analysed {
     pub(super) ids: Vec<Digest>,
     /// What it was read under.
     pub(super) epoch: Epoch,
+    /// Whether a statement may change what a later one means, so that they have to be looked at one by one.
+    pub(super) needs_order: bool,
 }
 
 impl Analysed {
     /// Names the statements for the journal.
-    pub(super) fn new(text: Arc<str>, statements: Vec<Statement>, epoch: Epoch, target: &str, database: &str) -> Self {
+    pub(super) fn new(text: Arc<str>, mut statements: Vec<Statement>, epoch: Epoch, place: &Place) -> Self {
+        let needs_order = mistrust_what_follows_a_change(&mut statements);
+        let (target, database) = (&place.model.name, &place.database);
         let ids = statements.iter().map(|statement| statement_id(statement, target, database)).collect();
-        Self { text, statements, ids, epoch }
+        Self { text, statements, ids, epoch, needs_order }
     }
 
     /// The journal's entry that explains the id of statement `index`.
@@ -78,6 +83,21 @@ impl Analysed {
             changes.state || changes.catalog || changes.temporary || statement.names.is_some()
         })
     }
+}
+
+/// In one text, what comes after a statement that may change what names or text mean cannot be read beforehand. Says
+/// whether there is such a statement.
+fn mistrust_what_follows_a_change(statements: &mut [Statement]) -> bool {
+    let (mut changed, mut mistrusted) = (false, false);
+    for statement in statements.iter_mut() {
+        if changed && statement.transaction.is_none() && statement.own.is_none() {
+            statement.become_opaque("an earlier statement of the same text may change what it means");
+            mistrusted = true;
+        }
+        let changes = statement.changes;
+        changed |= changes.state || changes.catalog || changes.temporary || statement.names.is_some();
+    }
+    mistrusted
 }
 
 /// A digest of target, database, normalised text, effects and lineage.

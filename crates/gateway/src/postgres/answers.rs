@@ -26,7 +26,7 @@ const TEXT: u32 = 25;
 
 /// An entry that a reply belongs to, as far as the reply needs it.
 enum Owner {
-    Relay { run: Option<u64>, ends: bool, describes: Option<ShapeCell> },
+    Relay { run: Option<u64>, ends: bool, quiet: bool, describes: Option<ShapeCell> },
     Refused(Box<Told>),
     Replaced(&'static str),
     Own,
@@ -36,7 +36,9 @@ enum Owner {
 impl Owner {
     fn of(owed: &Owed) -> Self {
         match owed {
-            Owed::Relay(relay) => Self::Relay { run: relay.run, ends: relay.ends, describes: relay.describes.clone() },
+            Owed::Relay(relay) => {
+                Self::Relay { run: relay.run, ends: relay.ends, quiet: relay.quiet, describes: relay.describes.clone() }
+            }
             Owed::Refused(told) => Self::Refused(told.clone()),
             Owed::Replaced(tag) => Self::Replaced(tag),
             Owed::Own => Self::Own,
@@ -157,8 +159,14 @@ impl Session {
             }
             Owner::Refused(told) => self.refused_reply(message, &told),
             Owner::Replaced(tag) => self.replaced_reply(message, body, tag),
-            Owner::Relay { run, ends, describes } => {
-                self.relay(message, body, run, describes.as_ref())?;
+            Owner::Relay { run, ends, quiet, describes } => {
+                let unasked =
+                    matches!(message, Backend::ParseComplete | Backend::BindComplete | Backend::NoData) && quiet;
+                if unasked {
+                    self.described(Shape::default(), None, describes.as_ref());
+                } else {
+                    self.relay(message, body, run, describes.as_ref())?;
+                }
                 if let (Some(number), true, true) = (run, ends, finished) {
                     self.run_finished(number, sent, message);
                 }

@@ -20,6 +20,7 @@ use super::query::{Admission, Bound, Origin, Understood};
 use super::refusal::Refusal;
 use super::run::Run;
 use super::say;
+use super::script::Script;
 use super::session::{End, Flow, Owed, Relay, Session, ShapeCell, Staged, Stall, Substitute};
 use crate::recorder::entry;
 
@@ -54,6 +55,7 @@ impl Session {
         };
         if self.pipeline.is_skipping()
             && self.staged.is_empty()
+            && self.script.is_none()
             && !matches!(tag, FrontendTag::Sync | FrontendTag::Terminate)
         {
             // The target skips to Sync after an error, and so does Sluice.
@@ -129,6 +131,9 @@ impl Session {
     // ---- the simple protocol
 
     async fn query(&mut self, text: Text<'_>, bytes: &Bytes) -> Result<Flow, End> {
+        if let Some(script) = self.script.take() {
+            return Ok(self.go_on(script).await);
+        }
         let (known, origin, whole) = match self.read_text(text, &[]).await {
             Ok(read) => read,
             Err(broken) => return Ok(self.broken(broken, Substitute::Query)),
@@ -136,6 +141,10 @@ impl Session {
         if let Some(own) = own_setting(&known.analysed) {
             let own = own.clone();
             return self.own_query(&own, &known).await;
+        }
+        if let Some(script) = Script::of(&known.analysed, &origin) {
+            self.names.forget_unnamed();
+            return Ok(self.go_on(script).await);
         }
         let (permit, entry, approval) = match self.admit(&known, Bound::default(), &origin) {
             Admission::Permitted { permit, entry, approval } => (permit, entry, approval),
@@ -171,7 +180,13 @@ impl Session {
         }
     }
 
-    fn begin(&mut self, number: u64, known: &Known, permit: policy::Permit, approval: Option<model::id::ApprovalId>) {
+    pub(super) fn begin(
+        &mut self,
+        number: u64,
+        known: &Known,
+        permit: policy::Permit,
+        approval: Option<model::id::ApprovalId>,
+    ) {
         let run = Run {
             id: self.caller.session.request(number),
             analysed: Arc::clone(&known.analysed),
@@ -193,7 +208,7 @@ impl Session {
     }
 
     /// Notes that a request is sent to run: what it may change is unsettled until it is answered.
-    fn note_execution(&mut self, number: u64) {
+    pub(super) fn note_execution(&mut self, number: u64) {
         let transaction_changed = self.transaction_changed;
         let Some(run) = self.runs.get_mut(&number) else { return };
         run.executed = true;

@@ -525,6 +525,7 @@ fn begin(
         transaction_hides: false,
         stall: None,
         waiting: None,
+        script: None,
         own: None,
         own_unreadable: false,
         copy_starting: false,

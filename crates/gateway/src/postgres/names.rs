@@ -11,7 +11,7 @@ use effects::postgres::{NameUse, Prepared as Lookup, Statement};
 
 use wire::postgres::part::Format;
 
-use super::analysed::Analysed;
+use super::analysed::{Analysed, Known};
 use super::query::Origin;
 use super::shape::Shape;
 
@@ -44,6 +44,20 @@ pub(super) struct Portal {
     pub(super) described: bool,
     /// The result formats of Bind: none, one for all, or one for each column.
     pub(super) formats: Arc<[Format]>,
+}
+
+impl Portal {
+    /// The unnamed portal of a statement of a script, which Sluice describes itself.
+    pub(super) fn of_script(run: u64, known: &Known) -> Self {
+        Self {
+            run,
+            analysed: Arc::clone(&known.analysed),
+            statement_shape: Arc::default(),
+            shape: Arc::default(),
+            described: true,
+            formats: Arc::default(),
+        }
+    }
 }
 
 /// How to take back a change of a name.

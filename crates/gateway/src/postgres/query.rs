@@ -192,10 +192,8 @@ impl Session {
             prepared: &self.names,
             parameter_types: types,
         };
-        let mut statements = effects::postgres::analyse(text, &reading);
-        mistrust_what_follows_a_change(&mut statements);
-        let (target, database) = (&self.place.model.name, &self.place.database);
-        Arc::new(Analysed::new(text.into(), statements, self.epoch, target, database))
+        let statements = effects::postgres::analyse(text, &reading);
+        Arc::new(Analysed::new(text.into(), statements, self.epoch, &self.place))
     }
 
     pub(super) fn judged(&self, analysed: &Analysed, user: Option<&SubjectKey>) -> Arc<Judged> {
@@ -441,18 +439,6 @@ impl Session {
             }
         }
         None
-    }
-}
-
-/// In one text, what comes after a statement that may change what names or text mean cannot be read beforehand.
-fn mistrust_what_follows_a_change(statements: &mut [Statement]) {
-    let mut changed = false;
-    for statement in statements.iter_mut() {
-        if changed && !statement.is_opaque() && statement.transaction.is_none() && statement.own.is_none() {
-            statement.become_opaque("an earlier statement of the same text may change what it means");
-        }
-        let changes = statement.changes;
-        changed |= changes.state || changes.catalog || changes.temporary || statement.names.is_some();
     }
 }
 

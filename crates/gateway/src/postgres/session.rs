@@ -35,6 +35,7 @@ use super::own::OwnRead;
 use super::refusal::{Refusal, Told};
 use super::run::Run;
 use super::say;
+use super::script::Script;
 use super::tape::SessionTape;
 use crate::clock;
 use crate::gate::{ClientSide, HIGH_WATER, Moved, TargetSide};
@@ -87,6 +88,8 @@ pub(super) struct Relay {
     pub(super) ends: bool,
     /// What it did to names.
     pub(super) undo: Option<Undo>,
+    /// Whether the client did not send it, so that only what a simple Query also answers is passed on.
+    pub(super) quiet: bool,
     /// The statement or portal whose description the answer is.
     pub(super) describes: Option<ShapeCell>,
 }
@@ -194,6 +197,8 @@ pub(super) struct Session {
     pub(super) transaction_hides: bool,
     pub(super) stall: Option<Stall>,
     pub(super) waiting: Option<Bytes>,
+    /// A text that is run statement by statement, as far as it has not been.
+    pub(super) script: Option<Script>,
     pub(super) own: Option<OwnRead>,
     /// Whether the last read failed at rest: the message that waited for it is refused.
     pub(super) own_unreadable: bool,

@@ -30,6 +30,9 @@ when { resource in Table::"payments/payments/public/orders" || resource in Table
 permit (principal in Group::"migrations", action, resource in Database::"payments/payments")
 unless { action in Action::"admin:any" };
 
+@id("migrations-set")
+permit (principal in Group::"migrations", action == Action::"set", resource in SettingClass::"meaning");
+
 @id("see-all")
 permit (principal in Group::"cleared", action == Action::"reveal", resource);
 
