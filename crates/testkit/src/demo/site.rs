@@ -220,6 +220,7 @@ impl Site {
             ("PGSERVICEFILE", self.service_file().display().to_string()),
             ("PSQLRC", "/dev/null".to_owned()),
             ("SLUICE_CONFIG", self.config().display().to_string()),
+            ("DEMO", self.home().display().to_string()),
             ("TOKENS", self.home().join("clients").display().to_string()),
         ])
     }
