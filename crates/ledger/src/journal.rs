@@ -336,6 +336,7 @@ pub(crate) fn request_of(event: &Event) -> Option<RequestId> {
     match event {
         Event::Decided { request, .. }
         | Event::Completed { request, .. }
+        | Event::Prepared { request, .. }
         | Event::ApprovalConsumed { request, .. }
         | Event::OutcomeUnknown { request, .. }
         | Event::BreakGlass { request, .. } => Some(*request),

@@ -178,6 +178,12 @@ pub(crate) fn one_of_each() -> Vec<Entry> {
         },
         Event::OwnStatement { session: None, target: "payments".into(), database: "app".into(), name: "probe".into() },
         Event::Gap { session: Some(session), reason: "disk full".into() },
+        Event::Prepared {
+            request: session.request(8),
+            statements: vec![Digest([7; 32])],
+            policies: vec!["orders-read".into()],
+            revision: RevisionId(3),
+        },
     ]);
     events.into_iter().zip(0..).map(|(event, at)| Entry { at: Timestamp(at), event }).collect()
 }

@@ -230,6 +230,18 @@ pub enum Event {
         /// What and why.
         reason: Arc<str>,
     },
+    /// A text was permitted to be prepared: parsed and described by the target, which runs nothing of it. Running it is
+    /// a request of its own.
+    Prepared {
+        /// The preparation.
+        request: RequestId,
+        /// What was prepared, one id per statement.
+        statements: Vec<Digest>,
+        /// The `@id`s of the policies that decided.
+        policies: Vec<Arc<str>>,
+        /// Under which revision.
+        revision: RevisionId,
+    },
 }
 
 /// A constant or parameter as the record may show it.

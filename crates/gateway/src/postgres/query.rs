@@ -302,7 +302,7 @@ impl Session {
     pub(super) fn admit_preparation(&mut self, known: &Known, origin: &Origin) -> Admission {
         let demand = Demand { request: self.request(), known, bound: Bound::default(), origin };
         match prepare(&known.judged.verdict, demand.request) {
-            Ok(permit) => self.permitted(permit, demand, None),
+            Ok(permit) => self.prepared(permit, demand),
             Err(denial) => self.refuse(demand, denied(&known.analysed, denial)),
         }
     }
@@ -325,6 +325,19 @@ impl Session {
         self.level = self.level.max(self.level_of(known, approval.is_some()));
         self.node.metrics.decided(Outcome::Allow);
         Admission::Permitted { permit, entry: index, approval }
+    }
+
+    fn prepared(&mut self, permit: Permit, demand: Demand<'_>) -> Admission {
+        let (request, known) = (demand.request, demand.known);
+        self.introduce(&known.analysed);
+        let index = self.entries.len();
+        self.entries.push(entry(Event::Prepared {
+            request,
+            statements: known.analysed.ids.clone(),
+            policies: known.judged.verdict.policies().to_vec(),
+            revision: self.active.id,
+        }));
+        Admission::Permitted { permit, entry: index, approval: None }
     }
 
     fn refuse(&mut self, demand: Demand<'_>, refusal: Refusal) -> Admission {
