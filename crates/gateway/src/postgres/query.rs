@@ -348,10 +348,19 @@ impl Session {
             Refusal::Denied(denial) | Refusal::Missing(_, denial) => Some(denial.clone()),
             _ => None,
         };
+        self.tape_refused(demand);
         let decided = self.decided(demand, outcome, denial, None);
         self.entries.push(decided);
         self.node.metrics.decided(outcome);
         Admission::Refused(refusal)
+    }
+
+    /// A refused request is on the tape as well: whoever replays it sees what the refusal answers.
+    fn tape_refused(&mut self, demand: Demand<'_>) {
+        let Demand { request, known, bound, .. } = demand;
+        let values = if bound.values.iter().next().is_none() { Vec::new() } else { self.shown_values(&known.analysed, bound) };
+        let text = self.masked_text(&known.analysed);
+        self.tape.request(request, &text, &values);
     }
 
     fn decided(
