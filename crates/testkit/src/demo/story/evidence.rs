@@ -13,7 +13,8 @@ use crate::wait::eventually_blocking;
 const INDEX_LIMIT: Duration = Duration::from_secs(20);
 
 pub(super) fn tell(stage: &mut Stage<'_>) -> Result<()> {
-    stage.part("What happened?", "vera is an auditor. She asks the record: a journal that nobody can change unseen.")?;
+    stage
+        .part("What happened?", "vera is an auditor. She asks the record: a journal that nobody can change unseen.")?;
     who_did_what(stage)?;
     who_read_cards(stage)?;
     replay(stage)?;
@@ -23,7 +24,10 @@ pub(super) fn tell(stage: &mut Stage<'_>) -> Result<()> {
 fn who_did_what(stage: &Stage<'_>) -> Result<()> {
     stage.terminal.remark("Who queried payments?");
     let shown = stage.shell(&as_person("vera", "audit search --target payments --since 1h --limit 8"))?;
-    stage.check("the newest requests, with who, what and the outcome", shown.succeeded && shown.has(&["order-service"]))?;
+    stage.check(
+        "the newest requests, with who, what and the outcome",
+        shown.succeeded && shown.has(&["order-service"]),
+    )?;
     stage.terminal.remark("And who deleted payments?");
     let deletes = "audit search --target payments --table payments --verb delete --outcome allow --since 1h";
     let shown = stage.shell(&as_person("vera", deletes))?;
@@ -39,7 +43,8 @@ fn who_read_cards(stage: &Stage<'_>) -> Result<()> {
         Ok(shown.has(&[" masked, 0 unknown"]).then_some(()))
     })?;
     let shown = stage.shell(&search("order-service"))?;
-    let masked = shown.word_after("order-service read card_number: 0 in clear, ").and_then(|word| word.parse::<u64>().ok());
+    let masked =
+        shown.word_after("order-service read card_number: 0 in clear, ").and_then(|word| word.parse::<u64>().ok());
     stage.check("never in clear; some masked", masked.is_some_and(|masked| masked > 0))?;
     stage.terminal.remark("And fraud-service?");
     let shown = stage.shell(&search("fraud-service"))?;
@@ -79,7 +84,8 @@ fn tampering(stage: &Stage<'_>) -> Result<()> {
 
 /// A byte in the middle of the largest file: where it is, and a letter that it is not.
 fn a_byte(directory: &std::path::Path) -> Result<(PathBuf, usize, char)> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     files.retain(|path| path.is_file());
     files.sort_by_key(|path| std::fs::metadata(path).map_or(0, |metadata| metadata.len()));
     let file = files.pop().context("the journal has no files")?;

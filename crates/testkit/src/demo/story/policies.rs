@@ -44,7 +44,10 @@ pub(super) fn tell(stage: &mut Stage<'_>) -> Result<()> {
     stage.site.wait_for_metric("sluice_revisions_refused_total", refused.unwrap_or(0) + 1)?;
     let shown = stage.shell("sluice check")?;
     let explained = !shown.succeeded && shown.has(&["50-refunds.cedar:5:"]);
-    stage.check("it is refused whole, with file, line and reason", explained && stage.site.log().contains("50-refunds.cedar:5:"))?;
+    stage.check(
+        "it is refused whole, with file, line and reason",
+        explained && stage.site.log().contains("50-refunds.cedar:5:"),
+    )?;
     stage.check("the old revision goes on", stage.site.revision()? == revision)?;
     let output = session.type_into_psql(terminal, PROMPT, STATEMENT)?;
     stage.check("and still decides", output.contains("refunds-are-closed"))?;
