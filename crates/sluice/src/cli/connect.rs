@@ -1,5 +1,6 @@
 //! Which Sluice, and as whom.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,7 +82,16 @@ fn url_of(config: &Config) -> Result<Url, Failure> {
     let written = std::fs::read(Layout::of(&config.data_dir).addresses()).ok();
     let running = written.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
     let running = running.and_then(|value| value.get("admin")?.as_str()?.parse().ok());
-    let address = running.unwrap_or(config.admin.address);
+    let mut address: SocketAddr = running.unwrap_or(config.admin.address);
+    if address.port() == 0 {
+        return Err(Failure::Unreachable(String::from("Sluice does not run: start it with `sluice serve`")));
+    }
+    // Bound to every address, it is reached on this machine by the loopback one.
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        IpAddr::V4(_) | IpAddr::V6(_) => {}
+    }
     let is_tls = config.admin.tls.is_some() || !config.admin.address.ip().to_canonical().is_loopback();
     format!("{}://{address}", if is_tls { "https" } else { "http" }).parse()
 }

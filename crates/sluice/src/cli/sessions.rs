@@ -133,8 +133,7 @@ fn one(args: &OneArgs) -> Result<(), Failure> {
     if args.json {
         return put(&show::json(&session));
     }
-    let place = if session.pointer("/record").is_some_and(Value::is_object) { "/record" } else { "/live" };
-    let part = session.pointer(place).unwrap_or(&Value::Null);
+    let part = part(&session);
     let is_live = session.pointer("/live").is_some_and(Value::is_object);
     put(&show::facts(&[
         ("session", args.id.to_string()),
@@ -161,9 +160,9 @@ fn kill(args: &OneArgs) -> Result<(), Failure> {
 fn play(args: &OneArgs) -> Result<(), Failure> {
     let client = args.connect.client()?;
     if !args.json
-        && let Ok(session) = client.get(&format!("/v1/sessions/history"), &[("limit", String::from("1000"))])
+        && let Ok(session) = client.get(&format!("/v1/sessions/{}", args.id), &[])
     {
-        put(&heading(args.id, &session))?;
+        put(&heading(args.id, part(&session)))?;
     }
     let mut player = replay::Player::default();
     client.lines(&format!("/v1/sessions/{}/tape", args.id), |line| {
@@ -176,17 +175,19 @@ fn play(args: &OneArgs) -> Result<(), Failure> {
     })
 }
 
-/// Whose session it is, where that is known.
-fn heading(id: SessionId, history: &Value) -> String {
-    let id = id.to_string();
-    let found = show::list(history, "").iter().find(|session| show::text(session, "/session") == id);
-    found.map_or_else(String::new, |session| {
-        format!(
-            "session {id}: {} at {} / {} from {}\n",
-            show::safe(&show::subject(session, "/subject")),
-            show::safe(&show::text(session, "/target")),
-            show::safe(&show::text(session, "/database")),
-            show::safe(&show::text(session, "/source")),
-        )
-    })
+/// What the record tells of a session, or else the list of live ones.
+fn part(session: &Value) -> &Value {
+    let record = session.get("record").filter(|record| record.is_object());
+    record.or_else(|| session.get("live")).unwrap_or(&Value::Null)
+}
+
+/// Whose session it is.
+fn heading(id: SessionId, session: &Value) -> String {
+    format!(
+        "session {id}: {} at {} / {} from {}\n",
+        show::safe(&show::subject(session, "/subject")),
+        show::safe(&show::text(session, "/target")),
+        show::safe(&show::text(session, "/database")),
+        show::safe(&show::text(session, "/source")),
+    )
 }

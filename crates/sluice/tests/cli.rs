@@ -1,0 +1,344 @@
+//! The real program, from a fresh configuration on, without a target.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
+use testkit::command::{Output, run};
+use testkit::process::{Options, SluiceProcess};
+
+fn binary() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_sluice"))
+}
+
+/// Runs it with nothing of the developer's own environment.
+fn sluice_with(arguments: &[&str], environment: &[(&str, &str)], input: &str) -> Result<Output> {
+    let mut command = Command::new(binary());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("SLUICE") {
+            command.env_remove(name);
+        }
+    }
+    command.args(arguments).envs(environment.iter().copied()).current_dir("/");
+    run(command, input.as_bytes())
+}
+
+fn sluice(arguments: &[&str]) -> Result<Output> {
+    sluice_with(arguments, &[], "")
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap_or(-1)
+}
+
+/// A fresh configuration on free ports.
+struct Fresh {
+    dir: TempDir,
+}
+
+impl Fresh {
+    fn new() -> Result<Self> {
+        let dir = TempDir::new()?;
+        let path = dir.path().join("etc").display().to_string();
+        sluice(&["init", &path])?.success()?;
+        let fresh = Self { dir };
+        fresh.edit("sluice.toml", ":6432", ":0")?;
+        fresh.edit("sluice.toml", ":7632", ":0")?;
+        Ok(fresh)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join("etc").join(name)
+    }
+
+    fn config(&self) -> String {
+        self.path("sluice.toml").display().to_string()
+    }
+
+    fn edit(&self, name: &str, from: &str, to: &str) -> Result<()> {
+        let text = std::fs::read_to_string(self.path(name))?;
+        ensure!(text.contains(from), "{name} has no {from:?}");
+        Ok(std::fs::write(self.path(name), text.replace(from, to))?)
+    }
+
+    fn start(&self) -> Result<SluiceProcess> {
+        SluiceProcess::start(&Options {
+            binary: binary(),
+            config: self.path("sluice.toml"),
+            data_directory: self.path("data"),
+            environment: vec![],
+        })
+    }
+
+    /// Runs a command against this configuration.
+    fn run(&self, arguments: &[&str]) -> Result<Output> {
+        sluice_with(arguments, &[("SLUICE_CONFIG", &self.config())], "")
+    }
+}
+
+#[test]
+fn what_init_writes_passes_check() -> Result<()> {
+    let fresh = Fresh::new()?;
+    let checked = fresh.run(&["check"])?;
+    assert_eq!(code(&checked), 0, "{}", checked.stderr);
+    let policies = fresh.path("revision/policies").display().to_string();
+    assert_eq!(code(&sluice(&["policy", "check", &policies])?), 0);
+    assert_eq!(code(&sluice(&["policy", "check", &fresh.path("revision").display().to_string()])?), 0);
+    let again = sluice(&["init", &fresh.path("").display().to_string()])?;
+    assert_eq!(code(&again), 1);
+    assert!(again.stderr.contains("would overwrite"), "{}", again.stderr);
+    Ok(())
+}
+
+/// Every mistake at once, with its file, its line and what to write instead.
+#[test]
+fn check_reports_every_mistake_at_once() -> Result<()> {
+    let fresh = Fresh::new()?;
+    fresh.edit("sluice.toml", "[limits]", "[limits]\nmax_statment = \"1MiB\"\nlogin_timeout = \"ten\"")?;
+    fresh.edit("revision/targets.toml", "protocol = \"postgres\"", "protocol = \"oracle\"")?;
+    fresh.edit("revision/classification.toml", "mask = \"partial\"", "mask = \"partly\"")?;
+    let checked = fresh.run(&["check"])?;
+    assert_eq!(code(&checked), 1);
+    for expected in ["sluice.toml:", "max_statment", "login_timeout", "targets.toml:", "classification.toml:", "partly"]
+    {
+        assert!(checked.stderr.contains(expected), "{expected} is not in:\n{}", checked.stderr);
+    }
+    let fresh = Fresh::new()?;
+    fresh.edit("revision/policies/example.cedar", "Action::\"connect\"", "Action::\"conect\"")?;
+    fresh.edit("revision/policies/admin.cedar", "@id(\"sluice-admin\")", "@name(\"sluice-admin\")")?;
+    let checked = fresh.run(&["check"])?;
+    assert_eq!(code(&checked), 1);
+    for expected in ["example.cedar:", "conect", "admin.cedar:", "@name"] {
+        assert!(checked.stderr.contains(expected), "{expected} is not in:\n{}", checked.stderr);
+    }
+    let served = fresh.run(&["serve"])?;
+    assert_eq!(code(&served), 1, "OP-01: it does not listen with a broken revision");
+    assert!(served.stderr.contains("conect"), "{}", served.stderr);
+    assert!(!fresh.path("data/addresses.json").exists());
+    Ok(())
+}
+
+#[test]
+fn the_first_administrator_is_whoever_reads_the_key() -> Result<()> {
+    let fresh = Fresh::new()?;
+    let sluice = fresh.start()?;
+    let who: Value = serde_json::from_str(&fresh.run(&["whoami", "--json"])?.success()?)?;
+    assert_eq!(who["subject"]["id"], "admin");
+    assert_eq!(who["may"].as_array().context("verbs")?.len(), 6);
+    let arguments = ["token", "--subject", "bob", "--group", "readers", "--for", "5m"];
+    let token = fresh.run(&arguments)?.success()?;
+    let url = format!("http://{}", sluice.address("admin")?);
+    let as_bob = [("SLUICE_URL", url.as_str()), ("SLUICE_TOKEN", token.trim())];
+    let who = sluice_with(&["whoami"], &as_bob, "")?.success()?;
+    assert!(who.contains("sluice|bob") && who.contains("sluice|readers"), "{who}");
+    let refused = sluice_with(&["sessions", "list"], &as_bob, "")?;
+    assert_eq!(code(&refused), 1);
+    assert!(refused.stderr.contains("admin:sessions"), "{}", refused.stderr);
+    let file = fresh.path("bob.token");
+    std::fs::write(&file, token.trim())?;
+    let from_file = [("SLUICE_URL", url.as_str()), ("SLUICE_TOKEN_FILE", file.to_str().context("a path")?)];
+    assert_eq!(code(&sluice_with(&["whoami"], &from_file, "")?), 0);
+    assert_eq!(code(&fresh.run(&["token", "--for", "2h"])?), 2, "longer than Sluice believes");
+    let log = sluice.log();
+    assert!(!log.contains(token.trim()), "LK-01");
+    assert_eq!(sluice.stop()?, 0);
+    Ok(())
+}
+
+#[test]
+fn every_listing_works_on_a_fresh_sluice() -> Result<()> {
+    let fresh = Fresh::new()?;
+    let _sluice = fresh.start()?;
+    for arguments in [
+        ["approvals", "list"].as_slice(),
+        &["approvals", "list", "--pending", "--since", "24h"],
+        &["sessions", "list"],
+        &["sessions", "history", "--since", "2026-11-23T02:00:00Z"],
+        &["audit", "search", "--target", "payments", "--since", "1h", "--verb", "delete", "--outcome", "deny"],
+        &["audit", "report", "--class", "card_number", "--since", "7d"],
+        &["audit", "events"],
+    ] {
+        let shown = fresh.run(arguments)?;
+        assert_eq!(code(&shown), 0, "{arguments:?}: {}", shown.stderr);
+        let as_json = fresh.run(&[arguments, &["--json"]].concat())?.success()?;
+        assert!(serde_json::from_str::<Value>(&as_json)?.is_array(), "{arguments:?}: {as_json}");
+    }
+    let search = ["audit", "search", "--subject", "order-service", "--class", "card_number"];
+    let summary = fresh.run(&search)?.success()?;
+    let line = "order-service read card_number: 0 in clear, 0 masked, 0 unknown";
+    assert_eq!(summary.lines().last(), Some(line));
+    let disclosed = fresh.run(&["audit", "disclosed", "--class", "card_number"])?.success()?;
+    assert_eq!(disclosed, "everybody together read card_number: 0 in clear, 0 masked, 0 unknown\n");
+    for (arguments, expected) in [
+        (["sessions", "show", "0000000000001"], 1),
+        (["sessions", "replay", "0000000000001"], 1),
+        (["sessions", "kill", "0000000000001"], 1),
+        (["sessions", "kill", "not-an-id"], 2),
+        (["approvals", "show", "apr-0000000000001"], 1),
+        (["approvals", "approve", "apr-0000000000001"], 1),
+        (["approvals", "deny", "1"], 2),
+        (["audit", "search", "--since=soon"], 2),
+        (["audit", "search", "--verb=vanish"], 1),
+    ] {
+        assert_eq!(code(&fresh.run(&arguments)?), expected, "{arguments:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn asking_where_nothing_listens_is_3() -> Result<()> {
+    let fresh = Fresh::new()?;
+    fresh.run(&["token"])?.success()?;
+    assert_eq!(code(&fresh.run(&["whoami"])?), 3);
+    let nobody = [("SLUICE_URL", "http://127.0.0.1:1"), ("SLUICE_TOKEN", "x")];
+    assert_eq!(code(&sluice_with(&["whoami"], &nobody, "")?), 3);
+    assert_eq!(code(&sluice(&["whoami"])?), 2, "nobody said which");
+    let in_clear = [("SLUICE_URL", "http://192.0.2.1:80"), ("SLUICE_TOKEN", "x")];
+    assert_eq!(code(&sluice_with(&["whoami"], &in_clear, "")?), 2, "a token does not travel in clear");
+    Ok(())
+}
+
+/// Away from the loopback addresses the admin API speaks TLS alone.
+#[test]
+fn the_admin_api_is_inside_tls_elsewhere() -> Result<()> {
+    let fresh = Fresh::new()?;
+    fresh.edit(
+        "sluice.toml",
+        "[listen.admin]\naddress = \"127.0.0.1:0\"",
+        "[listen.admin]\naddress = \"0.0.0.0:0\"",
+    )?;
+    let child = testkit_free_start(&fresh)?;
+    let who = eventually(|| fresh.run(&["whoami"]))?;
+    assert_eq!(code(&who), 0, "{}", who.stderr);
+    let addresses: Value = serde_json::from_slice(&std::fs::read(fresh.path("data/addresses.json"))?)?;
+    let admin = addresses["admin"].as_str().context("admin")?.replace("0.0.0.0", "127.0.0.1");
+    let plain = testkit::process::http_get(admin.parse()?, "/readyz");
+    assert!(plain.is_err(), "no plain HTTP: {plain:?}");
+    let unknown = [("SLUICE_URL", format!("https://{admin}")), ("SLUICE_TOKEN", "x".into())];
+    let unknown = unknown.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let refused = sluice_with(&["whoami"], &unknown, "")?;
+    assert_eq!(code(&refused), 3, "a certificate of no known CA: {}", refused.stderr);
+    drop(child);
+    Ok(())
+}
+
+/// A `sluice serve` whose readiness is not asked over plain HTTP; ended when dropped.
+struct Serving(std::process::Child);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn testkit_free_start(fresh: &Fresh) -> Result<Serving> {
+    let mut command = Command::new(binary());
+    command.arg("serve").env("SLUICE_CONFIG", fresh.config());
+    command.stdin(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    Ok(Serving(command.spawn()?))
+}
+
+fn eventually(work: impl Fn() -> Result<Output>) -> Result<Output> {
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    loop {
+        let output = work()?;
+        if code(&output) == 0 || std::time::Instant::now() > until {
+            return Ok(output);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn one_changed_byte_of_the_journal_is_found() -> Result<()> {
+    let fresh = Fresh::new()?;
+    let sluice = fresh.start()?;
+    assert_eq!(code(&fresh.run(&["audit", "verify"])?), 0, "also while it is written");
+    sluice.stop()?;
+    let whole = fresh.run(&["audit", "verify"])?.success()?;
+    assert!(whole.contains("the record is whole: 3 entries, 3 of them signed"), "{whole}");
+    let journal = fresh.path("data/journal");
+    let segment = first_segment(&journal)?;
+    let mut bytes = std::fs::read(&segment)?;
+    let started = bytes.windows(5).position(|window| window == b"0.1.0").context("the version in the first entry")?;
+    bytes[started] ^= 1;
+    std::fs::write(&segment, bytes)?;
+    let (key, journal) = (fresh.path("data/journal.pub").display().to_string(), journal.display().to_string());
+    let damaged = sluice_with(&["audit", "verify", "--journal", &journal, "--key", &key], &[], "")?;
+    assert_eq!(code(&damaged), 1);
+    assert!(damaged.stderr.contains("DAMAGED") && damaged.stderr.contains("entry 0"), "{}", damaged.stderr);
+    let as_json = fresh.run(&["audit", "verify", "--json"])?;
+    let report: Value = serde_json::from_str(&as_json.stdout)?;
+    assert_eq!((code(&as_json), &report["good"], &report["entry"]), (1, &Value::Bool(false), &Value::from(0)));
+    Ok(())
+}
+
+fn first_segment(journal: &Path) -> Result<PathBuf> {
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(journal)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+    files.sort();
+    let is_segment = |path: &PathBuf| std::fs::read(path).is_ok_and(|bytes| bytes.windows(5).any(|w| w == b"0.1.0"));
+    files.into_iter().find(is_segment).context("no segment has the first entry")
+}
+
+#[test]
+fn secrets_come_from_standard_input_and_stay_sealed() -> Result<()> {
+    let fresh = Fresh::new()?;
+    let config = fresh.config();
+    let environment = [("SLUICE_CONFIG", config.as_str())];
+    let value = "canary-5f2c-9b1e\n";
+    let set =
+        |arguments: &[&str]| sluice_with(&[&["secret", "set", "payments"], arguments].concat(), &environment, value);
+    let without = set(&[])?;
+    assert_eq!(code(&without), 1);
+    assert!(without.stderr.contains("[vault]"), "{}", without.stderr);
+    fresh.edit("sluice.toml", "# [vault]\n# key_file", "[vault]\nkey_file")?;
+    let without = set(&[])?;
+    assert_eq!(code(&without), 1);
+    assert!(without.stderr.contains("--make-key"), "{}", without.stderr);
+    let made = set(&["--make-key"])?;
+    assert_eq!((code(&made), made.stdout.as_str()), (0, "payments is set\n"), "{}", made.stderr);
+    let listed = fresh.run(&["secret", "list"])?.success()?;
+    assert!(listed.contains("payments"), "{listed}");
+    for entry in std::fs::read_dir(fresh.path("data"))? {
+        let path = entry?.path();
+        let bytes = std::fs::read(&path).unwrap_or_default();
+        assert!(!bytes.windows(11).any(|window| window == b"canary-5f2c"), "{}", path.display());
+    }
+    assert_eq!(code(&fresh.run(&["secret", "remove", "payments"])?), 0);
+    assert_eq!(code(&fresh.run(&["secret", "remove", "payments"])?), 1);
+    assert_eq!(code(&sluice_with(&["secret", "set", "empty"], &environment, "\n")?), 1);
+    Ok(())
+}
+
+/// LK-08: no core dumps, and no other process of this user looks in.
+#[cfg(target_os = "linux")]
+#[test]
+fn lk_08_memory_stays_inside() -> Result<()> {
+    let fresh = Fresh::new()?;
+    let sluice = fresh.start()?;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", sluice.pid()))?;
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).context("the limit")?;
+    assert_eq!(core.split_whitespace().filter(|word| *word == "0").count(), 2, "{core}");
+    Ok(())
+}
+
+#[test]
+fn help_completions_and_usage() -> Result<()> {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = sluice(&["completions", shell])?.success()?;
+        assert!(script.contains("approvals"), "{shell}");
+    }
+    for command in
+        ["init", "serve", "check", "token", "secret", "approvals", "request", "sessions", "audit", "whoami", "policy"]
+    {
+        let help = sluice(&[command, "--help"])?.success()?;
+        assert!(help.contains("Example"), "{command} has no examples:\n{help}");
+    }
+    assert_eq!(code(&sluice(&["vanish"])?), 2);
+    assert_eq!(code(&sluice(&[])?), 2);
+    Ok(())
+}
