@@ -23,7 +23,7 @@ fn named(message: &testkit::scripted::Message) -> String {
 }
 
 /// Asks inside a transaction, so that it becomes a ticket, and has it approved.
-async fn ticket(site: &Site, client: &mut Raw, sql: &str) -> Result<String> {
+async fn ticket(client: &mut Raw, sql: &str) -> Result<String> {
     client.simple("BEGIN").await?;
     let refused = client.simple(sql).await?;
     assert_eq!(refused.errors(), ["42501"], "{refused:?}");
@@ -32,7 +32,7 @@ async fn ticket(site: &Site, client: &mut Raw, sql: &str) -> Result<String> {
 }
 
 async fn approved_ticket(site: &Site, client: &mut Raw, sql: &str) -> Result<String> {
-    let approval = ticket(site, client, sql).await?;
+    let approval = ticket(client, sql).await?;
     assert_eq!(answer(site, &site.token(&DBA)?, &approval, true)?, 200);
     Ok(approval)
 }
@@ -131,17 +131,17 @@ async fn ap_03_nobody_approves_their_own() -> Result<()> {
     let site = shared()?;
     let dba = site.token(&DBA)?;
     let mut client = Raw::login(site, &dba).await?;
-    let approval = ticket(site, &mut client, "DELETE FROM payments WHERE id = 331").await?;
+    let approval = ticket(&mut client, "DELETE FROM payments WHERE id = 331").await?;
     assert_eq!(answer(site, &dba, &approval, true)?, 403);
     // Nor does whoever is behind the request.
     let grant = ORDER_SERVICE.grant().actors(["dana"]);
     let mut delegated = Raw::login(site, &site.issuer().issue(grant)?).await?;
-    let approval = ticket(site, &mut delegated, "DELETE FROM payments WHERE id = 332").await?;
+    let approval = ticket(&mut delegated, "DELETE FROM payments WHERE id = 332").await?;
     assert_eq!(answer(site, &dba, &approval, true)?, 403);
     assert_eq!(answer(site, &site.token(&OTHER_DBA)?, &approval, true)?, 200);
     // Nor whoever is in no group that was asked.
     let other = crate::support::token(site, "mallory", &["payments-apps"])?;
-    let approval = ticket(site, &mut client, "DELETE FROM payments WHERE id = 333").await?;
+    let approval = ticket(&mut client, "DELETE FROM payments WHERE id = 333").await?;
     assert_eq!(answer(site, &other, &approval, true)?, 403);
     Ok(())
 }
@@ -159,7 +159,7 @@ async fn ap_08_what_comes_right_behind_is_decided_by_itself() -> Result<()> {
     assert!(!client.answer().await?.errors().is_empty());
     client.simple("ROLLBACK").await?;
     // In one message with it: another request, which nobody approved.
-    let approval = ticket(site, &mut client, "DELETE FROM payments WHERE id = 343").await?;
+    let approval = ticket(&mut client, "DELETE FROM payments WHERE id = 343").await?;
     assert_eq!(answer(site, &site.token(&DBA)?, &approval, true)?, 200);
     let both = "DELETE FROM payments WHERE id = 343; DELETE FROM payments WHERE id = 344";
     assert_eq!(retry(&mut client, both).await?, ["42501"]);
