@@ -167,7 +167,7 @@ impl Node {
         }
         let metrics = Metrics::new().map_err(|error| StartError::Internal(error.to_string()))?;
         let state: Arc<dyn State> = Arc::new(Sqlite::open(&config.data_dir)?);
-        let (journal, recovery) = open_journal(&layout)?;
+        let (journal, recovery) = open_journal(&layout, config.journal.segment_size)?;
         let settings = &config.journal;
         let recorder = Recorder::new(journal, settings.wait_deadline, settings.checkpoint_interval, metrics.clone());
         recorder.note(Event::Started { version: env!("CARGO_PKG_VERSION").into() });
@@ -247,13 +247,13 @@ fn seed(path: &Path) -> Result<Secret<[u8; 32]>, StartError> {
     Ok(Secret::new(digest.0))
 }
 
-fn open_journal(layout: &Layout) -> Result<(Journal, Recovery), StartError> {
+fn open_journal(layout: &Layout, segment_size: u64) -> Result<(Journal, Recovery), StartError> {
     let path = layout.key("journal.key");
     let key = SigningKey::from_seed("sluice", seed(&path)?.expose()).map_err(|_| StartError::Key(path))?;
     let public = layout.journal_public_key();
     std::fs::write(&public, format!("{}\n", key.public()))
         .map_err(|source| StartError::File { path: public, source })?;
-    Ok(Journal::open(Arc::new(RealDisk), &layout.journal(), key)?)
+    Ok(Journal::open_with_limit(Arc::new(RealDisk), &layout.journal(), key, segment_size)?)
 }
 
 /// Sluice's own token key: whoever can read its file is the first administrator.

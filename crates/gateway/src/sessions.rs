@@ -118,7 +118,24 @@ struct Entry {
 #[derive(Default)]
 pub struct Sessions {
     entries: Mutex<HashMap<SessionId, Entry>>,
-    sources: Mutex<HashMap<IpAddr, usize>>,
+    connected: Places,
+    logging_in: Places,
+}
+
+/// How many places each source address has taken.
+#[derive(Clone, Default)]
+struct Places(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+impl Places {
+    fn take(&self, source: IpAddr, most: usize) -> Option<Admitted> {
+        let mut sources = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = sources.entry(source).or_insert(0);
+        if *taken >= most {
+            return None;
+        }
+        *taken += 1;
+        Some(Admitted { places: self.clone(), source })
+    }
 }
 
 impl std::fmt::Debug for Sessions {
@@ -179,15 +196,14 @@ impl Sessions {
         Entered { sessions: Arc::clone(self), session }
     }
 
-    /// Takes one of the places of an address; `None` when all are taken.
-    pub(crate) fn admit(self: &Arc<Self>, source: IpAddr, most: usize) -> Option<Admitted> {
-        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = sources.entry(source).or_insert(0);
-        if *taken >= most {
-            return None;
-        }
-        *taken += 1;
-        Some(Admitted { sessions: Arc::clone(self), source })
+    /// Takes one of the places of an address for a connection; `None` when all are taken.
+    pub(crate) fn admit(&self, source: IpAddr, most: usize) -> Option<Admitted> {
+        self.connected.take(source, most)
+    }
+
+    /// Takes one of the places of an address for a connection that has not logged in; `None` when all are taken.
+    pub(crate) fn admit_login(&self, source: IpAddr, most: usize) -> Option<Admitted> {
+        self.logging_in.take(source, most)
     }
 }
 
@@ -205,13 +221,13 @@ impl Drop for Entered {
 
 /// One of the places of a source address.
 pub(crate) struct Admitted {
-    sessions: Arc<Sessions>,
+    places: Places,
     source: IpAddr,
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        let mut sources = self.sessions.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sources = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(taken) = sources.get_mut(&self.source) {
             *taken = taken.saturating_sub(1);
             if *taken == 0 {

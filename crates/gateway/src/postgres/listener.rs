@@ -82,10 +82,15 @@ impl Listener {
             tracing::warn!(%source, "a connection is turned away: too many from this address");
             return;
         };
+        let Some(logging_in) = node.sessions.admit_login(source, limits.max_logins_per_source) else {
+            node.metrics.sessions_refused.inc();
+            tracing::warn!(%source, "a connection is turned away: too many logins from this address");
+            return;
+        };
         let (node, tls) = (Arc::clone(node), Arc::clone(&self.tls));
         connections.spawn(async move {
             let _admitted = admitted;
-            login::serve(node, stream, source, tls).await;
+            login::serve(node, stream, source, tls, logging_in).await;
         });
     }
 }

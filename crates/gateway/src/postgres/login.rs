@@ -100,7 +100,13 @@ enum Opening {
 }
 
 /// Serves one connection to its end.
-pub(super) async fn serve(node: Arc<Node>, stream: TcpStream, source: IpAddr, tls: Arc<ServerConfig>) {
+pub(super) async fn serve(
+    node: Arc<Node>,
+    stream: TcpStream,
+    source: IpAddr,
+    tls: Arc<ServerConfig>,
+    logging_in: crate::sessions::Admitted,
+) {
     let Ok(bits) = clock::random_bits() else { return };
     let session = SessionId::from_bits(bits);
     let _ = stream.set_nodelay(true);
@@ -116,6 +122,7 @@ pub(super) async fn serve(node: Arc<Node>, stream: TcpStream, source: IpAddr, tl
     let logged_in = tokio::time::timeout_at(deadline + connect, log_in(&node, session, source, applicant)).await;
     match logged_in {
         Ok(Ok((ready, entered))) => {
+            drop(logging_in);
             let end = ready.run().await;
             tracing::info!(%session, reason = end.reason(), "session closed");
             drop(entered);
@@ -403,7 +410,7 @@ fn may_connect(
     source: IpAddr,
     wanted: &[(String, String)],
 ) -> Result<(), Refusal> {
-    let mut effects = vec![Effect::new(Verb::Connect, Object::Database)];
+    let mut effects = Vec::new();
     for (name, value) in wanted {
         let pinned = settings::is_pinned_value(name, value);
         let class = if pinned { SettingClass::Benign } else { settings::classify(name) };
@@ -413,6 +420,33 @@ fn may_connect(
             return Err(Refusal::tell(message.clone(), "0A000", &message, "Leave the setting out."));
         }
     }
+    let connect = [Effect::new(Verb::Connect, Object::Database)];
+    if let Err((missing, message)) = permits(policies, place, subject, source, &connect) {
+        let groups = subject.groups.join(", ");
+        return Err(Refusal::generic(format!("{} of [{groups}] may not {missing}: {message}", subject.key)));
+    }
+    if effects.is_empty() {
+        return Ok(());
+    }
+    permits(policies, place, subject, source, &effects).map_err(|(missing, message)| {
+        let told = format!("{message}: {missing}");
+        Refusal::tell(
+            format!("{} may not {missing}", subject.key),
+            "42501",
+            &told,
+            "Leave the setting out of the connection.",
+        )
+    })
+}
+
+/// Whether policy permits these effects to a session that is about to open; if not, what is missing and why.
+fn permits(
+    policies: &policy::SubjectPolicies,
+    place: &Place,
+    subject: &Subject,
+    source: IpAddr,
+    effects: &[Effect],
+) -> Result<(), (String, String)> {
     let context = Context {
         now: clock::now(),
         source,
@@ -427,21 +461,19 @@ fn may_connect(
     let question = Question {
         target: &place.model,
         database: &place.database,
-        effects: &effects,
+        effects,
         facts: &facts,
         labels: &labels,
         context: &context,
     };
     let verdict = judge(policies, &question);
-    match verdict.outcome() {
-        model::decision::Outcome::Allow => Ok(()),
-        model::decision::Outcome::Deny | model::decision::Outcome::Ask => {
-            let why = verdict.denial().map(|denial| (denial.missing.as_ref(), denial.message.as_ref()));
-            let (missing, message) = why.unwrap_or(("connect", "a connection cannot wait for an approval"));
-            let groups = subject.groups.join(", ");
-            Err(Refusal::generic(format!("{} of [{groups}] may not {missing}: {message}", subject.key)))
-        }
+    if verdict.outcome() == model::decision::Outcome::Allow {
+        return Ok(());
     }
+    Err(match verdict.denial() {
+        Some(denial) => (denial.missing.to_string(), denial.message.to_string()),
+        None => ("connect".to_owned(), "a connection cannot wait for an approval".to_owned()),
+    })
 }
 
 async fn record_opening(

@@ -358,7 +358,8 @@ impl Session {
     /// A refused request is on the tape as well: whoever replays it sees what the refusal answers.
     fn tape_refused(&mut self, demand: Demand<'_>) {
         let Demand { request, known, bound, .. } = demand;
-        let values = if bound.values.iter().next().is_none() { Vec::new() } else { self.shown_values(&known.analysed, bound) };
+        let values =
+            if bound.values.iter().next().is_none() { Vec::new() } else { self.shown_values(&known.analysed, bound) };
         let text = self.masked_text(&known.analysed);
         self.tape.request(request, &text, &values);
     }
