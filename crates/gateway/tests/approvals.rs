@@ -137,20 +137,28 @@ fn a_held_request_of_a_client_that_goes_away_is_withdrawn() {
 
 #[test]
 fn a_session_ends_with_its_token_and_a_renewed_one_goes_on() {
+    // Long enough for a login on a busy machine; psql itself waits for the end.
+    let lifetime = Duration::from_secs(8);
     let short = |name: &str| {
-        let grant = Grant::new(name).groups(["apps", "readers"]).lifetime(Duration::from_secs(3));
+        let grant = Grant::new(name).groups(["apps", "readers"]).lifetime(lifetime);
         world().issuer.issue(grant).unwrap()
     };
-    let ended = world().psql_with(
-        &short("brief"),
-        &["-X", "-A", "-t", "-v", "VERBOSITY=verbose", "-f", "-"],
-        "SELECT 'in';\n\\! sleep 5\nSELECT 'out';\n",
-    );
+    let until_expired = || {
+        let end = gateway::clock::now().seconds() + lifetime.as_secs() + 1;
+        format!("\\! while [ $(date +%s) -le {end} ]; do sleep 0.1; done\n")
+    };
+    let fresh = world().token("renewer", &["apps", "readers"]);
+    let run = |token: String, before: String| {
+        let script = format!("{before}{}SELECT 'out';\n", until_expired());
+        world().psql_with(&token, &["-X", "-A", "-t", "-v", "VERBOSITY=verbose", "-f", "-"], &script)
+    };
+    let (ended, renewed) = std::thread::scope(|scope| {
+        let ended = scope.spawn(|| run(short("brief"), "SELECT 'in';\n".into()));
+        let renewed = scope.spawn(|| run(short("renewer"), format!("SET sluice.token = '{fresh}';\n")));
+        (ended.join().unwrap(), renewed.join().unwrap())
+    });
     assert!(ended.stdout.contains("in") && !ended.stdout.contains("out"), "{ended:?}");
     assert!(ended.stderr.contains("57P01"), "{}", ended.stderr);
-    let fresh = world().token("renewer", &["apps", "readers"]);
-    let script = format!("SET sluice.token = '{fresh}';\n\\! sleep 5\nSELECT 'out';\n");
-    let renewed = world().psql_with(&short("renewer"), &["-X", "-A", "-t", "-f", "-"], &script);
     assert!(renewed.stdout.contains("out"), "{renewed:?}");
     let journal = world().dir.path().join("data/journal");
     for file in std::fs::read_dir(journal).unwrap() {
