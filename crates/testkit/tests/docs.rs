@@ -141,6 +141,21 @@ fn every_setting_is_documented() -> Result<()> {
 }
 
 #[test]
+fn every_event_is_documented() -> Result<()> {
+    let source = text("crates/model/src/event.rs")?;
+    let page = text("docs/operating.md")?;
+    let documented = quoted(&page);
+    let (_, body) = source.split_once("pub enum Event {").context("there are events")?;
+    let body = body.split("\n}").next().unwrap_or_default();
+    let variants =
+        body.lines().filter_map(|line| line.strip_prefix("    ")).filter_map(|line| line.split([' ', ',']).next());
+    let is_variant = |name: &&str| name.starts_with(|first: char| first.is_ascii_uppercase());
+    let missing: Vec<&str> = variants.filter(is_variant).filter(|name| !documented.contains(name)).collect();
+    ensure!(missing.is_empty(), "docs/operating.md does not explain {missing:?}");
+    Ok(())
+}
+
+#[test]
 fn every_test_that_is_named_exists() -> Result<()> {
     let mut defined = BTreeSet::new();
     for file in files(&workspace_root().join("crates"), "rs")? {
