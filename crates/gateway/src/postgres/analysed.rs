@@ -44,6 +44,11 @@ pub(super) struct Analysed {
     pub(super) ids: Vec<Digest>,
     /// What it was read under.
     pub(super) epoch: Epoch,
+    /// What the names stand for that it goes by (EXECUTE, FETCH); `None` if it goes by none. Such a text is looked at
+    /// anew each time.
+    pub(super) named: Option<Vec<Arc<Analysed>>>,
+    /// How its plain literals were read.
+    pub(super) standard_conforming_strings: bool,
     /// Whether a statement may change what a later one means, so that they have to be looked at one by one.
     pub(super) needs_order: bool,
 }
@@ -54,7 +59,8 @@ impl Analysed {
         let needs_order = mistrust_what_follows_a_change(&mut statements);
         let (target, database) = (&place.model.name, &place.database);
         let ids = statements.iter().map(|statement| statement_id(statement, target, database)).collect();
-        Self { text, statements, ids, epoch, needs_order }
+        let (named, standard_conforming_strings) = (None, true);
+        Self { text, statements, ids, epoch, named, standard_conforming_strings, needs_order }
     }
 
     /// The journal's entry that explains the id of statement `index`.

@@ -55,10 +55,12 @@ fn place_of(pipeline: &mut Pipeline<Owed>, reply: Reply) -> Result<Placed, Viola
     Ok(match pipeline.receive(reply)? {
         Step::Asynchronous => (None, Vec::new(), false),
         Step::Continues { sent, entry } => {
-            (Some(Place { sent, owner: Owner::of(entry), finished: false }), Vec::new(), false)
+            (Some(Place { sent, owner: Owner::of(entry), finished: false, done: None }), Vec::new(), false)
         }
         Step::Finishes { sent, entry, dropped } => {
-            (Some(Place { sent, owner: Owner::of(&entry), finished: true }), dropped.collect(), false)
+            let owner = Owner::of(&entry);
+            let done = if let Owed::Relay(relay) = entry { Some(relay) } else { None };
+            (Some(Place { sent, owner, finished: true, done }), dropped.collect(), false)
         }
         Step::Closes { dropped } => (None, dropped.collect(), true),
     })
@@ -69,6 +71,8 @@ struct Place {
     sent: Sent,
     owner: Owner,
     finished: bool,
+    /// The client's own message, if this is the last that comes to it.
+    done: Option<Relay>,
 }
 
 impl Session {
@@ -106,10 +110,17 @@ impl Session {
         }
         match place {
             None => self.asynchronous(&message),
-            Some(place) => self.reply(&message, body, place)?,
+            Some(mut place) => {
+                let done = place.done.take();
+                self.reply(&message, body, place)?;
+                match (done, &message) {
+                    (Some(relay), Backend::ErrorResponse(_)) => self.dropped(relay),
+                    (Some(relay), _) => self.answered(&relay),
+                    (None, _) => {}
+                }
+            }
         }
-        // What follows a failed message is undone the last first, as it was done.
-        dropped.into_iter().rev().for_each(|(_, owed)| self.forget(owed));
+        dropped.into_iter().for_each(|(_, owed)| self.forget(owed));
         Ok(())
     }
 
@@ -142,12 +153,12 @@ impl Session {
 
     /// Whether the target's own words may hold what the subject may not see.
     fn touched(&self) -> Touched {
-        let runs = self.runs.values().any(|run| run.executed && run.judged.hides);
+        let runs = self.runs.values().any(|run| run.judged.hides);
         if runs || self.transaction_hides { Touched::Hidden } else { Touched::Nothing }
     }
 
     fn reply(&mut self, message: &Backend<'_>, body: &[u8], place: Place) -> Result<(), End> {
-        let Place { sent, owner, finished } = place;
+        let Place { sent, owner, finished, .. } = place;
         match owner {
             Owner::Own => {
                 self.own_reply(message, finished);
@@ -284,7 +295,7 @@ impl Session {
                 self.pass(message.tag(), body)?;
             }
             Backend::CopyInResponse(_) => {
-                self.copy_starting = false;
+                self.copy_starting = None;
                 self.pass(message.tag(), body)?;
             }
             Backend::CommandComplete(_) => {
@@ -425,7 +436,7 @@ impl Session {
         let Some(statement) = analysed.statements.get(at) else { return };
         self.changed_by(statement);
         if let Some(change) = &statement.names {
-            self.names.confirmed(change);
+            self.names.confirmed(change, &analysed, at);
         }
         if statement.is_opaque() {
             self.names.forget_sql();
@@ -444,7 +455,6 @@ impl Session {
 
     /// The target waits for the next request.
     fn ready(&mut self, status: TransactionStatus) {
-        self.copy_starting = false;
         if status != TransactionStatus::Idle {
             return;
         }
@@ -466,6 +476,11 @@ impl Session {
 
     /// The last reply to the message that ran a request has come.
     fn run_finished(&mut self, number: u64, sent: Sent, message: &Backend<'_>) {
+        if let Some(run) = self.runs.get(&number) {
+            // What it touched may still come up when the transaction ends: deferred constraints.
+            let open = sent == Sent::Execute || self.pipeline.status() != TransactionStatus::Idle;
+            self.transaction_hides |= run.judged.hides && open;
+        }
         let suspended = matches!(message, Backend::PortalSuspended);
         self.settled(number);
         if !suspended {
@@ -477,6 +492,9 @@ impl Session {
     }
 
     fn settled(&mut self, number: u64) {
+        if self.copy_starting == Some(number) {
+            self.copy_starting = None;
+        }
         if let Some(run) = self.runs.get_mut(&number)
             && std::mem::take(&mut run.unsettled)
         {
@@ -486,7 +504,6 @@ impl Session {
                 self.state_changed |= run.analysed.statements.iter().any(|statement| statement.changes.state);
             }
         }
-        self.copy_starting = false;
     }
 
     /// Notes in the journal how a request ended.
@@ -499,7 +516,7 @@ impl Session {
         let Some(run) = self.runs.remove(&number) else { return };
         self.receipts.remove(&number);
         let millis = u64::try_from(run.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let error = if run.executed { run.error } else { Some("not run".into()) };
+        let error = run.error.or_else(|| (!run.executed).then(|| "not run".into()));
         self.node.recorder.note(Event::Completed { request: run.id, disclosure: run.disclosure, error, millis });
         if let Some(approval) = run.approval {
             let (state, request) = (Arc::clone(&self.node.state), run.id);
@@ -532,10 +549,19 @@ impl Session {
         }
     }
 
-    /// A message that the target skipped: what it did to names is undone, and what it was to run did not run.
+    /// The target did what a message said.
+    fn answered(&mut self, relay: &Relay) {
+        if let Some(change) = &relay.change {
+            self.names.answered(change);
+        }
+        self.unsettled = self.unsettled.saturating_sub(usize::from(relay.settles));
+    }
+
+    /// A message that the target skipped or refused: what it did to names is undone, and what it was to run did not run.
     pub(super) fn dropped(&mut self, relay: Relay) {
-        if let Some(undo) = relay.undo {
-            self.names.undo(undo);
+        self.unsettled = self.unsettled.saturating_sub(usize::from(relay.settles));
+        if let Some(change) = relay.change {
+            self.names.undo(&change);
             // A Bind that was skipped made no portal, so its request is over.
             if let Some(run) = relay.run {
                 self.end_run(run);

@@ -61,7 +61,7 @@ impl Session {
             // The target skips to Sync after an error, and so does Sluice.
             return Ok(Flow::Done);
         }
-        if self.copy_starting && tag != FrontendTag::Terminate {
+        if self.copy_starting.is_some() && tag != FrontendTag::Terminate {
             return Ok(Flow::Stalled(Stall::Settle));
         }
         let frame = Frame { tag, body, bytes };
@@ -70,6 +70,11 @@ impl Session {
             Frontend::Query(text) => self.query(text, bytes).await,
             Frontend::Parse(parse) => self.parse(parse, bytes).await,
             Frontend::Bind(bind) => self.bind(bind, bytes).await,
+            Frontend::Describe(_) | Frontend::Execute(_) | Frontend::Close(_) if self.unsettled > 0 => {
+                // SQL may be about to give the name another meaning.
+                self.ask_for_replies();
+                Ok(Flow::Stalled(Stall::Settle))
+            }
             Frontend::Describe(object) => Ok(self.describe(object, bytes)),
             Frontend::Execute(execute) => self.execute(execute, bytes).await,
             Frontend::Close(object) => Ok(self.close_name(object, bytes)),
@@ -219,8 +224,9 @@ impl Session {
             self.unsettled += 1;
         }
         let copies_in = |copy: &effects::postgres::Copy| copy.direction == CopyDirection::In;
-        self.copy_starting |= statements.iter().any(|statement| statement.copy.as_ref().is_some_and(copies_in));
-        self.transaction_hides |= run.judged.hides;
+        if statements.iter().any(|statement| statement.copy.as_ref().is_some_and(copies_in)) {
+            self.copy_starting = Some(number);
+        }
     }
 
     // ---- Sluice's own settings
@@ -320,13 +326,13 @@ impl Session {
         let prepared = Prepared {
             text: Arc::clone(&known.analysed.text),
             types: Arc::clone(&types),
-            analysed: Arc::clone(&known.analysed),
+            standard_conforming_strings: known.analysed.standard_conforming_strings,
             shape: Arc::new(OnceLock::new()),
             origin: origin.clone(),
         };
         if own_setting(&known.analysed).is_some() {
-            let undo = self.names.prepare(statement, prepared);
-            let sent = Some((Sent::Parse, Owed::Relay(Relay { undo: Some(undo), ..Relay::default() })));
+            let change = self.names.prepare(statement, prepared);
+            let sent = Some((Sent::Parse, Owed::Relay(Relay { change: Some(change), ..Relay::default() })));
             let permit = policy::Permit::own(policy::OwnStatement::Empty, self.caller.session.request(0));
             let bytes = say::parse(statement, "", &[]);
             self.staged.push(Staged { permit, entry: None, sent, bytes, substitute: Substitute::Itself });
@@ -334,8 +340,8 @@ impl Session {
         }
         match self.admit_preparation(known, &origin) {
             Admission::Permitted { permit, entry, .. } => {
-                let undo = self.names.prepare(statement, prepared);
-                let owed = Owed::Relay(Relay { undo: Some(undo), ..Relay::default() });
+                let change = self.names.prepare(statement, prepared);
+                let owed = Owed::Relay(Relay { change: Some(change), ..Relay::default() });
                 let bytes = whole.unwrap_or_else(|| say::parse(statement, &known.analysed.text, &types));
                 let (sent, entry) = (Some((Sent::Parse, owed)), Some(entry));
                 self.staged.push(Staged { permit, entry, sent, bytes, substitute: Substitute::Parse });
@@ -365,7 +371,7 @@ impl Session {
         if self.names.portals() >= self.node.config.limits.max_portals && !portal.is_empty() {
             return Err(Refusal::TooManyNames.into());
         }
-        if self.unsettled > 0 {
+        if self.unsettled > 0 || !self.names.is_certain_statement(statement) {
             self.ask_for_replies();
             return Err(Broken::Stalled(Stall::Settle));
         }
@@ -374,6 +380,11 @@ impl Session {
             None => return Err(self.unknown_statement(statement).into()),
         };
         match self.understand(&prepared.text, &prepared.types, prepared.origin.user.as_ref()).await {
+            Understood::Ready(known)
+                if known.analysed.standard_conforming_strings != prepared.standard_conforming_strings =>
+            {
+                Err(Refusal::Unsupported("a statement from under another standard_conforming_strings").into())
+            }
             Understood::Ready(known) => Ok((portal, prepared, known)),
             Understood::Stalled(stall) => Err(Broken::Stalled(stall)),
             Understood::Refused(refusal) => Err(Broken::Refused(refusal)),
@@ -382,7 +393,7 @@ impl Session {
 
     /// A name that SQL's PREPARE made has a text that Sluice did not keep, so Bind to it is not offered.
     fn unknown_statement(&self, statement: &str) -> Refusal {
-        match self.names.sql_prepared(statement) {
+        match self.names.statement(statement) {
             Some(_) => Refusal::Unsupported("Bind to a statement that SQL's PREPARE made"),
             None => Refusal::UnknownStatement,
         }
@@ -401,6 +412,7 @@ impl Session {
         if let Some(described) = prepared.shape.get() {
             let _ = shape.set(described.in_formats(&formats));
         }
+        let named = known.analysed.named.is_some();
         let bound_portal = |run| Portal {
             run,
             analysed: Arc::clone(&known.analysed),
@@ -408,10 +420,11 @@ impl Session {
             shape,
             described: false,
             formats,
+            names_at_bind: None,
         };
         if own_setting(&known.analysed).is_some() {
-            let undo = self.names.bind(portal, bound_portal(0));
-            let sent = Some((Sent::Bind, Owed::Relay(Relay { undo: Some(undo), ..Relay::default() })));
+            let change = self.names.bind(portal, bound_portal(0));
+            let sent = Some((Sent::Bind, Owed::Relay(Relay { change: Some(change), ..Relay::default() })));
             let permit = policy::Permit::own(policy::OwnStatement::Empty, self.caller.session.request(0));
             let staged = Staged { permit, entry: None, sent, bytes: bytes.clone(), substitute: Substitute::Itself };
             self.staged.push(staged);
@@ -436,8 +449,11 @@ impl Session {
         if let Some(run) = self.runs.get_mut(&request.number) {
             run.portal = Some(bound_portal.clone());
         }
-        let undo = self.names.bind(portal, bound_portal);
-        let owed = Owed::Relay(Relay { run: Some(request.number), undo: Some(undo), ..Relay::default() });
+        let change = self.names.bind(portal, bound_portal);
+        if let (true, version, Some(bound)) = (named, self.names.version(), self.names.portal_mut(portal)) {
+            bound.names_at_bind = Some(version);
+        }
+        let owed = Owed::Relay(Relay { run: Some(request.number), change: Some(change), ..Relay::default() });
         let (sent, entry) = (Some((Sent::Bind, owed)), Some(entry));
         self.staged.push(Staged { permit, entry, sent, bytes: bytes.clone(), substitute: Substitute::Parse });
         Flow::Done
@@ -445,6 +461,9 @@ impl Session {
 
     fn describe(&mut self, object: Object<'_>, bytes: &Bytes) -> Flow {
         self.awaiting_sync = true;
+        if let Some(stall) = self.uncertain(object) {
+            return Flow::Stalled(stall);
+        }
         let described = match self.named_description(object) {
             Ok(described) => described,
             Err(refusal) => return self.refuse_unread(refusal, Substitute::Parse),
@@ -457,6 +476,19 @@ impl Session {
         let owed = Owed::Relay(Relay { run, describes: Some(describes), ..Relay::default() });
         // A description runs nothing and carries a name only: the statement behind it was permitted when it was made.
         self.protocol(ProtocolAct::Describe, Some((sent, owed)), bytes)
+    }
+
+    /// Whether it has to be waited for what a name stands for.
+    fn uncertain(&mut self, object: Object<'_>) -> Option<Stall> {
+        let name = object.name.utf8().ok()?;
+        let certain = match object.kind {
+            ObjectKind::Statement => self.names.is_certain_statement(name),
+            ObjectKind::Portal => self.names.is_certain_portal(name),
+        };
+        (!certain).then(|| {
+            self.ask_for_replies();
+            Stall::Settle
+        })
     }
 
     fn named_description(&mut self, object: Object<'_>) -> Result<(Option<u64>, ShapeCell), Refusal> {
@@ -480,6 +512,9 @@ impl Session {
 
     async fn execute(&mut self, execute: Execute<'_>, bytes: &Bytes) -> Result<Flow, End> {
         self.awaiting_sync = true;
+        if let Some(stall) = self.uncertain(Object { kind: ObjectKind::Portal, name: execute.portal }) {
+            return Ok(Flow::Stalled(stall));
+        }
         let name = match name(execute.portal) {
             Ok(name) => name,
             Err(refusal) => return Ok(self.refuse_unread(refusal, Substitute::Parse)),
@@ -494,6 +529,11 @@ impl Session {
         if let Some(own) = own_setting(&portal.analysed) {
             let own = own.clone();
             return Ok(self.execute_own(&own, bytes).await);
+        }
+        if portal.names_at_bind.is_some_and(|version| version != self.names.version()) {
+            // What the statement names may not be what it was judged by.
+            let refusal = Refusal::Unsupported("EXECUTE or FETCH of a name that has changed since Bind");
+            return Ok(self.refuse_unread(refusal, Substitute::Parse));
         }
         if let Some(refusal) = self.reconsider(portal.run) {
             return Ok(self.refuse_unread(refusal, Substitute::Parse));
@@ -546,18 +586,27 @@ impl Session {
             Ok(name) => name,
             Err(refusal) => return self.refuse_unread(refusal, Substitute::Parse),
         };
-        let undo = match object.kind {
+        let change = match object.kind {
             ObjectKind::Statement => self.names.close_statement(name),
             ObjectKind::Portal => self.names.close_portal(name),
         };
-        let owed = Owed::Relay(Relay { undo: Some(undo), ..Relay::default() });
+        let owed = Owed::Relay(Relay { change: Some(change), ..Relay::default() });
         self.protocol(ProtocolAct::Close, Some((Sent::Close, owed)), bytes)
     }
 
     fn sync(&mut self, bytes: &Bytes) -> Flow {
         self.awaiting_sync = false;
         self.in_pipeline = false;
-        self.protocol(ProtocolAct::Sync, Some((Sent::Sync, Owed::Relay(Relay::default()))), bytes)
+        let owed = self.owed_sync();
+        self.protocol(ProtocolAct::Sync, Some((Sent::Sync, owed)), bytes)
+    }
+
+    /// What a Sync is owed. It may end a transaction and with it what was set in it, so that the next text waits.
+    pub(super) fn owed_sync(&mut self) -> Owed {
+        self.names.synced();
+        let settles = self.transaction_changed || self.unsettled > 0;
+        self.unsettled += usize::from(settles);
+        Owed::Relay(Relay { settles, ..Relay::default() })
     }
 
     // ---- COPY FROM STDIN

@@ -14,7 +14,7 @@ use wire::postgres::backend::TransactionStatus;
 use wire::postgres::encode::Severity;
 use wire::postgres::part::Format;
 
-use super::analysed::Known;
+use super::analysed::{Analysed, Known};
 use super::own::What;
 use super::query::{Demand, Origin};
 use super::refusal::{Refusal, Told};
@@ -36,10 +36,15 @@ pub(super) enum Sought {
 impl Session {
     /// Spends an approval on the request if there is one; asks for one otherwise.
     pub(super) fn seek(&mut self, demand: Demand<'_>, needs: &[Need]) -> Sought {
+        if self.cancelled && self.held_request == Some(demand.request) {
+            self.withdraw_holds("the requester cancelled");
+            return self.hold_ended(Refusal::Cancelled);
+        }
         let digest = self.digest(demand);
         match self.spend(demand, needs, digest) {
             Ok(Some(consumed)) => {
                 self.held = None;
+                self.held_request = None;
                 self.node.metrics.approvals_consumed.inc();
                 Sought::Given(consumed, digest)
             }
@@ -147,10 +152,6 @@ impl Session {
         match status {
             Status::Denied => self.hold_ended(Refusal::ApprovalDenied(held)),
             Status::Withdrawn | Status::Expired | Status::Consumed => self.hold_ended(Refusal::HoldOver(held)),
-            Status::Pending | Status::Approved if self.cancelled => {
-                self.withdraw_holds("the requester cancelled");
-                self.hold_ended(Refusal::Cancelled)
-            }
             Status::Pending | Status::Approved if Instant::now() >= until => {
                 if let Err(error) = blocking(|| self.node.state.make_ticket(held)) {
                     tracing::error!(%error, "a hold cannot become a ticket");
@@ -186,7 +187,7 @@ impl Session {
             on_behalf_of: self.chain(origin),
             target: Arc::clone(&self.place.model.name),
             database: Arc::clone(&self.place.database),
-            statement: self.masked_text(&known.analysed),
+            statement: self.whole_text(&known.analysed),
             parameters: values.iter().map(super::tape::shown_text).collect(),
             effects: known
                 .analysed
@@ -205,6 +206,12 @@ impl Session {
         }
     }
 
+    /// The text as the approver may see it, with what the names stand for that it goes by.
+    fn whole_text(&self, analysed: &Analysed) -> String {
+        let named = analysed.named.iter().flatten().map(|named| self.masked_text(named));
+        std::iter::once(self.masked_text(analysed)).chain(named).collect::<Vec<_>>().join("\n")
+    }
+
     /// The delegation behind a request: its own user first, then the session's chain.
     fn chain(&self, origin: &Origin) -> Vec<model::subject::SubjectKey> {
         let own = origin.user.as_ref().or(self.caller.user.as_ref());
@@ -214,7 +221,9 @@ impl Session {
     fn digest(&self, demand: Demand<'_>) -> Digest {
         let Demand { known, bound, origin, .. } = demand;
         let chain = self.chain(origin);
-        let statements = [&*known.analysed.text];
+        // A text that goes by names is only as much as what they stand for.
+        let named = known.analysed.named.iter().flatten().map(|named| &*named.text);
+        let statements: Vec<&str> = std::iter::once(&*known.analysed.text).chain(named).collect();
         let parameters: Vec<Parameter<'_>> = bound
             .values
             .iter()

@@ -560,7 +560,7 @@ fn begin(
         script: None,
         own: None,
         own_unreadable: false,
-        copy_starting: false,
+        copy_starting: None,
         held: None,
         held_request: None,
         estimate: None,

@@ -175,8 +175,11 @@ impl Session {
             let request = self.request();
             self.tell_error(&Refusal::CatalogUnavailable.tell(request));
             self.own_unreadable = false;
-            self.waiting = None;
-            self.pending_request = None;
+            // A script has yet to send its Sync.
+            if self.script.is_none() {
+                self.waiting = None;
+                self.pending_request = None;
+            }
         }
     }
 

@@ -1,9 +1,10 @@
 //! From a text to a decision: what it would do, whether it may, and what the journal is told.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use effects::postgres::{Session as Reading, Statement, comment};
+use effects::postgres::{NameUse, Session as Reading, Statement, comment};
 use ledger::Level;
 use masking::RevealAsk;
 use masking::postgres::{Context as ShownContext, shown};
@@ -20,6 +21,7 @@ use wire::postgres::part::{Format, Values};
 
 use super::analysed::{Analysed, Judged, Known};
 use super::hold::Sought;
+use super::names::{PortalName, StatementName};
 use super::own::What;
 use super::refusal::Refusal;
 use super::session::{Session, Stall};
@@ -99,7 +101,7 @@ impl Session {
 
     /// Says what a text would do and what policy says of it, once everything that it depends on is known.
     pub(super) async fn understand(&mut self, text: &str, types: &[u32], user: Option<&SubjectKey>) -> Understood {
-        if self.unsettled > 0 || self.copy_starting {
+        if self.unsettled > 0 || self.copy_starting.is_some() {
             self.ask_for_replies();
             return Understood::Stalled(Stall::Settle);
         }
@@ -120,7 +122,12 @@ impl Session {
                 Known { judged: self.judged(&analysed, user), analysed }
             }
         };
-        self.memo.learn(&key, known.clone());
+        if known.analysed.named.is_none() {
+            self.memo.learn(&key, known.clone());
+        } else if !self.names.are_certain() {
+            self.ask_for_replies();
+            return Understood::Stalled(Stall::Settle);
+        }
         Understood::Ready(known)
     }
 
@@ -184,16 +191,20 @@ impl Session {
     fn analysed(&self, text: &str, types: &[u32]) -> Arc<Analysed> {
         let nowhere: &[Arc<str>] = &[];
         let followed = self.followed.as_ref();
+        let standard_conforming_strings = followed.is_some_and(|followed| followed.standard_conforming_strings);
+        let consulted = Consulted { session: self, named: RefCell::default() };
         let reading = Reading {
             catalog: &self.catalog.catalog,
             search_path: followed.map_or(nowhere, |followed| &followed.search_path),
             user: followed.map_or("", |followed| &followed.current_user),
-            standard_conforming_strings: followed.is_some_and(|followed| followed.standard_conforming_strings),
-            prepared: &self.names,
+            standard_conforming_strings,
+            prepared: &consulted,
             parameter_types: types,
         };
         let statements = effects::postgres::analyse(text, &reading);
-        Arc::new(Analysed::new(text.into(), statements, self.epoch, &self.place))
+        let named = consulted.named.take();
+        let analysed = Analysed::new(text.into(), statements, self.epoch, &self.place);
+        Arc::new(Analysed { named, standard_conforming_strings, ..analysed })
     }
 
     pub(super) fn judged(&self, analysed: &Analysed, user: Option<&SubjectKey>) -> Arc<Judged> {
@@ -462,6 +473,67 @@ impl Session {
             }
         }
         None
+    }
+}
+
+/// What the names of a session stand for, as they are looked up: a prepared statement is analysed as the target will do,
+/// which revalidates its plan.
+struct Consulted<'s> {
+    session: &'s Session,
+    /// What was found; `None` if nothing was asked for.
+    named: RefCell<Option<Vec<Arc<Analysed>>>>,
+}
+
+impl Consulted<'_> {
+    fn found(&self, analysed: &Arc<Analysed>) {
+        self.named.borrow_mut().get_or_insert_default().push(Arc::clone(analysed));
+    }
+
+    /// A text that the target read earlier: it keeps how it read the literals.
+    fn again(&self, text: &str, types: &[u32], standard_conforming_strings: bool) -> Option<Arc<Analysed>> {
+        let analysed = self.session.analysed(text, types);
+        (analysed.standard_conforming_strings == standard_conforming_strings).then_some(analysed)
+    }
+}
+
+impl effects::postgres::Prepared for Consulted<'_> {
+    fn statement(&self, name: &str) -> Option<Arc<Statement>> {
+        self.named.borrow_mut().get_or_insert_default();
+        match self.session.names.statement(name)? {
+            StatementName::Protocol(prepared) => {
+                let analysed = self.again(&prepared.text, &prepared.types, prepared.standard_conforming_strings)?;
+                self.found(&analysed);
+                match analysed.statements.as_slice() {
+                    [only] if analysed.named.is_none() => Some(Arc::new(only.clone())),
+                    _ => None,
+                }
+            }
+            StatementName::Sql { text, at, standard_conforming_strings } => {
+                let analysed = self.again(text, &[], *standard_conforming_strings)?;
+                self.found(&analysed);
+                match &analysed.statements.get(*at)?.names {
+                    Some(NameUse::Prepare { inner, .. }) => Some(Arc::clone(inner)),
+                    _ => None,
+                }
+            }
+        }
+    }
+
+    fn cursor(&self, name: &str) -> Option<Arc<Statement>> {
+        self.named.borrow_mut().get_or_insert_default();
+        match self.session.names.open(name)? {
+            PortalName::Cursor { statement, text, .. } => {
+                self.found(text);
+                Some(Arc::clone(statement))
+            }
+            PortalName::Portal(portal) => {
+                self.found(&portal.analysed);
+                match portal.analysed.statements.as_slice() {
+                    [only] if portal.analysed.named.is_none() => Some(Arc::new(only.clone())),
+                    _ => None,
+                }
+            }
+        }
     }
 }
 

@@ -79,7 +79,8 @@ impl Session {
         }
         self.awaiting_sync = false;
         self.in_pipeline = false;
-        self.stage_protocol(ProtocolAct::Sync, Some((Sent::Sync, Owed::Relay(Relay::default()))), say::sync());
+        let owed = self.owed_sync();
+        self.stage_protocol(ProtocolAct::Sync, Some((Sent::Sync, owed)), say::sync());
         Flow::Done
     }
 

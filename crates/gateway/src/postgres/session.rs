@@ -30,7 +30,7 @@ use wire::postgres::pipeline::{Pipeline, Push, Sent};
 use super::analysed::{Epoch, Memo};
 use super::catalogs::Snapshot;
 use super::follow::Followed;
-use super::names::{Names, Undo};
+use super::names::{Change, Names};
 use super::own::OwnRead;
 use super::refusal::{Refusal, Told};
 use super::run::Run;
@@ -87,9 +87,11 @@ pub(super) struct Relay {
     /// Whether its end is the end of the request.
     pub(super) ends: bool,
     /// What it did to names.
-    pub(super) undo: Option<Undo>,
+    pub(super) change: Option<Change>,
     /// Whether the client did not send it, so that only what a simple Query also answers is passed on.
     pub(super) quiet: bool,
+    /// Whether the next text has to wait for its answer: a Sync whose transaction may have changed what text means.
+    pub(super) settles: bool,
     /// The statement or portal whose description the answer is.
     pub(super) describes: Option<ShapeCell>,
 }
@@ -202,8 +204,8 @@ pub(super) struct Session {
     pub(super) own: Option<OwnRead>,
     /// Whether the last read failed at rest: the message that waited for it is refused.
     pub(super) own_unreadable: bool,
-    /// Whether a COPY FROM STDIN was sent and has neither begun nor failed.
-    pub(super) copy_starting: bool,
+    /// The request that is a COPY FROM STDIN which was sent and has neither begun nor failed.
+    pub(super) copy_starting: Option<u64>,
     /// The approval that a held request waits for, and until when.
     pub(super) held: Option<(ApprovalId, Instant)>,
     pub(super) held_request: Option<RequestId>,

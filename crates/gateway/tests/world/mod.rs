@@ -33,6 +33,15 @@ unless { action in Action::"admin:any" };
 @id("migrations-set")
 permit (principal in Group::"migrations", action == Action::"set", resource in SettingClass::"meaning");
 
+@id("pathfinders")
+permit (principal in Group::"pathfinders", action in Action::"read", resource in Namespace::"payments/payments/hidden");
+
+@id("pathfinders-set")
+permit (principal in Group::"pathfinders", action == Action::"set", resource);
+
+@id("writers")
+permit (principal in Group::"writers", action in Action::"write", resource in Namespace::"payments/payments/public");
+
 @id("see-all")
 permit (principal in Group::"cleared", action == Action::"reveal", resource);
 
@@ -61,6 +70,9 @@ match = "public.customers.email"
 classes = ["email"]
 [[column]]
 match = "public.customers.ssn"
+classes = ["us_ssn"]
+[[column]]
+match = "public.dues.ssn"
 classes = ["us_ssn"]
 [[column]]
 match = "public.customers.phone"
