@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::keeper::Kept;
+use crate::wait::eventually_blocking;
 
 /// How long a clock tick of `/proc` is: USER_HZ is 100 on every Linux that PostgreSQL runs on (proc_pid_stat(5)).
 const TICK: Duration = Duration::from_millis(10);
@@ -20,6 +21,24 @@ pub(super) fn cpu_time(pid: u32) -> Result<Duration> {
     let mut times = fields.split_whitespace().skip(11).take(2).map(str::parse::<u32>);
     let mut next = || times.next().context("no CPU time")?.context("no number of ticks");
     Ok(TICK * (next()? + next()?))
+}
+
+/// How long a process may be busy with what it put off.
+const SETTLING: Duration = Duration::from_secs(60);
+
+/// Waits until a process does next to nothing, and returns the CPU time that it has used by then: what it puts off (an
+/// index that follows, memory given back) is part of what its requests cost, and must not disturb the next run.
+pub(super) fn settled_cpu_time(pid: u32) -> Result<Duration> {
+    let mut before = cpu_time(pid)?;
+    let mut quiet = 0;
+    eventually_blocking(SETTLING, "the proxy to come to rest", || {
+        std::thread::sleep(Duration::from_millis(100));
+        let now = cpu_time(pid)?;
+        quiet = if now.saturating_sub(before) <= TICK { quiet + 1 } else { 0 };
+        before = now;
+        // The index looks for more several times a second: once may be between two looks.
+        Ok((quiet >= 4).then_some(now))
+    })
 }
 
 /// Loops of the lowest priority (SCHED_IDLE), one for each core. They give way to anything else at once. Without them the

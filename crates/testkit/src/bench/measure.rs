@@ -24,6 +24,8 @@ const COUNTING: Duration = Duration::from_secs(5);
 pub(super) enum Cell {
     /// `pgbench -S`: one row by its key.
     Statements { protocol: Protocol, clients: u32 },
+    /// A connection for each such statement.
+    Logins,
     /// The wide result.
     Wide { format: Format },
 }
@@ -33,11 +35,13 @@ pub(super) enum Cell {
 pub(super) struct Sample {
     /// Requests that were answered while the run was measured.
     pub(super) requests: u64,
+    /// Connections that were made for them, of which the cost is to be taken off.
+    pub(super) logins: u64,
     /// Requests answered each second, over all clients.
     pub(super) rate: f64,
     /// Mean time from a request to the end of its answer, in microseconds.
     pub(super) latency: f64,
-    /// CPU time of the proxy for each request, in microseconds; 0 without a proxy.
+    /// CPU time of the proxy for all of it, in microseconds; 0 without a proxy.
     pub(super) cpu: f64,
 }
 
@@ -46,7 +50,7 @@ impl Cell {
         let statements = Protocol::ALL
             .into_iter()
             .flat_map(|protocol| [1, 8, 32].into_iter().map(move |clients| Self::Statements { protocol, clients }));
-        statements.chain(Format::ALL.into_iter().map(|format| Self::Wide { format }))
+        statements.chain([Self::Logins]).chain(Format::ALL.into_iter().map(|format| Self::Wide { format }))
     }
 
     /// Runs once, and sees to it that Sluice accounted for every request.
@@ -54,7 +58,10 @@ impl Cell {
         let endpoint = stage.endpoint(route)?;
         let before = Account::of(stage)?;
         let sample = match self {
-            Self::Statements { protocol, clients } => pgbench::run(&endpoint, protocol, clients, plan.statements)?,
+            Self::Statements { protocol, clients } => {
+                pgbench::statements(&endpoint, protocol, clients, plan.statements)?
+            }
+            Self::Logins => pgbench::logins(&endpoint, plan.statements)?,
             Self::Wide { format } => wide::run(&endpoint, format, plan.wide)?,
         };
         if route == Route::Sluice {
@@ -81,7 +88,7 @@ impl Account {
 
     fn must_have_grown(self, stage: &Stage, cell: Cell, requests: u64) -> Result<()> {
         let masked = match cell {
-            Cell::Statements { .. } => 0,
+            Cell::Statements { .. } | Cell::Logins => 0,
             Cell::Wide { .. } => requests * wide::MASKED_VALUES,
         };
         // A value is counted when its answer has ended, which a client may see first.
@@ -111,12 +118,27 @@ impl Results {
         self.0.entry((cell, route)).or_default().push(sample);
     }
 
-    /// The median over the rounds of what `figure` makes of a round's samples: direct, PgBouncer, Sluice.
-    pub(super) fn median(&self, cell: Cell, figure: impl Fn(&[Sample; 3]) -> f64) -> f64 {
-        let of = |route| self.0.get(&(cell, route)).map_or(&[][..], Vec::as_slice);
-        let (direct, pgbouncer, sluice) = (of(Route::Direct), of(Route::PgBouncer), of(Route::Sluice));
-        let rounds = direct.iter().zip(pgbouncer).zip(sluice);
-        median(rounds.map(|((direct, pgbouncer), sluice)| figure(&[*direct, *pgbouncer, *sluice])).collect())
+    /// The median over the rounds of a figure of a route.
+    pub(super) fn median(&self, cell: Cell, route: Route, figure: impl Fn(&Sample) -> f64) -> f64 {
+        median(self.of(cell, route).iter().map(figure).collect())
+    }
+
+    /// The median over the rounds of a figure of Sluice divided by the same of another route in the same round.
+    pub(super) fn ratio(&self, cell: Cell, over: Route, figure: impl Fn(&Sample) -> f64) -> f64 {
+        let rounds = self.of(cell, Route::Sluice).iter().zip(self.of(cell, over));
+        median(rounds.map(|(sluice, other)| figure(sluice) / figure(other)).collect())
+    }
+
+    /// CPU time of the proxy for each request, in microseconds, without what the connections cost.
+    pub(super) fn cpu(&self, cell: Cell, route: Route) -> f64 {
+        let each = |sample: &Sample| sample.cpu / float(sample.requests);
+        let login = self.median(Cell::Logins, route, each);
+        let alone = |sample: &Sample| (sample.cpu - float(sample.logins) * login) / float(sample.requests);
+        self.median(cell, route, alone)
+    }
+
+    fn of(&self, cell: Cell, route: Route) -> &[Sample] {
+        self.0.get(&(cell, route)).map_or(&[], Vec::as_slice)
     }
 
     /// All requests that Sluice answered, and accounted for.
@@ -124,6 +146,11 @@ impl Results {
         let sluice = self.0.iter().filter(|((_, route), _)| *route == Route::Sluice);
         sluice.flat_map(|(_, samples)| samples).map(|sample| sample.requests).sum()
     }
+}
+
+/// A count as a number to calculate with; none here comes near 2^32.
+fn float(count: u64) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 /// The middle one, or the mean of the two in the middle; not a number if there is none.

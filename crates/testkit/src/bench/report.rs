@@ -5,7 +5,8 @@ use std::io::Write as _;
 use anyhow::Result;
 
 use super::machine::description;
-use super::measure::{Cell, Results, Sample, median};
+use super::measure::{Cell, Results, median};
+use super::stage::Route::{self, Direct, PgBouncer, Sluice};
 use super::stage::Stage;
 
 pub(super) fn line(text: &str) {
@@ -21,86 +22,76 @@ pub(super) fn machine(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// A column: its heading, how many decimals it has, and what it shows of a round.
-type Column = (&'static str, usize, fn(&[Sample; 3]) -> f64);
-
-const RATES: [Column; 5] = [
-    ("direct tps", 0, |[direct, _, _]| direct.rate),
-    ("PgBouncer tps", 0, |[_, pgbouncer, _]| pgbouncer.rate),
-    ("Sluice tps", 0, |[_, _, sluice]| sluice.rate),
-    ("Sluice / PgBouncer", 2, |[_, pgbouncer, sluice]| sluice.rate / pgbouncer.rate),
-    ("Sluice / direct", 2, |[direct, _, sluice]| sluice.rate / direct.rate),
-];
-
-const LATENCIES: [Column; 6] = [
-    ("direct µs", 0, |[direct, _, _]| direct.latency),
-    ("PgBouncer µs", 0, |[_, pgbouncer, _]| pgbouncer.latency),
-    ("Sluice µs", 0, |[_, _, sluice]| sluice.latency),
-    ("PgBouncer adds µs", 0, |[direct, pgbouncer, _]| pgbouncer.latency - direct.latency),
-    ("Sluice adds µs", 0, |[direct, _, sluice]| sluice.latency - direct.latency),
-    ("added, ratio", 2, added_ratio),
-];
-
-const COSTS: [Column; 3] = [
-    ("PgBouncer CPU µs", 1, |[_, pgbouncer, _]| pgbouncer.cpu),
-    ("Sluice CPU µs", 1, |[_, _, sluice]| sluice.cpu),
-    ("CPU, ratio", 2, cpu_ratio),
-];
-
-fn added_ratio([direct, pgbouncer, sluice]: &[Sample; 3]) -> f64 {
-    (sluice.latency - direct.latency) / (pgbouncer.latency - direct.latency)
-}
-
-fn cpu_ratio([_, pgbouncer, sluice]: &[Sample; 3]) -> f64 {
-    sluice.cpu / pgbouncer.cpu
-}
-
-pub(super) fn tables(results: &Results) -> Result<()> {
-    let is_wide = |cell: &Cell| matches!(cell, Cell::Wide { .. });
-    let statements: Vec<Cell> = Cell::all().filter(|cell| !is_wide(cell)).collect();
-    let wide: Vec<Cell> = Cell::all().filter(is_wide).collect();
-    table("Statements each second", results, &statements, &RATES);
-    table("Mean latency", results, &statements, &LATENCIES);
-    table("CPU time of the proxy for each statement", results, &statements, &COSTS);
-    table("Wide result: latency of each", results, &wide, &LATENCIES);
-    table("Wide result: CPU time of the proxy for each", results, &wide, &COSTS);
-    let over = |cells: &[Cell], figure: fn(&[Sample; 3]) -> f64| {
-        median(cells.iter().map(|cell| results.median(*cell, figure)).collect())
-    };
-    line("");
-    line(&format!(
-        "Median over all statement cells: CPU {:.2}x PgBouncer's, added latency {:.2}x.",
-        over(&statements, cpu_ratio),
-        over(&statements, added_ratio)
-    ));
-    line(&format!(
-        "Median over the wide cells: CPU {:.2}x PgBouncer's, added latency {:.2}x.",
-        over(&wide, cpu_ratio),
-        over(&wide, added_ratio)
-    ));
-    line(&format!(
-        "Sluice decided and journaled each of its {} requests (its own counters say so).",
-        results.accounted()
-    ));
-    Ok(())
-}
-
-fn table(title: &str, results: &Results, cells: &[Cell], columns: &[Column]) {
-    line(&format!("\n### {title}\n"));
-    let headings: Vec<&str> = columns.iter().map(|(heading, _, _)| *heading).collect();
-    line(&format!("| | {} |", headings.join(" | ")));
-    line(&format!("|---|{}", "--:|".repeat(columns.len())));
-    for cell in cells {
-        let figures =
-            columns.iter().map(|(_, decimals, figure)| format!("{:.*}", decimals, results.median(*cell, figure)));
-        line(&format!("| {} | {} |", name(*cell), figures.collect::<Vec<_>>().join(" | ")));
+pub(super) fn tables(results: &Results) {
+    let is_statement = |cell: &Cell| matches!(cell, Cell::Statements { .. });
+    let statements: Vec<Cell> = Cell::all().filter(is_statement).collect();
+    let others: Vec<Cell> = Cell::all().filter(|cell| !is_statement(cell)).collect();
+    heading("Statements each second", &["direct", "PgBouncer", "Sluice", "Sluice / PgBouncer", "Sluice / direct"]);
+    for cell in &statements {
+        let rate = |route| format!("{:.0}", results.median(*cell, route, |sample| sample.rate));
+        let over = |route| format!("{:.2}", results.ratio(*cell, route, |sample| sample.rate));
+        row(*cell, &[rate(Direct), rate(PgBouncer), rate(Sluice), over(PgBouncer), over(Direct)]);
     }
+    let columns = ["direct", "PgBouncer", "Sluice", "PgBouncer adds", "Sluice adds", "adds, ratio"];
+    heading("Mean latency, µs", &columns);
+    for cell in statements.iter().chain(&others) {
+        let latency = |route| results.median(*cell, route, |sample| sample.latency);
+        let figures = [
+            latency(Direct),
+            latency(PgBouncer),
+            latency(Sluice),
+            added(results, *cell, PgBouncer),
+            added(results, *cell, Sluice),
+        ];
+        let ratio = format!("{:.2}", added_ratio(results, *cell));
+        row(*cell, &[&figures.map(|figure| format!("{figure:.0}"))[..], &[ratio]].concat());
+    }
+    heading("CPU time of the proxy, µs", &["PgBouncer", "Sluice", "ratio"]);
+    for cell in statements.iter().chain(&others) {
+        let cpu = |route| format!("{:.1}", results.cpu(*cell, route));
+        row(*cell, &[cpu(PgBouncer), cpu(Sluice), format!("{:.2}", cpu_ratio(results, *cell))]);
+    }
+    summary(results, &statements);
+}
+
+fn summary(results: &Results, statements: &[Cell]) {
+    let over =
+        |figure: fn(&Results, Cell) -> f64| median(statements.iter().map(|cell| figure(results, *cell)).collect());
+    let alone = |cell: &&Cell| matches!(cell, Cell::Statements { clients: 1, .. });
+    let added = median(statements.iter().filter(alone).map(|cell| added_ratio(results, *cell)).collect());
+    line("");
+    line(&format!("CPU for each statement, median over the cells: {:.2}x PgBouncer's.", over(cpu_ratio)));
+    line(&format!("Latency added for one client, median over the protocols: {added:.2}x PgBouncer's."));
+    line(&format!("Each of the {} requests through Sluice was decided and journaled.", results.accounted()));
+}
+
+/// What a proxy adds to the latency, in microseconds.
+fn added(results: &Results, cell: Cell, route: Route) -> f64 {
+    let latency = |route| results.median(cell, route, |sample| sample.latency);
+    latency(route) - latency(Direct)
+}
+
+fn added_ratio(results: &Results, cell: Cell) -> f64 {
+    added(results, cell, Sluice) / added(results, cell, PgBouncer)
+}
+
+fn cpu_ratio(results: &Results, cell: Cell) -> f64 {
+    results.cpu(cell, Sluice) / results.cpu(cell, PgBouncer)
+}
+
+fn heading(title: &str, columns: &[&str]) {
+    line(&format!("\n### {title}\n\n| | {} |\n|---|{}", columns.join(" | "), "--:|".repeat(columns.len())));
+}
+
+fn row(cell: Cell, figures: &[String]) {
+    line(&format!("| {} | {} |", name(cell), figures.join(" | ")));
 }
 
 fn name(cell: Cell) -> String {
     match cell {
         Cell::Statements { protocol, clients: 1 } => format!("{}, 1 client", protocol.name()),
         Cell::Statements { protocol, clients } => format!("{}, {clients} clients", protocol.name()),
-        Cell::Wide { format } => format.name().to_owned(),
+        Cell::Logins => "connect, log in, one statement".to_owned(),
+        Cell::Wide { format } => format!("wide result, {}", format.name()),
     }
 }

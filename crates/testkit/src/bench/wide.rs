@@ -13,7 +13,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use super::machine::cpu_time;
+use super::machine::{cpu_time, settled_cpu_time};
 use super::measure::Sample;
 use super::stage::{DATABASE, Endpoint};
 
@@ -105,9 +105,10 @@ pub(super) fn run(endpoint: &Endpoint, format: Format, length: Duration) -> Resu
         reads += 1;
     }
     let each = begin.elapsed().as_secs_f64() / f64::from(reads);
-    let used = endpoint.proxy.map(cpu_time).transpose()?.unwrap_or_default() - earlier.unwrap_or_default();
-    let cpu = used.as_secs_f64() * 1e6 / f64::from(reads);
-    Ok(Sample { requests: u64::from(reads), rate: 1.0 / each, latency: each * 1e6, cpu })
+    drop(client);
+    let cpu = endpoint.proxy.map(settled_cpu_time).transpose()?.unwrap_or_default() - earlier.unwrap_or_default();
+    let cpu = cpu.as_secs_f64() * 1e6;
+    Ok(Sample { requests: u64::from(reads), logins: 0, rate: 1.0 / each, latency: each * 1e6, cpu })
 }
 
 /// A client of the PostgreSQL protocol that knows just enough for this.
