@@ -14,13 +14,13 @@ use super::{put, show, time, verify};
     sluice audit verify --data-dir /var/lib/sluice")]
 pub(super) enum Command {
     /// Find requests: who did what, when, and what they were shown
-    Search(SearchArgs),
+    Search(Box<SearchArgs>),
     /// Say whether values of a class were read: how many in clear, how many masked
-    Disclosed(SearchArgs),
+    Disclosed(Box<SearchArgs>),
     /// Say what each subject was shown of a class
     Report(ReportArgs),
     /// Find other events: approvals, break-glass, revisions, secrets used, administration
-    Events(SearchArgs),
+    Events(Box<SearchArgs>),
     /// Verify a journal offline, from its files and the public key; name the first damaged entry
     Verify(verify::Args),
 }

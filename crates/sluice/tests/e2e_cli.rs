@@ -1,0 +1,87 @@
+//! The command line against a real session: listed, replayed, ended; a window asked for, agreed to and used.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail so")]
+
+mod support;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use support::raw::Raw;
+use support::{LIMIT, run, shared};
+use testkit::demo::site::{DBA, ORDER_SERVICE, Site};
+use testkit::process::sluice;
+use testkit::wait::eventually_blocking;
+
+/// Runs `sluice` against the site with this token, or else as the first administrator.
+fn command(site: &Site, token: Option<&str>, arguments: &[&str]) -> Result<testkit::command::Output> {
+    let config = site.config().display().to_string();
+    let mut environment = vec![("SLUICE_CONFIG", config.as_str())];
+    environment.extend(token.map(|token| ("SLUICE_TOKEN", token)));
+    sluice(site.binary(), arguments, &environment)
+}
+
+fn as_json(site: &Site, arguments: &[&str]) -> Result<Value> {
+    let output = command(site, None, &[arguments, &["--json"]].concat())?;
+    Ok(serde_json::from_str(&output.success()?)?)
+}
+
+/// The newest live session of a subject.
+fn live_session(site: &Site, subject: &str) -> Result<Option<String>> {
+    let listed = as_json(site, &["sessions", "list"])?;
+    let found = listed.as_array().context("a list")?.iter().rfind(|session| session["subject"]["id"] == subject);
+    Ok(found.and_then(|session| session["session"].as_str()).map(str::to_owned))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_listed_replayed_and_ended() -> Result<()> {
+    let site = shared()?;
+    let token = support::token(site, "watched", &["payments-apps"])?;
+    let mut client = Raw::login(site, &token).await?;
+    client.simple("SELECT id, total FROM orders ORDER BY id LIMIT 2").await?;
+    client.simple("DROP TABLE orders").await?;
+    let id = live_session(site, "watched")?.context("the session is listed")?;
+    let shown = command(site, None, &["sessions", "show", &id])?.success()?;
+    assert!(shown.contains("live"), "{shown}");
+    let played = command(site, None, &["sessions", "replay", &id])?.success()?;
+    for expected in ["watched at payments", "SELECT id, total FROM orders", "id  total", "SELECT 2", "42501"] {
+        assert!(played.contains(expected), "{expected} is not in:\n{played}");
+    }
+    let renewed = support::token(site, "watched", &["payments-apps"])?;
+    let path = format!("/v1/sessions/{id}/token");
+    let (status, _) = support::admin::call(site, &renewed, "POST", &path, None)?;
+    assert_eq!(status, 200);
+    let (status, _) = support::admin::call(site, &site.token(&DBA)?, "POST", &path, None)?;
+    assert_eq!(status, 404, "somebody else's session");
+    assert_eq!(client.simple("SELECT 1").await?.column(), ["1"]);
+    command(site, None, &["sessions", "kill", &id])?.success()?;
+    assert_eq!(client.end().await?.as_deref(), Some("57P01"));
+    eventually_blocking(LIMIT, "the record of its end", || {
+        let record = as_json(site, &["sessions", "show", &id])?;
+        Ok(record["record"]["closed"].is_object().then_some(()))
+    })?;
+    let killed = as_json(site, &["audit", "events", "--since", "1h"])?.to_string();
+    assert!(killed.contains("session.kill") && killed.contains("session.replay") && killed.contains("session.renew"));
+    Ok(())
+}
+
+#[test]
+fn a_window_is_asked_for_agreed_to_and_used() -> Result<()> {
+    let site = shared()?;
+    let token = site.token(&ORDER_SERVICE)?;
+    let database = site.database();
+    let request = ["request", "--target", "payments", "--database", database, "--verb", "delete"];
+    let scope = ["--table", "public.payments", "--for", "10m", "--max-uses", "2", "--reason", "INC-42", "--json"];
+    let asked = command(site, Some(&token), &[request.as_slice(), &scope].concat())?.success()?;
+    let asked: Value = serde_json::from_str(&asked)?;
+    let id = asked["id"].as_str().context("an id")?;
+    let own = command(site, Some(&token), &["approvals", "approve", id])?;
+    assert_eq!(own.status.code(), Some(1), "nobody answers their own");
+    let approved = command(site, Some(&site.token(&DBA)?), &["approvals", "approve", id, "--reason", "agreed"])?;
+    assert_eq!(approved.success()?, format!("{id} is approved\n"));
+    for _ in 0..2 {
+        run(site, &token, "DELETE FROM payments WHERE id = 900001")?.success()?;
+    }
+    let shown = command(site, Some(&site.token(&DBA)?), &["approvals", "show", id])?.success()?;
+    assert!(shown.contains("used by") && shown.contains("only on public.payments"), "{shown}");
+    assert!(shown.contains("consumed"), "{shown}");
+    Ok(())
+}
