@@ -31,7 +31,7 @@ pub(super) enum Command {
         config: ConfigArg,
         /// The secret's name
         name: String,
-        /// Make the key file that [vault] names if it is not there
+        /// Make the key file of the vault if it is not there
         #[arg(long)]
         make_key: bool,
     },
