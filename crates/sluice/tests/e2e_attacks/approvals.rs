@@ -1,11 +1,13 @@
 //! Ways to get more out of an approval than was given (AP-), and a session that outlives its token (ID-14).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use testkit::demo::site::{DBA, ORDER_SERVICE, OTHER_DBA, Site, Tuning};
 use testkit::scripted::query;
 use testkit::wait::{eventually, eventually_blocking};
+use tokio::sync::{Barrier, Semaphore};
 
 use crate::support::admin::{answer, status, wait_for_status};
 use crate::support::raw::{Answer, Raw, bind, execute, field, parse, sync};
@@ -49,13 +51,13 @@ async fn retry(client: &mut Raw, sql: &str) -> Result<Vec<String>> {
 async fn ap_01_an_approval_is_for_exactly_what_was_shown() -> Result<()> {
     let site = shared()?;
     let mut client = Raw::login(site, &site.token(&ORDER_SERVICE)?).await?;
-    let approved = "DELETE FROM payments WHERE id = 301";
+    let approved = "DELETE FROM payments WHERE id = 201";
     approved_ticket(site, &mut client, approved).await?;
     for other in [
-        "DELETE FROM payments WHERE id = 302",
-        "DELETE FROM payments WHERE id = 301 OR id = 302",
-        "DELETE FROM payments WHERE id = 301 RETURNING id",
-        "DELETE FROM payments WHERE id = '301'",
+        "DELETE FROM payments WHERE id = 202",
+        "DELETE FROM payments WHERE id = 201 OR id = 202",
+        "DELETE FROM payments WHERE id = 201 RETURNING id",
+        "DELETE FROM payments WHERE id = '201'",
     ] {
         assert_eq!(retry(&mut client, other).await?, ["42501"], "{other}");
     }
@@ -69,9 +71,9 @@ async fn ap_01_an_approval_is_for_exactly_what_was_shown() -> Result<()> {
         assert!(retry(&mut client, approved).await?.is_empty());
     }
     // Nobody else may use it.
-    approved_ticket(site, &mut client, "DELETE FROM payments WHERE id = 303").await?;
+    approved_ticket(site, &mut client, "DELETE FROM payments WHERE id = 203").await?;
     let mut omar = Raw::login(site, &site.token(&OTHER_DBA)?).await?;
-    assert_eq!(retry(&mut omar, "DELETE FROM payments WHERE id = 303").await?, ["42501"]);
+    assert_eq!(retry(&mut omar, "DELETE FROM payments WHERE id = 203").await?, ["42501"]);
     Ok(())
 }
 
@@ -81,14 +83,14 @@ async fn ap_01_parameters_are_bound() -> Result<()> {
     let mut client = Raw::login(site, &site.token(&ORDER_SERVICE)?).await?;
     let delete = |id: &str| [parse("", "DELETE FROM payments WHERE id = $1"), bind("", "", &[id], 0), execute("", 0), sync()];
     client.simple("BEGIN").await?;
-    let refused = client.exchange(&delete("311")).await?;
+    let refused = client.exchange(&delete("211")).await?;
     client.simple("ROLLBACK").await?;
     assert_eq!(answer(site, &site.token(&DBA)?, &approval_in(&refused)?, true)?, 200);
     client.simple("BEGIN").await?;
-    assert_eq!(client.exchange(&delete("312")).await?.errors(), ["42501"]);
+    assert_eq!(client.exchange(&delete("212")).await?.errors(), ["42501"]);
     client.simple("ROLLBACK").await?;
     client.simple("BEGIN").await?;
-    assert_eq!(client.exchange(&delete("311")).await?.tags(), ["DELETE 1"]);
+    assert_eq!(client.exchange(&delete("211")).await?.tags(), ["DELETE 1"]);
     client.simple("COMMIT").await?;
     Ok(())
 }
@@ -101,18 +103,24 @@ async fn ap_02_a_hundred_retries_and_a_restart_use_it_once() -> Result<()> {
     };
     let mut site = site("approvals", tuning)?;
     let token = site.token(&ORDER_SERVICE)?;
-    let sql = "DELETE FROM payments WHERE id = 321";
+    let sql = "DELETE FROM payments WHERE id = 221";
     let mut client = Raw::login(&site, &token).await?;
     approved_ticket(&site, &mut client, sql).await?;
     site.kill()?;
     site.start()?;
 
     let mut clients = tokio::task::JoinSet::new();
-    let site = std::sync::Arc::new(site);
+    let site = Arc::new(site);
+    // Logged in a few at a time, so that a slow machine does; retried all at once.
+    let (places, begin) = (Arc::new(Semaphore::new(8)), Arc::new(Barrier::new(100)));
     for _ in 0..100 {
-        let (site, token) = (std::sync::Arc::clone(&site), token.clone());
+        let (site, token) = (Arc::clone(&site), token.clone());
+        let (places, begin) = (Arc::clone(&places), Arc::clone(&begin));
         clients.spawn(async move {
+            let place = places.acquire().await?;
             let mut client = Raw::login(&site, &token).await?;
+            drop(place);
+            begin.wait().await;
             anyhow::Ok(retry(&mut client, sql).await?.is_empty())
         });
     }
@@ -131,17 +139,17 @@ async fn ap_03_nobody_approves_their_own() -> Result<()> {
     let site = shared()?;
     let dba = site.token(&DBA)?;
     let mut client = Raw::login(site, &dba).await?;
-    let approval = ticket(&mut client, "DELETE FROM payments WHERE id = 331").await?;
+    let approval = ticket(&mut client, "DELETE FROM payments WHERE id = 231").await?;
     assert_eq!(answer(site, &dba, &approval, true)?, 403);
     // Nor does whoever is behind the request.
     let grant = ORDER_SERVICE.grant().actors(["dana"]);
     let mut delegated = Raw::login(site, &site.issuer().issue(grant)?).await?;
-    let approval = ticket(&mut delegated, "DELETE FROM payments WHERE id = 332").await?;
+    let approval = ticket(&mut delegated, "DELETE FROM payments WHERE id = 232").await?;
     assert_eq!(answer(site, &dba, &approval, true)?, 403);
     assert_eq!(answer(site, &site.token(&OTHER_DBA)?, &approval, true)?, 200);
     // Nor whoever is in no group that was asked.
     let other = crate::support::token(site, "mallory", &["payments-apps"])?;
-    let approval = ticket(&mut client, "DELETE FROM payments WHERE id = 333").await?;
+    let approval = ticket(&mut client, "DELETE FROM payments WHERE id = 233").await?;
     assert_eq!(answer(site, &other, &approval, true)?, 403);
     Ok(())
 }
@@ -150,18 +158,18 @@ async fn ap_03_nobody_approves_their_own() -> Result<()> {
 async fn ap_08_what_comes_right_behind_is_decided_by_itself() -> Result<()> {
     let site = shared()?;
     let mut client = Raw::login(site, &site.token(&ORDER_SERVICE)?).await?;
-    let sql = "DELETE FROM payments WHERE id = 341";
+    let sql = "DELETE FROM payments WHERE id = 241";
     approved_ticket(site, &mut client, sql).await?;
     client.simple("BEGIN").await?;
-    client.send(&[query(sql), query("DELETE FROM payments WHERE id = 342"), query("DELETE FROM orders WHERE id = 1")]).await?;
+    client.send(&[query(sql), query("DELETE FROM payments WHERE id = 242"), query("DELETE FROM orders WHERE id = 1")]).await?;
     assert_eq!(client.answer().await?.tags(), ["DELETE 1"]);
     assert_eq!(client.answer().await?.errors(), ["42501"]);
     assert!(!client.answer().await?.errors().is_empty());
     client.simple("ROLLBACK").await?;
     // In one message with it: another request, which nobody approved.
-    let approval = ticket(&mut client, "DELETE FROM payments WHERE id = 343").await?;
+    let approval = ticket(&mut client, "DELETE FROM payments WHERE id = 243").await?;
     assert_eq!(answer(site, &site.token(&DBA)?, &approval, true)?, 200);
-    let both = "DELETE FROM payments WHERE id = 343; DELETE FROM payments WHERE id = 344";
+    let both = "DELETE FROM payments WHERE id = 243; DELETE FROM payments WHERE id = 244";
     assert_eq!(retry(&mut client, both).await?, ["42501"]);
     Ok(())
 }
@@ -171,14 +179,14 @@ async fn ap_09_who_went_away_is_not_served_later() -> Result<()> {
     let site = shared()?;
     let dba = site.token(&DBA)?;
     let mut client = Raw::login(site, &site.token(&ORDER_SERVICE)?).await?;
-    client.send(&[query("DELETE FROM payments WHERE id = 351")]).await?;
+    client.send(&[query("DELETE FROM payments WHERE id = 251")]).await?;
     let notice = client.peer.read_message().await?;
     let approval = approval_in(&Answer(vec![notice]))?;
     assert_eq!(status(site, &dba, &approval)?, "pending");
     drop(client);
     wait_for_status(site, &dba, &approval, "withdrawn")?;
     assert_ne!(answer(site, &dba, &approval, true)?, 200);
-    let left = postgres()?.sql(site.database(), "SELECT count(*) FROM payments WHERE id = 351")?;
+    let left = postgres()?.sql(site.database(), "SELECT count(*) FROM payments WHERE id = 251")?;
     assert_eq!(left, "1");
     Ok(())
 }
@@ -187,7 +195,7 @@ async fn ap_09_who_went_away_is_not_served_later() -> Result<()> {
 async fn ap_09_past_the_hold_it_is_a_ticket() -> Result<()> {
     let site = site("holds", Tuning { sluice_toml: "[approvals]\nhold_max = \"1s\"\n".into(), ..Tuning::default() })?;
     let (token, dba) = (site.token(&ORDER_SERVICE)?, site.token(&DBA)?);
-    let sql = "DELETE FROM payments WHERE id = 352";
+    let sql = "DELETE FROM payments WHERE id = 252";
     let output = run(&site, &token, sql)?;
     assert_eq!(sqlstates(&output), ["42501"], "{}", output.stderr);
     let id = output.stderr.split_whitespace().find(|word| word.starts_with("apr-")).context("no approval")?;
@@ -202,7 +210,7 @@ async fn ap_09_past_the_hold_it_is_a_ticket() -> Result<()> {
 async fn ap_12_a_denial_is_final() -> Result<()> {
     let site = shared()?;
     let mut client = Raw::login(site, &site.token(&ORDER_SERVICE)?).await?;
-    client.send(&[query("DELETE FROM payments WHERE id = 361")]).await?;
+    client.send(&[query("DELETE FROM payments WHERE id = 261")]).await?;
     let approval = approval_in(&Answer(vec![client.peer.read_message().await?]))?;
     assert_eq!(answer(site, &site.token(&DBA)?, &approval, false)?, 200);
     assert_eq!(client.answer().await?.errors(), ["42501"]);

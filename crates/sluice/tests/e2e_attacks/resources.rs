@@ -96,7 +96,8 @@ async fn rx_06_intricate_statements_are_refused_in_time() -> Result<()> {
         let mut client = Raw::login(site, &token).await?;
         client.send(&[query(&sql)]).await?;
         // An answer or an error, or an end with an error; never silence, and never the end of Sluice.
-        let first = client.peer.read_message().await?;
+        let what = || format!("{}… ({} bytes)", sql.get(..20).unwrap_or_default(), sql.len());
+        let first = client.peer.read_message().await.with_context(what)?;
         assert!(matches!(first.tag, b'E' | b'T' | b'D'), "{}", char::from(first.tag));
     }
     assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
