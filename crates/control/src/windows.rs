@@ -20,7 +20,6 @@ use model::id::{ApprovalId, SessionId};
 use model::target::Target;
 use policy::{DEFAULT_APPROVAL_TTL, Question, Verdict};
 use serde::{Deserialize, Serialize};
-use store::approval::Limits;
 use store::window::{Scope, Terms, WindowRequest};
 use utoipa::ToSchema;
 
@@ -109,10 +108,7 @@ async fn put(
 ) -> Result<impl IntoResponse + use<>, Problem> {
     journal::is_writable(app)?;
     let (node, needs) = (Arc::clone(&app.node), window.needs.clone());
-    let limits = Limits {
-        pending_per_subject: u32::try_from(node.config.approvals.max_pending_per_subject).unwrap_or(u32::MAX),
-        ..Limits::default()
-    };
+    let limits = node.approval_limits();
     let asked = app.state(move |state| {
         let asked = state.request_window(&window, id, &limits)?;
         if asked.is_new {

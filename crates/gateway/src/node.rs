@@ -209,7 +209,8 @@ impl Node {
         }
     }
 
-    pub(crate) fn approval_limits(&self) -> store::approval::Limits {
+    /// How much one subject may ask.
+    pub fn approval_limits(&self) -> store::approval::Limits {
         let pending = u32::try_from(self.config.approvals.max_pending_per_subject).unwrap_or(u32::MAX);
         store::approval::Limits { pending_per_subject: pending, ..store::approval::Limits::default() }
     }

@@ -16,7 +16,7 @@ use model::event::Event;
 use model::id::SessionId;
 use model::subject::Subject;
 use model::target::TapeMode;
-use policy::{Context, Question, judge};
+use policy::{Question, judge};
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -447,15 +447,7 @@ fn permits(
     source: IpAddr,
     effects: &[Effect],
 ) -> Result<(), (String, String)> {
-    let context = Context {
-        now: clock::now(),
-        source,
-        binding: subject.binding,
-        session_age: 0,
-        on_behalf_of: subject.on_behalf_of.first(),
-        reason: None,
-        estimated_rows: None,
-    };
+    let context = super::lens::at_the_start(subject, source);
     let facts = Facts { kind: "CONNECT".into(), bounded: true, ..Facts::default() };
     let labels = model::class::Labels::default();
     let question = Question {

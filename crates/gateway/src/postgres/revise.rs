@@ -7,13 +7,12 @@ use masking::{Lens, OnUnmaskable, RevealAsk, Settings};
 use model::class::Labels;
 use model::decision::Outcome;
 use model::subject::Subject;
-use policy::{Context, SubjectPolicies};
+use policy::SubjectPolicies;
 
 use super::analysed::Memo;
 use super::catalogs::Snapshot;
 use super::refusal::Refusal;
 use super::session::{End, Place, Session};
-use crate::clock;
 use crate::node::Node;
 use crate::revision::Active;
 
@@ -28,15 +27,7 @@ pub(super) fn lens(
     source: IpAddr,
 ) -> Arc<Lens> {
     let labels = catalog.labels(active, &place.model.name);
-    let context = Context {
-        now: clock::now(),
-        source,
-        binding: subject.binding,
-        session_age: 0,
-        on_behalf_of: subject.on_behalf_of.first(),
-        reason: None,
-        estimated_rows: None,
-    };
+    let context = super::lens::at_the_start(subject, source);
     let on_unmaskable = match place.target.on_unmaskable {
         model::target::OnUnmaskable::Null => OnUnmaskable::Null,
         model::target::OnUnmaskable::TypeDefault => OnUnmaskable::TypeDefault,
