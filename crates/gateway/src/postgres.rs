@@ -1,13 +1,17 @@
 //! PostgreSQL: from an accepted connection to the end of its session.
 //!
 //! `listener` accepts, `login` says who it is and where it leads, `upstream` connects to the target, `session` runs. In a
-//! session, `client` takes what the client sends, `query` says what it would do and whether it may, `hold` asks a human,
-//! and `answers` masks what the target sends. `names`, `follow`, `own` and `catalogs` keep what text means.
+//! session, `client` takes what the client sends (with `extended`, `script` and `own_settings`), `query` says what it would
+//! do and whether it may, `hold` asks a human, and `answers` masks what the target sends (with `copy_out` and `ends`).
+//! `names`, `follow`, `own` and `catalogs` keep what text means.
 
 mod analysed;
 mod answers;
 mod catalogs;
 mod client;
+mod copy_out;
+mod ends;
+mod extended;
 mod follow;
 mod hold;
 mod lens;
@@ -15,6 +19,7 @@ mod listener;
 mod login;
 mod names;
 mod own;
+mod own_settings;
 mod query;
 mod refusal;
 mod revise;

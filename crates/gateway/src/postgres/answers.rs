@@ -3,16 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use effects::postgres::{CopyDirection, CopyFormat as Layout, CopyText, Statement, TransactionStep};
-use masking::postgres::{CopyFormat, CopyMasker, CsvFormat, Described, Plan, TextFormat, Touched, plan};
+use masking::postgres::{Described, Plan, Touched, plan};
 use masking::{MaskError, RevealAsk};
 use model::decision::Reveal;
-use model::event::Event;
-use model::lineage::{Mentions, Output, OutputColumn};
-use wire::postgres::backend::{Backend, TransactionStatus};
+use model::lineage::{Mentions, Output};
+use wire::postgres::backend::Backend;
 use wire::postgres::error::Violation;
 use wire::postgres::frame::{BackendTag, Phase, backend};
-use wire::postgres::part::Format;
 use wire::postgres::pipeline::{Pipeline, Reply, Sent, Step};
 
 use super::refusal::{Refusal, Told};
@@ -20,9 +17,6 @@ use super::say;
 use super::session::{End, Owed, Relay, Session, ShapeCell};
 use super::shape::Shape;
 use wire::postgres::encode::Severity;
-
-/// The text type (pg_type.dat), which COPY's columns are taken for.
-const TEXT: u32 = 25;
 
 /// An entry that a reply belongs to, as far as the reply needs it.
 enum Owner {
@@ -93,7 +87,7 @@ impl Session {
         }
     }
 
-    fn target_message(&mut self, bytes: &Bytes) -> Result<(), End> {
+    pub(super) fn target_message(&mut self, bytes: &Bytes) -> Result<(), End> {
         let broken = |reason: &dyn std::fmt::Display| {
             tracing::warn!(%reason, "the target broke its protocol");
             End::Target("the target broke its protocol")
@@ -124,7 +118,7 @@ impl Session {
         Ok(())
     }
 
-    fn asynchronous(&mut self, message: &Backend<'_>) {
+    pub(super) fn asynchronous(&mut self, message: &Backend<'_>) {
         match message {
             Backend::NoticeResponse(fields) => {
                 let touched = self.touched();
@@ -142,7 +136,7 @@ impl Session {
     }
 
     /// The target's last words.
-    fn fatal(&mut self, message: &Backend<'_>, dropped: Vec<Owed>) {
+    pub(super) fn fatal(&mut self, message: &Backend<'_>, dropped: Vec<Owed>) {
         if let Backend::ErrorResponse(fields) = message {
             let touched = self.touched();
             self.outbox.error(fields.iter().map(|(field, text)| (field, text.bytes())), touched);
@@ -152,7 +146,7 @@ impl Session {
     }
 
     /// Whether the target's own words may hold what the subject may not see.
-    fn touched(&self) -> Touched {
+    pub(super) fn touched(&self) -> Touched {
         let runs = self.runs.values().any(|run| run.judged.hides);
         if runs || self.transaction_hides { Touched::Hidden } else { Touched::Nothing }
     }
@@ -187,7 +181,7 @@ impl Session {
     }
 
     /// A Describe that Sluice added: its answer shapes the rows and goes no further. Its failure is the portal's.
-    fn own_description(&mut self, message: &Backend<'_>, shape: &ShapeCell) {
+    pub(super) fn own_description(&mut self, message: &Backend<'_>, shape: &ShapeCell) {
         match message {
             Backend::RowDescription(fields) => {
                 let _ = shape.set(Arc::new(Shape::read(*fields, &self.catalog.catalog, None)));
@@ -202,7 +196,7 @@ impl Session {
     }
 
     /// The error of what stood in for a refused message becomes our own; whatever else it brings was never asked for.
-    fn refused_reply(&mut self, message: &Backend<'_>, told: &Told) -> Result<(), End> {
+    pub(super) fn refused_reply(&mut self, message: &Backend<'_>, told: &Told) -> Result<(), End> {
         match message {
             Backend::ErrorResponse(_) => {
                 self.tell_error(told);
@@ -217,7 +211,7 @@ impl Session {
     }
 
     /// The empty statement that stood in for a request to Sluice itself is answered as that request would be.
-    fn replaced_reply(&mut self, message: &Backend<'_>, body: &[u8], tag: &str) -> Result<(), End> {
+    pub(super) fn replaced_reply(&mut self, message: &Backend<'_>, body: &[u8], tag: &str) -> Result<(), End> {
         match message {
             Backend::EmptyQueryResponse => {
                 let mut complete = Vec::new();
@@ -246,12 +240,12 @@ impl Session {
         }
     }
 
-    fn pass(&mut self, tag: BackendTag, body: &[u8]) -> Result<(), End> {
+    pub(super) fn pass(&mut self, tag: BackendTag, body: &[u8]) -> Result<(), End> {
         self.outbox.control(tag.byte(), body).map_err(withheld)
     }
 
     /// A reply to the client's own message.
-    fn relay(
+    pub(super) fn relay(
         &mut self,
         message: &Backend<'_>,
         body: &[u8],
@@ -316,7 +310,7 @@ impl Session {
     }
 
     /// Adds what was just written to the request that it answers.
-    fn account(&mut self, run: Option<u64>, before: usize) {
+    pub(super) fn account(&mut self, run: Option<u64>, before: usize) {
         let Some(run) = run.and_then(|run| self.runs.get_mut(&run)) else { return };
         let written = u64::try_from(self.outbox.len().saturating_sub(before)).unwrap_or(u64::MAX);
         run.disclosure.bytes = run.disclosure.bytes.saturating_add(written);
@@ -332,7 +326,7 @@ impl Session {
     }
 
     /// Keeps a description for the rows to come. A simple Query's is for its current statement only.
-    fn described(&mut self, shape: Shape, run: Option<u64>, describes: Option<&ShapeCell>) {
+    pub(super) fn described(&mut self, shape: Shape, run: Option<u64>, describes: Option<&ShapeCell>) {
         match describes {
             Some(cell) => drop(cell.set(Arc::new(shape))),
             None => {
@@ -345,7 +339,7 @@ impl Session {
         }
     }
 
-    fn row(&mut self, run: Option<u64>, body: &[u8]) -> Result<(), End> {
+    pub(super) fn row(&mut self, run: Option<u64>, body: &[u8]) -> Result<(), End> {
         let plan = match run.and_then(|run| self.runs.get(&run)) {
             Some(run) if run.plan.is_some() => run.plan.clone(),
             Some(run) => {
@@ -364,7 +358,7 @@ impl Session {
     }
 
     /// The shape of a portal's rows: its own description, or its statement's in the formats of Bind.
-    fn portal_shape(&self, number: u64) -> Option<Arc<Shape>> {
+    pub(super) fn portal_shape(&self, number: u64) -> Option<Arc<Shape>> {
         let portal = self.runs.get(&number)?.portal.as_ref()?;
         if let Some(shape) = portal.shape.get() {
             return Some(Arc::clone(shape));
@@ -373,7 +367,7 @@ impl Session {
     }
 
     /// The masks for the answer of a request's current statement.
-    fn plan(&mut self, number: u64, shape: &Arc<Shape>) -> Option<Plan> {
+    pub(super) fn plan(&mut self, number: u64, shape: &Arc<Shape>) -> Option<Plan> {
         let run = self.runs.get(&number)?;
         let (analysed, at) = (Arc::clone(&run.analysed), run.at);
         if let Some(plan) = self.memo.plan(&analysed, at, shape) {
@@ -396,227 +390,9 @@ impl Session {
             |ask: RevealAsk<'_>| -> Reveal { super::lens::ask(&self.policies, &self.place, &labels, &context, ask) };
         plan(&self.lens, output, described, mentions, &labels, &mut reveal)
     }
-
-    // ---- COPY TO STDOUT
-
-    fn begin_copy_out(&mut self, run: Option<u64>, width: u16, format: Format) -> Result<(), End> {
-        let unexpected = End::Target("the target began a COPY that was not asked for");
-        let number = run.ok_or_else(|| unexpected.clone())?;
-        let statement = self.runs.get(&number).and_then(|run| run.analysed.statements.get(run.at).cloned());
-        let statement = statement.ok_or_else(|| unexpected.clone())?;
-        let (output, described, layout) = copy_shape(&statement, width, format).ok_or(unexpected)?;
-        let plan = self.make_plan(&output, &described, &statement.mentions);
-        let most = usize::try_from(self.limits.row).unwrap_or(usize::MAX);
-        if let Some(run) = self.runs.get_mut(&number) {
-            run.copy = Some(CopyMasker::new(plan, layout, most));
-        }
-        Ok(())
-    }
-
-    fn copy_out(&mut self, run: Option<u64>, data: &[u8]) -> Result<(), End> {
-        let masker = run.and_then(|run| self.runs.get_mut(&run)).and_then(|run| run.copy.as_mut());
-        let masker = masker.ok_or(End::Target("the target sent COPY data that was not asked for"))?;
-        self.outbox.copy_data(masker, data).map_err(withheld)
-    }
-
-    fn copy_out_done(&mut self, run: Option<u64>) -> Result<(), End> {
-        let masker = run.and_then(|run| self.runs.get_mut(&run)).and_then(|run| run.copy.take());
-        let masker = masker.ok_or(End::Target("the target ended a COPY that was not begun"))?;
-        self.outbox.copy_done(&masker).map_err(withheld)
-    }
-
-    // ---- ends
-
-    /// A statement of a request is complete: what it changes has changed.
-    fn statement_done(&mut self, run: Option<u64>) {
-        let Some(run) = run.and_then(|run| self.runs.get_mut(&run)) else { return };
-        let (analysed, at) = (Arc::clone(&run.analysed), run.at);
-        run.at += 1;
-        run.plan = None;
-        let Some(statement) = analysed.statements.get(at) else { return };
-        self.changed_by(statement);
-        if let Some(change) = &statement.names {
-            self.names.confirmed(change, &analysed, at);
-        }
-        if statement.is_opaque() {
-            self.names.forget_sql();
-        }
-    }
-
-    fn changed_by(&mut self, statement: &Statement) {
-        let changes = statement.changes;
-        let partial = matches!(statement.transaction, Some(TransactionStep::RollbackTo(_)));
-        self.state_changed |= changes.state || (partial && self.transaction_changed);
-        self.catalog_changed |= changes.catalog || changes.temporary || (partial && self.transaction_changed);
-        // A new temporary schema changes the search path.
-        self.state_changed |= changes.temporary;
-        self.transaction_changed |= changes.state || changes.local || changes.catalog || changes.temporary;
-    }
-
-    /// The target waits for the next request.
-    fn ready(&mut self, status: TransactionStatus) {
-        if status != TransactionStatus::Idle {
-            return;
-        }
-        if std::mem::take(&mut self.user_is_local) {
-            self.caller.user = None;
-        }
-        self.transaction_hides = false;
-        if std::mem::take(&mut self.transaction_changed) {
-            self.state_changed = true;
-            self.catalog_changed = true;
-        }
-        // With more in the pipeline, what is bound by now may belong to the next transaction.
-        if self.pipeline.is_empty() && self.staged.is_empty() {
-            self.names.transaction_ended();
-            let numbers: Vec<u64> = self.runs.keys().copied().collect();
-            numbers.into_iter().for_each(|number| self.end_run(number));
-        }
-    }
-
-    /// The last reply to the message that ran a request has come.
-    fn run_finished(&mut self, number: u64, sent: Sent, message: &Backend<'_>) {
-        if let Some(run) = self.runs.get(&number) {
-            // What it touched may still come up when the transaction ends: deferred constraints.
-            let open = sent == Sent::Execute || self.pipeline.status() != TransactionStatus::Idle;
-            self.transaction_hides |= run.judged.hides && open;
-        }
-        let suspended = matches!(message, Backend::PortalSuspended);
-        self.settled(number);
-        if !suspended {
-            self.end_run(number);
-        } else if let Some(run) = self.runs.get_mut(&number) {
-            // The portal goes on with the next Execute.
-            run.executed = sent == Sent::Execute;
-        }
-    }
-
-    fn settled(&mut self, number: u64) {
-        if self.copy_starting == Some(number) {
-            self.copy_starting = None;
-        }
-        if let Some(run) = self.runs.get_mut(&number)
-            && std::mem::take(&mut run.unsettled)
-        {
-            self.unsettled = self.unsettled.saturating_sub(1);
-            if run.error.is_some() {
-                // It failed on the way: what of it took effect is not known.
-                self.state_changed |= run.analysed.statements.iter().any(|statement| statement.changes.state);
-            }
-        }
-    }
-
-    /// Notes in the journal how a request ended.
-    pub(super) fn end_run(&mut self, number: u64) {
-        self.settled(number);
-        if self.accounted == Some(number) {
-            self.settle_account();
-            self.accounted = None;
-        }
-        let Some(run) = self.runs.remove(&number) else { return };
-        self.receipts.remove(&number);
-        let millis = u64::try_from(run.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let error = run.error.or_else(|| (!run.executed).then(|| "not run".into()));
-        self.node.recorder.note(Event::Completed { request: run.id, disclosure: run.disclosure, error, millis });
-        if let Some(approval) = run.approval {
-            let (state, request) = (Arc::clone(&self.node.state), run.id);
-            tokio::task::block_in_place(|| {
-                if let Err(error) = state.completed(approval, request) {
-                    tracing::error!(%error, %approval, "the use of an approval cannot be completed");
-                }
-            });
-        }
-    }
-
-    /// Ends every request: the session is over. What was sent and not answered has an unknown end, so it is not
-    /// reported complete.
-    pub(super) fn end_all_runs(&mut self) {
-        let numbers: Vec<u64> = self.runs.keys().copied().collect();
-        for number in numbers {
-            let unanswered = self.runs.get(&number).is_some_and(|run| run.executed && run.error.is_none());
-            if !unanswered {
-                self.end_run(number);
-            }
-        }
-    }
-
-    /// An entry that will never be answered.
-    pub(super) fn forget(&mut self, owed: Owed) {
-        match owed {
-            Owed::Relay(relay) => self.dropped(relay),
-            Owed::Own => self.own_dropped(),
-            Owed::Refused(_) | Owed::Replaced(_) | Owed::OwnDescribe(..) => {}
-        }
-    }
-
-    /// The target did what a message said.
-    fn answered(&mut self, relay: &Relay) {
-        if let Some(change) = &relay.change {
-            self.names.answered(change);
-        }
-        self.unsettled = self.unsettled.saturating_sub(usize::from(relay.settles));
-    }
-
-    /// A message that the target skipped or refused: what it did to names is undone, and what it was to run did not run.
-    pub(super) fn dropped(&mut self, relay: Relay) {
-        self.unsettled = self.unsettled.saturating_sub(usize::from(relay.settles));
-        if let Some(change) = relay.change {
-            self.names.undo(&change);
-            // A Bind that was skipped made no portal, so its request is over.
-            if let Some(run) = relay.run {
-                self.end_run(run);
-            }
-        } else if let (Some(run), true) = (relay.run, relay.ends) {
-            if let Some(run) = self.runs.get_mut(&run) {
-                run.executed = false;
-            }
-            self.end_run(run);
-        }
-    }
 }
 
-fn withheld(error: MaskError) -> End {
+pub(super) fn withheld(error: MaskError) -> End {
     tracing::warn!(%error, "an answer is withheld");
     End::Withheld(error.client_message())
-}
-
-/// What a COPY's stream looks like: the columns that the analysis says, of the width that the target says.
-fn copy_shape(statement: &Statement, width: u16, format: Format) -> Option<(Output, Vec<Described>, CopyFormat)> {
-    let copy = statement.copy.as_ref().filter(|copy| copy.direction == CopyDirection::Out)?;
-    let layout = layout(&copy.format);
-    if (layout == CopyFormat::Binary) != (format == Format::Binary) {
-        return None;
-    }
-    let binary = format == Format::Binary;
-    let columns = copy.columns.as_ref().filter(|columns| columns.len() == usize::from(width));
-    let output = columns.map_or(Output::Unknown, |columns| {
-        let column =
-            |(name, origin): &(Arc<str>, _)| OutputColumn { name: Arc::clone(name), origin: Clone::clone(origin) };
-        Output::Rows(columns.iter().map(column).collect())
-    });
-    let described = (0..usize::from(width)).map(|index| Described {
-        name: columns.and_then(|columns| columns.get(index)).map_or_else(|| "".into(), |(name, _)| Arc::clone(name)),
-        source: None,
-        whole_row_of: None,
-        // In binary, the type decides how a value is read: an unknown one is only ever hidden whole.
-        type_oid: if binary { 0 } else { TEXT },
-        binary,
-    });
-    Some((output, described.collect(), layout))
-}
-
-fn layout(format: &Layout) -> CopyFormat {
-    match format {
-        Layout::Binary => CopyFormat::Binary,
-        Layout::Text(CopyText { delimiter, null, header, .. }) => {
-            CopyFormat::Text(TextFormat { delimiter: *delimiter, null: null.clone().into_bytes(), header: *header })
-        }
-        Layout::Csv(CopyText { delimiter, null, quote, escape, header }) => CopyFormat::Csv(CsvFormat {
-            delimiter: *delimiter,
-            quote: *quote,
-            escape: *escape,
-            null: null.clone().into_bytes(),
-            header: *header,
-        }),
-    }
 }

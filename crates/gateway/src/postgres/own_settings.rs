@@ -1,0 +1,74 @@
+//! What a client says to Sluice itself, in the target's own language: `SET sluice.…`.
+
+use effects::postgres::{Own, OwnSetting};
+use model::event::Event;
+use wire::postgres::pipeline::Sent;
+
+use super::analysed::Known;
+use super::refusal::Refusal;
+use super::say;
+use super::session::{End, Flow, Owed, Session, Staged, Substitute};
+
+impl Session {
+    pub(super) async fn own_query(&mut self, own: &Own, known: &Known) -> Result<Flow, End> {
+        match self.carry_out(own).await {
+            Ok(tag) => {
+                self.introduce(&known.analysed);
+                self.names.forget_unnamed();
+                let sent = Some((Sent::Query, Owed::Replaced(tag)));
+                let permit = policy::Permit::own(policy::OwnStatement::Empty, self.caller.session.request(0));
+                let (entry, bytes) = (None, say::query(""));
+                self.staged.push(Staged { permit, entry, sent, bytes, substitute: Substitute::Itself });
+                Ok(Flow::Done)
+            }
+            Err(refusal) => Ok(self.refuse_unread(refusal, Substitute::Query)),
+        }
+    }
+
+    /// Does what a `SET sluice.…` asks for; returns the command tag.
+    pub(super) async fn carry_out(&mut self, own: &Own) -> Result<&'static str, Refusal> {
+        match own {
+            Own::Set { setting: OwnSetting::Token, value, .. } => {
+                let subject = self.verify_renewal(value).await?;
+                self.renew(subject).map_err(|_| Refusal::TokenRefused)?;
+                Ok("SET")
+            }
+            Own::Set { setting: OwnSetting::UserToken, value, local } => {
+                let verified = self.node.issuers.verify(value, None).await;
+                let subject = verified.map_err(|error| self.token_refused(&error.to_string()))?;
+                self.caller.user = Some(subject.key);
+                self.user_is_local = *local;
+                Ok("SET")
+            }
+            Own::Set { setting: OwnSetting::Reason, value, .. } => {
+                self.caller.reason = Some(value.chars().take(500).collect::<String>().into());
+                Ok("SET")
+            }
+            Own::Reset(OwnSetting::Token) => Err(Refusal::Unsupported("RESET sluice.token")),
+            Own::Reset(OwnSetting::UserToken) => {
+                self.caller.user = None;
+                Ok("RESET")
+            }
+            Own::Reset(OwnSetting::Reason) => {
+                self.caller.reason = None;
+                Ok("RESET")
+            }
+            Own::Show(_) => Err(Refusal::Unsupported("SHOW of Sluice's own settings")),
+        }
+    }
+
+    pub(super) async fn verify_renewal(&self, token: &str) -> Result<model::subject::Subject, Refusal> {
+        match self.node.issuers.verify(token, None).await {
+            Ok(subject) if self.caller.subject.is_same_caller(&subject) => Ok(subject),
+            Ok(_) => Err(self.token_refused("the token is another caller's")),
+            Err(error) => Err(self.token_refused(&error.to_string())),
+        }
+    }
+
+    pub(super) fn token_refused(&self, reason: &str) -> Refusal {
+        let (session, source) = (self.caller.session, self.caller.source);
+        let reason = format!("renewal: {reason}").into();
+        self.node.recorder.note(Event::SessionRefused { session, source, reason });
+        Refusal::TokenRefused
+    }
+}
