@@ -12,9 +12,10 @@ use wire::postgres::error::Violation;
 use wire::postgres::frame::{BackendTag, Phase, backend};
 use wire::postgres::pipeline::{Pipeline, Reply, Sent, Step};
 
+use super::end::End;
 use super::refusal::{Refusal, Told};
 use super::say;
-use super::session::{End, Owed, Relay, Session, ShapeCell};
+use super::session::{Owed, Relay, Session, ShapeCell};
 use super::shape::Shape;
 use wire::postgres::encode::Severity;
 

@@ -15,12 +15,13 @@ use wire::postgres::part::Text;
 use wire::postgres::pipeline::Sent;
 
 use super::analysed::{Analysed, Known};
+use super::end::End;
 use super::query::{Admission, Bound, Origin, Understood};
 use super::refusal::Refusal;
 use super::run::Run;
 use super::say;
 use super::script::Script;
-use super::session::{End, Flow, Owed, Relay, Session, Staged, Stall, Substitute};
+use super::session::{Flow, Owed, Relay, Session, Staged, Stall, Substitute};
 use crate::recorder::entry;
 
 /// A message that broke off: it is refused, or it waits.

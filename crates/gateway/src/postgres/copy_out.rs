@@ -7,7 +7,8 @@ use masking::postgres::{CopyFormat, CopyMasker, CsvFormat, Described, TextFormat
 use model::lineage::{Output, OutputColumn};
 use wire::postgres::part::Format;
 
-use super::session::{End, Session};
+use super::end::End;
+use super::session::Session;
 
 use super::answers::withheld;
 

@@ -10,12 +10,13 @@ use wire::postgres::part::Format;
 use wire::postgres::pipeline::Sent;
 
 use super::analysed::Known;
+use super::end::End;
 use super::names::{Portal, Prepared};
 use super::query::{Admission, Bound, Origin, Understood};
 use super::refusal::Refusal;
 use super::run::Run;
 use super::say;
-use super::session::{End, Flow, Owed, Relay, Session, ShapeCell, Staged, Stall, Substitute};
+use super::session::{Flow, Owed, Relay, Session, ShapeCell, Staged, Stall, Substitute};
 
 use super::client::{Broken, name, own_setting};
 

@@ -5,9 +5,10 @@ use model::event::Event;
 use wire::postgres::pipeline::Sent;
 
 use super::analysed::Known;
+use super::end::End;
 use super::refusal::Refusal;
 use super::say;
-use super::session::{End, Flow, Owed, Session, Staged, Substitute};
+use super::session::{Flow, Owed, Session, Staged, Substitute};
 
 impl Session {
     pub(super) async fn own_query(&mut self, own: &Own, known: &Known) -> Result<Flow, End> {

@@ -5,19 +5,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use effects::postgres::{NameUse, Session as Reading, Statement, comment};
-use ledger::Level;
-use masking::RevealAsk;
-use masking::postgres::{Context as ShownContext, shown};
 use model::approval::Consumed;
 use model::class::DataClass;
 use model::decision::{Denial, Need, Outcome, Reveal};
-use model::event::{Entry, Event, Shown};
+use model::event::{Entry, Event};
 use model::id::{ApprovalId, Digest, RequestId};
-use model::lineage::{LiteralRole, Output};
+use model::lineage::Output;
 use model::subject::SubjectKey;
-use model::target::Durability;
 use policy::{Approved, Context, Decision, Permit, Question, RevealQuestion, Verdict, decide, judge, prepare};
-use wire::postgres::part::{Format, Values};
+use wire::postgres::part::Values;
 
 use super::analysed::{Analysed, Judged, Known};
 use super::hold::Sought;
@@ -27,9 +23,6 @@ use super::refusal::Refusal;
 use super::session::{Session, Stall};
 use crate::clock;
 use crate::recorder::entry;
-
-/// The longest text that the journal shows; of a longer one it holds the beginning, its length and its digest.
-const LONGEST_TEXT: usize = 24 * 1024;
 
 /// What became of a text.
 pub(super) enum Understood {
@@ -73,15 +66,6 @@ pub(super) struct Demand<'a> {
     pub(super) known: &'a Known,
     pub(super) bound: Bound<'a>,
     pub(super) origin: &'a Origin,
-}
-
-/// The ids of the statements that these entries explain.
-pub(super) fn introduced(entries: &[Entry]) -> Vec<Digest> {
-    let id = |entry: &Entry| match &entry.event {
-        Event::Statement { id, .. } => Some(*id),
-        _ => None,
-    };
-    entries.iter().filter_map(id).collect()
 }
 
 impl Session {
@@ -396,84 +380,6 @@ impl Session {
             traceparent: origin.traceparent.clone(),
         })
     }
-
-    /// Adds the entries that explain statements which the journal does not know yet.
-    pub(super) fn introduce(&mut self, analysed: &Analysed) {
-        for (index, id) in analysed.ids.iter().enumerate() {
-            if self.node.recorder.knows(id) {
-                continue;
-            }
-            let event = analysed.event(index, &self.place.model.name, &self.place.database);
-            if let Some(event) = event {
-                self.entries.push(entry(fit(event)));
-            }
-        }
-    }
-
-    /// How safely a request's decision has to be recorded before it is forwarded (RULES.md 26).
-    fn level_of(&self, known: &Known, approved: bool) -> Level {
-        let power = match self.place.target.durability {
-            Durability::Power => true,
-            Durability::Process => false,
-            Durability::Auto => approved || known.judged.shows || known.analysed.writes(),
-        };
-        if power { Level::Power } else { Level::Process }
-    }
-
-    /// The constants of the text, then the parameters, as the record may show them.
-    pub(super) fn shown_values(&self, analysed: &Analysed, bound: Bound<'_>) -> Vec<Shown> {
-        let labels = self.labels();
-        let mut nothing = |_: RevealAsk<'_>| Reveal::Masked(None);
-        let mut values = Vec::new();
-        for statement in &analysed.statements {
-            let context = ShownContext { mentions: &statement.mentions, labels: &labels };
-            for literal in &statement.literals {
-                let text = analysed.text.get(literal.start..literal.end).unwrap_or_default();
-                let value = unquoted(text);
-                values.push(shown(Some(value.as_bytes()), false, &literal.role, context, &mut nothing));
-            }
-        }
-        if let [statement] = analysed.statements.as_slice() {
-            let context = ShownContext { mentions: &statement.mentions, labels: &labels };
-            for (index, value) in bound.values.iter().enumerate() {
-                let role = statement.parameters.get(index).unwrap_or(&LiteralRole::Unknown);
-                let binary = bound.formats.of(index) == Format::Binary;
-                values.push(shown(value, binary, role, context, &mut nothing));
-            }
-        }
-        values.truncate(256);
-        values
-    }
-
-    /// The column to which a statement would write one of our masks as data (RULES.md 10).
-    fn mask_as_data(&self, analysed: &Analysed, bound: Bound<'_>) -> Option<Arc<str>> {
-        if !analysed.writes() {
-            return None;
-        }
-        let labels = self.labels();
-        let is_mask = |role: &LiteralRole, value: &str| match role {
-            LiteralRole::Of(column) => {
-                let masks = labels.marking(column).classes().any(|class| self.lens.is_mask(value, class));
-                masks.then(|| Arc::<str>::from(column.to_string()))
-            }
-            LiteralRole::Secret | LiteralRole::Plain | LiteralRole::Unknown => None,
-        };
-        for statement in &analysed.statements {
-            let literals = statement.literals.iter().find_map(|literal| {
-                let text = analysed.text.get(literal.start..literal.end)?;
-                is_mask(&literal.role, &unquoted(text))
-            });
-            let parameters = statement
-                .parameters
-                .iter()
-                .zip(bound.values.iter())
-                .find_map(|(role, value)| is_mask(role, std::str::from_utf8(value?).ok()?));
-            if let Some(column) = literals.or(parameters) {
-                return Some(column);
-            }
-        }
-        None
-    }
 }
 
 /// What the names of a session stand for, as they are looked up: a prepared statement is analysed as the target will do,
@@ -543,37 +449,6 @@ fn denied(analysed: &Analysed, denial: Denial) -> Refusal {
     match analysed.statements.iter().find_map(Statement::missing) {
         Some(missing) if denial.policies.is_empty() => Refusal::Missing(missing, denial),
         Some(_) | None => Refusal::Denied(denial),
-    }
-}
-
-/// A constant without its quotes, near enough for showing and for recognising a mask.
-fn unquoted(text: &str) -> std::borrow::Cow<'_, str> {
-    let inner = text.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
-    match inner {
-        Some(inner) if inner.contains("''") => inner.replace("''", "'").into(),
-        Some(inner) => inner.into(),
-        None => text.into(),
-    }
-}
-
-/// Cuts what is too long for an entry, saying so.
-fn fit(event: Event) -> Event {
-    match event {
-        Event::Statement { id, target, database, mut text, mut effects, mut facts, mut output } => {
-            if text.len() > LONGEST_TEXT {
-                let end = (0..=LONGEST_TEXT).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-                let length = text.len();
-                text.truncate(end);
-                text.push_str(&format!("… [cut: {length} bytes in all]"));
-            }
-            if effects.len() > 256 {
-                effects.truncate(256);
-                facts.opaque.get_or_insert_with(|| "only the first 256 effects are listed".into());
-                output = Output::Unknown;
-            }
-            Event::Statement { id, target, database, text, effects, facts, output }
-        }
-        other => other,
     }
 }
 

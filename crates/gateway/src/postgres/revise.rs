@@ -11,8 +11,9 @@ use policy::SubjectPolicies;
 
 use super::analysed::Memo;
 use super::catalogs::Snapshot;
+use super::end::End;
 use super::refusal::Refusal;
-use super::session::{End, Place, Session};
+use super::session::{Place, Session};
 use crate::node::Node;
 use crate::revision::Active;
 
