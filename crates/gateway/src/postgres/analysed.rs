@@ -151,7 +151,7 @@ pub(super) struct Known {
 pub(super) struct Memo {
     epoch: Epoch,
     texts: HashMap<Box<str>, Known>,
-    plans: Vec<(Arc<Analysed>, usize, Arc<Shape>, Plan)>,
+    plans: Vec<(Arc<Judged>, usize, Arc<Shape>, Plan)>,
 }
 
 impl Memo {
@@ -174,19 +174,19 @@ impl Memo {
     }
 
     /// The plan for the answer of one statement, if it was made for this very shape.
-    pub(super) fn plan(&self, analysed: &Arc<Analysed>, index: usize, shape: &Arc<Shape>) -> Option<&Plan> {
+    pub(super) fn plan(&self, judged: &Arc<Judged>, index: usize, shape: &Arc<Shape>) -> Option<&Plan> {
         let found = self.plans.iter().find(|(of, at, described, _)| {
-            Arc::ptr_eq(of, analysed) && *at == index && (Arc::ptr_eq(described, shape) || described == shape)
+            Arc::ptr_eq(of, judged) && *at == index && (Arc::ptr_eq(described, shape) || described == shape)
         });
         found.map(|(_, _, _, plan)| plan)
     }
 
     /// Remembers a plan.
-    pub(super) fn keep_plan(&mut self, analysed: &Arc<Analysed>, index: usize, shape: &Arc<Shape>, plan: Plan) {
+    pub(super) fn keep_plan(&mut self, judged: &Arc<Judged>, index: usize, shape: &Arc<Shape>, plan: Plan) {
         if self.plans.len() >= 64 {
             self.plans.clear();
         }
-        self.plans.push((Arc::clone(analysed), index, Arc::clone(shape), plan));
+        self.plans.push((Arc::clone(judged), index, Arc::clone(shape), plan));
     }
 
     fn enter(&mut self, epoch: Epoch) {

@@ -7,11 +7,13 @@ use masking::postgres::{Described, Plan, Touched, plan};
 use masking::{MaskError, RevealAsk};
 use model::decision::Reveal;
 use model::lineage::{Mentions, Output};
+use policy::Context;
 use wire::postgres::backend::Backend;
 use wire::postgres::error::Violation;
 use wire::postgres::frame::{BackendTag, Phase, backend};
 use wire::postgres::pipeline::{Pipeline, Reply, Sent, Step};
 
+use super::analysed::Judged;
 use super::end::End;
 use super::refusal::{Refusal, Told};
 use super::say;
@@ -370,8 +372,8 @@ impl Session {
     /// The masks for the answer of a request's current statement.
     pub(super) fn plan(&mut self, number: u64, shape: &Arc<Shape>) -> Option<Plan> {
         let run = self.runs.get(&number)?;
-        let (analysed, at) = (Arc::clone(&run.analysed), run.at);
-        if let Some(plan) = self.memo.plan(&analysed, at, shape) {
+        let (analysed, judged, at) = (Arc::clone(&run.analysed), Arc::clone(&run.judged), run.at);
+        if let Some(plan) = self.memo.plan(&judged, at, shape) {
             return Some(plan.clone());
         }
         let unknown = (Output::Unknown, Mentions { anything: true, ..Mentions::default() });
@@ -379,14 +381,22 @@ impl Session {
             .statements
             .get(at)
             .map_or((&unknown.0, &unknown.1), |statement| (&statement.output, &statement.mentions));
-        let plan = self.make_plan(output, &shape.columns, mentions);
-        self.memo.keep_plan(&analysed, at, shape, plan.clone());
+        let plan = self.make_plan(output, &shape.columns, mentions, &judged);
+        self.memo.keep_plan(&judged, at, shape, plan.clone());
         Some(plan)
     }
 
-    pub(super) fn make_plan(&self, output: &Output, described: &[Described], mentions: &Mentions) -> Plan {
+    /// The masks for one answer, in the circumstances that its request was judged in.
+    pub(super) fn make_plan(
+        &self,
+        output: &Output,
+        described: &[Described],
+        mentions: &Mentions,
+        judged: &Judged,
+    ) -> Plan {
         let labels = self.labels();
-        let context = self.context(None);
+        let context =
+            Context { on_behalf_of: judged.user.as_ref(), reason: judged.reason.as_deref(), ..self.context(None) };
         let mut reveal =
             |ask: RevealAsk<'_>| -> Reveal { super::lens::ask(&self.policies, &self.place, &labels, &context, ask) };
         plan(&self.lens, output, described, mentions, &labels, &mut reveal)

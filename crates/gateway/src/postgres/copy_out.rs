@@ -19,10 +19,11 @@ impl Session {
     pub(super) fn begin_copy_out(&mut self, run: Option<u64>, width: u16, format: Format) -> Result<(), End> {
         let unexpected = End::Target("the target began a COPY that was not asked for");
         let number = run.ok_or_else(|| unexpected.clone())?;
-        let statement = self.runs.get(&number).and_then(|run| run.analysed.statements.get(run.at).cloned());
-        let statement = statement.ok_or_else(|| unexpected.clone())?;
+        let run = self.runs.get(&number).ok_or_else(|| unexpected.clone())?;
+        let judged = Arc::clone(&run.judged);
+        let statement = run.analysed.statements.get(run.at).cloned().ok_or_else(|| unexpected.clone())?;
         let (output, described, layout) = copy_shape(&statement, width, format).ok_or(unexpected)?;
-        let plan = self.make_plan(&output, &described, &statement.mentions);
+        let plan = self.make_plan(&output, &described, &statement.mentions, &judged);
         let most = usize::try_from(self.limits.row).unwrap_or(usize::MAX);
         if let Some(run) = self.runs.get_mut(&number) {
             run.copy = Some(CopyMasker::new(plan, layout, most));

@@ -118,6 +118,11 @@ impl Session {
     /// Has the followed state and the catalog read if they may have changed.
     async fn make_current(&mut self, text: &str, types: &[u32]) -> Result<(), Understood> {
         let stale = self.state_changed || self.catalog_changed || self.followed.is_none();
+        if stale && self.cannot_read() && !(self.pipeline.is_empty() && self.staged.is_empty()) {
+            // What is under way may end the failed transaction.
+            self.ask_for_replies();
+            return Err(Understood::Stalled(Stall::Settle));
+        }
         if stale && self.cannot_read() {
             // Only the end of the transaction can run now, and it names nothing.
             let analysed = self.analysed(text, types);
@@ -215,7 +220,7 @@ impl Session {
             hides: !hidden.is_empty(),
             hidden,
             shows,
-            user: user.cloned(),
+            user: context.on_behalf_of.cloned(),
             reason: self.caller.reason.clone(),
         })
     }
@@ -244,11 +249,10 @@ impl Session {
     }
 
     fn still_holds(&self, judged: &Judged, user: Option<&SubjectKey>) -> bool {
-        let validity = judged.verdict.validity();
-        let in_time = !validity.timed || clock::now().millis_since(judged.at) < policy::Validity::TIMED_MILLIS;
-        in_time
-            && (!validity.on_behalf_of || judged.user.as_ref() == user)
-            && (!validity.reason || judged.reason == self.caller.reason)
+        // Not the verdict alone: what may be revealed may hang on the same circumstances.
+        clock::now().millis_since(judged.at) < policy::Validity::TIMED_MILLIS
+            && judged.user.as_ref() == self.context(user).on_behalf_of
+            && judged.reason == self.caller.reason
     }
 
     /// The circumstances of a question asked now.

@@ -42,6 +42,9 @@ permit (principal in Group::"pathfinders", action == Action::"set", resource);
 @id("writers")
 permit (principal in Group::"writers", action in Action::"write", resource in Namespace::"payments/payments/public");
 
+@id("reasoners")
+permit (principal in Group::"reasoners", action == Action::"reveal", resource) when { context has reason };
+
 @id("see-all")
 permit (principal in Group::"cleared", action == Action::"reveal", resource);
 
