@@ -715,3 +715,14 @@ fn mk_05_what_the_target_says_beside_rows_is_scrubbed() {
         client.query("ROLLBACK");
     }
 }
+
+#[test]
+fn mk_06_errors_are_scrubbed_where_one_column_of_a_class_is_hidden() {
+    let mut client = Client::login(&world().token("supporter", &["apps", "readers", "supporters"]));
+    let answers = client.query("SELECT email FROM customers LIMIT 1");
+    assert!(said(&answers).contains('@'), "{}", said(&answers));
+    for sql in ["SELECT ssn FROM customers", "SELECT ssn::int FROM customers", "SELECT ssn::regclass FROM customers"] {
+        let answers = client.query(sql);
+        assert!(!shows_ssn(&answers), "{sql}: {}", said(&answers));
+    }
+}

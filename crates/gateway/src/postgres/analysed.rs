@@ -8,6 +8,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use effects::postgres::Statement;
 use masking::postgres::Plan;
 use model::class::DataClass;
+use model::effect::ColumnName;
 use model::event::Event;
 use model::id::{Digest, RevisionId};
 use model::subject::SubjectKey;
@@ -120,6 +121,9 @@ fn statement_id(statement: &Statement, target: &str, database: &str) -> Digest {
     id
 }
 
+/// A class of a column, or of anything.
+pub(super) type Classified = (Option<ColumnName>, DataClass);
+
 /// What policy says of a text, and what depends on it.
 pub(super) struct Judged {
     /// The verdict on all of the text's statements together.
@@ -129,8 +133,8 @@ pub(super) struct Judged {
     /// Whether the statement or its answer can touch a class that the subject may not see: then the target's messages
     /// are scrubbed.
     pub(super) hides: bool,
-    /// Those classes.
-    pub(super) hidden: BTreeSet<DataClass>,
+    /// Which.
+    pub(super) hidden: BTreeSet<Classified>,
     /// Whether its answer may hold a class that the subject may see.
     pub(super) shows: bool,
     /// On whose behalf it was judged.

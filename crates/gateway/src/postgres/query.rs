@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use effects::postgres::{NameUse, Session as Reading, Statement, comment};
 use model::approval::Consumed;
-use model::class::DataClass;
 use model::decision::{Denial, Need, Outcome, Reveal};
 use model::event::{Entry, Event};
 use model::id::{ApprovalId, Digest, RequestId};
@@ -15,7 +14,7 @@ use model::subject::SubjectKey;
 use policy::{Approved, Context, Decision, Permit, Question, RevealQuestion, Verdict, decide, judge, prepare};
 use wire::postgres::part::Values;
 
-use super::analysed::{Analysed, Judged, Known};
+use super::analysed::{Analysed, Classified, Judged, Known};
 use super::hold::Sought;
 use super::names::{PortalName, StatementName};
 use super::own::What;
@@ -225,24 +224,30 @@ impl Session {
         })
     }
 
-    /// The classes that the statements touch and the subject may not see, and whether their answers may hold some that
+    /// What is classified that the statements touch and the subject may not see, and whether their answers may hold some that
     /// it may.
-    fn touches(&self, analysed: &Analysed, context: &Context<'_>) -> (BTreeSet<DataClass>, bool) {
+    fn touches(&self, analysed: &Analysed, context: &Context<'_>) -> (BTreeSet<Classified>, bool) {
         let labels = self.labels();
         let (mut hidden, mut shown) = (BTreeSet::new(), false);
-        let mut classes = BTreeSet::new();
+        let mut touched = BTreeSet::new();
         for statement in &analysed.statements {
             let anything = statement.mentions.anything;
-            let all = self.active.classification.classes.keys().filter(|_| anything).cloned();
-            let named = statement.mentions.tables.iter().flat_map(|table| labels.classes_of_table(table));
-            classes.extend(all.chain(named).map(|class| (class, statement.output != Output::None)));
+            let all = self.active.classification.classes.keys().filter(|_| anything).map(|class| (None, class.clone()));
+            let columns = statement.mentions.tables.iter().filter_map(|table| labels.classified.get(table)).flatten();
+            let named = columns.flat_map(|column| {
+                labels.marking(column).classes().map(move |class| (Some(column.clone()), class.clone()))
+            });
+            touched.extend(all.chain(named).map(|classified| (classified, statement.output != Output::None)));
         }
-        for (class, answers) in classes {
-            let question = RevealQuestion::Class(&class);
+        for (classified, answers) in touched {
+            let question = match &classified {
+                (Some(column), class) => RevealQuestion::Column(column, class),
+                (None, class) => RevealQuestion::Class(class),
+            };
             let (target, database) = (&self.place.model, &self.place.database);
             match policy::reveal(&self.policies, target, database, question, &labels, context) {
                 Reveal::Clear => shown |= answers,
-                Reveal::Masked(_) => drop(hidden.insert(class)),
+                Reveal::Masked(_) => drop(hidden.insert(classified)),
             }
         }
         (hidden, shown)

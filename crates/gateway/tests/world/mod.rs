@@ -45,6 +45,13 @@ permit (principal in Group::"writers", action in Action::"write", resource in Na
 @id("reasoners")
 permit (principal in Group::"reasoners", action == Action::"reveal", resource) when { context has reason };
 
+@id("supporters-see")
+permit (principal in Group::"supporters", action == Action::"reveal", resource);
+
+@id("supporters-see-no-ssn")
+forbid (principal in Group::"supporters", action == Action::"reveal", resource is Column)
+when { resource.table == "customers" && resource.name == "ssn" };
+
 @id("see-all")
 permit (principal in Group::"cleared", action == Action::"reveal", resource);
 
