@@ -38,7 +38,8 @@ impl Verdict {
     pub fn of_all(verdicts: Vec<Self>) -> Self {
         let mut verdicts = verdicts.into_iter();
         let Some(first) = verdicts.next() else {
-            let denial = Denial { policies: Vec::new(), message: "there is nothing to decide".into(), missing: "".into() };
+            let denial =
+                Denial { policies: Vec::new(), message: "there is nothing to decide".into(), missing: "".into() };
             let validity = Validity::default();
             return Self { answer: Answered::Deny(denial), policies: Vec::new(), waived: Vec::new(), validity };
         };
@@ -53,10 +54,7 @@ impl Verdict {
             (Answered::Allow, answer @ Answered::Ask { .. }) => (answer, other.policies),
             (answer @ Answered::Ask { .. }, Answered::Allow) => (answer, self.policies),
             (Answered::Allow, Answered::Allow) => (Answered::Allow, united(self.policies, other.policies)),
-            (
-                Answered::Ask { needs, ttl, requesters, missing },
-                Answered::Ask { needs: more, ttl: shorter, .. },
-            ) => {
+            (Answered::Ask { needs, ttl, requesters, missing }, Answered::Ask { needs: more, ttl: shorter, .. }) => {
                 let (needs, ttl) = (united(needs, more), ttl.min(shorter));
                 (Answered::Ask { needs, ttl, requesters, missing }, united(self.policies, other.policies))
             }
