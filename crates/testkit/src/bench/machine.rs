@@ -37,7 +37,7 @@ pub(super) fn settled_cpu_time(pid: u32) -> Result<Duration> {
         quiet = if now.saturating_sub(before) <= TICK { quiet + 1 } else { 0 };
         before = now;
         // The index looks for more several times a second: once may be between two looks.
-        Ok((quiet >= 4).then_some(now))
+        Ok((quiet >= 3).then_some(now))
     })
 }
 
