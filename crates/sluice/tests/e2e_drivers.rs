@@ -48,9 +48,11 @@ fn through_sluice(script: &str, site: &Site, token: &str) -> Result<Value> {
 /// Without what is told in other words: messages of errors, and ids that sequences gave.
 fn comparable(value: &Value) -> Value {
     match value {
-        Value::Object(members) => {
-            members.iter().filter(|(name, _)| *name != "message").map(|(name, value)| (name.clone(), comparable(value))).collect()
-        }
+        Value::Object(members) => members
+            .iter()
+            .filter(|(name, _)| *name != "message")
+            .map(|(name, value)| (name.clone(), comparable(value)))
+            .collect(),
         Value::Array(items) => items.iter().map(comparable).collect(),
         other => other.clone(),
     }
@@ -163,5 +165,22 @@ async fn tokio_postgres_gets_binary_values_masked_in_their_type() -> Result<()> 
         drop(client);
         task.await??;
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_larger_than_a_buffer_pass_whole() -> Result<()> {
+    let site = shared()?;
+    let mut client = support::raw::Raw::login(site, &site.token(&CLEARED)?).await?;
+    let text = "x".repeat(900_000);
+    assert_eq!(client.simple(&format!("SELECT length('{text}')")).await?.column(), ["900000"]);
+    let value = "y".repeat(4_000_000);
+    let messages = [
+        support::raw::parse("", "SELECT $1::text"),
+        support::raw::bind("", "", &[&value], 0),
+        support::raw::execute("", 0),
+        support::raw::sync(),
+    ];
+    assert_eq!(client.exchange(&messages).await?.column(), [value]);
     Ok(())
 }

@@ -57,8 +57,21 @@ async fn work(client: &mut Raw) -> Result<Vec<u8>> {
             execute("", 0),
             sync(),
         ],
-        &[parse("", "SELECT 6"), bind("", "", &[], 0), execute("", 0), parse("", "DROP TABLE cards"), execute("", 0), sync()],
-        &[parse("", "SELECT id / (id - id) FROM orders WHERE id = $1"), bind("", "", &["1"], 0), execute("", 0), parse("", "SELECT 7"), sync()],
+        &[
+            parse("", "SELECT 6"),
+            bind("", "", &[], 0),
+            execute("", 0),
+            parse("", "DROP TABLE cards"),
+            execute("", 0),
+            sync(),
+        ],
+        &[
+            parse("", "SELECT id / (id - id) FROM orders WHERE id = $1"),
+            bind("", "", &["1"], 0),
+            execute("", 0),
+            parse("", "SELECT 7"),
+            sync(),
+        ],
     ];
     for pipeline in pipelines {
         received.extend(client.exchange(pipeline).await?.bytes());
@@ -73,7 +86,10 @@ async fn work(client: &mut Raw) -> Result<Vec<u8>> {
 /// The requests of a session that the record says were allowed, oldest first: their statements' texts.
 fn permitted(site: &Site, session: Option<&str>) -> Result<Vec<(String, String)>> {
     let token = site.token(&AUDITOR)?;
-    let path = format!("/v1/audit/search?outcome=allow&limit=10000{}", session.map(|id| format!("&session={id}")).unwrap_or_default());
+    let path = format!(
+        "/v1/audit/search?outcome=allow&limit=10000{}",
+        session.map(|id| format!("&session={id}")).unwrap_or_default()
+    );
     let (status, found) = call(site, &token, "GET", &path, None)?;
     assert_eq!(status, 200, "{found}");
     let found = found.as_array().cloned().or_else(|| found["requests"].as_array().cloned()).context("no list")?;
@@ -81,7 +97,11 @@ fn permitted(site: &Site, session: Option<&str>) -> Result<Vec<(String, String)>
         let texts = request["statements"].as_array().into_iter().flatten();
         texts.map(|statement| statement["text"].as_str().unwrap_or("?").to_owned()).collect::<Vec<_>>().join("; ")
     };
-    Ok(found.iter().rev().map(|request| (request["request"].as_str().unwrap_or_default().to_owned(), text(request))).collect())
+    Ok(found
+        .iter()
+        .rev()
+        .map(|request| (request["request"].as_str().unwrap_or_default().to_owned(), text(request)))
+        .collect())
 }
 
 /// A statement as the record normalises it: constants and parameters are placeholders.

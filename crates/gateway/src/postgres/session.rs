@@ -423,8 +423,11 @@ impl Session {
     async fn wait(&mut self) -> Result<Woken, End> {
         let deadline = self.deadline();
         let holding = matches!(self.stall, Some(Stall::Hold(_)));
-        // While a message is stalled, the socket is read on only as far as to notice that the client went away.
-        let read_client = self.client.leg().inbox.len() < HIGH_WATER && self.target.leg().backlog() < HIGH_WATER;
+        // While a message is stalled, the socket is read on only as far as to notice that the client went away. Otherwise
+        // what is in the inbox is a part of one message, whose length was checked: the rest of it has to come in.
+        let waits = self.stall.is_some() || self.waiting.is_some();
+        let has_room = !waits || self.client.leg().inbox.len() < HIGH_WATER;
+        let read_client = has_room && self.target.leg().backlog() < HIGH_WATER;
         let read_target = self.client.leg().backlog() < HIGH_WATER;
         let signals = Arc::clone(&self.signals);
         let (client, target) = (self.client.leg(), self.target.leg());

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use testkit::demo::site::{DBA, ORDER_SERVICE, OTHER_DBA, Site, Tuning};
+use testkit::issuer::Grant;
 use testkit::scripted::query;
 use testkit::wait::{eventually, eventually_blocking};
 use tokio::sync::{Barrier, Semaphore};
@@ -81,7 +82,8 @@ async fn ap_01_an_approval_is_for_exactly_what_was_shown() -> Result<()> {
 async fn ap_01_parameters_are_bound() -> Result<()> {
     let site = shared()?;
     let mut client = Raw::login(site, &site.token(&ORDER_SERVICE)?).await?;
-    let delete = |id: &str| [parse("", "DELETE FROM payments WHERE id = $1"), bind("", "", &[id], 0), execute("", 0), sync()];
+    let delete =
+        |id: &str| [parse("", "DELETE FROM payments WHERE id = $1"), bind("", "", &[id], 0), execute("", 0), sync()];
     client.simple("BEGIN").await?;
     let refused = client.exchange(&delete("211")).await?;
     client.simple("ROLLBACK").await?;
@@ -98,7 +100,8 @@ async fn ap_01_parameters_are_bound() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn ap_02_a_hundred_retries_and_a_restart_use_it_once() -> Result<()> {
     let tuning = Tuning {
-        sluice_toml: "[limits]\nmax_logins_per_source = 300\nlogin_timeout = \"60s\"\nconnect_timeout = \"60s\"\n".into(),
+        sluice_toml: "[limits]\nmax_logins_per_source = 300\nlogin_timeout = \"60s\"\nconnect_timeout = \"60s\"\n"
+            .into(),
         ..Tuning::default()
     };
     let mut site = site("approvals", tuning)?;
@@ -142,7 +145,7 @@ async fn ap_03_nobody_approves_their_own() -> Result<()> {
     let approval = ticket(&mut client, "DELETE FROM payments WHERE id = 231").await?;
     assert_eq!(answer(site, &dba, &approval, true)?, 403);
     // Nor does whoever is behind the request.
-    let grant = ORDER_SERVICE.grant().actors(["dana"]);
+    let grant = Grant::new("dana").groups(["payments-apps"]).actors(["order-service"]);
     let mut delegated = Raw::login(site, &site.issuer().issue(grant)?).await?;
     let approval = ticket(&mut delegated, "DELETE FROM payments WHERE id = 232").await?;
     assert_eq!(answer(site, &dba, &approval, true)?, 403);
@@ -161,7 +164,9 @@ async fn ap_08_what_comes_right_behind_is_decided_by_itself() -> Result<()> {
     let sql = "DELETE FROM payments WHERE id = 241";
     approved_ticket(site, &mut client, sql).await?;
     client.simple("BEGIN").await?;
-    client.send(&[query(sql), query("DELETE FROM payments WHERE id = 242"), query("DELETE FROM orders WHERE id = 1")]).await?;
+    client
+        .send(&[query(sql), query("DELETE FROM payments WHERE id = 242"), query("DELETE FROM orders WHERE id = 1")])
+        .await?;
     assert_eq!(client.answer().await?.tags(), ["DELETE 1"]);
     assert_eq!(client.answer().await?.errors(), ["42501"]);
     assert!(!client.answer().await?.errors().is_empty());
@@ -231,7 +236,8 @@ async fn id_14_a_session_ends_with_its_token() -> Result<()> {
     assert_eq!(idle.end().await?.as_deref(), Some("57P01"));
     assert_eq!(open.end().await?.as_deref(), Some("57P01"));
     eventually(LIMIT, "the transaction to be rolled back", async || {
-        let sql = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' AND datname = 'shared'";
+        let sql =
+            "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' AND datname = 'shared'";
         (postgres().ok()?.sql("postgres", sql).ok()? == "0").then_some(())
     })
     .await?;

@@ -85,7 +85,8 @@ fn lk_03_what_callers_are_told_names_nothing_of_the_inside() -> Result<()> {
         assert!(!told.contains(inside), "{inside:?} is in {told}");
     }
     // Whoever may not connect and whoever is nobody are told the same.
-    let message = |token: &str| anyhow::Ok(run(site, token, "SELECT 1")?.stderr.lines().next().unwrap_or_default().to_owned());
+    let message =
+        |token: &str| anyhow::Ok(run(site, token, "SELECT 1")?.stderr.lines().next().unwrap_or_default().to_owned());
     let of = |text: String| text.split_once("FATAL").map(|(_, rest)| rest.to_owned());
     assert_eq!(of(message(&stranger)?), of(message("no-token")?));
     Ok(())

@@ -66,8 +66,7 @@ fn assert_hidden(least: usize, statements: &[&str]) -> Result<()> {
     runtime.block_on(async {
         let mut client = Raw::login(site, token).await?;
         for sql in statements {
-            let answer =
-                client.exchange(&[parse("", sql), bind("", "", &[], 1), execute("", 0), sync()]).await?;
+            let answer = client.exchange(&[parse("", sql), bind("", "", &[], 1), execute("", 0), sync()]).await?;
             assert_absent(&answer.bytes(), canary);
         }
         anyhow::Ok(())

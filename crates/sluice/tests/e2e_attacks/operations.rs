@@ -34,12 +34,18 @@ fn op_01_an_invalid_reload_keeps_the_old_one_and_both_are_journaled() -> Result<
     let site = site("reload", Tuning::default())?;
     let token = site.token(&ORDER_SERVICE)?;
     let before = site.revision()?;
-    fs::write(site.revision_file("policies/60-broken.cedar"), "permit (principal, action, resource) when { nonsense };\n")?;
+    fs::write(
+        site.revision_file("policies/60-broken.cedar"),
+        "permit (principal, action, resource) when { nonsense };\n",
+    )?;
     site.wait_for_metric("sluice_revisions_refused_total", 1)?;
     assert_eq!(site.revision()?, before);
     assert_eq!(rows(&site, &token, "SELECT count(*) > 0 FROM orders")?, "t");
     assert_refused(&site, &token, "DELETE FROM orders WHERE id = 1", "42501");
-    fs::write(site.revision_file("policies/60-broken.cedar"), "@id(\"x\") permit (principal in Group::\"x\", action == Action::\"connect\", resource);\n")?;
+    fs::write(
+        site.revision_file("policies/60-broken.cedar"),
+        "@id(\"x\") permit (principal in Group::\"x\", action == Action::\"connect\", resource);\n",
+    )?;
     testkit::wait::eventually_blocking(crate::support::LIMIT, "the mended revision", || {
         Ok((site.revision()? > before).then_some(()))
     })?;

@@ -166,7 +166,9 @@ async fn sm_19_a_byte_at_a_time_is_the_same_as_all_at_once() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn sm_22_other_protocols_are_turned_away() -> Result<()> {
     let site = shared()?;
-    for bytes in [&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..], b"SSH-2.0-OpenSSH_9.2\r\n", b"PROXY TCP4 1.2.3.4 1.2.3.4 1 2\r\n"] {
+    for bytes in
+        [&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..], b"SSH-2.0-OpenSSH_9.2\r\n", b"PROXY TCP4 1.2.3.4 1.2.3.4 1 2\r\n"]
+    {
         let mut peer = plain(site).await?;
         peer.send(bytes).await?;
         let answer = peer.read_to_close().await?;

@@ -62,7 +62,8 @@ fn pg_03_standard_conforming_strings_stay_on() -> Result<()> {
         assert!(!sqlstates(&run(site, &token, sql)?).is_empty(), "{sql}");
     }
     let ssn = postgres()?.sql(site.database(), "SELECT ssn FROM customers WHERE id = 1")?;
-    let script = "SET standard_conforming_strings = off;\nSELECT 'x\\'' , (SELECT ssn FROM customers WHERE id = 1) --';\n;";
+    let script =
+        "SET standard_conforming_strings = off;\nSELECT 'x\\'' , (SELECT ssn FROM customers WHERE id = 1) --';\n;";
     let output = psql(site, &token, &["-f", "-"], script)?;
     assert!(!output.stdout.contains(&ssn), "{}", output.stdout);
     Ok(())

@@ -126,7 +126,8 @@ impl Answer {
 
     /// The command tags.
     pub fn tags(&self) -> Vec<String> {
-        let tag = |message: &Message| String::from_utf8_lossy(message.body.split_last().map_or(&[], |(_, tag)| tag)).into();
+        let tag =
+            |message: &Message| String::from_utf8_lossy(message.body.split_last().map_or(&[], |(_, tag)| tag)).into();
         self.0.iter().filter(|message| message.tag == b'C').map(tag).collect()
     }
 
@@ -181,7 +182,9 @@ pub fn parse(name: &str, sql: &str) -> Vec<u8> {
 /// Bind: a portal, a statement, parameters as text, and results all in one format (0 text, 1 binary).
 pub fn bind(portal: &str, statement: &str, parameters: &[&str], format: u8) -> Vec<u8> {
     let count = u16::try_from(parameters.len()).unwrap_or(0).to_be_bytes();
-    let value = |value: &&str| [u32::try_from(value.len()).unwrap_or(0).to_be_bytes().to_vec(), value.as_bytes().to_vec()].concat();
+    let value = |value: &&str| {
+        [u32::try_from(value.len()).unwrap_or(0).to_be_bytes().to_vec(), value.as_bytes().to_vec()].concat()
+    };
     let values: Vec<u8> = parameters.iter().flat_map(value).collect();
     let parts = [text(portal), text(statement), vec![0, 0], count.to_vec(), values, vec![0, 1, 0, format]];
     message(b'B', &parts.concat())
