@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ledger::Reader;
 use model::event::Entry;
 use store::State;
 
@@ -14,15 +15,23 @@ const BATCH: usize = 1000;
 /// How long to wait for more when the journal is quiet, or after a failure.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// How long to let entries gather once there is one: a transaction for each would cost more than what it holds.
+const GATHER: Duration = Duration::from_millis(50);
+
 /// Follows the journal for as long as it is polled.
 pub(crate) async fn run(state: Arc<dyn State>, recorder: Arc<Recorder>) {
+    // Kept from batch to batch: a new one finds its place by reading its segment from the beginning.
+    let mut reader = None;
     loop {
-        let (reading, index) = (Arc::clone(&recorder), Arc::clone(&state));
-        let fed = tokio::task::spawn_blocking(move || feed(index.as_ref(), &reading)).await;
+        let (reading, index, place) = (Arc::clone(&recorder), Arc::clone(&state), reader.take());
+        let fed = tokio::task::spawn_blocking(move || feed(index.as_ref(), &reading, place)).await;
         match fed {
-            Ok(Ok(true)) => {}
-            Ok(Ok(false)) => {
-                let _ = tokio::time::timeout(PAUSE, recorder.written()).await;
+            Ok(Ok((place, was_full))) => {
+                reader = Some(place);
+                if !was_full {
+                    let _ = tokio::time::timeout(PAUSE, recorder.written()).await;
+                    tokio::time::sleep(GATHER).await;
+                }
             }
             Ok(Err(error)) => {
                 tracing::error!(%error, "the index cannot follow the journal");
@@ -42,10 +51,16 @@ enum FeedError {
     Read(#[from] ledger::ReadError),
 }
 
-/// Takes what is new, at most a batch; says whether there was anything.
-fn feed(state: &dyn State, recorder: &Recorder) -> Result<bool, FeedError> {
-    let next = state.indexed_to()?.map_or(0, |position| position.saturating_add(1));
-    let mut reader = recorder.journal().reader(next);
+/// Takes what is new, at most a batch; returns the reader, and whether there may be more. After a failure the next call
+/// begins where the index ends.
+fn feed(state: &dyn State, recorder: &Recorder, reader: Option<Reader>) -> Result<(Reader, bool), FeedError> {
+    let mut reader = match reader {
+        Some(reader) => reader,
+        None => {
+            let next = state.indexed_to()?.map_or(0, |position| position.saturating_add(1));
+            recorder.journal().reader(next)
+        }
+    };
     let mut batch: Vec<(u64, Entry)> = Vec::new();
     while batch.len() < BATCH {
         match reader.next()? {
@@ -53,9 +68,8 @@ fn feed(state: &dyn State, recorder: &Recorder) -> Result<bool, FeedError> {
             None => break,
         }
     }
-    if batch.is_empty() {
-        return Ok(false);
+    if !batch.is_empty() {
+        state.index(&batch)?;
     }
-    state.index(&batch)?;
-    Ok(true)
+    Ok((reader, batch.len() == BATCH))
 }
