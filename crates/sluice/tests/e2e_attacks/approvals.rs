@@ -145,7 +145,8 @@ async fn ap_03_nobody_approves_their_own() -> Result<()> {
     let approval = ticket(&mut client, "DELETE FROM payments WHERE id = 231").await?;
     assert_eq!(answer(site, &dba, &approval, true)?, 403);
     // Nor does whoever is behind the request.
-    let grant = Grant::new("dana").groups(["payments-apps"]).actors(["order-service"]);
+    let grant =
+        Grant::new("dana").claim("act", serde_json::json!({ "sub": "order-service", "groups": ["payments-apps"] }));
     let mut delegated = Raw::login(site, &site.issuer().issue(grant)?).await?;
     let approval = ticket(&mut delegated, "DELETE FROM payments WHERE id = 232").await?;
     assert_eq!(answer(site, &dba, &approval, true)?, 403);

@@ -1,6 +1,6 @@
 //! Ways around the policy in PostgreSQL's own language and protocol (PG-).
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use testkit::demo::site::{ORDER_SERVICE, Site};
 
 use crate::support::raw::{Raw, bind, close, encrypted, execute, parse, started, sync};
@@ -209,27 +209,43 @@ fn pg_11_the_role_cannot_be_changed_and_resets_lose_nothing() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn pg_12_temporary_names_shadow_nothing() -> Result<()> {
+#[tokio::test(flavor = "multi_thread")]
+async fn pg_12_temporary_names_shadow_nothing() -> Result<()> {
     let (site, token) = order_service()?;
     let number = postgres()?.sql(site.database(), "SELECT number FROM cards WHERE id = 1")?;
-    let script = "\
-CREATE TEMP TABLE copied AS SELECT number FROM cards WHERE id = 1;
-SELECT * FROM copied;
-CREATE TEMP TABLE customers (id int, number text);
-INSERT INTO customers SELECT id, number FROM cards WHERE id = 1;
-SELECT number FROM customers;
-CREATE FUNCTION pg_temp.lower(text) RETURNS text LANGUAGE sql AS $$ SELECT number FROM public.cards WHERE id = 1 $$;
-SELECT pg_temp.lower('x');
-CREATE TEMP VIEW seen AS SELECT number AS harmless FROM public.cards WHERE id = 1;
-SELECT harmless FROM seen;
-";
-    let output = psql(site, &token, &["-f", "-"], script)?;
-    assert!(!output.stdout.contains(&number) && !output.stderr.contains(&number), "{}{}", output.stdout, output.stderr);
+    let mut client = Raw::login(site, &token).await?;
+    for sql in [
+        "CREATE TEMP TABLE copied AS SELECT number FROM cards WHERE id = 1",
+        "SELECT * FROM copied",
+        "CREATE TEMP TABLE customers (id int, number text)",
+        "INSERT INTO customers SELECT id, number FROM cards WHERE id = 1",
+        "SELECT number FROM customers",
+        "CREATE FUNCTION pg_temp.lower(text) RETURNS text LANGUAGE sql AS $$ SELECT number FROM public.cards WHERE id = 1 $$",
+        "SELECT pg_temp.lower('x')",
+        "CREATE TEMP VIEW seen AS SELECT number AS harmless FROM public.cards WHERE id = 1",
+        "SELECT harmless FROM seen",
+    ] {
+        let answer = client.simple(&format!("{sql};")).await.with_context(|| sql.to_owned())?;
+        assert!(testkit::canary::leak(&answer.bytes(), &number).is_none(), "{sql}: {answer:?}");
+    }
     // What it may: a temporary table of its own.
+    for sql in ["CREATE TEMP TABLE own (id int)", "INSERT INTO own VALUES (7112)"] {
+        let answer = client.simple(&format!("{sql};")).await.with_context(|| sql.to_owned())?;
+        assert!(answer.errors().is_empty(), "{sql}: {answer:?}");
+    }
+    assert_eq!(client.simple("SELECT id FROM own").await?.column(), ["7112"]);
+    Ok(())
+}
+
+#[test]
+fn pg_12_as_a_script_of_psql() -> Result<()> {
+    let (site, token) = order_service()?;
     let script = "CREATE TEMP TABLE own (id int);\nINSERT INTO own VALUES (7112);\nSELECT id FROM own;\n";
     let output = psql(site, &token, &["-f", "-"], script)?;
     assert_eq!(output.stdout.trim(), "7112", "{}", output.stderr);
+    let script = "CREATE TEMP TABLE copied AS SELECT number FROM cards WHERE id = 1;\nSELECT * FROM copied;\n";
+    let output = psql(site, &token, &["-f", "-"], script)?;
+    assert!(output.stderr.contains("42501"), "{}", output.stderr);
     Ok(())
 }
 
