@@ -14,10 +14,13 @@ use super::site::Site;
 use super::stage::Stage;
 use super::terminal::Terminal;
 
+/// A part of the story.
+type Part = fn(&mut Stage<'_>) -> Result<()>;
+
 /// Tells all of it.
 pub(super) fn tell(stage: &mut Stage<'_>) -> Result<()> {
     introduce(stage)?;
-    let parts: [(&str, fn(&mut Stage<'_>) -> Result<()>); 7] = [
+    let parts: [(&str, Part); 7] = [
         ("reading", reading::tell),
         ("refusals", refusals::tell),
         ("approvals", approvals::tell),

@@ -41,7 +41,7 @@ impl Terminal {
     /// A part of the story, numbered, and what it shows.
     pub(super) fn heading(&self, number: usize, title: &str, explanation: &str) {
         let rule = "─".repeat(100);
-        self.line(&format!("\n{}\n{}", self.paint(DIM, &rule), self.paint(TITLE, &format!("{number}. {title}"))));
+        self.line(&format!("\n{}\n{}", self.paint(DIM, &rule), self.paint(TITLE, format!("{number}. {title}"))));
         self.line(&format!("{}\n", self.paint(DIM, explanation)));
     }
 
