@@ -163,7 +163,6 @@ fn a_revision_that_is_invalid_is_refused_whole() -> Result<()> {
         fs::write(&path, text)?;
         site.wait_for_metric("sluice_revisions_refused_total", number)?;
         assert_eq!(site.revision()?, before, "{name}");
-        assert_eq!(rows(&site, &token, "SELECT left(number, 4) = '' FROM cards WHERE id = 1").is_ok(), true, "{name}");
         let number = rows(&site, &token, "SELECT number FROM cards WHERE id = 1")?;
         assert!(number.starts_with("****"), "{name}: {number}");
         match old {
@@ -299,8 +298,11 @@ fn a_target_that_is_down_is_08006_and_its_return_needs_no_restart() -> Result<()
     })
 }
 
+/// What a server says to the connection of this number.
+type Lie = fn(usize) -> Vec<u8>;
+
 /// Sluice in front of a server that does what the script says.
-async fn in_front_of(name: &str, answer: fn(usize) -> Vec<u8>) -> Result<(Site, ScriptedServer)> {
+async fn in_front_of(name: &str, answer: Lie) -> Result<(Site, ScriptedServer)> {
     let server = ScriptedServer::start(move |mut peer: Peer, number| async move {
         peer.read_startup().await?;
         peer.send(&answer(number)).await?;
@@ -322,7 +324,7 @@ async fn in_front_of(name: &str, answer: fn(usize) -> Vec<u8>) -> Result<(Site, 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sm_07_a_target_that_lies_about_its_protocol_is_left() -> Result<()> {
-    let lies: [(&str, fn(usize) -> Vec<u8>); 7] = [
+    let lies: [(&str, Lie); 7] = [
         ("lie1", |_| b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()),
         ("lie2", |_| [authentication_ok(), data_row(&[Some(b"x")]), ready_for_query(b'I')].concat()),
         ("lie3", |_| [authentication_ok(), ready_for_query(b'I'), ready_for_query(b'I')].concat()),
