@@ -63,6 +63,8 @@ impl Sqlite {
         migrations::apply(&mut state, "state.db", migrations::STATE)?;
         let mut index = connect(&index_file)?;
         index.pragma_update(None, "synchronous", "NORMAL")?;
+        // Statement journals of large transactions stay out of the file system.
+        index.pragma_update(None, "temp_store", "MEMORY")?;
         migrations::apply(&mut index, "index.db", migrations::INDEX)?;
         let search = connect(&index_file)?;
         search.pragma_update(None, "query_only", true)?;

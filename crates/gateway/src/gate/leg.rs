@@ -10,9 +10,10 @@ use std::task::{Context, Poll};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_util::io::poll_read_buf;
 
-/// How many bytes one read may bring in.
-const READ_CHUNK: usize = 64 * 1024;
+/// How much room there is for what one read brings in, at least.
+const READ_CHUNK: usize = 16 * 1024;
 
 /// Past this many bytes waiting to go out, the other side is not read any more.
 pub(crate) const HIGH_WATER: usize = 256 * 1024;
@@ -132,17 +133,12 @@ impl Leg {
         if !read {
             return Poll::Pending;
         }
-        self.inbox.reserve(READ_CHUNK.min(16 * 1024));
-        let mut limited = [std::mem::MaybeUninit::uninit(); 16 * 1024];
-        let mut buffer = ReadBuf::uninit(&mut limited);
-        match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+        self.inbox.reserve(READ_CHUNK);
+        match poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.inbox) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Ready(Ok(())) if buffer.filled().is_empty() => Poll::Ready(Ok(Moved::Closed)),
-            Poll::Ready(Ok(())) => {
-                self.inbox.extend_from_slice(buffer.filled());
-                Poll::Ready(Ok(Moved::Read))
-            }
+            Poll::Ready(Ok(0)) => Poll::Ready(Ok(Moved::Closed)),
+            Poll::Ready(Ok(_)) => Poll::Ready(Ok(Moved::Read)),
         }
     }
 

@@ -56,10 +56,19 @@ pub(super) struct Analysed {
 
 impl Analysed {
     /// Names the statements for the journal.
-    pub(super) fn new(text: Arc<str>, mut statements: Vec<Statement>, epoch: Epoch, place: &Place) -> Self {
+    pub(super) fn new(
+        text: Arc<str>,
+        mut statements: Vec<Statement>,
+        epoch: Epoch,
+        place: &Place,
+        memo: &Memo,
+    ) -> Self {
         let needs_order = mistrust_what_follows_a_change(&mut statements);
         let (target, database) = (&place.model.name, &place.database);
-        let ids = statements.iter().map(|statement| statement_id(statement, target, database)).collect();
+        let ids = match memo.twin(&statements) {
+            Some(twin) => twin.analysed.ids.clone(),
+            None => statements.iter().map(|statement| statement_id(statement, target, database)).collect(),
+        };
         let (named, standard_conforming_strings) = (None, true);
         Self { text, statements, ids, epoch, named, standard_conforming_strings, needs_order }
     }
@@ -155,6 +164,8 @@ pub(super) struct Known {
 pub(super) struct Memo {
     epoch: Epoch,
     texts: HashMap<Box<str>, Known>,
+    /// The last text of each normal form: what differs from it in its constants alone means the same to policy.
+    twins: HashMap<Box<str>, Known>,
     plans: Vec<(Arc<Judged>, usize, Arc<Shape>, Plan)>,
 }
 
@@ -174,7 +185,32 @@ impl Memo {
         if self.texts.len() >= MOST {
             self.texts.clear();
         }
+        if let [only] = known.analysed.statements.as_slice()
+            && self.twin(&known.analysed.statements).is_none()
+        {
+            if self.twins.len() >= MOST {
+                self.twins.clear();
+            }
+            self.twins.insert(only.normal.as_str().into(), known.clone());
+        }
         self.texts.insert(key.into(), known);
+    }
+
+    /// What is known under this epoch of a text that does the very same, constants apart. Everything that an id, a
+    /// verdict or a plan reads of a statement is compared; a statement that goes by names is nobody's twin.
+    pub(super) fn twin(&self, statements: &[Statement]) -> Option<&Known> {
+        let [statement] = statements else { return None };
+        let known = self.twins.get(statement.normal.as_str())?;
+        let [other] = known.analysed.statements.as_slice() else { return None };
+        let same = !statement.normal.is_empty()
+            && statement.names.is_none()
+            && other.effects == statement.effects
+            && other.facts == statement.facts
+            && other.output == statement.output
+            && other.mentions == statement.mentions
+            && other.copy == statement.copy
+            && other.changes == statement.changes;
+        same.then_some(known)
     }
 
     /// The plan for the answer of one statement, if it was made for this very shape.
@@ -196,6 +232,7 @@ impl Memo {
     fn enter(&mut self, epoch: Epoch) {
         if self.epoch != epoch {
             self.texts.clear();
+            self.twins.clear();
             self.plans.clear();
             self.epoch = epoch;
         }

@@ -98,11 +98,16 @@ impl Session {
         }
         let known = self.memo.recall(&key, self.epoch).cloned();
         let known = match known {
-            Some(known) if self.still_holds(&known.judged, user) => known,
+            Some(known) if known.analysed.named.is_none() && self.still_holds(&known.judged, user) => {
+                return Understood::Ready(known);
+            }
             Some(known) => Known { judged: self.judged(&known.analysed, user), ..known },
             None => {
                 let analysed = self.analysed(text, types);
-                Known { judged: self.judged(&analysed, user), analysed }
+                let twin = self.memo.twin(&analysed.statements).map(|twin| Arc::clone(&twin.judged));
+                let twin = twin.filter(|judged| analysed.named.is_none() && self.still_holds(judged, user));
+                let judged = twin.unwrap_or_else(|| self.judged(&analysed, user));
+                Known { analysed, judged }
             }
         };
         if known.analysed.named.is_none() {
@@ -191,7 +196,7 @@ impl Session {
         };
         let statements = effects::postgres::analyse(text, &reading);
         let named = consulted.named.take();
-        let analysed = Analysed::new(text.into(), statements, self.epoch, &self.place);
+        let analysed = Analysed::new(text.into(), statements, self.epoch, &self.place, &self.memo);
         Arc::new(Analysed { named, standard_conforming_strings, ..analysed })
     }
 
