@@ -18,7 +18,7 @@ pub mod metrics;
 pub mod node;
 pub mod postgres;
 pub mod recorder;
-mod restart;
+pub mod restart;
 pub mod revision;
 mod serve;
 pub mod sessions;

@@ -73,6 +73,9 @@ pub enum StartError {
     /// The operating system gave no randomness.
     #[error(transparent)]
     Randomness(#[from] clock::NoRandomness),
+    /// What an earlier process left cannot be settled.
+    #[error("what an earlier process left cannot be settled: {0}")]
+    Settle(#[from] crate::restart::SettleError),
     /// A defect of Sluice.
     #[error("internal: {0}")]
     Internal(String),

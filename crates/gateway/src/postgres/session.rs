@@ -213,6 +213,7 @@ pub(super) struct Session {
 
 /// What ended a wait.
 enum Woken {
+    Room,
     Client(Moved),
     Target(Moved),
     Signals,
@@ -233,24 +234,27 @@ impl Session {
 
     async fn turns(&mut self) -> Result<std::convert::Infallible, End> {
         loop {
-            self.serve_client().await?;
+            let has_more = self.serve_client().await?;
             self.commit().await?;
             self.release()?;
-            self.wait_and_act().await?;
+            if !has_more || self.target.leg().backlog() >= HIGH_WATER {
+                self.wait_and_act(has_more).await?;
+            }
         }
     }
 
-    /// Takes the client's messages as far as they can be taken.
-    async fn serve_client(&mut self) -> Result<(), End> {
+    /// Takes the client's messages as far as they can be taken. Says whether there may be more that only waits for room
+    /// on the way to the target.
+    async fn serve_client(&mut self) -> Result<bool, End> {
         if self.is_stalled() {
-            return Ok(());
+            return Ok(false);
         }
         while self.target.leg().backlog() < HIGH_WATER && self.staged.len() < 1024 {
             let message = match self.waiting.take() {
                 Some(message) => message,
                 None => match self.next_message()? {
                     Some(message) => message,
-                    None => return Ok(()),
+                    None => return Ok(false),
                 },
             };
             match self.client_message(&message).await? {
@@ -261,11 +265,11 @@ impl Session {
                 Flow::Stalled(stall) => {
                     self.stall = Some(stall);
                     self.waiting = Some(message);
-                    return Ok(());
+                    return Ok(false);
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn next_message(&mut self) -> Result<Option<Bytes>, End> {
@@ -401,8 +405,9 @@ impl Session {
     }
 
     /// Waits for either side, the clock, a human or an operator, and acts on it.
-    async fn wait_and_act(&mut self) -> Result<(), End> {
-        match self.wait().await? {
+    async fn wait_and_act(&mut self, for_room: bool) -> Result<(), End> {
+        match self.wait(for_room).await? {
+            Woken::Room => {}
             Woken::Client(Moved::Read) => self.last_activity = Instant::now(),
             Woken::Client(Moved::Closed) => return Err(End::Client("the client closed the connection")),
             Woken::Target(Moved::Read) => {
@@ -420,7 +425,7 @@ impl Session {
         Ok(())
     }
 
-    async fn wait(&mut self) -> Result<Woken, End> {
+    async fn wait(&mut self, for_room: bool) -> Result<Woken, End> {
         let deadline = self.deadline();
         let holding = matches!(self.stall, Some(Stall::Hold(_)));
         // While a message is stalled, the socket is read on only as far as to notice that the client went away. Otherwise
@@ -440,6 +445,9 @@ impl Session {
                 (Poll::Ready(Err(_)), _) => Poll::Ready(Err(End::Target("the connection to the target broke"))),
                 (Poll::Pending, Poll::Ready(Ok(moved))) => Poll::Ready(Ok(Woken::Client(moved))),
                 (Poll::Pending, Poll::Ready(Err(_))) => Poll::Ready(Err(End::Client("the connection broke"))),
+                (Poll::Pending, Poll::Pending) if for_room && target.backlog() < HIGH_WATER => {
+                    Poll::Ready(Ok(Woken::Room))
+                }
                 (Poll::Pending, Poll::Pending) => Poll::Pending,
             }
         });
