@@ -70,3 +70,78 @@ fn report_unknown(state: &dyn State, recorder: &Recorder) -> Result<(), store::E
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use ledger::{Journal, Level, RealDisk, SigningKey};
+    use model::approval::{Answer, Asked, Mode};
+    use model::decision::Need;
+    use model::id::{Digest, RevisionId, SessionId};
+    use model::subject::SubjectKey;
+    use store::Sqlite;
+    use store::approval::{Limits, Spending};
+
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::recorder::entry;
+
+    fn key(id: &str) -> SubjectKey {
+        SubjectKey { issuer: "corp".into(), id: id.into() }
+    }
+
+    fn need() -> Need {
+        let policy_digest = Digest::default();
+        Need { policy: "ask".into(), policy_digest, groups: vec!["dba".into()], quorum: 1 }
+    }
+
+    fn asked(request: RequestId) -> Asked {
+        let now = clock::now();
+        Asked {
+            request,
+            subject: key("app"),
+            on_behalf_of: Vec::new(),
+            target: "payments".into(),
+            database: "payments".into(),
+            statement: "DELETE FROM payments WHERE id = 1".into(),
+            parameters: Vec::new(),
+            effects: Vec::new(),
+            estimated_rows: None,
+            reason: None,
+            needs: vec![need()],
+            digest: Digest([1; 32]),
+            mode: Mode::Ticket,
+            revision: RevisionId(1),
+            asked_at: now,
+            expires_at: now.plus_millis(600_000),
+        }
+    }
+
+    /// State as yesterday's backup has it: the approval is given and not spent. The journal knows better.
+    #[tokio::test]
+    async fn ap_12_the_journal_ends_what_a_restored_state_has_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = Sqlite::open(dir.path()).unwrap();
+        let session = SessionId::from_bits(1);
+        let (request, approval) = (session.request(1), ApprovalId::from_bits(7));
+        state.ask(&asked(request), approval, &Limits::default()).unwrap();
+        let now = clock::now();
+        let yes = Answer { approver: key("dana"), groups: vec!["dba".into()], approve: true, reason: None, at: now };
+        state.answer(approval, &yes, &[], now).unwrap();
+
+        let journal_key = SigningKey::from_seed("test", &[1; 32]).unwrap();
+        let journal = Journal::open(Arc::new(RealDisk), &dir.path().join("journal"), journal_key).unwrap().0;
+        let second = Duration::from_secs(1);
+        let recorder = Recorder::new(journal, second, second, Metrics::new().unwrap());
+        let consumed = entry(Event::ApprovalConsumed { approval, request });
+        let _receipts = recorder.record(vec![consumed], Level::Process).await.unwrap();
+
+        settle(&state, &recorder).unwrap();
+        let digest = Digest([1; 32]);
+        let again = Spending { digest, needs: &[need()], session, request: session.request(2), now: clock::now() };
+        assert!(state.consume(&again).unwrap().is_none());
+        assert!(state.unresolved().unwrap().is_empty(), "its outcome is journaled as unknown");
+    }
+}

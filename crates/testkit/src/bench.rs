@@ -1,6 +1,6 @@
 //! The benchmark: what does a statement cost through Sluice, next to PgBouncer and to no proxy at all?
 //!
-//! [`run`] is what `./dev bench` does. One private PostgreSQL server is reached by three routes ([`Route`]): directly,
+//! [`run`] is what `./dev bench` does. One private PostgreSQL server is reached by three routes (`Route`): directly,
 //! through PgBouncer in session mode, and through a release build of Sluice that decides, journals and tapes every
 //! statement. Clients speak TLS on all three; neither proxy speaks it to the server. Nothing is measured once: all routes
 //! take turns within each round, so that a ratio compares two runs that are seconds apart, and every figure is the

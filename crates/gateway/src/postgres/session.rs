@@ -432,6 +432,11 @@ impl Session {
         // what is in the inbox is a part of one message, whose length was checked: the rest of it has to come in.
         let waits = self.stall.is_some() || self.waiting.is_some();
         let has_room = !waits || self.client.leg().inbox.len() < HIGH_WATER;
+        if holding && !has_room {
+            // A client that is not read any more could go away unnoticed, and its request be approved all the same.
+            let message = "more was sent behind a request that waits for approval than can be kept".to_owned();
+            return Err(End::Violation { sqlstate: "53400", message });
+        }
         let read_client = has_room && self.target.leg().backlog() < HIGH_WATER;
         let read_target = self.client.leg().backlog() < HIGH_WATER;
         let signals = Arc::clone(&self.signals);
