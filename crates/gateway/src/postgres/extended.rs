@@ -36,7 +36,7 @@ impl Session {
         parse: Parse<'a>,
     ) -> Result<(&'a str, Arc<[u32]>, Known, Origin, bool), Broken> {
         let statement = name(parse.statement)?;
-        if self.names.count() >= self.node.config.limits.max_prepared && !statement.is_empty() {
+        if !statement.is_empty() && self.names.are_full(self.node.config.limits.max_prepared) {
             return Err(Refusal::TooManyNames.into());
         }
         let types: Arc<[u32]> = parse.types.iter().collect();
@@ -97,7 +97,7 @@ impl Session {
     /// its plan then.
     pub(super) async fn read_bind<'a>(&mut self, bind: Bind<'a>) -> Result<(&'a str, Arc<Prepared>, Known), Broken> {
         let (portal, statement) = (name(bind.portal)?, name(bind.statement)?);
-        if self.names.portals() >= self.node.config.limits.max_portals && !portal.is_empty() {
+        if !portal.is_empty() && self.names.are_portals_full(self.node.config.limits.max_portals) {
             return Err(Refusal::TooManyNames.into());
         }
         if self.unsettled > 0 || !self.names.is_certain_statement(statement) {

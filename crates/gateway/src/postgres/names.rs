@@ -158,14 +158,15 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// How many names are held.
-    pub(super) fn count(&self) -> usize {
-        self.statements.len() + self.portals.len()
+    /// Whether as many names are held as may be. Names that a Close under way frees do not count.
+    pub(super) fn are_full(&self, most: usize) -> bool {
+        let held = |count: usize| count >= most;
+        held(self.statements.len() + self.portals.len()) && held(open(&self.statements) + open(&self.portals))
     }
 
-    /// How many portals and cursors are held.
-    pub(super) fn portals(&self) -> usize {
-        self.portals.len()
+    /// Likewise for portals and cursors alone.
+    pub(super) fn are_portals_full(&self, most: usize) -> bool {
+        self.portals.len() >= most && open(&self.portals) >= most
     }
 
     /// Counts the changes of names: as long as it is the same, so is what each name stands for.
@@ -341,6 +342,11 @@ impl Names {
         self.statements.retain(|_, versions| !sql(versions));
         self.portals.retain(|_, versions| !cursor(versions));
     }
+}
+
+/// How many names stand for something, if what is under way goes well.
+fn open<T>(names: &Entries<T>) -> usize {
+    names.values().filter(|versions| versions.latest().is_some()).count()
 }
 
 fn put<T>(names: &mut Entries<T>, name: &str, pending: Pending<T>) {

@@ -85,7 +85,8 @@ async fn rx_06_intricate_statements_are_refused_in_time() -> Result<()> {
     let site = shared()?;
     let token = site.token(&ORDER_SERVICE)?;
     let begun = Instant::now();
-    let list = (0..50_000).map(|number| number.to_string()).collect::<Vec<_>>().join(",");
+    // Noughts alone: the other tests look for their own numbers in the server's log.
+    let list = vec!["0"; 50_000].join(",");
     for sql in [
         format!("SELECT {}1{}", "(".repeat(100_000), ")".repeat(100_000)),
         format!("SELECT {}1", "-".repeat(500) + &" - ".repeat(50_000)),
