@@ -4,7 +4,9 @@
 mod world;
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
+use testkit::wait::eventually_blocking;
 use world::World;
 
 /// One world for all tests of this program.
@@ -149,4 +151,27 @@ fn a_migration_in_one_text_runs_statement_by_statement_in_one_transaction() {
         ],
     );
     assert!(refused.stderr.contains("42501"), "{refused:?}");
+}
+
+/// While a transaction with objects of its own is open, somebody else changes the database: the session reads again once,
+/// and goes on.
+#[test]
+fn a_change_by_others_while_own_objects_are_open_is_read_once() {
+    let token = world().token("migrator", &["apps", "readers", "migrations", "cleared"]);
+    let marker = world().dir.path().join("changed");
+    let script = format!(
+        "BEGIN;\nCREATE TABLE mine_alone (id int);\nSELECT count(*) FROM mine_alone;\n\
+         \\! while [ ! -e {0} ]; do sleep 0.05; done\nSELECT 'seen', count(*) FROM by_others;\n\
+         INSERT INTO mine_alone VALUES (1);\nSELECT 'own', count(*) FROM mine_alone;\nROLLBACK;\n",
+        marker.display()
+    );
+    let output = std::thread::scope(|scope| {
+        let session = scope.spawn(|| world().psql_with(&token, &["-X", "-A", "-t", "-f", "-"], &script));
+        world().server.sql("payments", "CREATE TABLE by_others (id int); GRANT ALL ON by_others TO PUBLIC").unwrap();
+        let is_known = || Ok(world().psql(&token, &["-X", "-c", "TABLE by_others"]).status.success().then_some(()));
+        eventually_blocking(Duration::from_secs(20), "the change to be known", is_known).unwrap();
+        std::fs::write(&marker, "").unwrap();
+        session.join().unwrap()
+    });
+    assert!(output.stdout.contains("seen|0") && output.stdout.contains("own|1"), "{output:?}");
 }

@@ -55,9 +55,9 @@ pub(super) struct Snapshot {
 }
 
 impl Snapshot {
-    /// A session's own reading, based on a shared one.
-    pub(super) fn of_session(catalog: Arc<Catalog>, base: &Self) -> Self {
-        Self { catalog, version: base.version, labels: Mutex::default() }
+    /// A session's own reading, which has in it all that the shared one of this version has.
+    pub(super) fn of_session(catalog: Arc<Catalog>, version: u64) -> Self {
+        Self { catalog, version, labels: Mutex::default() }
     }
 
     /// What is classified, under this revision.

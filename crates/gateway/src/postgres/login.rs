@@ -384,6 +384,7 @@ fn begin(
         lens,
         catalog,
         overlay: false,
+        read_up_to: 0,
         followed: None,
         state_changed: true,
         catalog_changed: false,

@@ -159,7 +159,7 @@ impl Session {
 
     fn take_objects(&mut self, part: PartBuilder) {
         let catalog = Catalog::new(self.catalog.catalog.system(), part.finish());
-        self.catalog = Arc::new(Snapshot::of_session(Arc::new(catalog), &self.catalog));
+        self.catalog = Arc::new(Snapshot::of_session(Arc::new(catalog), self.read_up_to.max(self.catalog.version)));
         self.overlay = true;
         self.catalog_changed = false;
         self.epoch.catalog += 1;

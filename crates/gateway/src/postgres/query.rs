@@ -163,10 +163,13 @@ impl Session {
         }
         let shared = catalogs.current(&self.node, &self.place).await.map_err(unavailable)?;
         if self.overlay && (has_temporary || !self.is_at_rest_but_for_text()) {
-            // The shared part of what the session sees may have changed as well.
-            return Ok(shared.version != self.catalog.version);
+            // The shared part of what the session sees may have changed as well. What is read now has that in it.
+            let is_behind = shared.version != self.catalog.version;
+            self.read_up_to = shared.version;
+            return Ok(is_behind);
         }
         if !self.overlay && has_temporary {
+            self.read_up_to = shared.version;
             return Ok(true);
         }
         if shared.version != self.catalog.version || self.overlay {

@@ -156,6 +156,8 @@ pub(super) struct Session {
     pub(super) lens: Arc<Lens>,
     pub(super) catalog: Arc<Snapshot>,
     pub(super) overlay: bool,
+    /// The shared catalog's version when the session's own reading of it began.
+    pub(super) read_up_to: u64,
     pub(super) followed: Option<Followed>,
     pub(super) state_changed: bool,
     pub(super) catalog_changed: bool,
@@ -237,6 +239,9 @@ impl Session {
             let has_more = self.serve_client().await?;
             self.commit().await?;
             self.release()?;
+            if self.draining.is_some() && self.is_at_rest() {
+                return Err(End::Administrator("Sluice is stopping"));
+            }
             if !has_more || self.target.leg().backlog() >= HIGH_WATER {
                 self.wait_and_act(has_more).await?;
             }
@@ -523,8 +528,7 @@ impl Session {
             self.cancel();
         }
         if raised(Signal::Drain) {
-            let until = Instant::now() + self.node.config.sessions.drain;
-            self.draining = Some(if self.is_at_rest() { Instant::now() } else { until });
+            self.draining = Some(Instant::now() + self.node.config.sessions.drain);
         }
         Ok(())
     }

@@ -163,6 +163,11 @@ impl World {
         self.psql(token, &["-X", "-A", "-t", "-c", sql]).success().unwrap()
     }
 
+    /// Tells the node to stop.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
     fn ca(&self) -> PathBuf {
         self.node.layout().tls().join("ca.pem")
     }
