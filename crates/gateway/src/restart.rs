@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use model::event::Event;
-use model::id::{ApprovalId, RequestId};
+use model::id::RequestId;
 use store::State;
 use store::approval::Spent;
 
@@ -32,18 +32,17 @@ pub(crate) fn settle(state: &dyn State, recorder: &Recorder) -> Result<(), Settl
 
 /// Tells state what the journal knows to be spent or ended, so that a restored backup of it revives no approval (AP-12).
 fn catch_up(state: &dyn State, recorder: &Recorder) -> Result<(), SettleError> {
-    let (mut spent, mut by_request) = (HashMap::<ApprovalId, Spent>::new(), HashMap::<RequestId, ApprovalId>::new());
+    // By request: a window is spent on many, and each use counts.
+    let mut spent = HashMap::<RequestId, Spent>::new();
     let mut ended = Vec::new();
     let mut reader = recorder.journal().reader(0);
     while let Some((_, entry)) = reader.next()? {
         match entry.event {
             Event::ApprovalConsumed { approval, request } => {
-                spent.insert(approval, Spent { approval, request, at: entry.at, completed: false });
-                by_request.insert(request, approval);
+                spent.insert(request, Spent { approval, request, at: entry.at, completed: false });
             }
             Event::Completed { request, .. } | Event::OutcomeUnknown { request, .. } => {
-                let approval = by_request.remove(&request);
-                if let Some(spent) = approval.and_then(|approval| spent.get_mut(&approval)) {
+                if let Some(spent) = spent.get_mut(&request) {
                     spent.completed = true;
                 }
             }
@@ -79,7 +78,7 @@ mod tests {
     use ledger::{Journal, Level, RealDisk, SigningKey};
     use model::approval::{Answer, Asked, Mode};
     use model::decision::Need;
-    use model::id::{Digest, RevisionId, SessionId};
+    use model::id::{ApprovalId, Digest, RevisionId, SessionId};
     use model::subject::SubjectKey;
     use store::Sqlite;
     use store::approval::{Limits, Spending};
