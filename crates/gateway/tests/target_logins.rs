@@ -66,15 +66,20 @@ fn every_way_to_log_in_at_a_target_works_and_md5_only_where_it_is_allowed() {
 fn a_stop_lets_what_runs_finish_and_ends_the_rest() {
     let world = World::start(200);
     let token = world.token("migrator", &["apps", "readers", "migrations", "cleared"]);
-    let marker = world.dir.path().join("running");
+    // psql waits in its transaction until the other end of the pipe was opened and closed again.
+    let pipe = world.dir.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let script = format!(
-        "BEGIN;\nSELECT 'begun';\n\\! touch {}\nSELECT 'still served' FROM generate_series(1, 3);\nCOMMIT;\nSELECT 'too late';\n",
-        marker.display()
+        "BEGIN;\nSELECT 'begun';\n\\! cat {}\nSELECT 'still served' FROM generate_series(1, 3);\nCOMMIT;\nSELECT 'too late';\n",
+        pipe.display()
     );
     let output = std::thread::scope(|scope| {
         let session = scope.spawn(|| world.psql_with(&token, &["-X", "-A", "-t", "-f", "-"], &script));
-        eventually_blocking(Duration::from_secs(20), "the session", || Ok(marker.exists().then_some(()))).unwrap();
+        let opened = std::fs::OpenOptions::new().write(true).open(&pipe).unwrap();
         world.stop();
+        let closed = || Ok(std::net::TcpStream::connect(world.address).is_err().then_some(()));
+        eventually_blocking(Duration::from_secs(20), "the listener to close", closed).unwrap();
+        drop(opened);
         session.join().unwrap()
     });
     assert!(output.stdout.contains("still served") && !output.stdout.contains("too late"), "{output:?}");

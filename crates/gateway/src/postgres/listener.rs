@@ -63,8 +63,9 @@ impl Listener {
                 () = stop.cancelled() => break,
             }
         }
-        drop(self.tcp);
+        // Whoever finds the door closed may rely on every session knowing it.
         node.sessions.tell_all(crate::sessions::Signal::Drain);
+        drop(self.tcp);
         while let Some(ended) = connections.join_next().await {
             observe(&node, ended);
         }

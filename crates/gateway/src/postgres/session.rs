@@ -467,11 +467,13 @@ impl Session {
                 _ => std::future::pending().await,
             }
         };
+        // In this order, as the two sides might never stop talking.
         tokio::select! {
-            woken = io => woken,
+            biased;
             () = signals.raised() => Ok(Woken::Signals),
-            () = approval => Ok(Woken::Approval),
             () = tokio::time::sleep_until(deadline) => Ok(Woken::Deadline),
+            () = approval => Ok(Woken::Approval),
+            woken = io => woken,
         }
     }
 
