@@ -152,8 +152,27 @@ impl Tape {
     /// # Errors
     /// If the disk fails or failed before: then nothing more can be recorded, and the session has to end.
     pub fn record(&mut self, kind: Kind, at: Timestamp, parts: &[&[u8]]) -> Result<Taped, TapeError> {
-        let offset = self.length;
-        self.buffer.clear();
+        let (offset, length) = self.put(kind, at, parts)?;
+        self.write()?;
+        Ok(Taped { session: self.session, kind, offset, length })
+    }
+
+    /// As [`Tape::record`], but written together with what is recorded next, or by [`Tape::flush`] or the end: for what
+    /// is not delivered, and so needs no proof yet.
+    ///
+    /// # Errors
+    /// As [`Tape::record`], of earlier records.
+    pub fn precede(&mut self, kind: Kind, at: Timestamp, parts: &[&[u8]]) -> Result<(), TapeError> {
+        self.put(kind, at, parts).map(|_| ())
+    }
+
+    /// Puts records in the buffer; says where in the tape they will be, and how many bytes of content they hold.
+    fn put(&mut self, kind: Kind, at: Timestamp, parts: &[&[u8]]) -> Result<(u64, u64), TapeError> {
+        if self.failed {
+            return Err(TapeError::Failed);
+        }
+        let waiting = u64::try_from(self.buffer.len()).map_err(io::Error::other)?;
+        let offset = self.length.saturating_add(waiting);
         let mut length = 0u64;
         let mut open: Option<usize> = None;
         for part in parts {
@@ -174,8 +193,15 @@ impl Tape {
         if let Some(start) = open {
             end_record(&mut self.buffer, start)?;
         }
-        self.write()?;
-        Ok(Taped { session: self.session, kind, offset, length })
+        Ok((offset, length))
+    }
+
+    /// Writes what waits for the next record.
+    ///
+    /// # Errors
+    /// As [`Tape::record`].
+    pub fn flush(&mut self) -> Result<(), TapeError> {
+        self.write()
     }
 
     /// Declares that something is left out of the tape from here on, or was: what, and why.
@@ -208,7 +234,6 @@ impl Tape {
     /// # Errors
     /// As [`Tape::record`]; the tape is then one that is read as truncated.
     pub fn finish(mut self, at: Timestamp) -> Result<(Digest, u64), TapeError> {
-        self.buffer.clear();
         let start = begin_record(&mut self.buffer, Kind::End, at);
         end_record(&mut self.buffer, start)?;
         self.write()?;
@@ -226,6 +251,7 @@ impl Tape {
         append_all(self.file.as_ref(), &self.buffer).inspect_err(|_| self.failed = true)?;
         self.digest.update(&self.buffer);
         self.length = self.length.saturating_add(u64::try_from(self.buffer.len()).map_err(io::Error::other)?);
+        self.buffer.clear();
         Ok(())
     }
 }

@@ -1,11 +1,14 @@
 //! The tape of a session: requests as the record may show them, answers as the caller saw them.
 
+use std::borrow::Cow;
+
 use ledger::tape::{Kind, Tape};
 use masking::{Masked, RevealAsk};
 use model::decision::Reveal;
 use model::event::Shown;
 use model::id::{Digest, RequestId};
 use model::target::TapeMode;
+use serde::Serialize;
 
 use super::analysed::Analysed;
 use super::session::Session;
@@ -16,25 +19,33 @@ use crate::gate::Released;
 pub(super) struct SessionTape {
     tape: Option<Tape>,
     mode: TapeMode,
-    /// A request's record waits for the next write: it has to be on the tape before its answer is.
-    request: Vec<u8>,
+    line: Vec<u8>,
+}
+
+/// A request as the tape has it: one line of JSON.
+#[derive(Serialize)]
+struct Line<'a> {
+    request: RequestId,
+    statement: &'a str,
+    values: Vec<Cow<'a, str>>,
 }
 
 impl SessionTape {
     /// Takes the tape, which is there unless the mode is off.
     pub(super) const fn new(tape: Option<Tape>, mode: TapeMode) -> Self {
-        Self { tape, mode, request: Vec::new() }
+        Self { tape, mode, line: Vec::new() }
     }
 
-    /// Notes a request, to be written with its answer.
-    pub(super) fn request(&mut self, request: RequestId, text: &str, values: &[Shown]) {
-        if self.tape.is_none() {
-            return;
+    /// Notes a request. It is written with its answer, in front of it.
+    pub(super) fn request(&mut self, request: RequestId, statement: &str, values: &[Shown]) {
+        let Some(tape) = &mut self.tape else { return };
+        let values = values.iter().map(shown_text).collect();
+        self.line.clear();
+        // Writing to memory does not fail, and a tape that failed before says so when the answer comes.
+        if serde_json::to_writer(&mut self.line, &Line { request, statement, values }).is_ok() {
+            self.line.push(b'\n');
+            let _ = tape.precede(Kind::FromClient, clock::now(), &[&self.line]);
         }
-        let values: Vec<String> = values.iter().map(shown_text).collect();
-        let line = serde_json::json!({ "request": request, "statement": text, "values": values });
-        self.request.extend_from_slice(line.to_string().as_bytes());
-        self.request.push(b'\n');
     }
 
     /// Writes an answer, after the requests that wait, and releases it.
@@ -44,35 +55,27 @@ impl SessionTape {
     pub(super) fn answer(&mut self, masked: Masked) -> Result<Released, &'static str> {
         let Some(tape) = &mut self.tape else { return Ok(Released::untaped(masked)) };
         let failed = |_| "the tape cannot be written";
-        if !self.request.is_empty() {
-            let _taped = tape.record(Kind::FromClient, clock::now(), &[&self.request]).map_err(failed)?;
-            self.request.clear();
-        }
         if self.mode != TapeMode::Full {
+            tape.flush().map_err(failed)?;
             return Ok(Released::untaped(masked));
         }
         let taped = tape.record(Kind::ToClient, clock::now(), &[masked.bytes()]).map_err(failed)?;
         Released::join(masked, &taped).map_err(|_| "the tape holds something else")
     }
 
-    /// Closes the tape and says its digest and length.
+    /// Closes the tape and says its digest and length. A request without an answer is on it as well.
     pub(super) fn finish(&mut self) -> Option<(Digest, u64)> {
-        let mut tape = self.tape.take()?;
-        if !self.request.is_empty() {
-            // A request without an answer; the journal has it in any case.
-            let _ = tape.record(Kind::FromClient, clock::now(), &[&self.request]);
-        }
-        tape.finish(clock::now()).ok()
+        self.tape.take()?.finish(clock::now()).ok()
     }
 }
 
 /// A value for people.
-pub(super) fn shown_text(shown: &Shown) -> String {
+pub(super) fn shown_text(shown: &Shown) -> Cow<'_, str> {
     match shown {
         Shown::Null => "NULL".into(),
-        Shown::Clear(text) => text.clone(),
-        Shown::Masked(class) => format!("[{class}]"),
-        Shown::Length(bytes) => format!("[{bytes} bytes]"),
+        Shown::Clear(text) => text.into(),
+        Shown::Masked(class) => format!("[{class}]").into(),
+        Shown::Length(bytes) => format!("[{bytes} bytes]").into(),
     }
 }
 

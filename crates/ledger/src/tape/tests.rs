@@ -43,6 +43,26 @@ fn expected() -> Vec<Record> {
 }
 
 #[test]
+fn what_precedes_a_record_is_written_with_it_or_at_the_end() {
+    let disk = FaultyDisk::new();
+    let mut tape = create(&disk).unwrap();
+    tape.precede(Kind::FromClient, Timestamp(1001), &[b"SELECT 1"]).unwrap();
+    assert_eq!(rest(&mut reader(&disk)), vec![], "nothing is written yet");
+    let taped = tape.record(Kind::ToClient, Timestamp(1002), &[b"1"]).unwrap();
+    assert_eq!((taped.kind(), taped.offset(), taped.length()), (Kind::ToClient, 28 + 17 + 8, 1));
+    let written = vec![record(Kind::FromClient, 1001, b"SELECT 1"), record(Kind::ToClient, 1002, b"1")];
+    assert_eq!(rest(&mut reader(&disk)), written);
+    tape.precede(Kind::FromClient, Timestamp(1003), &[b"SELECT 2"]).unwrap();
+    tape.flush().unwrap();
+    tape.precede(Kind::FromClient, Timestamp(1004), &[b"SELECT 3"]).unwrap();
+    let finished = tape.finish(Timestamp(1005)).unwrap();
+    let mut tape = reader(&disk);
+    let more = [record(Kind::FromClient, 1003, b"SELECT 2"), record(Kind::FromClient, 1004, b"SELECT 3")];
+    assert_eq!(rest(&mut tape), [written, more.into()].concat());
+    assert_eq!((tape.end(), tape.digest().unwrap()), (Some(TapeEnd::Complete), finished));
+}
+
+#[test]
 fn a_finished_tape_is_complete_and_compressing_keeps_its_digest() {
     let disk = FaultyDisk::new();
     let finished = three(&disk);
