@@ -63,6 +63,12 @@ impl Sqlite {
         migrations::apply(&mut state, "state.db", migrations::STATE)?;
         let mut index = connect(&index_file)?;
         index.pragma_update(None, "synchronous", "NORMAL")?;
+        // Its pages come back to be written again for as long as they are filled: they stay in memory (KiB), and are
+        // copied back from the log (pages) when they have been written many times.
+        index.pragma_update(None, "cache_size", -32_768)?;
+        index.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+        // It holds no secrets: those are in the other file.
+        index.pragma_update(None, "secure_delete", false)?;
         // Statement journals of large transactions stay out of the file system.
         index.pragma_update(None, "temp_store", "MEMORY")?;
         migrations::apply(&mut index, "index.db", migrations::INDEX)?;

@@ -1,8 +1,10 @@
 //! Feeding the index from the journal.
 
+use std::collections::HashMap;
+
 use model::effect::{Effect, Object};
 use model::event::{Entry, Event};
-use model::id::{ApprovalId, Digest, SessionId};
+use model::id::{ApprovalId, Digest, RequestId, SessionId};
 use model::subject::Subject;
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -15,10 +17,10 @@ mod facets;
 mod requests;
 
 use facets::Facets;
-use requests::Decision;
+use requests::{Ending, Open};
 
 /// Every table of the index that holds entries.
-pub(super) const TABLES: [&str; 15] = [
+pub(super) const TABLES: [&str; 16] = [
     "progress",
     "columns",
     "relations",
@@ -28,9 +30,10 @@ pub(super) const TABLES: [&str; 15] = [
     "subjects",
     "statements",
     "effects",
+    "rulings",
+    "ruling_statements",
+    "ruling_policies",
     "requests",
-    "request_statements",
-    "request_policies",
     "class_disclosures",
     "column_disclosures",
     "events",
@@ -41,13 +44,14 @@ impl Sqlite {
     pub(super) fn feed(&self, entries: &[(u64, Entry)]) -> Result<(), Error> {
         transact(&mut self.index_connection(), |tx| {
             let done = position(tx)?;
-            let mut feeder = Feeder { tx, names: Names::new(tx) };
+            let mut feeder = Feeder::new(tx);
             let new = entries.iter().filter(|(at, _)| done.is_none_or(|done| *at > done));
             let mut last = done;
             for (at, entry) in new {
                 feeder.entry(count(*at), entry)?;
                 last = last.max(Some(*at));
             }
+            feeder.finish()?;
             if let Some(last) = last {
                 let sql = "INSERT INTO progress (one, position) VALUES (1, ?)
                            ON CONFLICT (one) DO UPDATE SET position = excluded.position";
@@ -78,9 +82,22 @@ fn position(connection: &rusqlite::Connection) -> Result<Option<u64>, Error> {
     Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0).map(number)).optional()?)
 }
 
+/// One transaction's work. What it looks up is remembered for as long.
 struct Feeder<'a> {
     tx: &'a Transaction<'a>,
     names: Names<'a>,
+    rulings: HashMap<Vec<u8>, i64>,
+    /// The subject and target of sessions.
+    sessions: HashMap<SessionId, (Option<i64>, Option<i64>)>,
+    /// Decided in this transaction and not entered yet: most end in the same one, and are entered once.
+    open: HashMap<RequestId, Open>,
+}
+
+impl<'a> Feeder<'a> {
+    fn new(tx: &'a Transaction<'a>) -> Self {
+        let (rulings, sessions, open) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Self { tx, names: Names::new(tx), rulings, sessions, open }
+    }
 }
 
 impl Feeder<'_> {
@@ -93,33 +110,10 @@ impl Feeder<'_> {
             }
             Event::SessionClosed { session, reason, tape } => self.session_closed(at, *session, reason, *tape),
             Event::Statement { id, text, effects, .. } => self.statement(*id, text, effects),
-            Event::Decided {
-                request,
-                statements,
-                values,
-                outcome,
-                policies,
-                revision,
-                approval,
-                denial,
-                on_behalf_of,
-                traceparent,
-            } => {
-                let decision = Decision {
-                    outcome: *outcome,
-                    revision: *revision,
-                    approval: *approval,
-                    denial: denial.as_ref(),
-                    on_behalf_of: on_behalf_of.as_ref(),
-                    traceparent: traceparent.as_deref(),
-                    values,
-                };
-                let row = self.decided(position, at, *request, &decision)?;
-                self.request_statements(row, statements)?;
-                policies.iter().try_for_each(|policy| self.request_policy(row, policy))
-            }
+            Event::Decided { request, .. } => self.decided(position, at, *request, &entry.event),
             Event::Completed { request, disclosure, error, millis } => {
-                self.completed(position, entry.at, *request, disclosure, error.as_deref(), *millis)
+                let ending = Ending { at, disclosure, error: error.as_deref(), millis: *millis };
+                self.completed(position, *request, &ending)
             }
             Event::SessionRenewed { session, expires_at } => {
                 let sql = "UPDATE sessions SET expires_at = ?2 WHERE id = ?1";
@@ -151,6 +145,7 @@ impl Feeder<'_> {
                  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )?
             .execute(params![id, position, at, key, target, database, source, application, time(subject.expires_at)])?;
+        self.sessions.remove(&session);
         for (place, actor) in (0i64..).zip(&subject.on_behalf_of) {
             let actor = self.names.subject(actor)?;
             let sql = "INSERT OR IGNORE INTO session_behalf (session, place, subject) VALUES (?, ?, ?)";

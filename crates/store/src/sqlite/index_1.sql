@@ -50,6 +50,23 @@ CREATE TABLE effects (
 CREATE INDEX effects_relation ON effects (relation, statement) WHERE relation IS NOT NULL;
 CREATE INDEX effects_column ON effects (column_id, statement) WHERE column_id IS NOT NULL;
 
+-- What many requests have in common: what they run, and by which policies it was decided. Requests outnumber them by far,
+-- so that what a request runs and why is one number in its row.
+CREATE TABLE rulings (
+    id  INTEGER PRIMARY KEY,
+    key BLOB NOT NULL UNIQUE               -- all of its statements and policies, in order
+) STRICT;
+CREATE TABLE ruling_statements (
+    ruling INTEGER NOT NULL, place INTEGER NOT NULL, statement INTEGER NOT NULL,
+    PRIMARY KEY (ruling, place)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX ruling_statements_statement ON ruling_statements (statement, ruling);
+CREATE TABLE ruling_policies (
+    ruling INTEGER NOT NULL, policy INTEGER NOT NULL,
+    PRIMARY KEY (ruling, policy)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX ruling_policies_policy ON ruling_policies (policy, ruling);
+
 CREATE TABLE requests (
     id          INTEGER PRIMARY KEY,       -- the position of the entry that first decided it
     at          INTEGER NOT NULL,
@@ -57,6 +74,7 @@ CREATE TABLE requests (
     number      INTEGER NOT NULL,
     subject     INTEGER,                   -- NULL if the session's opening is missing
     target      INTEGER,
+    ruling      INTEGER,                   -- NULL if its decision is missing
     outcome     TEXT    NOT NULL,
     was_asked   INTEGER NOT NULL,
     revision    INTEGER NOT NULL,
@@ -75,23 +93,12 @@ CREATE TABLE requests (
 CREATE INDEX requests_time ON requests (at);
 CREATE INDEX requests_subject ON requests (subject, at);
 CREATE INDEX requests_target ON requests (target, at);
-CREATE INDEX requests_both ON requests (subject, target, at);
+CREATE INDEX requests_ruling ON requests (ruling, at);
 CREATE INDEX requests_unknown ON requests (at) WHERE ended_at IS NULL AND outcome = 'allow';
 CREATE INDEX requests_denied ON requests (at) WHERE outcome = 'deny';
 CREATE INDEX requests_asked ON requests (at) WHERE was_asked = 1;
 CREATE INDEX requests_approval ON requests (approval) WHERE approval IS NOT NULL;
 CREATE INDEX requests_behalf ON requests (behalf, at) WHERE behalf IS NOT NULL;
-
-CREATE TABLE request_statements (
-    request INTEGER NOT NULL, place INTEGER NOT NULL, statement INTEGER NOT NULL,
-    PRIMARY KEY (request, place)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX request_statements_statement ON request_statements (statement, request);
-CREATE TABLE request_policies (
-    request INTEGER NOT NULL, policy INTEGER NOT NULL,
-    PRIMARY KEY (request, policy)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX request_policies_policy ON request_policies (policy, request);
 
 CREATE TABLE class_disclosures (
     class INTEGER NOT NULL, subject INTEGER NOT NULL, at INTEGER NOT NULL, request INTEGER NOT NULL,
@@ -130,13 +137,13 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('requests', 'requests_time', '10000000 10'),
     ('requests', 'requests_subject', '10000000 100000 5'),
     ('requests', 'requests_target', '10000000 500000 8'),
-    ('requests', 'requests_both', '10000000 100000 50000 3'),
+    ('requests', 'requests_ruling', '10000000 10000 1'),
     ('requests', 'requests_unknown', '1000 1'),
     ('requests', 'requests_denied', '100000 2'),
     ('requests', 'requests_asked', '10000 2'),
     ('requests', 'requests_approval', '5000 1'),
     ('requests', 'requests_behalf', '1000000 10000 2'),
     ('requests', 'sqlite_autoindex_requests_1', '10000000 1000 1'),
-    ('request_statements', 'request_statements_statement', '10000000 10000 1'),
-    ('request_policies', 'request_policies_policy', '10000000 500000 1'),
+    ('ruling_statements', 'ruling_statements_statement', '20000 2 1'),
+    ('ruling_policies', 'ruling_policies_policy', '40000 1000 1'),
     ('class_disclosures', 'class_disclosures_request', '5000000 2');

@@ -212,8 +212,8 @@ fn policy(conditions: &mut Conditions<'_>, search: &Search) -> Result<bool, Erro
     let Some(name) = &search.policy else { return Ok(true) };
     let Some(policy) = conditions.known.text(name)? else { return Ok(false) };
     conditions.through(
-        "SELECT request FROM request_policies WHERE policy = ?",
-        "EXISTS (SELECT 1 FROM request_policies p WHERE p.request = r.id AND p.policy = ?)",
+        "SELECT q.id FROM ruling_policies p JOIN requests q ON q.ruling = p.ruling WHERE p.policy = ?",
+        "EXISTS (SELECT 1 FROM ruling_policies p WHERE p.ruling = r.ruling AND p.policy = ?)",
         [Value::from(policy)],
     )?;
     Ok(true)
@@ -258,8 +258,10 @@ fn statements(conditions: &mut Conditions<'_>, search: &Search) -> Result<bool, 
     }
     let places = placeholders(chosen.len());
     conditions.through(
-        &format!("SELECT request FROM request_statements WHERE statement IN ({places})"),
-        &format!("EXISTS (SELECT 1 FROM request_statements q WHERE q.request = r.id AND q.statement IN ({places}))"),
+        &format!(
+            "SELECT q.id FROM ruling_statements s JOIN requests q ON q.ruling = s.ruling WHERE s.statement IN ({places})"
+        ),
+        &format!("EXISTS (SELECT 1 FROM ruling_statements s WHERE s.ruling = r.ruling AND s.statement IN ({places}))"),
         chosen,
     )?;
     Ok(true)

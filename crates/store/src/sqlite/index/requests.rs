@@ -1,146 +1,253 @@
 //! Requests in the index: decided, and ended.
+//!
+//! What is decided waits for its end until the transaction is over, so that a request of which both are at hand is
+//! entered once, complete. Whatever else happens to a request (asked and then allowed, answered in several parts, ended
+//! later) is added to its row.
 
-use model::decision::{Denial, Outcome};
+use model::decision::Outcome;
 use model::disclosure::{Counts, Disclosure};
-use model::event::Shown;
+use model::event::Event;
 use model::id::{ApprovalId, Digest, RequestId, RevisionId, SessionId};
-use model::subject::SubjectKey;
-use model::time::Timestamp;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, ToSql, params};
 
-use super::super::codec::{count, outcome_word, time, to_json};
+use super::super::codec::{count, outcome_word, to_json};
 use super::Feeder;
 use crate::Error;
 
-/// What a decision says of a request.
-pub(super) struct Decision<'a> {
-    pub(super) outcome: Outcome,
-    pub(super) revision: RevisionId,
-    pub(super) approval: Option<ApprovalId>,
-    pub(super) denial: Option<&'a Denial>,
-    pub(super) on_behalf_of: Option<&'a SubjectKey>,
-    pub(super) traceparent: Option<&'a str>,
-    pub(super) values: &'a [Shown],
+/// A decision as its row has it.
+pub(super) struct Open {
+    position: i64,
+    at: i64,
+    id: RequestId,
+    subject: Option<i64>,
+    target: Option<i64>,
+    ruling: Option<i64>,
+    outcome: Outcome,
+    revision: RevisionId,
+    approval: Option<ApprovalId>,
+    behalf: Option<i64>,
+    shown: String,
+    denial: Option<String>,
+    traceparent: Option<String>,
 }
 
-impl Decision<'_> {
-    const MISSING: Self = Self {
-        outcome: Outcome::Allow,
-        revision: RevisionId(0),
-        approval: None,
-        denial: None,
-        on_behalf_of: None,
-        traceparent: None,
-        values: &[],
-    };
+/// How a request ended, or a part of its answer.
+#[derive(Clone, Copy)]
+pub(super) struct Ending<'a> {
+    pub(super) at: i64,
+    pub(super) disclosure: &'a Disclosure,
+    pub(super) error: Option<&'a str>,
+    pub(super) millis: u64,
 }
 
 impl Feeder<'_> {
-    /// Enters a decision and returns the request's row. A request that is decided again (asked, then allowed) keeps its
-    /// row and its time.
-    pub(super) fn decided(
-        &mut self,
-        position: i64,
-        at: i64,
-        id: RequestId,
-        decision: &Decision<'_>,
-    ) -> Result<i64, Error> {
+    /// Takes a decision. A request that is decided again keeps its row and its time.
+    pub(super) fn decided(&mut self, position: i64, at: i64, id: RequestId, event: &Event) -> Result<(), Error> {
+        let Event::Decided {
+            statements,
+            values,
+            outcome,
+            policies,
+            revision,
+            approval,
+            denial,
+            on_behalf_of,
+            traceparent,
+            ..
+        } = event
+        else {
+            return Ok(());
+        };
         let (subject, target) = self.whose(id.session)?;
-        let behalf = decision.on_behalf_of.map(|key| self.names.subject(key)).transpose()?;
-        let asked = decision.outcome == Outcome::Ask;
-        Ok(self
-            .tx
-            .prepare_cached(
-                "INSERT INTO requests (id, at, session, number, subject, target, outcome, was_asked, revision, approval,
-                                       behalf, shown, denial, traceparent)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-                 ON CONFLICT (session, number) DO UPDATE SET
-                     outcome = excluded.outcome, was_asked = max(was_asked, excluded.was_asked),
-                     revision = excluded.revision, approval = coalesce(excluded.approval, approval),
-                     behalf = coalesce(excluded.behalf, behalf), shown = excluded.shown, denial = excluded.denial,
-                     traceparent = coalesce(excluded.traceparent, traceparent)
-                 RETURNING id",
-            )?
-            .query_row(
-                params![
-                    position,
-                    at,
-                    id.session.bits().cast_signed(),
-                    id.number.cast_signed(),
-                    subject,
-                    target,
-                    outcome_word(decision.outcome),
-                    asked,
-                    count(decision.revision.0),
-                    decision.approval.map(|approval| approval.bits().cast_signed()),
-                    behalf,
-                    to_json(&decision.values, "values")?,
-                    decision.denial.map(|denial| to_json(denial, "a denial")).transpose()?,
-                    decision.traceparent
-                ],
-                |row| row.get(0),
-            )?)
+        let open = Open {
+            position,
+            at,
+            id,
+            subject,
+            target,
+            ruling: Some(self.ruling(statements, policies)?),
+            outcome: *outcome,
+            revision: *revision,
+            approval: *approval,
+            behalf: on_behalf_of.as_ref().map(|key| self.names.subject(key)).transpose()?,
+            shown: to_json(&values, "values")?,
+            denial: denial.as_ref().map(|denial| to_json(denial, "a denial")).transpose()?,
+            traceparent: traceparent.as_deref().map(str::to_owned),
+        };
+        match self.open.insert(id, open) {
+            Some(earlier) => self.enter(&earlier, None).map(|_| ()),
+            None => Ok(()),
+        }
     }
 
-    /// The subject and target of a session, if the journal had its opening.
-    fn whose(&self, session: SessionId) -> Result<(Option<i64>, Option<i64>), Error> {
-        let found = self
-            .tx
-            .prepare_cached("SELECT subject, target FROM sessions WHERE id = ?")?
-            .query_row([session.bits().cast_signed()], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
-        Ok(found.unwrap_or_default())
-    }
-
-    /// Enters what a request runs.
-    pub(super) fn request_statements(&self, request: i64, statements: &[Digest]) -> Result<(), Error> {
-        for (place, digest) in (0i64..).zip(statements) {
-            let sql = "INSERT INTO statements (digest) VALUES (?)
-                       ON CONFLICT (digest) DO UPDATE SET digest = excluded.digest RETURNING id";
-            let statement: i64 = self.tx.prepare_cached(sql)?.query_row([digest.0], |row| row.get(0))?;
-            let sql = "INSERT OR IGNORE INTO request_statements (request, place, statement) VALUES (?, ?, ?)";
-            self.tx.prepare_cached(sql)?.execute([request, place, statement])?;
+    /// Takes the end of a request. What answered in several parts adds up.
+    pub(super) fn completed(&mut self, position: i64, id: RequestId, ending: &Ending<'_>) -> Result<(), Error> {
+        let (row, at, subject) = match self.open.remove(&id) {
+            Some(open) => (self.enter(&open, Some(ending))?, open.at, open.subject),
+            None => self.ended(position, id, ending)?,
+        };
+        let delivered = |counts: &Counts| *counts != Counts::default();
+        for (class, counts) in ending.disclosure.classes.iter().filter(|(_, counts)| delivered(counts)) {
+            let class = self.names.text(class.as_str())?;
+            let key = [class, subject.unwrap_or(0), at, row];
+            self.disclosed("class_disclosures (class, subject, at, request, clear, masked)", &key, *counts)?;
+        }
+        for (column, counts) in ending.disclosure.columns.iter().filter(|(_, counts)| delivered(counts)) {
+            let column = self.names.column(column)?;
+            self.disclosed("column_disclosures (request, column_id, clear, masked)", &[row, column], *counts)?;
         }
         Ok(())
     }
 
-    /// Enters a policy that decided a request.
-    pub(super) fn request_policy(&mut self, request: i64, policy: &str) -> Result<(), Error> {
-        let policy = self.names.text(policy)?;
-        let sql = "INSERT OR IGNORE INTO request_policies (request, policy) VALUES (?, ?)";
-        self.tx.prepare_cached(sql)?.execute([request, policy])?;
-        Ok(())
+    /// Enters what is decided and has not ended.
+    pub(super) fn finish(&mut self) -> Result<(), Error> {
+        let open = std::mem::take(&mut self.open);
+        open.values().try_for_each(|open| self.enter(open, None).map(|_| ()))
     }
 
-    /// Enters the end of a request. What answered in several parts adds up.
-    pub(super) fn completed(
+    /// Enters a decision, with its end if it is at hand, and returns the request's row.
+    fn enter(&self, open: &Open, ending: Option<&Ending<'_>>) -> Result<i64, Error> {
+        let entered = self
+            .tx
+            .prepare_cached(
+                "INSERT INTO requests (id, at, session, number, subject, target, ruling, outcome, was_asked, revision,
+                                       approval, behalf, shown, denial, traceparent, ended_at, row_count, bytes, millis,
+                                       error)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                 ON CONFLICT (session, number) DO NOTHING",
+            )?
+            .execute(params![
+                open.position,
+                open.at,
+                open.id.session.bits().cast_signed(),
+                open.id.number.cast_signed(),
+                open.subject,
+                open.target,
+                open.ruling,
+                outcome_word(open.outcome),
+                open.outcome == Outcome::Ask,
+                count(open.revision.0),
+                open.approval.map(|approval| approval.bits().cast_signed()),
+                open.behalf,
+                open.shown,
+                open.denial,
+                open.traceparent,
+                ending.map(|ending| ending.at),
+                ending.map(|ending| count(ending.disclosure.rows)),
+                ending.map(|ending| count(ending.disclosure.bytes)),
+                ending.map(|ending| count(ending.millis)),
+                ending.and_then(|ending| ending.error),
+            ])?;
+        if entered == 1 {
+            return Ok(open.position);
+        }
+        let row = self.decide_again(open)?;
+        ending.map_or(Ok(()), |ending| self.end_row(row, ending))?;
+        Ok(row)
+    }
+
+    /// Brings the row of a request that was decided before up to date.
+    fn decide_again(&self, open: &Open) -> Result<i64, Error> {
+        let values: [&dyn ToSql; 11] = [
+            &open.id.session.bits().cast_signed(),
+            &open.id.number.cast_signed(),
+            &open.ruling,
+            &outcome_word(open.outcome),
+            &(open.outcome == Outcome::Ask),
+            &count(open.revision.0),
+            &open.approval.map(|approval| approval.bits().cast_signed()),
+            &open.behalf,
+            &open.shown,
+            &open.denial,
+            &open.traceparent,
+        ];
+        let sql = "UPDATE requests SET ruling = ?3, outcome = ?4, was_asked = max(was_asked, ?5), revision = ?6,
+                       approval = coalesce(?7, approval), behalf = coalesce(?8, behalf), shown = ?9, denial = ?10,
+                       traceparent = coalesce(?11, traceparent)
+                   WHERE session = ?1 AND number = ?2 RETURNING id";
+        Ok(self.tx.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
+    }
+
+    /// Adds an end to the row of a request; returns the row, its time and its subject.
+    fn ended(
         &mut self,
         position: i64,
-        at: Timestamp,
         id: RequestId,
-        disclosure: &Disclosure,
-        error: Option<&str>,
-        millis: u64,
-    ) -> Result<(), Error> {
-        let (row, decided_at, subject) = self.row_of(position, at, id)?;
+        ending: &Ending<'_>,
+    ) -> Result<(i64, i64, Option<i64>), Error> {
+        let found = self.row_of(position, id, ending.at)?;
+        self.end_row(found.0, ending)?;
+        Ok(found)
+    }
+
+    fn end_row(&self, row: i64, ending: &Ending<'_>) -> Result<(), Error> {
+        let Ending { at, disclosure, error, millis } = *ending;
         self.tx
             .prepare_cached(
                 "UPDATE requests SET ended_at = ?2, row_count = coalesce(row_count, 0) + ?3,
                      bytes = coalesce(bytes, 0) + ?4, millis = ?5, error = coalesce(?6, error)
                  WHERE id = ?1",
             )?
-            .execute(params![row, time(at), count(disclosure.rows), count(disclosure.bytes), count(millis), error])?;
-        let delivered = |counts: &Counts| *counts != Counts::default();
-        for (class, counts) in disclosure.classes.iter().filter(|(_, counts)| delivered(counts)) {
-            let class = self.names.text(class.as_str())?;
-            let key = [class, subject.unwrap_or(0), decided_at, row];
-            self.disclosed("class_disclosures (class, subject, at, request, clear, masked)", &key, *counts)?;
-        }
-        for (column, counts) in disclosure.columns.iter().filter(|(_, counts)| delivered(counts)) {
-            let column = self.names.column(column)?;
-            self.disclosed("column_disclosures (request, column_id, clear, masked)", &[row, column], *counts)?;
-        }
+            .execute(params![row, at, count(disclosure.rows), count(disclosure.bytes), count(millis), error])?;
         Ok(())
+    }
+
+    /// The subject and target of a session, if the journal had its opening.
+    fn whose(&mut self, session: SessionId) -> Result<(Option<i64>, Option<i64>), Error> {
+        if let Some(known) = self.sessions.get(&session) {
+            return Ok(*known);
+        }
+        let found = self
+            .tx
+            .prepare_cached("SELECT subject, target FROM sessions WHERE id = ?")?
+            .query_row([session.bits().cast_signed()], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?
+            .unwrap_or_default();
+        self.sessions.insert(session, found);
+        Ok(found)
+    }
+
+    /// The number of what is run and the policies that decided it.
+    fn ruling(&mut self, statements: &[Digest], policies: &[impl AsRef<str>]) -> Result<i64, Error> {
+        let mut key: Vec<u8> = statements.iter().flat_map(|digest| digest.0).collect();
+        for policy in policies {
+            key.push(0);
+            key.extend_from_slice(policy.as_ref().as_bytes());
+        }
+        if let Some(known) = self.rulings.get(&key) {
+            return Ok(*known);
+        }
+        let sql = "SELECT id FROM rulings WHERE key = ?";
+        let found = self.tx.prepare_cached(sql)?.query_row([&key], |row| row.get(0)).optional()?;
+        let id = match found {
+            Some(id) => id,
+            None => self.new_ruling(&key, statements, policies)?,
+        };
+        self.rulings.insert(key, id);
+        Ok(id)
+    }
+
+    fn new_ruling(
+        &mut self,
+        key: &[u8],
+        statements: &[Digest],
+        policies: &[impl AsRef<str>],
+    ) -> Result<i64, Error> {
+        let sql = "INSERT INTO rulings (key) VALUES (?)";
+        let ruling = self.tx.prepare_cached(sql)?.insert([key])?;
+        for (place, digest) in (0i64..).zip(statements) {
+            let sql = "INSERT INTO statements (digest) VALUES (?)
+                       ON CONFLICT (digest) DO UPDATE SET digest = excluded.digest RETURNING id";
+            let statement: i64 = self.tx.prepare_cached(sql)?.query_row([digest.0], |row| row.get(0))?;
+            let sql = "INSERT INTO ruling_statements (ruling, place, statement) VALUES (?, ?, ?)";
+            self.tx.prepare_cached(sql)?.execute([ruling, place, statement])?;
+        }
+        for policy in policies {
+            let policy = self.names.text(policy.as_ref())?;
+            let sql = "INSERT OR IGNORE INTO ruling_policies (ruling, policy) VALUES (?, ?)";
+            self.tx.prepare_cached(sql)?.execute([ruling, policy])?;
+        }
+        Ok(ruling)
     }
 
     fn disclosed(&self, table: &str, key: &[i64], counts: Counts) -> Result<(), Error> {
@@ -155,7 +262,7 @@ impl Feeder<'_> {
     }
 
     /// A request's row, its time and its subject. If the journal lacks its decision, it evidently ran.
-    fn row_of(&mut self, position: i64, at: Timestamp, id: RequestId) -> Result<(i64, i64, Option<i64>), Error> {
+    fn row_of(&mut self, position: i64, id: RequestId, at: i64) -> Result<(i64, i64, Option<i64>), Error> {
         let key = [id.session.bits().cast_signed(), id.number.cast_signed()];
         let sql = "SELECT id, at, subject FROM requests WHERE session = ? AND number = ?";
         let found = self
@@ -166,7 +273,22 @@ impl Feeder<'_> {
         if let Some(found) = found {
             return Ok(found);
         }
-        let row = self.decided(position, time(at), id, &Decision::MISSING)?;
-        Ok((row, time(at), self.whose(id.session)?.0))
+        let (subject, target) = self.whose(id.session)?;
+        let evident = Open {
+            position,
+            at,
+            id,
+            subject,
+            target,
+            ruling: None,
+            outcome: Outcome::Allow,
+            revision: RevisionId(0),
+            approval: None,
+            behalf: None,
+            shown: String::from("[]"),
+            denial: None,
+            traceparent: None,
+        };
+        Ok((self.enter(&evident, None)?, at, subject))
     }
 }

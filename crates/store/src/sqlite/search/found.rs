@@ -64,6 +64,7 @@ pub(super) fn requests_sql(conditions: &Conditions<'_>) -> String {
 fn request_from(connection: &Connection, row: &Row<'_>) -> Result<FoundRequest, Error> {
     let id: i64 = row.get("id")?;
     let session: i64 = row.get("session")?;
+    let ruling: Option<i64> = row.get("ruling")?;
     let mut on_behalf_of: Vec<SubjectKey> = key(row, "behalf_issuer", "behalf_sub")?.into_iter().collect();
     on_behalf_of.extend(chain(connection, session)?);
     let (shown, denial): (String, Option<String>) = (row.get("shown")?, row.get("denial")?);
@@ -77,11 +78,11 @@ fn request_from(connection: &Connection, row: &Row<'_>) -> Result<FoundRequest, 
         database: row.get("database_name")?,
         outcome: outcome(&row.get::<_, String>("outcome")?)?,
         was_asked: row.get("was_asked")?,
-        policies: policies(connection, id)?,
+        policies: policies(connection, ruling)?,
         denial: denial.map(|denial| from_json(&denial, "a denial")).transpose()?,
         revision: RevisionId(number(row.get("revision")?)),
         approval: row.get::<_, Option<i64>>("approval")?.map(rows::approval_id),
-        statements: statements(connection, id)?,
+        statements: statements(connection, ruling)?,
         values: from_json(&shown, "values")?,
         traceparent: row.get("traceparent")?,
         completion: completion(connection, id, row)?,
@@ -123,16 +124,18 @@ fn chain(connection: &Connection, session: i64) -> Result<Vec<SubjectKey>, Error
     each(connection, sql, session, |row| Ok(subject(row.get(0)?, row.get(1)?)))
 }
 
-fn policies(connection: &Connection, request: i64) -> Result<Vec<String>, Error> {
-    let sql = "SELECT n.text FROM request_policies p JOIN names n ON n.id = p.policy WHERE p.request = ? ORDER BY 1";
-    each(connection, sql, request, |row| row.get(0))
+fn policies(connection: &Connection, ruling: Option<i64>) -> Result<Vec<String>, Error> {
+    let Some(ruling) = ruling else { return Ok(Vec::new()) };
+    let sql = "SELECT n.text FROM ruling_policies p JOIN names n ON n.id = p.policy WHERE p.ruling = ? ORDER BY 1";
+    each(connection, sql, ruling, |row| row.get(0))
 }
 
-fn statements(connection: &Connection, request: i64) -> Result<Vec<FoundStatement>, Error> {
-    let sql = "SELECT s.id, s.digest, s.text FROM request_statements q JOIN statements s ON s.id = q.statement
-               WHERE q.request = ? ORDER BY q.place";
+fn statements(connection: &Connection, ruling: Option<i64>) -> Result<Vec<FoundStatement>, Error> {
+    let Some(ruling) = ruling else { return Ok(Vec::new()) };
+    let sql = "SELECT s.id, s.digest, s.text FROM ruling_statements q JOIN statements s ON s.id = q.statement
+               WHERE q.ruling = ? ORDER BY q.place";
     let found: Vec<(i64, Vec<u8>, Option<String>)> =
-        each(connection, sql, request, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        each(connection, sql, ruling, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     let lines = "SELECT line FROM effects WHERE statement = ? AND line IS NOT NULL ORDER BY place";
     found
         .into_iter()
