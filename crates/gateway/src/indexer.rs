@@ -10,13 +10,17 @@ use store::State;
 use crate::recorder::Recorder;
 
 /// How many entries go into the index in one transaction.
-const BATCH: usize = 1000;
+const BATCH: usize = 5000;
 
 /// How long to wait for more when the journal is quiet, or after a failure.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// How long to let entries gather once there is one: a transaction for each would cost more than what it holds.
 const GATHER: Duration = Duration::from_millis(50);
+
+/// How long while so many come that a transaction's own cost shows, and how many that is.
+const GATHER_MANY: Duration = Duration::from_millis(250);
+const MANY: usize = 250;
 
 /// Follows the journal for as long as it is polled.
 pub(crate) async fn run(state: Arc<dyn State>, recorder: Arc<Recorder>) {
@@ -26,11 +30,11 @@ pub(crate) async fn run(state: Arc<dyn State>, recorder: Arc<Recorder>) {
         let (reading, index, place) = (Arc::clone(&recorder), Arc::clone(&state), reader.take());
         let fed = tokio::task::spawn_blocking(move || feed(index.as_ref(), &reading, place)).await;
         match fed {
-            Ok(Ok((place, was_full))) => {
+            Ok(Ok((place, taken))) => {
                 reader = Some(place);
-                if !was_full {
+                if taken < BATCH {
                     let _ = tokio::time::timeout(PAUSE, recorder.written()).await;
-                    tokio::time::sleep(GATHER).await;
+                    tokio::time::sleep(if taken < MANY { GATHER } else { GATHER_MANY }).await;
                 }
             }
             Ok(Err(error)) => {
@@ -51,9 +55,9 @@ enum FeedError {
     Read(#[from] ledger::ReadError),
 }
 
-/// Takes what is new, at most a batch; returns the reader, and whether there may be more. After a failure the next call
+/// Takes what is new, at most a batch; returns the reader, and how many entries it took. After a failure the next call
 /// begins where the index ends.
-fn feed(state: &dyn State, recorder: &Recorder, reader: Option<Reader>) -> Result<(Reader, bool), FeedError> {
+fn feed(state: &dyn State, recorder: &Recorder, reader: Option<Reader>) -> Result<(Reader, usize), FeedError> {
     let mut reader = match reader {
         Some(reader) => reader,
         None => {
@@ -71,5 +75,5 @@ fn feed(state: &dyn State, recorder: &Recorder, reader: Option<Reader>) -> Resul
     if !batch.is_empty() {
         state.index(&batch)?;
     }
-    Ok((reader, batch.len() == BATCH))
+    Ok((reader, batch.len()))
 }
