@@ -65,6 +65,13 @@ pub fn reveal(
     answer
 }
 
+impl SubjectPolicies {
+    /// What any answer of [`reveal`] depends on, besides the session and what is asked about.
+    pub fn reveal_validity(&self) -> Validity {
+        self.slice_for(REVEAL).map_or_else(Validity::default, |slice| slice.reads.validity)
+    }
+}
+
 /// How many answers are remembered per subject: more than the classified tables of a large database.
 const MAX_CACHED: usize = 4096;
 

@@ -137,6 +137,8 @@ pub(super) type Classified = (Option<ColumnName>, DataClass);
 pub(super) struct Judged {
     /// The verdict on all of the text's statements together.
     pub(super) verdict: Verdict,
+    /// Whether it, or what may be revealed, depends on the time.
+    pub(super) timed: bool,
     /// When it was reached.
     pub(super) at: Timestamp,
     /// Whether the statement or its answer can touch a class that the subject may not see: then the target's messages
@@ -185,8 +187,9 @@ impl Memo {
         if self.texts.len() >= MOST {
             self.texts.clear();
         }
+        // A twin that was judged anew takes the place of the one before.
         if let [only] = known.analysed.statements.as_slice()
-            && self.twin(&known.analysed.statements).is_none()
+            && self.twin(&known.analysed.statements).is_none_or(|twin| !Arc::ptr_eq(&twin.judged, &known.judged))
         {
             if self.twins.len() >= MOST {
                 self.twins.clear();

@@ -221,8 +221,11 @@ impl Session {
         });
         let verdict = Verdict::of_all(verdicts.collect());
         let (hidden, shows) = self.touches(analysed, &context);
+        // What may be revealed may hang on the same circumstances.
+        let timed = verdict.validity().and(self.policies.reveal_validity()).timed;
         Arc::new(Judged {
             verdict,
+            timed,
             at: context.now,
             hides: !hidden.is_empty(),
             hidden,
@@ -262,8 +265,7 @@ impl Session {
     }
 
     fn still_holds(&self, judged: &Judged, user: Option<&SubjectKey>) -> bool {
-        // Not the verdict alone: what may be revealed may hang on the same circumstances.
-        clock::now().millis_since(judged.at) < policy::Validity::TIMED_MILLIS
+        (!judged.timed || clock::now().millis_since(judged.at) < policy::Validity::TIMED_MILLIS)
             && judged.user.as_ref() == self.context(user).on_behalf_of
             && judged.reason == self.caller.reason
     }
