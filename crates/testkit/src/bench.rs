@@ -44,18 +44,19 @@ impl Plan {
     pub const QUICK: Self = Self { rounds: 3, statements: Duration::from_secs(2), wide: Duration::from_secs(1) };
 }
 
-/// Starts everything, measures, and prints the tables. Nothing that it started is left running.
+/// Starts everything, measures what has `only` in its name, or all, and prints the tables. Nothing that it started is left
+/// running.
 ///
 /// # Errors
 /// Something does not start, a statement fails, or Sluice did not account for each one.
-pub fn run(plan: Plan, sluice: PathBuf) -> Result<()> {
+pub fn run(plan: Plan, only: Option<&str>, sluice: PathBuf) -> Result<()> {
     report::line("starting PostgreSQL, PgBouncer and Sluice");
     let stage = Stage::start(sluice)?;
     report::machine(&stage)?;
     let mut results = measure::Results::default();
     for round in 0..plan.rounds {
         report::line(&format!("round {} of {}", round + 1, plan.rounds));
-        for cell in Cell::all() {
+        for cell in Cell::chosen(only) {
             for route in Route::in_turn(round) {
                 results.add(cell, route, cell.run(&stage, route, &plan)?);
             }

@@ -53,6 +53,13 @@ impl Cell {
         statements.chain([Self::Logins]).chain(Format::ALL.into_iter().map(|format| Self::Wide { format }))
     }
 
+    /// Those whose name has `only` in it, and the one that is taken off the others.
+    pub(super) fn chosen(only: Option<&str>) -> impl Iterator<Item = Self> {
+        Self::all().filter(move |cell| {
+            *cell == Self::Logins || only.is_none_or(|only| cell.to_string().contains(only))
+        })
+    }
+
     /// Runs once, and sees to it that Sluice accounted for every request.
     pub(super) fn run(self, stage: &Stage, route: Route, plan: &Plan) -> Result<Sample> {
         let endpoint = stage.endpoint(route)?;
@@ -68,6 +75,17 @@ impl Cell {
             before.must_have_grown(stage, self, sample.requests)?;
         }
         Ok(sample)
+    }
+}
+
+impl std::fmt::Display for Cell {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Statements { protocol, clients: 1 } => write!(out, "{}, 1 client", protocol.name()),
+            Self::Statements { protocol, clients } => write!(out, "{}, {clients} clients", protocol.name()),
+            Self::Logins => out.write_str("connect, log in, one statement"),
+            Self::Wide { format } => write!(out, "wide result, {}", format.name()),
+        }
     }
 }
 
@@ -135,6 +153,11 @@ impl Results {
         let login = self.median(Cell::Logins, route, each);
         let alone = |sample: &Sample| (sample.cpu - float(sample.logins) * login) / float(sample.requests);
         self.median(cell, route, alone)
+    }
+
+    /// What was measured, in order.
+    pub(super) fn cells(&self) -> Vec<Cell> {
+        Cell::all().filter(|cell| !self.of(*cell, Route::Sluice).is_empty()).collect()
     }
 
     fn of(&self, cell: Cell, route: Route) -> &[Sample] {

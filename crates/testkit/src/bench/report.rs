@@ -24,8 +24,7 @@ pub(super) fn machine(stage: &Stage) -> Result<()> {
 
 pub(super) fn tables(results: &Results) {
     let is_statement = |cell: &Cell| matches!(cell, Cell::Statements { .. });
-    let statements: Vec<Cell> = Cell::all().filter(is_statement).collect();
-    let others: Vec<Cell> = Cell::all().filter(|cell| !is_statement(cell)).collect();
+    let (statements, others): (Vec<Cell>, Vec<Cell>) = results.cells().into_iter().partition(is_statement);
     heading("Statements each second", &["direct", "PgBouncer", "Sluice", "Sluice / PgBouncer", "Sluice / direct"]);
     for cell in &statements {
         let rate = |route| format!("{:.0}", results.median(*cell, route, |sample| sample.rate));
@@ -84,14 +83,5 @@ fn heading(title: &str, columns: &[&str]) {
 }
 
 fn row(cell: Cell, figures: &[String]) {
-    line(&format!("| {} | {} |", name(cell), figures.join(" | ")));
-}
-
-fn name(cell: Cell) -> String {
-    match cell {
-        Cell::Statements { protocol, clients: 1 } => format!("{}, 1 client", protocol.name()),
-        Cell::Statements { protocol, clients } => format!("{}, {clients} clients", protocol.name()),
-        Cell::Logins => "connect, log in, one statement".to_owned(),
-        Cell::Wide { format } => format!("wide result, {}", format.name()),
-    }
+    line(&format!("| {cell} | {} |", figures.join(" | ")));
 }
