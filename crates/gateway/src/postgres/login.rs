@@ -423,6 +423,7 @@ fn begin(
         accounted: None,
         draining: None,
         last_activity: Instant::now(),
+        timer: Box::pin(tokio::time::sleep(node.config.sessions.drain)),
     };
     (Box::new(session), entered)
 }

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use model::time::Timestamp;
 use policy::{OwnStatement, Permit, ProtocolAct, SubjectPolicies};
 use std::net::IpAddr;
 use tokio::sync::broadcast;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 use wire::postgres::backend::TransactionStatus;
 use wire::postgres::frame::Limits;
 use wire::postgres::pipeline::{Pipeline, Push, Sent};
@@ -211,6 +212,8 @@ pub(super) struct Session {
     pub(super) accounted: Option<u64>,
     pub(super) draining: Option<Instant>,
     pub(super) last_activity: Instant,
+    /// Goes off no later than the next deadline; too early is put right when it does.
+    pub(super) timer: Pin<Box<Sleep>>,
 }
 
 /// What ended a wait.
@@ -432,6 +435,9 @@ impl Session {
 
     async fn wait(&mut self, for_room: bool) -> Result<Woken, End> {
         let deadline = self.deadline();
+        if deadline < self.timer.deadline() || self.timer.is_elapsed() {
+            self.timer.as_mut().reset(deadline);
+        }
         let holding = matches!(self.stall, Some(Stall::Hold(_)));
         // While a message is stalled, the socket is read on only as far as to notice that the client went away. Otherwise
         // what is in the inbox is a part of one message, whose length was checked: the rest of it has to come in.
@@ -445,7 +451,7 @@ impl Session {
         let read_client = has_room && self.target.leg().backlog() < HIGH_WATER;
         let read_target = self.client.leg().backlog() < HIGH_WATER;
         let signals = Arc::clone(&self.signals);
-        let (client, target) = (self.client.leg(), self.target.leg());
+        let (client, target, timer) = (self.client.leg(), self.target.leg(), self.timer.as_mut());
         let io = poll_fn(|cx| {
             // Both are always polled, so that both write what waits.
             let from_target = target.poll_io(cx, read_target);
@@ -471,7 +477,7 @@ impl Session {
         tokio::select! {
             biased;
             () = signals.raised() => Ok(Woken::Signals),
-            () = tokio::time::sleep_until(deadline) => Ok(Woken::Deadline),
+            () = timer => Ok(Woken::Deadline),
             () = approval => Ok(Woken::Approval),
             woken = io => woken,
         }
