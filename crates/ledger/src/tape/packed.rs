@@ -13,12 +13,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{Context, SHA256};
-use model::id::{Digest, SessionId};
+use model::id::SessionId;
 use model::time::Timestamp;
 
 use super::reader::{Step, TapeEnd, TapeReadError, TapeReader};
-use super::{MAX_RECORD, RECORD_HEADER, digest_of};
+use super::{MAX_RECORD, RECORD_HEADER};
 use crate::disk::{Disk, DiskFile, append_all, read_full};
 
 const MAGIC: &[u8; 8] = b"SLUICEZ\x01";
@@ -35,15 +34,15 @@ pub(super) fn path(dir: &Path, session: SessionId) -> PathBuf {
     dir.join(format!("{session}.tapez"))
 }
 
-/// Rewrites the tape of a session that ended to its compressed form, and removes the other. Returns the digest and
-/// length of the uncompressed form, as [`super::Tape::finish`] did. A tape that is compressed already stays as it is.
+/// Rewrites the tape of a session that ended to its compressed form, and removes the other. Each record's checksum is
+/// checked on the way. A tape that is compressed already stays as it is.
 ///
 /// # Errors
 /// If the disk fails, or the tape is not complete: a truncated tape is evidence and is left alone.
-pub fn compress(disk: &dyn Disk, dir: &Path, session: SessionId) -> Result<(Digest, u64), TapeReadError> {
+pub fn compress(disk: &dyn Disk, dir: &Path, session: SessionId) -> Result<(), TapeReadError> {
     let mut reader = TapeReader::open(disk, dir, session)?;
     if reader.is_compressed() {
-        return reader.digest();
+        return Ok(());
     }
     let target = path(dir, session);
     let temporary = target.with_extension("new");
@@ -51,10 +50,11 @@ pub fn compress(disk: &dyn Disk, dir: &Path, session: SessionId) -> Result<(Dige
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
         Ok(()) | Err(_) => {}
     }
-    let mut writer = Writer { file: disk.create(&temporary)?, offset: 0, index: Vec::new() };
+    let packer = zstd::bulk::Compressor::new(LEVEL)?;
+    let mut writer = Writer { file: disk.create(&temporary)?, packer, offset: 0, index: Vec::new() };
     writer.append(MAGIC)?;
     let mut block = reader.header_bytes();
-    let (mut digest, mut length, mut first_at) = (Context::new(&SHA256), 0u64, reader.started());
+    let (mut length, mut first_at) = (0u64, reader.started());
     loop {
         let end = match reader.step()? {
             Step::Record { at, bytes } => {
@@ -68,7 +68,6 @@ pub fn compress(disk: &dyn Disk, dir: &Path, session: SessionId) -> Result<(Dige
             Step::Ended(TapeEnd::Truncated { offset }) => return Err(TapeReadError::Truncated(offset)),
         };
         if block.len() >= BLOCK || (end && !block.is_empty()) {
-            digest.update(&block);
             writer.block(&block, length, first_at)?;
             length = length.saturating_add(u64::try_from(block.len()).map_err(io::Error::other)?);
             block.clear();
@@ -81,11 +80,12 @@ pub fn compress(disk: &dyn Disk, dir: &Path, session: SessionId) -> Result<(Dige
     disk.rename(&temporary, &target)?;
     disk.sync_dir(dir)?;
     disk.remove(&super::path(dir, session))?;
-    Ok((digest_of(digest), length))
+    Ok(())
 }
 
 struct Writer {
     file: Arc<dyn DiskFile>,
+    packer: zstd::bulk::Compressor<'static>,
     offset: u64,
     index: Vec<u8>,
 }
@@ -98,7 +98,7 @@ impl Writer {
     }
 
     fn block(&mut self, content: &[u8], at: u64, first_at: Timestamp) -> io::Result<()> {
-        let packed = zstd::bulk::compress(content, LEVEL)?;
+        let packed = self.packer.compress(content)?;
         let (offset, length) = (self.offset, u32::try_from(packed.len()).map_err(io::Error::other)?);
         let content_length = u32::try_from(content.len()).map_err(io::Error::other)?;
         self.index.extend_from_slice(&offset.to_le_bytes());

@@ -51,8 +51,50 @@ pub struct Record {
 
 #[derive(Debug)]
 enum Content {
-    Plain(Arc<dyn DiskFile>),
+    Plain(Ahead),
     Packed(Packed),
+}
+
+/// A file that is read in larger pieces than it is asked for.
+#[derive(Debug)]
+struct Ahead {
+    file: Arc<dyn DiskFile>,
+    piece: Vec<u8>,
+    /// Where in the file the piece begins.
+    at: u64,
+}
+
+/// How long such a piece is.
+const PIECE: usize = 64 * 1024;
+
+impl Ahead {
+    fn new(file: Arc<dyn DiskFile>) -> Self {
+        Self { file, piece: Vec::new(), at: 0 }
+    }
+
+    /// Reads at a position; 0 means the end of the file as it is now.
+    fn read_at(&mut self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        if into.len() >= PIECE {
+            return self.file.read_at(offset, into);
+        }
+        let wanted = into.len();
+        if self.from(offset).len() < wanted {
+            // What lies beyond the piece may have been written since.
+            self.piece.resize(PIECE, 0);
+            let filled = self.file.read_at(offset, &mut self.piece);
+            self.piece.truncate(*filled.as_ref().unwrap_or(&0));
+            self.at = offset;
+            filled?;
+        }
+        let known = self.from(offset);
+        into.iter_mut().zip(known).for_each(|(to, from)| *to = *from);
+        Ok(known.len().min(wanted))
+    }
+
+    fn from(&self, offset: u64) -> &[u8] {
+        let skip = offset.checked_sub(self.at).and_then(|skip| usize::try_from(skip).ok());
+        skip.and_then(|skip| self.piece.get(skip..)).unwrap_or_default()
+    }
 }
 
 /// Reads a tape from its beginning.
@@ -83,7 +125,7 @@ impl TapeReader {
         let content = match disk.open_read(&packed::path(dir, session)) {
             Ok(file) => Content::Packed(Packed::open(file)?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Content::Plain(disk.open_read(&super::path(dir, session))?)
+                Content::Plain(Ahead::new(disk.open_read(&super::path(dir, session))?))
             }
             Err(error) => return Err(error.into()),
         };

@@ -69,11 +69,12 @@ fn a_finished_tape_is_complete_and_compressing_keeps_its_digest() {
     let mut tape = reader(&disk);
     assert_eq!((rest(&mut tape), tape.end(), tape.started()), (expected(), Some(TapeEnd::Complete), Timestamp(1000)));
     assert_eq!(tape.digest().unwrap(), finished);
-    assert_eq!(compress(&disk, dir(), SESSION).unwrap(), finished);
+    compress(&disk, dir(), SESSION).unwrap();
     let mut tape = reader(&disk);
     assert_eq!((rest(&mut tape), tape.end()), (expected(), Some(TapeEnd::Complete)));
     assert_eq!(tape.digest().unwrap(), finished);
-    assert_eq!(compress(&disk, dir(), SESSION).unwrap(), finished, "again is harmless");
+    compress(&disk, dir(), SESSION).unwrap();
+    assert_eq!(reader(&disk).digest().unwrap(), finished, "again is harmless");
     assert_eq!(disk.contents().len(), 1);
 }
 
@@ -110,7 +111,8 @@ fn long_content_is_split_and_seeking_finds_its_time() {
         tape.seek(Timestamp(0)).unwrap();
         let total: usize = rest(&mut tape).iter().map(|record| record.content.len()).sum();
         assert_eq!(total, part.len() * 80);
-        assert_eq!(compress(&disk, dir(), SESSION).unwrap(), finished);
+        compress(&disk, dir(), SESSION).unwrap();
+        assert_eq!(reader(&disk).digest().unwrap(), finished);
     }
     assert!(disk.contents().values().next().unwrap().len() < 100_000);
 }
@@ -182,7 +184,8 @@ fn rc_03_the_nth_operation_fails_and_nothing_taped_is_lost() {
                 assert!(finished.is_none() || tape.end() == Some(TapeEnd::Complete));
             }
             if let Some(finished) = finished {
-                assert_eq!(compress(&left, dir(), SESSION).unwrap(), finished, "{fault:?} at {number}: {compressed:?}");
+                compress(&left, dir(), SESSION).unwrap();
+                assert_eq!(reader(&left).digest().unwrap(), finished, "{fault:?} at {number}: {compressed:?}");
                 assert_eq!(reader(&left.power_cut(0)).digest().unwrap(), finished);
             }
             if over {
@@ -207,7 +210,8 @@ proptest! {
         }
         let finished = tape.finish(Timestamp(0)).unwrap();
         prop_assert_eq!(rest(&mut reader(&disk)), expected.clone());
-        prop_assert_eq!(compress(&disk, dir(), SESSION).unwrap(), finished);
+        compress(&disk, dir(), SESSION).unwrap();
+        prop_assert_eq!(reader(&disk).digest().unwrap(), finished);
         prop_assert_eq!(rest(&mut reader(&disk)), expected);
     }
 }
