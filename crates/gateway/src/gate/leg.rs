@@ -15,6 +15,9 @@ use tokio_util::io::poll_read_buf;
 /// How much room there is for what one read brings in, at least.
 const READ_CHUNK: usize = 16 * 1024;
 
+/// And as long as reads fill the room that they have.
+const READ_MOST: usize = 128 * 1024;
+
 /// Past this many bytes waiting to go out, the other side is not read any more.
 pub(crate) const HIGH_WATER: usize = 256 * 1024;
 
@@ -107,12 +110,13 @@ pub(crate) struct Leg {
     pub(crate) inbox: BytesMut,
     outbox: BytesMut,
     unflushed: bool,
+    chunk: usize,
 }
 
 impl Leg {
     /// Wraps a stream; `early` are bytes that were already read from it.
     pub(crate) fn new(stream: Stream, early: BytesMut) -> Self {
-        Self { stream, inbox: early, outbox: BytesMut::new(), unflushed: false }
+        Self { stream, inbox: early, outbox: BytesMut::new(), unflushed: false, chunk: READ_CHUNK }
     }
 
     /// Bytes that wait to be written.
@@ -133,12 +137,16 @@ impl Leg {
         if !read {
             return Poll::Pending;
         }
-        self.inbox.reserve(READ_CHUNK);
+        self.inbox.reserve(self.chunk);
         match poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.inbox) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Ready(Ok(0)) => Poll::Ready(Ok(Moved::Closed)),
-            Poll::Ready(Ok(_)) => Poll::Ready(Ok(Moved::Read)),
+            Poll::Ready(Ok(count)) => {
+                let most = if count >= self.chunk { self.chunk.saturating_mul(2) } else { self.chunk / 2 };
+                self.chunk = most.clamp(READ_CHUNK, READ_MOST);
+                Poll::Ready(Ok(Moved::Read))
+            }
         }
     }
 

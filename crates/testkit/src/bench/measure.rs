@@ -55,9 +55,7 @@ impl Cell {
 
     /// Those whose name has `only` in it, and the one that is taken off the others.
     pub(super) fn chosen(only: Option<&str>) -> impl Iterator<Item = Self> {
-        Self::all().filter(move |cell| {
-            *cell == Self::Logins || only.is_none_or(|only| cell.to_string().contains(only))
-        })
+        Self::all().filter(move |cell| *cell == Self::Logins || only.is_none_or(|only| cell.to_string().contains(only)))
     }
 
     /// Runs once, and sees to it that Sluice accounted for every request.

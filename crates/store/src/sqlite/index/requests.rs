@@ -169,12 +169,7 @@ impl Feeder<'_> {
     }
 
     /// Adds an end to the row of a request; returns the row, its time and its subject.
-    fn ended(
-        &mut self,
-        position: i64,
-        id: RequestId,
-        ending: &Ending<'_>,
-    ) -> Result<(i64, i64, Option<i64>), Error> {
+    fn ended(&mut self, position: i64, id: RequestId, ending: &Ending<'_>) -> Result<(i64, i64, Option<i64>), Error> {
         let found = self.row_of(position, id, ending.at)?;
         self.end_row(found.0, ending)?;
         Ok(found)
@@ -227,12 +222,7 @@ impl Feeder<'_> {
         Ok(id)
     }
 
-    fn new_ruling(
-        &mut self,
-        key: &[u8],
-        statements: &[Digest],
-        policies: &[impl AsRef<str>],
-    ) -> Result<i64, Error> {
+    fn new_ruling(&mut self, key: &[u8], statements: &[Digest], policies: &[impl AsRef<str>]) -> Result<i64, Error> {
         let sql = "INSERT INTO rulings (key) VALUES (?)";
         let ruling = self.tx.prepare_cached(sql)?.insert([key])?;
         for (place, digest) in (0i64..).zip(statements) {
