@@ -290,7 +290,7 @@ impl Session {
         }
         match decide(&known.judged.verdict, demand.request, None) {
             Decision::Allow(permit) => self.permitted(permit, demand, None),
-            Decision::Deny(denial) => self.refuse(demand, denied(&known.analysed, denial)),
+            Decision::Deny(denial) => self.refuse(demand, denied(known, denial)),
             Decision::Ask(needs) => match self.seek(demand, &needs) {
                 Sought::Given(consumed, digest) => self.approved(demand, &needs, &consumed, digest),
                 Sought::Refused(refusal) => self.refuse(demand, refusal),
@@ -305,7 +305,7 @@ impl Session {
         let approved = Approved { consumed, asked: needs, digest };
         match decide(&demand.known.judged.verdict, demand.request, Some(approved)) {
             Decision::Allow(permit) => self.permitted(permit, demand, Some(consumed.approval())),
-            Decision::Deny(denial) => self.refuse(demand, Refusal::Denied(denial)),
+            Decision::Deny(denial) => self.refuse(demand, Refusal::Denied(denial, None)),
             Decision::Ask(_) => self.refuse(demand, Refusal::ApprovalsUnavailable),
         }
     }
@@ -315,7 +315,7 @@ impl Session {
         let demand = Demand { request: self.request(), known, bound: Bound::default(), origin };
         match prepare(&known.judged.verdict, demand.request) {
             Ok(permit) => self.prepared(permit, demand),
-            Err(denial) => self.refuse(demand, denied(&known.analysed, denial)),
+            Err(denial) => self.refuse(demand, denied(known, denial)),
         }
     }
 
@@ -357,7 +357,7 @@ impl Session {
         let asked = matches!(refusal, Refusal::Ticket(..) | Refusal::HoldOver(_));
         let outcome = if asked { Outcome::Ask } else { Outcome::Deny };
         let denial = match &refusal {
-            Refusal::Denied(denial) | Refusal::Missing(_, denial) => Some(denial.clone()),
+            Refusal::Denied(denial, _) | Refusal::Missing(_, denial) => Some(denial.clone()),
             _ => None,
         };
         self.tape_refused(demand);
@@ -462,10 +462,10 @@ impl effects::postgres::Prepared for Consulted<'_> {
 
 /// A denial, said as the server would say it where the reason is that something does not exist: applications look for
 /// that.
-fn denied(analysed: &Analysed, denial: Denial) -> Refusal {
-    match analysed.statements.iter().find_map(Statement::missing) {
+fn denied(known: &Known, denial: Denial) -> Refusal {
+    match known.analysed.statements.iter().find_map(Statement::missing) {
         Some(missing) if denial.policies.is_empty() => Refusal::Missing(missing, denial),
-        Some(_) | None => Refusal::Denied(denial),
+        Some(_) | None => Refusal::Denied(denial, known.judged.verdict.lacks().cloned()),
     }
 }
 
