@@ -16,6 +16,7 @@ mod client;
 mod connect;
 mod failure;
 mod init;
+mod listing;
 mod paths;
 mod policy;
 mod request;
