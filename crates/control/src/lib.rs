@@ -27,6 +27,7 @@ mod revision;
 mod routes;
 mod sessions;
 mod stream;
+mod targets;
 pub mod time;
 mod windows;
 

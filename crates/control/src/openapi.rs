@@ -5,7 +5,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::answer::Answer;
-use crate::{approvals, audit, health, revision, sessions, windows};
+use crate::{approvals, audit, health, revision, sessions, targets, windows};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -13,7 +13,7 @@ use crate::{approvals, audit, health, revision, sessions, windows};
         Errors are application/problem+json (RFC 9457)."),
     paths(
         health::healthz, health::readyz, health::metrics, describe,
-        revision::whoami, revision::get,
+        revision::whoami, revision::get, targets::catalog,
         approvals::list, approvals::get, approvals::answer, approvals::withdraw, windows::request,
         sessions::list, sessions::history, sessions::get, sessions::kill, sessions::renew, sessions::tape,
         audit::search, audit::disclosed, audit::report, audit::events,

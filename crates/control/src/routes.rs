@@ -8,13 +8,13 @@ use axum::http::{HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
-use policy::AdminVerb::{Approve, Audit, Read, Replay, Sessions};
+use policy::AdminVerb::{Approve, Audit, Operate, Read, Replay, Sessions};
 
 use crate::access::{Access, authorise};
 use crate::app::App;
 use crate::input::MAX_BODY;
 use crate::problem::Problem;
-use crate::{approvals, audit, health, hosts, openapi, revision, sessions, windows};
+use crate::{approvals, audit, health, hosts, openapi, revision, sessions, targets, windows};
 
 /// How long anything but a stream may take.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -56,6 +56,7 @@ fn all() -> Vec<Route> {
         reads("/openapi.json", Open, get(openapi::describe)),
         reads("/v1/whoami", Caller, get(revision::whoami)),
         reads("/v1/revision", Verb(Read), get(revision::get)),
+        reads("/v1/targets/{target}/catalog", Verb(Operate), get(targets::catalog)),
         reads("/v1/approvals", Verb(Approve), get(approvals::list)),
         reads("/v1/approvals/{id}", CallerOr(Approve), get(approvals::get)),
         changes("/v1/approvals/{id}/answer", Verb(Approve), post(approvals::answer)),

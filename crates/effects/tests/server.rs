@@ -134,7 +134,7 @@ fn the_server_agrees() {
     server.psql("payments", "CREATE ROLE nobody_special");
     let (system, user) = (server.rows(queries::SYSTEM), server.rows(queries::USER));
     if std::env::var_os("FIXTURE").is_some_and(|value| value == "write") {
-        std::fs::write(common::folder("fixture").join("system.tsv"), &system).unwrap();
+        std::fs::write(common::shipped(), &system).unwrap();
         std::fs::write(common::folder("fixture").join("user.tsv"), &user).unwrap();
     }
     let catalog = effects::postgres::Catalog::new(

@@ -14,6 +14,7 @@ mod fetch;
 mod gate;
 mod indexer;
 pub mod issuers;
+pub mod judging;
 pub mod metrics;
 pub mod node;
 pub mod postgres;

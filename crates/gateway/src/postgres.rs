@@ -35,4 +35,5 @@ mod tape;
 mod upstream;
 
 pub(crate) use catalogs::Catalogs;
+pub use catalogs::{ExportError, export as export_catalog};
 pub use listener::Listener;

@@ -69,6 +69,23 @@ pub struct Checked {
     policies: PolicySet,
 }
 
+impl Checked {
+    /// Its policies.
+    pub const fn policies(&self) -> &PolicySet {
+        &self.policies
+    }
+
+    /// Which columns carry which class.
+    pub const fn classification(&self) -> &Classification {
+        &self.files.classification
+    }
+
+    /// The target of this name.
+    pub fn target(&self, name: &str) -> Option<&TargetConfig> {
+        self.files.targets.iter().find(|target| &*target.target.name == name)
+    }
+}
+
 /// Reads and validates the revision in a directory. Blocks.
 ///
 /// # Errors

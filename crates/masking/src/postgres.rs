@@ -20,7 +20,7 @@ mod zero;
 
 pub use copy::{CopyFormat, CopyMasker, CsvFormat, TextFormat};
 pub use outbox::{Outbox, Touched};
-pub use plan::{Described, Plan, plan};
+pub use plan::{Described, Fate, Plan, Treated, plan};
 pub use shown::{Context, shown};
 
 #[cfg(test)]

@@ -18,6 +18,9 @@ use crate::subject::SubjectPolicies;
 use crate::verdict::{Answered, DEFAULT_APPROVAL_TTL, Verdict};
 use crate::vocabulary::uid;
 
+/// The action of being told what a refusal lacks.
+const KNOW: &str = "know";
+
 /// Whether the subject may do what the question says, and whether a human's approval would change the answer.
 ///
 /// Every effect is one Cedar request, and all of them have to be allowed. A question without effects is denied. Where
@@ -37,12 +40,16 @@ pub fn judge(policies: &SubjectPolicies, question: &Question<'_>) -> Verdict {
     let mut trial = Trial { court, place, question: *question, seen: HashMap::new(), record: Record::default() };
     match trial.hear(&asks) {
         Ok(()) => trial.record.verdict(policies, question),
-        Err(denial) => Verdict {
-            policies: denial.policies.clone(),
-            answer: Answered::Deny(denial),
-            waived: vec![],
-            validity: trial.record.validity,
-        },
+        Err((denial, ask)) => {
+            let lacks = ask.filter(|ask| trial.may_know(ask)).map(|ask| lacking(ask, question.database));
+            Verdict {
+                policies: denial.policies.clone(),
+                answer: Answered::Deny(denial),
+                waived: vec![],
+                lacks,
+                validity: trial.record.validity,
+            }
+        }
     }
 }
 
@@ -78,15 +85,28 @@ struct Case<'c, 'a> {
 }
 
 impl<'a> Trial<'a> {
-    fn hear(&mut self, asks: &[Ask<'a>]) -> Result<(), Denial> {
+    /// Why it is refused, and for which effect.
+    fn hear<'k>(&mut self, asks: &'k [Ask<'a>]) -> Result<(), (Denial, Option<&'k Ask<'a>>)> {
         if asks.is_empty() {
-            return Err(Denial {
+            let denial = Denial {
                 policies: vec![],
                 message: "the request has no effect that a policy could permit".into(),
                 missing: "an effect".into(),
-            });
+            };
+            return Err((denial, None));
         }
-        asks.iter().try_for_each(|ask| self.hear_one(ask))
+        asks.iter().try_for_each(|ask| self.hear_one(ask).map_err(|denial| (denial, Some(ask))))
+    }
+
+    /// Whether the caller may be told that it lacks this. What fails to be answered is a no.
+    fn may_know(&mut self, ask: &Ask<'a>) -> bool {
+        let Some(slice) = self.court.policies.slice_for(KNOW) else { return false };
+        self.record.validity = self.record.validity.and(slice.reads.validity);
+        let Some(entity) = self.place.entity(&ask.resource) else { return false };
+        let resource = entity.uid();
+        let Some(entities) = self.court.entities(KNOW, entity) else { return false };
+        let context = reveal::see_context(&self.court, &self.place);
+        matches!(self.court.rule(&slice.all, KNOW, &resource, context, &entities), Ruling::Allow(_))
     }
 
     fn hear_one(&mut self, ask: &Ask<'a>) -> Result<(), Denial> {
@@ -211,7 +231,7 @@ impl Record<'_> {
         let waived = waived.into_iter().collect();
         if self.asking.is_empty() {
             let policies = self.permits.into_iter().collect();
-            return Verdict { answer: Answered::Allow, policies, waived, validity: self.validity };
+            return Verdict { answer: Answered::Allow, policies, waived, lacks: None, validity: self.validity };
         }
         let needs: BTreeSet<Need> = self.asking.iter().map(|(rule, approval)| rule.need(approval)).collect();
         let ttls = self.asking.iter().map(|(_, approval)| approval.ttl);
@@ -222,7 +242,7 @@ impl Record<'_> {
             requesters: requesters(policies, question),
             missing: self.missing.unwrap_or_else(|| "an approval".into()),
         };
-        Verdict { answer, policies: asking, waived, validity: self.validity }
+        Verdict { answer, policies: asking, waived, lacks: None, validity: self.validity }
     }
 }
 
@@ -251,6 +271,24 @@ pub(crate) fn refusal(forbids: &[&Rule], missing: Arc<str>) -> Denial {
         (None, None) => "no policy permits it".into(),
     };
     Denial { policies: ids(forbids), message, missing }
+}
+
+/// `update on payments.public.orders`: the verb that was asked about and the object in the words of the caller's own
+/// protocol, never the target's name.
+fn lacking(ask: &Ask<'_>, database: &str) -> Arc<str> {
+    let verb = ask.verb;
+    let object = match &ask.resource {
+        Resource::Target => "the server".to_owned(),
+        Resource::Database => database.to_owned(),
+        Resource::Namespace(name) => format!("{database}.{name}"),
+        Resource::Table(name, _) => format!("{database}.{name}"),
+        Resource::Column(name, _) => format!("{database}.{name}"),
+        Resource::Function(name, _) => format!("{database}.{name}()"),
+        Resource::Setting(name, _) => format!("setting {name}"),
+        Resource::Channel(name) => format!("channel {name}"),
+        Resource::Class(class) => format!("class {class}"),
+    };
+    format!("{verb} on {object}").into()
 }
 
 fn broken(ask: &Ask<'_>) -> Denial {

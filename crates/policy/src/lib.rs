@@ -34,7 +34,7 @@ pub use judge::judge;
 pub use load::{PolicyError, PolicySet};
 pub use permit::{OwnStatement, Permit, PermitKind, ProtocolAct};
 pub use question::{Context, Question, Validity};
-pub use reveal::{RevealQuestion, reveal};
+pub use reveal::{RevealQuestion, reveal, reveal_policies};
 pub use shipped::{BASELINE, SCHEMA_TEMPLATE};
 pub use subject::SubjectPolicies;
 pub use verdict::{Approved, DEFAULT_APPROVAL_TTL, Decision, Verdict, decide, prepare};

@@ -8,7 +8,7 @@ use model::decision::Reveal;
 use model::effect::{ColumnName, TableName};
 use model::target::Target;
 
-use crate::court::{Court, Fields, Ruling, field};
+use crate::court::{Court, Fields, Ruling, field, ids};
 use crate::entities::{Place, Resource};
 use crate::question::{Context, Validity};
 use crate::rule::Rule;
@@ -38,14 +38,7 @@ pub fn reveal(
     labels: &Labels,
     context: &Context<'_>,
 ) -> Reveal {
-    let resource = match question {
-        RevealQuestion::Class(class) => Resource::Class(class),
-        RevealQuestion::Column(column, class) => {
-            let mut classes: BTreeSet<&DataClass> = labels.marking(column).classes().collect();
-            classes.insert(class);
-            Resource::Column(column, classes.into_iter().collect())
-        }
-    };
+    let resource = question.resource(labels);
     let place = Place { types: &policies.shared.types, target, database, labels };
     let Some(key) = CacheKey::of(policies, &place, &resource) else {
         return ask(&Court::new(policies, context, Some(&place)), &place, &resource);
@@ -69,6 +62,40 @@ impl SubjectPolicies {
     /// What any answer of [`reveal`] depends on, besides the session and what is asked about.
     pub fn reveal_validity(&self) -> Validity {
         self.slice_for(REVEAL).map_or_else(Validity::default, |slice| slice.reads.validity)
+    }
+}
+
+/// The `@id`s of the policies that decide what [`reveal`] answers, for an explanation; empty where no policy permits it.
+pub fn reveal_policies(
+    policies: &SubjectPolicies,
+    target: &Target,
+    database: &str,
+    question: RevealQuestion<'_>,
+    labels: &Labels,
+    context: &Context<'_>,
+) -> Vec<Arc<str>> {
+    let place = Place { types: &policies.shared.types, target, database, labels };
+    let court = Court::new(policies, context, Some(&place));
+    let mut found = BTreeSet::new();
+    for resource in one_class_each(&question.resource(labels)) {
+        match rule_one(&court, &place, &resource) {
+            Some(Ruling::Allow(rules) | Ruling::Deny(rules)) => found.extend(ids(&rules)),
+            Some(Ruling::Broken) | None => {}
+        }
+    }
+    found.into_iter().collect()
+}
+
+impl<'a> RevealQuestion<'a> {
+    fn resource(self, labels: &'a Labels) -> Resource<'a> {
+        match self {
+            Self::Class(class) => Resource::Class(class),
+            Self::Column(column, class) => {
+                let mut classes: BTreeSet<&DataClass> = labels.marking(column).classes().collect();
+                classes.insert(class);
+                Resource::Column(column, classes.into_iter().collect())
+            }
+        }
     }
 }
 
@@ -103,40 +130,52 @@ impl CacheKey {
 /// Asks about a column or a class. A column of several classes is asked about once for each, as if it had no other: a
 /// permit for one of them does not show the others, and the strictest mask counts.
 pub(crate) fn ask(court: &Court<'_>, place: &Place<'_>, resource: &Resource<'_>) -> Reveal {
-    let Resource::Column(column, classes) = resource else {
-        return ask_one(court, place, resource);
-    };
-    if classes.len() < 2 {
-        return ask_one(court, place, resource);
+    let each = one_class_each(resource);
+    if let [one] = each.as_slice() {
+        return ask_one(court, place, one);
     }
-    let default = |class| court.policies.shared.classes.get(class).cloned().unwrap_or(Transform::Null);
-    let masks =
-        classes.iter().filter_map(|class| match ask_one(court, place, &Resource::Column(column, vec![class])) {
-            Reveal::Clear => None,
-            Reveal::Masked(mask) => Some(mask.unwrap_or_else(|| default(*class))),
-        });
+    let default = |resource: &Resource<'_>| {
+        let class = resource.classes().first().and_then(|class| court.policies.shared.classes.get(*class));
+        class.cloned().unwrap_or(Transform::Null)
+    };
+    let masks = each.iter().filter_map(|one| match ask_one(court, place, one) {
+        Reveal::Clear => None,
+        Reveal::Masked(mask) => Some(mask.unwrap_or_else(|| default(one))),
+    });
     masks.max_by_key(hides).map_or(Reveal::Clear, |mask| Reveal::Masked(Some(mask)))
 }
 
+/// What is asked about a resource: a column of several classes as many columns of one.
+fn one_class_each<'a>(resource: &Resource<'a>) -> Vec<Resource<'a>> {
+    match resource {
+        Resource::Column(column, classes) if classes.len() > 1 => {
+            classes.iter().map(|class| Resource::Column(column, vec![class])).collect()
+        }
+        resource => vec![resource.clone()],
+    }
+}
+
 fn ask_one(court: &Court<'_>, place: &Place<'_>, resource: &Resource<'_>) -> Reveal {
+    match rule_one(court, place, resource) {
+        None => Reveal::Masked(None),
+        Some(Ruling::Allow(_)) => Reveal::Clear,
+        Some(Ruling::Deny(forbids)) => Reveal::Masked(strictest(&forbids)),
+        Some(Ruling::Broken) => Reveal::Masked(Some(Transform::Null)),
+    }
+}
+
+/// `None` if no policy can have anything to say.
+fn rule_one<'a>(court: &Court<'a>, place: &Place<'_>, resource: &Resource<'_>) -> Option<Ruling<'a>> {
     let policies = court.policies;
     let known = |class: &&DataClass| policies.shared.classes.contains_key(*class);
-    let Some(slice) = policies.slice_for(REVEAL) else {
-        return Reveal::Masked(None);
-    };
+    let slice = policies.slice_for(REVEAL)?;
     // No policy can name a class that this revision does not have.
     if !resource.classes().iter().all(known) {
-        return Reveal::Masked(None);
+        return None;
     }
     let entities = place.entity(resource).and_then(|entity| court.entities(REVEAL, entity));
-    let Some(entities) = entities else {
-        return Reveal::Masked(Some(Transform::Null));
-    };
-    match court.rule(&slice.all, REVEAL, &place.uid(resource), see_context(court, place), &entities) {
-        Ruling::Allow(_) => Reveal::Clear,
-        Ruling::Deny(forbids) => Reveal::Masked(strictest(&forbids)),
-        Ruling::Broken => Reveal::Masked(Some(Transform::Null)),
-    }
+    let Some(entities) = entities else { return Some(Ruling::Broken) };
+    Some(court.rule(&slice.all, REVEAL, &place.uid(resource), see_context(court, place), &entities))
 }
 
 /// The context of actions that look at nothing but the circumstances.

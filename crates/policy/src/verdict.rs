@@ -21,6 +21,8 @@ pub struct Verdict {
     pub(crate) answer: Answered,
     pub(crate) policies: Vec<Arc<str>>,
     pub(crate) waived: Vec<Need>,
+    /// What the caller may be told that it lacks.
+    pub(crate) lacks: Option<Arc<str>>,
     pub(crate) validity: Validity,
 }
 
@@ -41,13 +43,15 @@ impl Verdict {
             let denial =
                 Denial { policies: Vec::new(), message: "there is nothing to decide".into(), missing: "".into() };
             let validity = Validity::default();
-            return Self { answer: Answered::Deny(denial), policies: Vec::new(), waived: Vec::new(), validity };
+            let (policies, waived) = (Vec::new(), Vec::new());
+            return Self { answer: Answered::Deny(denial), policies, waived, lacks: None, validity };
         };
         verdicts.fold(first, Self::and)
     }
 
     fn and(self, other: Self) -> Self {
         let validity = self.validity.and(other.validity);
+        let lacks = if matches!(self.answer, Answered::Deny(_)) { self.lacks } else { other.lacks };
         let (answer, policies) = match (self.answer, other.answer) {
             (Answered::Deny(denial), _) => (Answered::Deny(denial), self.policies),
             (_, Answered::Deny(denial)) => (Answered::Deny(denial), other.policies),
@@ -59,7 +63,7 @@ impl Verdict {
                 (Answered::Ask { needs, ttl, requesters, missing }, united(self.policies, other.policies))
             }
         };
-        Self { answer, policies, waived: united(self.waived, other.waived), validity }
+        Self { answer, policies, waived: united(self.waived, other.waived), lacks, validity }
     }
 
     /// Allow, deny or ask.
@@ -82,6 +86,11 @@ impl Verdict {
             Answered::Deny(denial) => Some(denial),
             Answered::Allow | Answered::Ask { .. } => None,
         }
+    }
+
+    /// What the refused caller lacks, such as `update on payments.public.orders`, if a policy permits it to `know`.
+    pub const fn lacks(&self) -> Option<&Arc<str>> {
+        self.lacks.as_ref()
     }
 
     /// What humans have to agree to; sorted, and empty unless the outcome is Ask.

@@ -11,6 +11,8 @@
 mod common;
 #[path = "policy/golden.rs"]
 mod golden;
+#[path = "policy/knowing.rs"]
+mod knowing;
 #[path = "policy/loading.rs"]
 mod loading;
 #[path = "policy/slicing.rs"]

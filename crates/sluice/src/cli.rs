@@ -16,6 +16,7 @@ mod client;
 mod connect;
 mod failure;
 mod init;
+mod listing;
 mod paths;
 mod policy;
 mod request;
@@ -23,6 +24,7 @@ mod secret;
 mod serve;
 mod sessions;
 mod show;
+mod target;
 mod time;
 mod token;
 mod verify;
@@ -77,6 +79,9 @@ enum Command {
     /// Work on policies
     #[command(subcommand)]
     Policy(policy::Command),
+    /// See what Sluice knows of its targets
+    #[command(subcommand)]
+    Target(target::Command),
     /// Print completions for a shell
     #[command(after_help = "Example:\n  sluice completions bash > /etc/bash_completion.d/sluice")]
     Completions {
@@ -111,6 +116,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Audit(command) => audit::run(command),
         Command::Whoami(args) => whoami::run(&args),
         Command::Policy(command) => policy::run(&command),
+        Command::Target(command) => target::run(&command),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "sluice", &mut script);

@@ -28,7 +28,7 @@ mod units;
 
 pub use classification::parse_classification;
 pub use error::ConfigError;
-pub(crate) use reader::{Document, Section};
+pub use reader::{Document, Section, Setting};
 pub use targets::{Credential, CredentialSource, Databases, TargetConfig, TargetTls, TlsMode, parse_targets};
 
 /// A `sluice.toml` in which every setting is explained and has its default; `sluice init` writes it.

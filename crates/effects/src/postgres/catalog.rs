@@ -5,6 +5,7 @@
 
 pub(super) mod items;
 pub mod queries;
+pub mod saved;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -349,6 +350,12 @@ impl Catalog {
         let relation = self.relation_by_oid(table)?;
         let column = relation.column(number)?;
         Some(ColumnName::new(relation.name.clone(), Arc::clone(&column.name)))
+    }
+
+    /// The object identifier of a column's type; `None` if there is no such column.
+    pub fn type_of(&self, column: &ColumnName) -> Option<u32> {
+        let relation = self.relation_named(&column.table.schema, &column.table.name)?;
+        Some(relation.column_named(&column.name)?.ty)
     }
 
     /// The relation with this object identifier.

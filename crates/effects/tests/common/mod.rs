@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use effects::postgres::{Catalog, PartBuilder, Prepared, Session, Statement, analyse, queries};
+use effects::postgres::{Catalog, Prepared, Session, Statement, analyse, queries, saved};
 use model::lineage::{LiteralRole, Origin, Output};
 
 pub fn folder(name: &str) -> PathBuf {
@@ -14,31 +14,20 @@ pub fn folder(name: &str) -> PathBuf {
 
 /// Rows of all queries as text: `query TAB column TAB column…`, as COPY writes them.
 pub fn part(queries: &[queries::Query], text: &str) -> effects::postgres::Part {
-    let mut builder = PartBuilder::default();
-    for line in text.lines() {
-        let mut cells = line.split('\t');
-        let name = cells.next().unwrap();
-        let query = queries.iter().find(|query| query.name == name).unwrap();
-        let cells: Vec<Option<String>> = cells.map(unescape).collect();
-        let cells: Vec<Option<&str>> = cells.iter().map(Option::as_deref).collect();
-        builder.row(query, &cells).unwrap();
-    }
-    builder.finish()
+    saved::part(queries, text).unwrap()
 }
 
-fn unescape(cell: &str) -> Option<String> {
-    if cell == "\\N" {
-        return None;
-    }
-    Some(cell.replace("\\n", "\n").replace("\\t", "\t").replace("\\\\", "\\"))
+/// What PostgreSQL 15 ships, which the library ships too.
+pub fn shipped() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("shipped/postgres-15.tsv")
 }
 
 pub fn catalog() -> &'static Catalog {
     static CATALOG: OnceLock<Catalog> = OnceLock::new();
     CATALOG.get_or_init(|| {
-        let read = |name: &str| std::fs::read_to_string(folder("fixture").join(name)).unwrap();
-        let system = part(queries::SYSTEM, &read("system.tsv"));
-        Catalog::new(Arc::new(system), part(queries::USER, &read("user.tsv")))
+        let read = |path: PathBuf| std::fs::read_to_string(path).unwrap();
+        let system = part(queries::SYSTEM, &read(shipped()));
+        Catalog::new(Arc::new(system), part(queries::USER, &read(folder("fixture").join("user.tsv"))))
     })
 }
 

@@ -7,8 +7,6 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{Context, SHA256};
 use effects::postgres::Statement;
 use masking::postgres::Plan;
-use model::class::DataClass;
-use model::effect::ColumnName;
 use model::event::Event;
 use model::id::{Digest, RevisionId};
 use model::subject::SubjectKey;
@@ -17,6 +15,7 @@ use policy::Verdict;
 
 use super::session::Place;
 use super::shape::Shape;
+use crate::judging::{Classified, mistrust_what_follows_a_change};
 
 /// How many texts a session remembers; beyond it, all are forgotten and the next ones are learnt anew.
 const MOST: usize = 256;
@@ -101,21 +100,6 @@ impl Analysed {
     }
 }
 
-/// In one text, what comes after a statement that may change what names or text mean cannot be read beforehand. Says
-/// whether there is such a statement.
-fn mistrust_what_follows_a_change(statements: &mut [Statement]) -> bool {
-    let (mut changed, mut mistrusted) = (false, false);
-    for statement in statements.iter_mut() {
-        if changed && statement.transaction.is_none() && statement.own.is_none() {
-            statement.become_opaque("an earlier statement of the same text may change what it means");
-            mistrusted = true;
-        }
-        let changes = statement.changes;
-        changed |= changes.state || changes.catalog || changes.temporary || statement.names.is_some();
-    }
-    mistrusted
-}
-
 /// A digest of target, database, normalised text, effects and lineage.
 fn statement_id(statement: &Statement, target: &str, database: &str) -> Digest {
     let mut context = Context::new(&SHA256);
@@ -129,9 +113,6 @@ fn statement_id(statement: &Statement, target: &str, database: &str) -> Digest {
     id.0.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
     id
 }
-
-/// A class of a column, or of anything.
-pub(super) type Classified = (Option<ColumnName>, DataClass);
 
 /// What policy says of a text, and what depends on it.
 pub(super) struct Judged {

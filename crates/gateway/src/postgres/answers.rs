@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use masking::postgres::{Described, Plan, Touched, plan};
-use masking::{MaskError, RevealAsk};
-use model::decision::Reveal;
+use masking::MaskError;
+use masking::postgres::{Described, Plan, Touched};
 use model::lineage::{Mentions, Output};
 use policy::Context;
 use wire::postgres::backend::Backend;
@@ -397,9 +396,8 @@ impl Session {
         let labels = self.labels();
         let context =
             Context { on_behalf_of: judged.user.as_ref(), reason: judged.reason.as_deref(), ..self.context(None) };
-        let mut reveal =
-            |ask: RevealAsk<'_>| -> Reveal { super::lens::ask(&self.policies, &self.place, &labels, &context, ask) };
-        plan(&self.lens, output, described, mentions, &labels, &mut reveal)
+        let bench = self.place.bench(&self.policies, &labels);
+        bench.plan(&self.lens, (output, mentions), described, &context)
     }
 }
 

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use effects::postgres::{Catalog, Part, PartBuilder, labels, queries};
+use effects::postgres::{Catalog, Part, PartBuilder, labels, queries, saved};
 use model::class::Labels;
 use model::event::Event;
 use model::id::{RevisionId, SessionId};
 use policy::OwnStatement;
+use store::config::{Databases, TargetConfig};
 
 use super::session::Place;
 use super::upstream::{ConnectError, OwnConnection};
@@ -72,6 +73,62 @@ impl Snapshot {
             }
         }
     }
+}
+
+/// Why a catalog cannot be saved.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The revision in force has no such target, or the target no such database.
+    #[error("no such target or database")]
+    Unknown,
+    /// It cannot be read now; the log says why.
+    #[error("the target's structure cannot be read now")]
+    Unavailable,
+}
+
+/// Reads a database's whole structure once, as a text that `effects::postgres::saved` reads.
+///
+/// # Errors
+/// See [`ExportError`].
+pub async fn export(node: &Node, target: &str, database: &str) -> Result<String, ExportError> {
+    let active = node.revisions.current();
+    let target = active.targets.get(target).filter(|target| match &target.databases {
+        Databases::All => true,
+        Databases::Only(names) => names.contains(database),
+    });
+    let target = target.ok_or(ExportError::Unknown)?;
+    let read = tokio::time::timeout(DEADLINE, read_rows(node, target, database)).await;
+    read.unwrap_or(Err(ConnectError::Deadline)).map_err(|error| {
+        tracing::warn!(target = %target.target.name, %error, "the catalog cannot be read");
+        ExportError::Unavailable
+    })
+}
+
+async fn read_rows(node: &Node, target: &TargetConfig, database: &str) -> Result<String, ConnectError> {
+    let bits = clock::random_bits().map_err(|_| ConnectError::Internal("no randomness"))?;
+    let mut connection = OwnConnection::open(node, target, database, SessionId::from_bits(bits)).await?;
+    note_reading(node, &target.target.name, &database.into());
+    let mut text = format!("{}\n", saved::HEADER);
+    for query in queries::SYSTEM.iter().chain(queries::USER) {
+        connection
+            .query(OwnStatement::Catalog, query.sql, &mut |row| {
+                text.push_str(&saved::line(query, row));
+                text.push('\n');
+                Ok(())
+            })
+            .await?;
+    }
+    Ok(text)
+}
+
+/// The catalog is read by Sluice's own statements, which the journal has too (RULES.md 32).
+fn note_reading(node: &Node, target: &Arc<str>, database: &Arc<str>) {
+    node.recorder.note(Event::OwnStatement {
+        session: None,
+        target: Arc::clone(target),
+        database: Arc::clone(database),
+        name: OwnStatement::Catalog.as_str().into(),
+    });
 }
 
 /// A target and one of its databases.
@@ -182,12 +239,7 @@ impl Reader {
             Some(snapshot) if version == self.version => return Ok(snapshot),
             Some(_) | None => {}
         }
-        node.recorder.note(Event::OwnStatement {
-            session: None,
-            target: Arc::clone(&place.model.name),
-            database: Arc::clone(&place.database),
-            name: OwnStatement::Catalog.as_str().into(),
-        });
+        note_reading(node, &place.model.name, &place.database);
         if self.system.is_none() {
             self.system = Some(Arc::new(part(connection, queries::SYSTEM).await?));
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use model::approval::{Asked, Consumed, Mode, Status};
 use model::decision::Need;
+use model::effect::{Effect, FunctionClass, Object, Verb};
 use model::event::Event;
 use model::id::{ApprovalId, Digest, RequestId};
 use policy::{BoundTo, Parameter, approval_digest};
@@ -126,12 +127,17 @@ impl Session {
     }
 
     /// The statement, if the target can be asked what it expects of it and was not yet: one statement of the simple
-    /// protocol, where a failing question disturbs nothing. Planning runs nothing of it.
+    /// protocol, where a failing question disturbs nothing. Planning runs what says that it is immutable (constants are
+    /// folded), so that a statement which calls anything but safe functions is not asked about.
     fn estimable(&self, known: &Known) -> Option<String> {
         let [statement] = known.analysed.statements.as_slice() else { return None };
         let plannable = matches!(&*statement.facts.kind, "SELECT" | "INSERT" | "UPDATE" | "DELETE" | "MERGE");
         let quiet = self.is_at_rest_but_for_text() && !self.awaiting_sync;
-        let asks = self.estimate.is_none() && plannable && quiet && !statement.is_opaque();
+        let only_computes = |effect: &Effect| {
+            effect.verb != Verb::Execute || matches!(effect.object, Object::Function(_, FunctionClass::Safe))
+        };
+        let harmless = !statement.is_opaque() && statement.effects.iter().all(only_computes);
+        let asks = self.estimate.is_none() && plannable && quiet && harmless;
         let text = asks.then(|| known.analysed.text.get(statement.range.clone())).flatten()?;
         Some(text.trim().trim_end_matches(';').to_owned())
     }

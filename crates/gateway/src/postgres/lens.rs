@@ -1,14 +1,10 @@
-//! What masking asks, put to policy.
+//! The circumstances in which masking asks policy when a session begins.
 
 use std::net::IpAddr;
 
-use masking::RevealAsk;
-use model::class::Labels;
-use model::decision::Reveal;
 use model::subject::Subject;
-use policy::{Context, RevealQuestion, SubjectPolicies, reveal};
+use policy::Context;
 
-use super::session::Place;
 use crate::clock;
 
 /// The circumstances when a session begins.
@@ -22,19 +18,4 @@ pub(super) fn at_the_start(subject: &Subject, source: IpAddr) -> Context<'_> {
         reason: None,
         estimated_rows: None,
     }
-}
-
-/// Whether the subject may see values of a class, from a column or wherever they come from.
-pub(super) fn ask(
-    policies: &SubjectPolicies,
-    place: &Place,
-    labels: &Labels,
-    context: &Context<'_>,
-    asked: RevealAsk<'_>,
-) -> Reveal {
-    let question = match asked {
-        RevealAsk::Column(column, class) => RevealQuestion::Column(column, class),
-        RevealAsk::Class(class) => RevealQuestion::Class(class),
-    };
-    reveal(policies, &place.model, &place.database, question, labels, context)
 }

@@ -10,12 +10,11 @@ use effects::postgres::settings;
 use ledger::tape::Tape;
 use ledger::{Level, RealDisk};
 use masking::postgres::Outbox;
-use model::effect::{Effect, Facts, Object, SettingClass, Verb};
+use model::effect::{Effect, Object, SettingClass, Verb};
 use model::event::Event;
 use model::id::SessionId;
 use model::subject::Subject;
 use model::target::TapeMode;
-use policy::{Question, judge};
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -299,17 +298,7 @@ fn permits(
     effects: &[Effect],
 ) -> Result<(), (String, String)> {
     let context = super::lens::at_the_start(subject, source);
-    let facts = Facts { kind: "CONNECT".into(), bounded: true, ..Facts::default() };
-    let labels = model::class::Labels::default();
-    let question = Question {
-        target: &place.model,
-        database: &place.database,
-        effects,
-        facts: &facts,
-        labels: &labels,
-        context: &context,
-    };
-    let verdict = judge(policies, &question);
+    let verdict = place.bench(policies, &model::class::Labels::default()).opening(effects, &context);
     if verdict.outcome() == model::decision::Outcome::Allow {
         return Ok(());
     }

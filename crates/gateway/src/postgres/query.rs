@@ -1,26 +1,25 @@
 //! From a text to a decision: what it would do, whether it may, and what the journal is told.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use effects::postgres::{NameUse, Session as Reading, Statement, comment};
 use model::approval::Consumed;
-use model::decision::{Denial, Need, Outcome, Reveal};
+use model::decision::{Denial, Need, Outcome};
 use model::event::{Entry, Event};
 use model::id::{ApprovalId, Digest, RequestId};
-use model::lineage::Output;
 use model::subject::SubjectKey;
-use policy::{Approved, Context, Decision, Permit, Question, RevealQuestion, Verdict, decide, judge, prepare};
+use policy::{Approved, Context, Decision, Permit, decide, prepare};
 use wire::postgres::part::Values;
 
-use super::analysed::{Analysed, Classified, Judged, Known};
+use super::analysed::{Analysed, Judged, Known};
 use super::hold::Sought;
 use super::names::{PortalName, StatementName};
 use super::own::What;
 use super::refusal::Refusal;
 use super::session::{Session, Stall};
 use crate::clock;
+use crate::judging::acts;
 use crate::recorder::entry;
 
 /// What became of a text.
@@ -206,62 +205,21 @@ impl Session {
     pub(super) fn judged(&self, analysed: &Analysed, user: Option<&SubjectKey>) -> Arc<Judged> {
         let context = self.context(user);
         let labels = self.labels();
-        let verdicts = analysed.statements.iter().map(|statement| {
-            let mut facts = statement.facts.clone();
-            facts.multi = analysed.statements.len() > 1;
-            let question = Question {
-                target: &self.place.model,
-                database: &self.place.database,
-                effects: &statement.effects,
-                facts: &facts,
-                labels: &labels,
-                context: &context,
-            };
-            judge(&self.policies, &question)
-        });
-        let verdict = Verdict::of_all(verdicts.collect());
-        let (hidden, shows) = self.touches(analysed, &context);
+        let bench = self.place.bench(&self.policies, &labels);
+        let verdict = bench.verdict(acts(&analysed.statements), &context);
+        let touched = bench.touched(&analysed.statements, &self.active.classification, &context);
         // What may be revealed may hang on the same circumstances.
         let timed = verdict.validity().and(self.policies.reveal_validity()).timed;
         Arc::new(Judged {
             verdict,
             timed,
             at: context.now,
-            hides: !hidden.is_empty(),
-            hidden,
-            shows,
+            hides: !touched.hidden.is_empty(),
+            hidden: touched.hidden,
+            shows: touched.shows,
             user: context.on_behalf_of.cloned(),
             reason: self.caller.reason.clone(),
         })
-    }
-
-    /// What is classified that the statements touch and the subject may not see, and whether their answers may hold some that
-    /// it may.
-    fn touches(&self, analysed: &Analysed, context: &Context<'_>) -> (BTreeSet<Classified>, bool) {
-        let labels = self.labels();
-        let (mut hidden, mut shown) = (BTreeSet::new(), false);
-        let mut touched = BTreeSet::new();
-        for statement in &analysed.statements {
-            let anything = statement.mentions.anything;
-            let all = self.active.classification.classes.keys().filter(|_| anything).map(|class| (None, class.clone()));
-            let columns = statement.mentions.tables.iter().filter_map(|table| labels.classified.get(table)).flatten();
-            let named = columns.flat_map(|column| {
-                labels.marking(column).classes().map(move |class| (Some(column.clone()), class.clone()))
-            });
-            touched.extend(all.chain(named).map(|classified| (classified, statement.output != Output::None)));
-        }
-        for (classified, answers) in touched {
-            let question = match &classified {
-                (Some(column), class) => RevealQuestion::Column(column, class),
-                (None, class) => RevealQuestion::Class(class),
-            };
-            let (target, database) = (&self.place.model, &self.place.database);
-            match policy::reveal(&self.policies, target, database, question, &labels, context) {
-                Reveal::Clear => shown |= answers,
-                Reveal::Masked(_) => drop(hidden.insert(classified)),
-            }
-        }
-        (hidden, shown)
     }
 
     fn still_holds(&self, judged: &Judged, user: Option<&SubjectKey>) -> bool {
@@ -292,7 +250,7 @@ impl Session {
         }
         match decide(&known.judged.verdict, demand.request, None) {
             Decision::Allow(permit) => self.permitted(permit, demand, None),
-            Decision::Deny(denial) => self.refuse(demand, denied(&known.analysed, denial)),
+            Decision::Deny(denial) => self.refuse(demand, denied(known, denial)),
             Decision::Ask(needs) => match self.seek(demand, &needs) {
                 Sought::Given(consumed, digest) => self.approved(demand, &needs, &consumed, digest),
                 Sought::Refused(refusal) => self.refuse(demand, refusal),
@@ -307,7 +265,7 @@ impl Session {
         let approved = Approved { consumed, asked: needs, digest };
         match decide(&demand.known.judged.verdict, demand.request, Some(approved)) {
             Decision::Allow(permit) => self.permitted(permit, demand, Some(consumed.approval())),
-            Decision::Deny(denial) => self.refuse(demand, Refusal::Denied(denial)),
+            Decision::Deny(denial) => self.refuse(demand, Refusal::Denied(denial, None)),
             Decision::Ask(_) => self.refuse(demand, Refusal::ApprovalsUnavailable),
         }
     }
@@ -317,7 +275,7 @@ impl Session {
         let demand = Demand { request: self.request(), known, bound: Bound::default(), origin };
         match prepare(&known.judged.verdict, demand.request) {
             Ok(permit) => self.prepared(permit, demand),
-            Err(denial) => self.refuse(demand, denied(&known.analysed, denial)),
+            Err(denial) => self.refuse(demand, denied(known, denial)),
         }
     }
 
@@ -359,7 +317,7 @@ impl Session {
         let asked = matches!(refusal, Refusal::Ticket(..) | Refusal::HoldOver(_));
         let outcome = if asked { Outcome::Ask } else { Outcome::Deny };
         let denial = match &refusal {
-            Refusal::Denied(denial) | Refusal::Missing(_, denial) => Some(denial.clone()),
+            Refusal::Denied(denial, _) | Refusal::Missing(_, denial) => Some(denial.clone()),
             _ => None,
         };
         self.tape_refused(demand);
@@ -464,10 +422,10 @@ impl effects::postgres::Prepared for Consulted<'_> {
 
 /// A denial, said as the server would say it where the reason is that something does not exist: applications look for
 /// that.
-fn denied(analysed: &Analysed, denial: Denial) -> Refusal {
-    match analysed.statements.iter().find_map(Statement::missing) {
+fn denied(known: &Known, denial: Denial) -> Refusal {
+    match known.analysed.statements.iter().find_map(Statement::missing) {
         Some(missing) if denial.policies.is_empty() => Refusal::Missing(missing, denial),
-        Some(_) | None => Refusal::Denied(denial),
+        Some(_) | None => Refusal::Denied(denial, known.judged.verdict.lacks().cloned()),
     }
 }
 

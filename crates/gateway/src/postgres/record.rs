@@ -15,6 +15,7 @@ use wire::postgres::part::Format;
 use super::analysed::{Analysed, Known};
 use super::query::Bound;
 use super::session::Session;
+use crate::judging::{self, unquoted};
 use crate::recorder::entry;
 
 /// The longest text that the journal shows; of a longer one it holds the beginning, its length and its digest.
@@ -80,42 +81,8 @@ impl Session {
 
     /// The column to which a statement would write one of our masks as data (RULES.md 10).
     pub(super) fn mask_as_data(&self, analysed: &Analysed, bound: Bound<'_>) -> Option<Arc<str>> {
-        if !analysed.writes() {
-            return None;
-        }
-        let labels = self.labels();
-        let is_mask = |role: &LiteralRole, value: &str| match role {
-            LiteralRole::Of(column) => {
-                let masks = labels.marking(column).classes().any(|class| self.lens.is_mask(value, class));
-                masks.then(|| Arc::<str>::from(column.to_string()))
-            }
-            LiteralRole::Secret | LiteralRole::Plain | LiteralRole::Unknown => None,
-        };
-        for statement in &analysed.statements {
-            let literals = statement.literals.iter().find_map(|literal| {
-                let text = analysed.text.get(literal.start..literal.end)?;
-                is_mask(&literal.role, &unquoted(text))
-            });
-            let parameters = statement
-                .parameters
-                .iter()
-                .zip(bound.values.iter())
-                .find_map(|(role, value)| is_mask(role, std::str::from_utf8(value?).ok()?));
-            if let Some(column) = literals.or(parameters) {
-                return Some(column);
-            }
-        }
-        None
-    }
-}
-
-/// A constant without its quotes, near enough for showing and for recognising a mask.
-fn unquoted(text: &str) -> std::borrow::Cow<'_, str> {
-    let inner = text.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
-    match inner {
-        Some(inner) if inner.contains("''") => inner.replace("''", "'").into(),
-        Some(inner) => inner.into(),
-        None => text.into(),
+        let values = bound.values.iter();
+        judging::mask_as_data(&self.lens, &self.labels(), &analysed.text, &analysed.statements, values)
     }
 }
 

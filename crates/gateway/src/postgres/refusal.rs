@@ -11,8 +11,8 @@ use model::id::{ApprovalId, RequestId};
 /// Why Sluice refuses a request, or ends a session.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Refusal {
-    /// Policy says no.
-    Denied(Denial),
+    /// Policy says no; and what the caller lacks, if policy lets it know.
+    Denied(Denial, Option<Arc<str>>),
     /// The statement names something that the target does not have.
     Missing(Missing, Denial),
     /// A human has to agree first; the same request retried afterwards goes through.
@@ -81,7 +81,7 @@ impl Refusal {
 
     fn told(&self) -> Told {
         match self {
-            Self::Denied(denial) => denied(denial),
+            Self::Denied(denial, lacks) => denied(denial, lacks.as_deref()),
             Self::Missing(missing, _) => absent(*missing),
             Self::Ticket(approval, message) => Told {
                 detail: Some(format!("Approval {approval} was asked for.")),
@@ -145,13 +145,13 @@ fn absent(missing: Missing) -> Told {
     told(sqlstate, format!("a {what} that the statement names does not exist"), hint)
 }
 
-fn denied(denial: &Denial) -> Told {
+fn denied(denial: &Denial, lacks: Option<&str>) -> Told {
     let by = match denial.policies.as_slice() {
         [] => "nothing permits it".to_owned(),
         policies => format!("policy {}", policies.iter().map(|id| &**id).collect::<Vec<_>>().join(", ")),
     };
     Told {
-        detail: Some(format!("Missing: {}.", denial.missing)),
+        detail: lacks.map(|lacks| format!("missing: {lacks}.")),
         ..told("42501", format!("{} ({by})", denial.message), "Ask your operator, giving the request id.")
     }
 }
@@ -162,16 +162,19 @@ mod tests {
     use model::id::SessionId;
 
     #[test]
-    fn a_denial_names_the_policy_what_is_missing_and_the_request() {
+    fn a_denial_names_the_policy_and_the_request_and_what_is_missing_to_those_who_may_know() {
         let denial = Denial {
             policies: vec!["prod-delete".into()],
             message: "DELETE is not allowed".into(),
             missing: "delete table public.orders".into(),
         };
         let request = SessionId::from_bits(1).request(7);
-        let told = Refusal::Denied(denial).tell(request);
+        let told = Refusal::Denied(denial.clone(), None).tell(request);
         assert_eq!(told.sqlstate, "42501");
         assert_eq!(told.message, "DELETE is not allowed (policy prod-delete)");
-        assert_eq!(told.detail.as_deref(), Some(&*format!("Missing: delete table public.orders. Request {request}.")));
+        assert_eq!(told.detail.as_deref(), Some(&*format!("Request {request}.")));
+        let told = Refusal::Denied(denial, Some("delete on shop.public.orders".into())).tell(request);
+        let detail = format!("missing: delete on shop.public.orders. Request {request}.");
+        assert_eq!(told.detail, Some(detail));
     }
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use masking::{Lens, OnUnmaskable, RevealAsk, Settings};
+use masking::Lens;
 use model::class::Labels;
 use model::decision::Outcome;
 use model::subject::Subject;
@@ -29,15 +29,8 @@ pub(super) fn lens(
 ) -> Arc<Lens> {
     let labels = catalog.labels(active, &place.model.name);
     let context = super::lens::at_the_start(subject, source);
-    let on_unmaskable = match place.target.on_unmaskable {
-        model::target::OnUnmaskable::Null => OnUnmaskable::Null,
-        model::target::OnUnmaskable::TypeDefault => OnUnmaskable::TypeDefault,
-        model::target::OnUnmaskable::Refuse => OnUnmaskable::Refuse,
-    };
-    let settings = Settings { classes: &active.classification.classes, on_unmaskable };
-    Lens::new(&node.mask_keys, settings, &mut |asked: RevealAsk<'_>| {
-        super::lens::ask(policies, place, &labels, &context, asked)
-    })
+    let bench = place.bench(policies, &labels);
+    bench.lens(&node.mask_keys, &active.classification, place.target.on_unmaskable, &context)
 }
 
 impl Session {

@@ -15,6 +15,7 @@ use bytes::{Bytes, BytesMut};
 use ledger::{Level, Receipt};
 use masking::Lens;
 use masking::postgres::Outbox;
+use model::class::Labels;
 use model::event::{Entry, Event};
 use model::id::{ApprovalId, RequestId, SessionId};
 use model::subject::{Subject, SubjectKey};
@@ -41,6 +42,7 @@ use super::script::Script;
 use super::tape::SessionTape;
 use crate::clock;
 use crate::gate::{ClientSide, HIGH_WATER, Moved, TargetSide};
+use crate::judging::Bench;
 use crate::node::Node;
 use crate::revision::Active;
 use crate::sessions::{Signal, Signals};
@@ -65,6 +67,13 @@ pub(super) struct Place {
     pub(super) database: Arc<str>,
     /// The target's own key for cancelling what this session runs.
     pub(super) cancel: Arc<super::upstream::CancelAddress>,
+}
+
+impl Place {
+    /// Where a subject's questions about this place are decided.
+    pub(super) fn bench<'a>(&'a self, policies: &'a SubjectPolicies, labels: &'a Labels) -> Bench<'a> {
+        Bench { policies, target: &self.model, database: &self.database, labels }
+    }
 }
 
 /// What the target owes an answer to, and whose answer it is.

@@ -17,6 +17,10 @@ use crate::detect::Hints;
 use crate::lens::{Lens, RevealAsk, Reveals};
 use crate::mask::Mask;
 
+mod fate;
+
+pub use fate::{Fate, Treated};
+
 /// A column as the target describes it (RowDescription; for COPY, the catalog and the statement's format).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Described {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::connect::Connect;
 use super::failure::Failure;
-use super::{put, put_line, show, time};
+use super::{listing, put, put_line, show, time};
 
 /// See and answer what waits for a human
 #[derive(clap::Subcommand)]
@@ -105,18 +105,16 @@ fn answer(args: &AnswerArgs, how: &str, body: &Value) -> Result<(), Failure> {
 }
 
 fn list(args: ListArgs) -> Result<(), Failure> {
-    let mut query = vec![("limit", args.limit.to_string())];
     let status = if args.pending { Some(String::from("pending")) } else { args.status };
-    query.extend(status.map(|status| ("status", status)));
-    query.extend(args.subject.map(|subject| ("subject", subject)));
-    query.extend(args.target.map(|target| ("target", target)));
-    query.extend(args.since.map(|since| ("since", since.to_string())));
+    let query = listing::query([
+        ("limit", Some(args.limit.to_string())),
+        ("status", status),
+        ("subject", args.subject),
+        ("target", args.target),
+        ("since", args.since.map(|since| since.to_string())),
+    ]);
     let found = args.connect.client()?.get("/v1/approvals", &query)?;
-    if args.json {
-        return put(&show::json(&found));
-    }
-    let rows: Vec<Vec<String>> = show::list(&found, "").iter().map(row).collect();
-    put(&show::table(&["ID", "STATUS", "ASKED", "BY", "AT", "NEEDS", "WHAT"], &rows))
+    listing::print(&found, args.json, &["ID", "STATUS", "ASKED", "BY", "AT", "NEEDS", "WHAT"], row)
 }
 
 fn row(approval: &Value) -> Vec<String> {

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::connect::Connect;
 use super::failure::Failure;
-use super::{put, show, time, verify};
+use super::{listing, put, show, time, verify};
 
 /// Search the record, and verify it
 #[derive(clap::Subcommand)]
@@ -107,28 +107,26 @@ pub(super) struct ReportArgs {
 
 impl SearchArgs {
     fn query(&self) -> Vec<(&'static str, String)> {
-        let texts = [
-            ("subject", &self.subject),
-            ("on_behalf_of", &self.on_behalf_of),
-            ("target", &self.target),
-            ("table", &self.table),
-            ("column", &self.column),
-            ("verb", &self.verb),
-            ("outcome", &self.outcome),
-            ("policy", &self.policy),
-            ("class", &self.class),
-            ("text", &self.text),
-            ("session", &self.session),
-            ("request", &self.request),
-            ("approval", &self.approval),
-            ("secret", &self.secret),
-        ];
-        let mut query = vec![("limit", self.limit.to_string())];
-        query.extend(texts.into_iter().filter_map(|(name, text)| Some((name, text.clone()?))));
-        query.extend(self.since.map(|since| ("since", since.to_string())));
-        query.extend(self.until.map(|until| ("until", until.to_string())));
-        query.extend(self.unknown_only.then(|| ("unknown_only", String::from("true"))));
-        query
+        listing::query([
+            ("limit", Some(self.limit.to_string())),
+            ("subject", self.subject.clone()),
+            ("on_behalf_of", self.on_behalf_of.clone()),
+            ("target", self.target.clone()),
+            ("table", self.table.clone()),
+            ("column", self.column.clone()),
+            ("verb", self.verb.clone()),
+            ("outcome", self.outcome.clone()),
+            ("policy", self.policy.clone()),
+            ("class", self.class.clone()),
+            ("text", self.text.clone()),
+            ("session", self.session.clone()),
+            ("request", self.request.clone()),
+            ("approval", self.approval.clone()),
+            ("secret", self.secret.clone()),
+            ("since", self.since.map(|since| since.to_string())),
+            ("until", self.until.map(|until| until.to_string())),
+            ("unknown_only", self.unknown_only.then(|| String::from("true"))),
+        ])
     }
 }
 
@@ -145,12 +143,12 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
 fn search(args: &SearchArgs) -> Result<(), Failure> {
     let client = args.connect.client()?;
     let found = client.get("/v1/audit/search", &args.query())?;
+    let headings = ["WHEN", "SUBJECT", "TARGET", "OUTCOME", "ROWS", "SHOWN", "REQUEST", "STATEMENT"];
+    listing::print(&found, args.json, &headings, request_row)?;
     if args.json {
-        return put(&show::json(&found));
+        return Ok(());
     }
-    let rows: Vec<Vec<String>> = show::list(&found, "").iter().map(request_row).collect();
-    put(&show::table(&["WHEN", "SUBJECT", "TARGET", "OUTCOME", "ROWS", "SHOWN", "REQUEST", "STATEMENT"], &rows))?;
-    if rows.len() >= usize::try_from(args.limit).unwrap_or(usize::MAX) {
+    if show::list(&found, "").len() >= usize::try_from(args.limit).unwrap_or(usize::MAX) {
         put(&format!("the newest {} of more; narrow the search or raise --limit\n", args.limit))?;
     }
     match &args.class {
@@ -219,12 +217,9 @@ fn shown(request: &Value) -> String {
 }
 
 fn report(args: &ReportArgs) -> Result<(), Failure> {
-    let mut query = vec![("class", args.class.clone())];
-    query.extend(args.since.map(|since| ("since", since.to_string())));
+    let query =
+        listing::query([("class", Some(args.class.clone())), ("since", args.since.map(|since| since.to_string()))]);
     let found = args.connect.client()?.get("/v1/audit/report", &query)?;
-    if args.json {
-        return put(&show::json(&found));
-    }
     let row = |line: &Value| {
         vec![
             show::subject(line, "/subject"),
@@ -234,15 +229,11 @@ fn report(args: &ReportArgs) -> Result<(), Failure> {
             show::text(line, "/unknown"),
         ]
     };
-    let rows: Vec<Vec<String>> = show::list(&found, "").iter().map(row).collect();
-    put(&show::table(&["SUBJECT", "IN CLEAR", "MASKED", "REQUESTS", "UNKNOWN"], &rows))
+    listing::print(&found, args.json, &["SUBJECT", "IN CLEAR", "MASKED", "REQUESTS", "UNKNOWN"], row)
 }
 
 fn events(args: &SearchArgs) -> Result<(), Failure> {
     let found = args.connect.client()?.get("/v1/audit/events", &args.query())?;
-    if args.json {
-        return put(&show::json(&found));
-    }
     let row = |event: &Value| {
         let inner = event.pointer("/event");
         let (kind, what) = match inner.and_then(Value::as_object).and_then(|one| one.iter().next()) {
@@ -251,6 +242,5 @@ fn events(args: &SearchArgs) -> Result<(), Failure> {
         };
         vec![show::text(event, "/position"), show::moment(event, "/at"), kind, show::cut(&what, 120)]
     };
-    let rows: Vec<Vec<String>> = show::list(&found, "").iter().map(row).collect();
-    put(&show::table(&["ENTRY", "WHEN", "WHAT", "DETAILS"], &rows))
+    listing::print(&found, args.json, &["ENTRY", "WHEN", "WHAT", "DETAILS"], row)
 }

@@ -1,4 +1,4 @@
-//! `sluice policy`
+//! `sluice policy`: what can be said of policies before anybody is bound by them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,19 +10,40 @@ use super::failure::Failure;
 use super::paths::mistakes;
 use super::{put, show};
 
+mod cases;
+mod explain;
+mod hearing;
+mod simulate;
+mod test;
+mod words;
+
 /// Work on policies
 #[derive(clap::Subcommand)]
-#[command(after_help = "Example:\n  sluice policy check revision/policies")]
+#[command(after_help = "Examples:\n  sluice policy check revision\n  sluice policy test revision\n  \
+    sluice policy explain --catalog shop.catalog --target shop --subject 'corp|ann' --group support 'SELECT 1'\n  \
+    sluice policy simulate --since 24h candidate")]
 pub(super) enum Command {
     /// Validate the policies in a directory; report every mistake at once
+    #[command(after_help = "Examples:\n  sluice policy check revision\n  sluice policy check revision/policies")]
     Check {
         /// A directory of *.cedar files, or a revision with targets.toml and policies/
         dir: PathBuf,
     },
+    Test(test::Args),
+    Explain(Box<explain::Args>),
+    Simulate(simulate::Args),
 }
 
 pub(super) fn run(command: &Command) -> Result<(), Failure> {
-    let Command::Check { dir } = command;
+    match command {
+        Command::Check { dir } => check(dir),
+        Command::Test(args) => test::run(args),
+        Command::Explain(args) => explain::run(args),
+        Command::Simulate(args) => simulate::run(args),
+    }
+}
+
+fn check(dir: &Path) -> Result<(), Failure> {
     let errors = if dir.join("targets.toml").exists() {
         gateway::revision::check(dir).err().map(|refused| refused.errors).unwrap_or_default()
     } else {

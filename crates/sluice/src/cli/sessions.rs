@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::connect::Connect;
 use super::failure::Failure;
-use super::{put, put_line, show, time};
+use super::{listing, put, put_line, show, time};
 
 mod replay;
 
@@ -84,9 +84,6 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
 
 fn list(connect: &Connect, json: bool) -> Result<(), Failure> {
     let live = connect.client()?.get("/v1/sessions", &[])?;
-    if json {
-        return put(&show::json(&live));
-    }
     let row = |session: &Value| {
         vec![
             show::text(session, "/session"),
@@ -98,20 +95,18 @@ fn list(connect: &Connect, json: bool) -> Result<(), Failure> {
             show::moment(session, "/opened_at"),
         ]
     };
-    let rows: Vec<Vec<String>> = show::list(&live, "").iter().map(row).collect();
-    put(&show::table(&["SESSION", "SUBJECT", "FOR", "TARGET", "DATABASE", "FROM", "SINCE"], &rows))
+    listing::print(&live, json, &["SESSION", "SUBJECT", "FOR", "TARGET", "DATABASE", "FROM", "SINCE"], row)
 }
 
 fn history(args: HistoryArgs) -> Result<(), Failure> {
-    let mut query = vec![("limit", args.limit.to_string())];
-    query.extend(args.since.map(|since| ("since", since.to_string())));
-    query.extend(args.until.map(|until| ("until", until.to_string())));
-    query.extend(args.subject.map(|subject| ("subject", subject)));
-    query.extend(args.target.map(|target| ("target", target)));
+    let query = listing::query([
+        ("limit", Some(args.limit.to_string())),
+        ("since", args.since.map(|since| since.to_string())),
+        ("until", args.until.map(|until| until.to_string())),
+        ("subject", args.subject),
+        ("target", args.target),
+    ]);
     let found = args.connect.client()?.get("/v1/sessions/history", &query)?;
-    if args.json {
-        return put(&show::json(&found));
-    }
     let row = |session: &Value| {
         vec![
             show::text(session, "/session"),
@@ -124,8 +119,8 @@ fn history(args: HistoryArgs) -> Result<(), Failure> {
             show::text(session, "/closed/reason"),
         ]
     };
-    let rows: Vec<Vec<String>> = show::list(&found, "").iter().map(row).collect();
-    put(&show::table(&["SESSION", "SUBJECT", "TARGET", "FROM", "OPENED", "CLOSED", "REQUESTS", "ENDED BY"], &rows))
+    let headings = ["SESSION", "SUBJECT", "TARGET", "FROM", "OPENED", "CLOSED", "REQUESTS", "ENDED BY"];
+    listing::print(&found, args.json, &headings, row)
 }
 
 fn one(args: &OneArgs) -> Result<(), Failure> {

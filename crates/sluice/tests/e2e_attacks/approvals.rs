@@ -12,7 +12,7 @@ use tokio::sync::{Barrier, Semaphore};
 
 use crate::support::admin::{answer, status, wait_for_status};
 use crate::support::raw::{Answer, Raw, bind, execute, field, parse, sync};
-use crate::support::{LIMIT, assert_refused, postgres, run, shared, site, sqlstates};
+use crate::support::{LIMIT, assert_refused, postgres, prepare, run, shared, site, sqlstates};
 
 /// The approval that an error or a NOTICE names.
 fn approval_in(answer: &Answer) -> Result<String> {
@@ -221,6 +221,32 @@ async fn ap_12_a_denial_is_final() -> Result<()> {
     assert_eq!(answer(site, &site.token(&DBA)?, &approval, false)?, 200);
     assert_eq!(client.answer().await?.errors(), ["42501"]);
     assert_ne!(answer(site, &site.token(&OTHER_DBA)?, &approval, true)?, 200);
+    Ok(())
+}
+
+/// The server folds a call of what says that it is immutable when it plans: EXPLAIN for the approver runs it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_estimate_for_the_approver_runs_nothing() -> Result<()> {
+    let calls = r#"@id("order-service-calls-it")
+        permit (principal == Service::"demo|order-service", action == Action::"execute",
+            resource in Function::"payments/folded/public/folded");"#;
+    let tuning = Tuning { policies: vec![("50-calls.cedar".into(), calls.into())], ..Tuning::default() };
+    let mut site = prepare("folded", tuning)?;
+    postgres()?.sql(
+        "folded",
+        "CREATE SEQUENCE ran; GRANT ALL ON SEQUENCE ran TO public; \
+         CREATE FUNCTION folded() RETURNS bigint IMMUTABLE LANGUAGE plpgsql \
+         AS $$ BEGIN RETURN nextval('public.ran'); END $$",
+    )?;
+    site.start()?;
+    let ran = || postgres()?.sql("folded", "SELECT is_called FROM ran");
+    let mut client = Raw::login(&site, &site.token(&ORDER_SERVICE)?).await?;
+    client.send(&[query("DELETE FROM payments WHERE id = folded()")]).await?;
+    let approval = approval_in(&Answer(vec![client.peer.read_message().await?]))?;
+    assert_eq!(ran()?, "f", "it ran while it was asked about");
+    assert_eq!(answer(&site, &site.token(&DBA)?, &approval, true)?, 200);
+    assert!(client.answer().await?.errors().is_empty());
+    assert_eq!(ran()?, "t");
     Ok(())
 }
 

@@ -11,14 +11,14 @@ use toml::de::{DeTable, DeValue};
 use super::{ConfigError, units};
 
 /// One file and the mistakes found in it.
-pub(crate) struct Document<'t> {
+pub struct Document<'t> {
     file: PathBuf,
     text: &'t str,
     errors: RefCell<Vec<ConfigError>>,
 }
 
 /// One table of a document. What is not taken out of it by [`Section::finish`] is unknown.
-pub(crate) struct Section<'d, 't> {
+pub struct Section<'d, 't> {
     document: &'d Document<'t>,
     /// `listen.postgres`; empty for the document itself.
     name: String,
@@ -37,7 +37,7 @@ struct Known {
 }
 
 /// A setting as it stands in the file.
-pub(crate) struct Setting<'d, 't> {
+pub struct Setting<'d, 't> {
     document: &'d Document<'t>,
     pub(crate) key: String,
     span: Range<usize>,
@@ -46,12 +46,12 @@ pub(crate) struct Setting<'d, 't> {
 
 impl<'t> Document<'t> {
     /// The document that `text` is, as it stands in `file`.
-    pub(crate) fn new(file: &Path, text: &'t str) -> Self {
+    pub fn new(file: &Path, text: &'t str) -> Self {
         Self { file: file.to_owned(), text, errors: RefCell::default() }
     }
 
     /// Reads the document with `read`. Mistakes of syntax are reported alone: what they hide would be reported as absent.
-    pub(crate) fn read<T>(self, read: impl FnOnce(&Section<'_, 't>) -> T) -> Result<T, Vec<ConfigError>> {
+    pub fn read<T>(self, read: impl FnOnce(&Section<'_, 't>) -> T) -> Result<T, Vec<ConfigError>> {
         let (root, mistakes) = DeTable::parse_recoverable(self.text);
         for mistake in &mistakes {
             self.report(mistake.span(), "", mistake.message(), "");
@@ -68,12 +68,14 @@ impl<'t> Document<'t> {
         value.filter(|_| errors.is_empty()).ok_or(errors)
     }
 
+    fn line(&self, at: usize) -> usize {
+        let before = self.text.as_bytes().get(..at).unwrap_or_default();
+        before.iter().filter(|byte| **byte == b'\n').count().saturating_add(1)
+    }
+
     /// Records a mistake.
-    pub(crate) fn report(&self, span: Option<Range<usize>>, key: &str, problem: &str, advice: &str) {
-        let line = span.map(|span| {
-            let before = self.text.as_bytes().get(..span.start).unwrap_or_default();
-            before.iter().filter(|byte| **byte == b'\n').count().saturating_add(1)
-        });
+    pub fn report(&self, span: Option<Range<usize>>, key: &str, problem: &str, advice: &str) {
+        let line = span.map(|span| self.line(span.start));
         self.errors.borrow_mut().push(ConfigError {
             file: self.file.clone(),
             line,
@@ -91,7 +93,7 @@ impl<'d, 't> Section<'d, 't> {
     }
 
     /// Takes a setting out; `None` where it is absent.
-    pub(crate) fn take(&self, key: &'static str) -> Option<Setting<'d, 't>> {
+    pub fn take(&self, key: &'static str) -> Option<Setting<'d, 't>> {
         let entry = self.table.borrow_mut().remove_entry(key);
         self.known.borrow_mut().push(Known { key, span: entry.as_ref().map(|(_, value)| value.span()) });
         let (_, value) = entry?;
@@ -99,7 +101,7 @@ impl<'d, 't> Section<'d, 't> {
     }
 
     /// Takes every remaining setting out, whatever its name: for tables whose keys are the operator's own names.
-    pub(crate) fn take_all(&self) -> Vec<(String, Setting<'d, 't>)> {
+    pub fn take_all(&self) -> Vec<(String, Setting<'d, 't>)> {
         let rest = std::mem::take(&mut *self.table.borrow_mut());
         let settings = rest.into_iter().map(|(key, value)| {
             let key = key.into_inner().into_owned();
@@ -110,29 +112,24 @@ impl<'d, 't> Section<'d, 't> {
     }
 
     /// A text.
-    pub(crate) fn text(&self, key: &'static str) -> Option<String> {
+    pub fn text(&self, key: &'static str) -> Option<String> {
         self.take(key)?.text("a text in quotes")
     }
 
     /// A text that `parse` understands; `expected` says what to write.
-    pub(crate) fn parsed<T>(
-        &self,
-        key: &'static str,
-        expected: &str,
-        parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Option<T> {
+    pub fn parsed<T>(&self, key: &'static str, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
         self.take(key)?.parsed(expected, parse)
     }
 
     /// One of a few words.
-    pub(crate) fn word<T: Copy>(&self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
+    pub fn word<T: Copy>(&self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
         let names: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
         let find = |text: &str| words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
         self.parsed(key, &names.join(", "), find)
     }
 
     /// `true` or `false`.
-    pub(crate) fn flag(&self, key: &'static str) -> Option<bool> {
+    pub fn flag(&self, key: &'static str) -> Option<bool> {
         let setting = self.take(key)?;
         let flag = setting.value.as_bool();
         if flag.is_none() {
@@ -142,7 +139,7 @@ impl<'d, 't> Section<'d, 't> {
     }
 
     /// A whole number in a range.
-    pub(crate) fn number(&self, key: &'static str, range: std::ops::RangeInclusive<usize>) -> Option<usize> {
+    pub fn number(&self, key: &'static str, range: std::ops::RangeInclusive<usize>) -> Option<usize> {
         let setting = self.take(key)?;
         let digits = setting.value.as_integer();
         let number = digits.and_then(|digits| usize::from_str_radix(digits.as_str(), digits.radix()).ok());
@@ -155,7 +152,7 @@ impl<'d, 't> Section<'d, 't> {
     }
 
     /// A duration such as `"2m"`, within bounds.
-    pub(crate) fn duration(&self, key: &'static str, range: std::ops::RangeInclusive<Duration>) -> Option<Duration> {
+    pub fn duration(&self, key: &'static str, range: std::ops::RangeInclusive<Duration>) -> Option<Duration> {
         let expected = format!(
             "a duration such as \"250ms\", \"10s\", \"2m\", \"1h\", from {:?} to {:?}",
             range.start(),
@@ -165,24 +162,24 @@ impl<'d, 't> Section<'d, 't> {
     }
 
     /// A size such as `"1MiB"`, within bounds, in bytes.
-    pub(crate) fn size(&self, key: &'static str, range: std::ops::RangeInclusive<u64>) -> Option<u64> {
+    pub fn size(&self, key: &'static str, range: std::ops::RangeInclusive<u64>) -> Option<u64> {
         let expected =
             format!("a size such as \"512B\", \"64KiB\", \"1MiB\", from {} to {} bytes", range.start(), range.end());
         self.parsed(key, &expected, |text| units::size(text).filter(|size| range.contains(size)))
     }
 
     /// A path; a relative one is relative to the file that names it.
-    pub(crate) fn path(&self, key: &'static str) -> Option<PathBuf> {
+    pub fn path(&self, key: &'static str) -> Option<PathBuf> {
         self.parsed(key, "a path", |text| (!text.is_empty()).then(|| self.beside(text)))
     }
 
     /// A path relative to this file.
-    pub(crate) fn beside(&self, path: &str) -> PathBuf {
+    pub fn beside(&self, path: &str) -> PathBuf {
         self.document.file.parent().unwrap_or(Path::new("")).join(path)
     }
 
     /// The name of an environment variable. A mistake is reported without the text: it may be the secret itself.
-    pub(crate) fn variable(&self, key: &'static str) -> Option<String> {
+    pub fn variable(&self, key: &'static str) -> Option<String> {
         let setting = self.take(key)?;
         let is_name = |name: &str| {
             let starts_well = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
@@ -197,12 +194,12 @@ impl<'d, 't> Section<'d, 't> {
     }
 
     /// A list of texts, none of them empty.
-    pub(crate) fn texts(&self, key: &'static str) -> Option<Vec<String>> {
+    pub fn texts(&self, key: &'static str) -> Option<Vec<String>> {
         self.take(key)?.texts()
     }
 
     /// A table; an empty one where it is absent, so that every setting in it has its default.
-    pub(crate) fn table(&self, key: &'static str) -> Self {
+    pub fn table(&self, key: &'static str) -> Self {
         match self.take(key) {
             Some(setting) => setting.section().unwrap_or_else(|| self.absent(key)),
             None => self.absent(key),
@@ -210,23 +207,28 @@ impl<'d, 't> Section<'d, 't> {
     }
 
     /// An array of tables (`[[key]]`).
-    pub(crate) fn tables(&self, key: &'static str) -> Vec<Self> {
+    pub fn tables(&self, key: &'static str) -> Vec<Self> {
         self.take(key).map(Setting::sections).unwrap_or_default()
     }
 
+    /// The line that it begins at, counted from 1.
+    pub fn line(&self) -> usize {
+        self.document.line(self.span.start)
+    }
+
     /// Whether the file has this table.
-    pub(crate) fn is_present(&self) -> bool {
+    pub fn is_present(&self) -> bool {
         self.is_present.get()
     }
 
     /// Records a mistake about a setting of this section, at its line if the file has it; an empty key means the section.
-    pub(crate) fn report(&self, key: &str, problem: &str, advice: &str) {
+    pub fn report(&self, key: &str, problem: &str, advice: &str) {
         let span = self.span_of(key).unwrap_or_else(|| self.span.clone());
         self.document.report(Some(span), &join(&self.name, key), problem, advice);
     }
 
     /// The value; a mistake if the file does not have it. What it has but is wrong was reported where it was read.
-    pub(crate) fn required<T>(&self, key: &'static str, value: Option<T>, advice: &str) -> Option<T> {
+    pub fn required<T>(&self, key: &'static str, value: Option<T>, advice: &str) -> Option<T> {
         if value.is_none() && self.span_of(key).is_none() {
             self.report(key, "it is absent", advice);
         }
@@ -239,12 +241,12 @@ impl<'d, 't> Section<'d, 't> {
     }
 
     /// Whether a mistake was found in this section.
-    pub(crate) fn has_mistake(&self) -> bool {
+    pub fn has_mistake(&self) -> bool {
         self.document.errors.borrow().iter().any(|error| error.key.starts_with(&self.name))
     }
 
     /// Refuses what nobody took.
-    pub(crate) fn finish(self) {
+    pub fn finish(self) {
         let known: Vec<_> = self.known.take().into_iter().map(|known| known.key).collect();
         let known = known.join(", ");
         for (key, value) in self.table.take() {
@@ -268,17 +270,17 @@ impl<'d, 't> Section<'d, 't> {
 
 impl<'d, 't> Setting<'d, 't> {
     /// Records a mistake about this setting.
-    pub(crate) fn report(&self, problem: &str, advice: &str) {
+    pub fn report(&self, problem: &str, advice: &str) {
         self.document.report(Some(self.span.clone()), &self.key, problem, advice);
     }
 
     /// The text that it is.
-    pub(crate) fn text(self, expected: &str) -> Option<String> {
+    pub fn text(self, expected: &str) -> Option<String> {
         self.parsed(expected, |text| Some(text.to_owned()))
     }
 
     /// What `parse` makes of the text that it is.
-    pub(crate) fn parsed<T>(self, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+    pub fn parsed<T>(self, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
         let Some(text) = self.value.as_str() else {
             let problem = format!("it is {}, not a text", article(self.value.type_str()));
             self.report(&problem, &format!("write {expected}"));
@@ -295,7 +297,7 @@ impl<'d, 't> Setting<'d, 't> {
     }
 
     /// The texts that it lists.
-    pub(crate) fn texts(self) -> Option<Vec<String>> {
+    pub fn texts(self) -> Option<Vec<String>> {
         let texts = self.value.as_array().map(|list| {
             let texts = list.iter().map(|entry| entry.get_ref().as_str().filter(|text| !text.is_empty()));
             texts.map(|text| text.map(str::to_owned)).collect::<Option<Vec<_>>>()
@@ -308,7 +310,7 @@ impl<'d, 't> Setting<'d, 't> {
     }
 
     /// The table that it is.
-    pub(crate) fn section(self) -> Option<Section<'d, 't>> {
+    pub fn section(self) -> Option<Section<'d, 't>> {
         match self.value {
             DeValue::Table(table) => Some(Section::new(self.document, self.key, self.span, table)),
             _ => {
