@@ -9,6 +9,7 @@ use effects::postgres::{Catalog, NoPrepared, Session, analyse, labels, queries};
 use model::class::DataClass;
 use model::classification::{Classification, ColumnRule};
 use model::effect::{ColumnName, TableName, Verb};
+use model::lineage::{Origin, Output};
 use proptest::prelude::*;
 
 fn is_opaque(text: &str) -> bool {
@@ -116,7 +117,8 @@ fn pg_12_what_shadows_a_name_is_what_the_name_means() {
     assert!(!effects("SELECT pg_catalog.lower('a')").iter().any(|effect| effect.contains("public")));
     assert!(effects("SELECT number || 'x' FROM cards").contains(&"execute function public.glue (unknown)".to_owned()));
     // A known type that the operator cannot take rules it out.
-    assert_eq!(effects("SELECT id || id FROM cards"), ["select column public.cards.id"]);
+    let ruled_out = ["select column public.cards.id", "filter column public.cards.id"];
+    assert_eq!(effects("SELECT id || id FROM cards"), ruled_out);
     let elsewhere: Vec<Arc<str>> = ["pg_catalog", "app"].map(Into::into).to_vec();
     let session = Session { search_path: &elsewhere, ..session };
     let effects = analyse("SELECT id FROM cards", &session)[0].effects[0].to_string();
@@ -303,4 +305,18 @@ fn word() -> impl Strategy<Value = &'static str> {
         "BETWEEN",
         "LIKE",
     ])
+}
+
+#[test]
+fn columns_that_are_not_known_hide_no_others() {
+    // The function's columns are not known, so `c` may be one of them: and it is the whole row of cards.
+    for text in [
+        "SELECT lower(c::text) FROM unnest(coalesce(ARRAY['a'], ARRAY['b'])) WITH ORDINALITY AS f(u, o), cards c",
+        "SELECT (SELECT number FROM unnest(coalesce(ARRAY['a'], ARRAY['b'])) WITH ORDINALITY AS f(u, o)) FROM cards",
+    ] {
+        let statement = common::run(text).remove(0);
+        let Output::Rows(columns) = &statement.output else { panic!("{text}") };
+        assert_eq!(columns[0].origin, Origin::Unknown, "{text}");
+        assert!(statement.mentions.tables.iter().any(|table| &*table.name == "cards"), "{text}");
+    }
 }

@@ -23,5 +23,6 @@ pub mod postgres;
 pub mod process;
 mod random;
 pub mod scripted;
+pub mod statements;
 pub mod tls;
 pub mod wait;

@@ -4,6 +4,7 @@ mod accounts;
 pub(crate) mod binaries;
 mod configuration;
 mod log;
+mod plain;
 mod template;
 
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 
 pub use self::accounts::{Authentication, Login};
 pub use self::log::{LoggedError, LoggedStatement, StatementKind};
+pub use self::plain::{Answer, Answers, Field, Plain};
 pub(crate) use self::template::give_to_server;
 use crate::command::psql_with_input;
 use crate::keeper::Kept;

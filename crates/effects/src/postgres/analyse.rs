@@ -11,6 +11,7 @@ mod from;
 mod json;
 mod scope;
 mod select;
+mod total;
 mod types;
 mod utility;
 mod value;

@@ -206,6 +206,7 @@ impl PartBuilder {
             defaults: row.text(7)?.parse().ok()?,
             variadic: row.text(8)? != "0",
             result: row.number(6)?,
+            returns_set: row.text(5)? == "true",
             outputs,
         };
         self.part.routines.entry(name).or_default().push(routine);

@@ -18,7 +18,11 @@ const SECRET: &[(&str, &[&str])] = &[
     ("pg_stats", &["most_common_vals", "histogram_bounds", "most_common_elems", "range_bounds_histogram"]),
     ("pg_stats_ext", &["most_common_vals"]),
     ("pg_stats_ext_exprs", &["most_common_vals", "histogram_bounds", "most_common_elems"]),
+    // What rows hold that are older than the column.
+    ("pg_attribute", &["attmissingval"]),
     ("pg_stat_activity", &["query"]),
+    ("pg_stat_wal_receiver", &["conninfo"]),
+    ("pg_backend_memory_contexts", &["ident"]),
     ("pg_stat_statements", &["query"]),
     ("pg_prepared_statements", &["statement"]),
     ("pg_cursors", &["statement"]),

@@ -12,6 +12,38 @@ pub fn folder(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
 }
 
+/// The catalog of a database.
+pub fn catalog_of(plain: &mut testkit::postgres::Plain) -> Catalog {
+    let mut part = |queries: &[queries::Query]| {
+        let mut builder = PartBuilder::default();
+        for query in queries {
+            let answers = plain.run(query.sql).unwrap();
+            assert_eq!(answers.error, None);
+            for row in &answers.done[0].rows {
+                let cells = row.iter().map(|cell| cell.as_deref().map(|cell| std::str::from_utf8(cell).unwrap()));
+                builder.row(query, &cells.collect::<Vec<_>>()).unwrap();
+            }
+        }
+        builder.finish()
+    };
+    Catalog::new(Arc::new(part(queries::SYSTEM)), part(queries::USER))
+}
+
+/// The statements of a golden file: lines that begin with `> `, those that follow each other together.
+pub fn statements(file: &str) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    let mut inside = false;
+    for line in file.lines() {
+        match line.strip_prefix("> ") {
+            Some(text) if inside => all.last_mut().unwrap().push_str(&format!("\n{text}")),
+            Some(text) => all.push(text.to_owned()),
+            None => {}
+        }
+        inside = line.starts_with("> ");
+    }
+    all
+}
+
 /// Rows of all queries as text: `query TAB column TAB column…`, as COPY writes them.
 pub fn part(queries: &[queries::Query], text: &str) -> effects::postgres::Part {
     saved::part(queries, text).unwrap()
@@ -28,6 +60,18 @@ pub fn catalog() -> &'static Catalog {
         let read = |path: PathBuf| std::fs::read_to_string(path).unwrap();
         let system = part(queries::SYSTEM, &read(shipped()));
         Catalog::new(Arc::new(system), part(queries::USER, &read(folder("fixture").join("user.tsv"))))
+    })
+}
+
+/// The same catalog on a server of version 18.
+pub fn newer_catalog() -> &'static Catalog {
+    static CATALOG: OnceLock<Catalog> = OnceLock::new();
+    CATALOG.get_or_init(|| {
+        let read = |name: &str| std::fs::read_to_string(folder("fixture").join(name)).unwrap();
+        let user = read("user.tsv");
+        let newer = user.replacen("database\tpayments\t15", "database\tpayments\t18", 1);
+        assert_ne!(user, newer);
+        Catalog::new(Arc::new(part(queries::SYSTEM, &read("system.tsv"))), part(queries::USER, &newer))
     })
 }
 
@@ -48,7 +92,10 @@ impl Prepared for Names {
 }
 
 pub fn run(text: &str) -> Vec<Statement> {
-    let catalog = catalog();
+    run_in(text, catalog())
+}
+
+pub fn run_in(text: &str, catalog: &'static Catalog) -> Vec<Statement> {
     static NAMES: OnceLock<Names> = OnceLock::new();
     let names = NAMES.get_or_init(|| {
         let none = effects::postgres::NoPrepared;

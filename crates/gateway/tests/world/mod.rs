@@ -104,11 +104,17 @@ pub struct World {
 impl World {
     /// Starts everything, with a demo database of `rows` rows.
     pub fn start(rows: usize) -> Self {
+        Self::start_with(rows, |_, _, _| {})
+    }
+
+    /// Starts everything; `more` may put other databases beside the demo's, and change the configuration for them.
+    pub fn start_with(rows: usize, more: impl FnOnce(&Postgres, &Payments, &std::path::Path)) -> Self {
         let server = Postgres::start(testkit::postgres::Options::default()).expect("PostgreSQL starts");
         let payments = payments::load(&server, rows).expect("the demo database loads");
         let issuer = Issuer::start().expect("the issuer starts");
         let dir = tempfile::tempdir().unwrap();
         write_configuration(&dir, &server, &payments, &issuer);
+        more(&server, &payments, dir.path());
         let _ = tracing_subscriber::fmt()
             .with_env_filter(std::env::var("SLUICE_LOG").unwrap_or_default())
             .with_test_writer()

@@ -113,6 +113,10 @@ fn leaf(leaf: &Leaf, json: &[u8], sink: &mut Sink<'_>, out: &mut Vec<u8>) -> Res
         return Ok(());
     }
     sink.count(leaf.tally, matches!(leaf.treatment, Treatment::Mask(_)));
+    if leaf.alike {
+        out.extend_from_slice(b"null");
+        return Ok(());
+    }
     match &leaf.treatment {
         Treatment::Pass => out.extend_from_slice(json),
         Treatment::Mask(mask) => mask_member(mask, json, sink, out),

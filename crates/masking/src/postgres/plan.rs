@@ -73,6 +73,9 @@ pub(crate) struct Leaf {
     pub(crate) treatment: Treatment,
     /// The counter of its values; absent if it carries no class.
     pub(crate) tally: Option<usize>,
+    /// Masked, and computed from what it hides: whether it is NULL, or which type a JSON value has, would tell of it
+    /// too (`nullif(ssn, '…')`), so that all of its values look alike.
+    pub(crate) alike: bool,
 }
 
 pub(crate) enum Treatment {
@@ -355,7 +358,8 @@ impl Planner<'_, '_> {
             self.tallies.push(Tally { classes, columns: taint.columns });
             self.tallies.len() - 1
         });
-        Leaf { treatment, tally }
+        let alike = exact == Exact::Derived && matches!(treatment, Treatment::Mask(_));
+        Leaf { treatment, tally, alike }
     }
 
     fn strictest(&self, taint: &Taint) -> Option<Mask> {

@@ -1,6 +1,7 @@
 //! A row: a count of columns, then each value with its length in front (DataRow, and a row of a binary COPY).
 
 use super::plan::{Column, Part, PlanParts, Treatment};
+use super::types::Kind;
 use super::value::{self, Form, Sink, Written};
 use crate::error::MaskError;
 
@@ -13,6 +14,7 @@ pub(crate) fn write(plan: &PlanParts, row: &[u8], sink: &mut Sink<'_>, out: &mut
     let (mut at, mut copied) = (2usize, 0usize);
     for column in &plan.columns {
         let (value, end) = value_at(row, at)?;
+        let value = value.or_else(|| column.in_place_of_null());
         if let Some(value) = value {
             if column.stands() {
                 column.count(sink);
@@ -72,7 +74,7 @@ pub(crate) fn single(plan: &PlanParts, body: &[u8], sink: &mut Sink<'_>, out: &m
     if end != body.len() {
         return Err(MaskError::Malformed);
     }
-    let Some(raw) = value else {
+    let Some(raw) = value.or_else(|| column.in_place_of_null()) else {
         out.extend_from_slice(body);
         return Ok(());
     };
@@ -86,6 +88,14 @@ impl Column {
             Part::Leaf(leaf) => matches!(leaf.treatment, Treatment::Pass),
             Part::Members(_) => false,
         }
+    }
+
+    /// What is masked where there is NULL, if that must not show.
+    pub(crate) fn in_place_of_null(&self) -> Option<&'static [u8]> {
+        let Part::Leaf(leaf) = &self.part else { return None };
+        // A binary `jsonb` begins with its version.
+        let empty: &[u8] = if self.kind == Kind::Jsonb && self.binary { b"\x01" } else { b"" };
+        leaf.alike.then_some(empty)
     }
 
     /// Masks one value and hands on what came of it.

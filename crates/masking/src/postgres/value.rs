@@ -79,7 +79,11 @@ pub(crate) fn write(
     out: &mut Vec<u8>,
 ) -> Result<Written, MaskError> {
     let (start, counted) = (out.len(), sink.pending.len());
-    match attempt(part, form, raw, sink, out) {
+    let attempted = match part {
+        Part::Leaf(leaf) => whole(leaf, form, raw, sink, out),
+        Part::Members(members) => parts(members, form, raw, sink, out),
+    };
+    match attempted {
         Ok(written) => Ok(written),
         Err(Fault::Refused(error)) => Err(error),
         Err(Fault::Shape) => {
@@ -106,6 +110,11 @@ pub(crate) fn attempt(
     out: &mut Vec<u8>,
 ) -> Result<Written, Fault> {
     match part {
+        // NULLs beside it are not masked, so that it has to look like them.
+        Part::Leaf(leaf) if leaf.alike => {
+            sink.count(leaf.tally, true);
+            Ok(Written::Null)
+        }
         Part::Leaf(leaf) => whole(leaf, form, raw, sink, out),
         Part::Members(members) => parts(members, form, raw, sink, out),
     }

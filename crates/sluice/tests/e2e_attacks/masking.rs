@@ -123,6 +123,9 @@ fn mk_02_casts() -> Result<()> {
             "SELECT number::bigint, number::float8 FROM cards WHERE id = 1",
             "SELECT CAST(email AS char(60)) FROM customers WHERE id = 1",
             "SELECT email::name, email::bytea FROM customers WHERE id = 1",
+            "SELECT email::name, ssn::varchar, number::text FROM customers JOIN cards ON customer_id = customers.id",
+            "SELECT ssn::char(40), ARRAY[email]::text FROM customers WHERE id = 1",
+            "SELECT row_to_json(c)::text, c::text::varchar FROM customers c WHERE id = 1",
         ],
     )
 }
@@ -373,8 +376,31 @@ fn mk_16_predicates_are_no_oracle() -> Result<()> {
         "SELECT id FROM customers WHERE ssn = '123-45-6789'",
         "SELECT id FROM cards WHERE number BETWEEN '4' AND '5'",
         "SELECT id FROM customers WHERE CASE WHEN ssn LIKE '1%' THEN 1 / 0 ELSE 1 END = 1",
+        // Whether a statement fails, or how many rows a function makes, is an answer too.
+        "SELECT CASE WHEN ssn LIKE '1%' THEN 1 / (id - id) END FROM customers",
+        "SELECT 1 / (length(ssn) - 11) FROM customers",
+        "SELECT replace(replace(ssn, '-', ''), '123456789', 'x')::bigint FROM customers",
+        "SELECT (ssn = '123-45-6789') AND 1 / (id - id) > 0 FROM customers",
+        "SELECT coalesce(nullif(ssn, '123-45-6789'), (1 / (id - id))::text) FROM customers",
+        "SELECT generate_series(1, length(ssn)) FROM customers",
+        "SELECT unnest(string_to_array(ssn, '1')) FROM customers",
     ] {
         assert_eq!(sqlstates(&run(site, token, sql)?), ["42501"], "{sql}");
+    }
+    Ok(())
+}
+
+/// Whether a derived value is NULL is not told apart from any other value of it.
+#[test]
+fn mk_16_a_null_is_no_oracle() -> Result<()> {
+    let Guarded { site, token, canary } = guarded()?;
+    for form in ["nullif(ssn, 'GUESS')", "CASE WHEN ssn = 'GUESS' THEN 'yes' END", "substring(ssn FROM 'GUESS')"] {
+        let asked = |guess: &str| {
+            rows(site, token, &format!("SELECT {} FROM customers WHERE id = 1", form.replace("GUESS", guess)))
+        };
+        let right = asked(&canary.ssn)?;
+        assert_eq!(right, asked("nothing of the kind")?, "{form}");
+        assert!(!right.is_empty(), "{form} is masked, and shown to be");
     }
     Ok(())
 }

@@ -24,8 +24,12 @@ impl<'a> Walk<'a> {
     /// A function call. What a value's column is told apart from is [`Self::call_on_row`].
     pub(super) fn call(&mut self, call: &FuncCall) -> Value {
         let start = self.roles.len();
-        let values = self.exprs(call.args());
-        self.call_clauses(call);
+        let mut values = self.exprs(call.args());
+        let ordered = self.call_clauses(call);
+        if call.agg_within_group {
+            // What an ordered-set aggregate orders is its last arguments.
+            values.extend(ordered);
+        }
         let names: Vec<&str> = call.funcname().iter().filter_map(Node::as_str).collect();
         let plain = !(call.agg_star || call.agg_distinct || call.func_variadic || call.agg_within_group);
         if let ([name], [value], true) = (names.as_slice(), values.as_slice(), plain)
@@ -52,6 +56,10 @@ impl<'a> Walk<'a> {
         if let Some(user) = self.result_of_users(&routines, &values) {
             return user;
         }
+        if routines.iter().any(|routine| routine.returns_set) {
+            // How many rows it makes depends on its arguments.
+            self.decide_failure(&values);
+        }
         let class = routines.first().map_or(FunctionClass::Unknown, |routine| routine.class);
         self.special(call, name, class, values, ty)
     }
@@ -73,7 +81,11 @@ impl<'a> Walk<'a> {
             "count" => self.counted(&row),
             "array_agg" => array_of(row),
             "json_agg" | "jsonb_agg" => json_array_of(&row),
-            _ => Value::computed([&row], result_type(&routines)),
+            _ => {
+                let value = Value::computed([&row], result_type(&routines));
+                self.may_fail_in(name, &[row]);
+                value
+            }
         }
     }
 
@@ -87,6 +99,9 @@ impl<'a> Walk<'a> {
         match ty {
             Some(ty) if values.len() == 1 => {
                 self.type_functions(ty, 0);
+                for value in values {
+                    self.may_fail_as(value, ty.oid, false);
+                }
                 Value::computed(values, ty.oid)
             }
             _ => {
@@ -101,16 +116,20 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn call_clauses(&mut self, call: &FuncCall) {
+    /// FILTER, ORDER BY and OVER; what it is ordered by.
+    fn call_clauses(&mut self, call: &FuncCall) -> Vec<Value> {
         self.condition(call.agg_filter());
+        let mut ordered = Vec::new();
         for sort in call.agg_order() {
             self.operator_used(sort.use_op());
             let value = self.expr(sort.node());
             self.filters(&value);
+            ordered.push(value);
         }
         if let Some(window) = call.over() {
             self.window(window);
         }
+        ordered
     }
 
     /// Every function that the server could choose.
@@ -147,6 +166,9 @@ impl<'a> Walk<'a> {
 
     fn run_routines(&mut self, routines: &[&'a Routine]) {
         for routine in routines {
+            if routine.user || routine.class != FunctionClass::Safe {
+                self.fallible += 1;
+            }
             if !self.is_followed(routine) {
                 self.executes(routine.name.clone(), routine.class);
             }
@@ -167,8 +189,19 @@ impl<'a> Walk<'a> {
         Some(Value::unknown(Value::computed(values, 0).cols()))
     }
 
+    /// `count(column)` says how many values there are, which the column's own NULLs show as well: it delivers nothing.
+    /// What is counted of anything else depends on what it is computed from.
     fn counted(&mut self, value: &Value) -> Value {
-        self.filters(value);
+        match &value.kind {
+            Kind::Column(col) => self.on_column(Verb::Select, *col),
+            // A row is there, whatever is in it.
+            Kind::Members(Container::Row, parts) if parts.iter().all(|part| part.value.bare().is_some()) => {
+                for col in value.cols() {
+                    self.on_column(Verb::Select, col);
+                }
+            }
+            _ => self.filters(value),
+        }
         Value::constant(oid::INT8)
     }
 
@@ -178,9 +211,13 @@ impl<'a> Walk<'a> {
         match (name, values.len()) {
             ("set_config", _) => return self.set_config(call, &values),
             ("pg_notify", _) => return self.pg_notify(call, &values),
+            ("count", 1) => return self.counted(&values.remove(0)),
             ("count", _) => return self.counted(&all),
             ("pg_typeof", _) => return Value::constant(0),
             ("json_build_object" | "jsonb_build_object", count) if count % 2 == 0 && !call.func_variadic => {
+                if values.iter().step_by(2).any(|key| !key.is_constant()) {
+                    self.decide_failure(values.iter().step_by(2));
+                }
                 return build_object(call.args(), values);
             }
             ("json_build_array" | "jsonb_build_array", _) if !call.func_variadic => return json_array(values, false),
@@ -190,11 +227,17 @@ impl<'a> Walk<'a> {
                 return if json.kind == value.kind { Value::computed([&value], ty) } else { json };
             }
             ("json_agg" | "jsonb_agg", 1) => return json_array_of(&values.remove(0)),
-            ("array_agg", 1) => return array_of(values.remove(0)),
+            ("array_agg", 1) => {
+                self.may_fail_in(name, &values);
+                return array_of(values.remove(0));
+            }
             _ => {}
         }
         match class {
-            FunctionClass::Safe => all,
+            FunctionClass::Safe => {
+                self.may_fail_in(name, &values);
+                all
+            }
             FunctionClass::DynamicSql => Value::unknown(all.cols()),
             FunctionClass::Sequence if name != "setval" => Value::constant(ty),
             _ => {
@@ -246,6 +289,9 @@ impl<'a> Walk<'a> {
 
     /// A function in FROM: its columns.
     pub(super) fn function_columns(&mut self, call: Node<'_>, name: &Arc<str>) -> Outputs {
+        if let Some(outputs) = self.unnest_all(call, name) {
+            return outputs;
+        }
         let (value, elements) = self.table_function(call);
         let used = Value::computed([&value], 0);
         self.filters(&used);
@@ -258,10 +304,6 @@ impl<'a> Walk<'a> {
             .filter(|routine| routine.kind == b'f' && self.fits_count(routine, call.args().len()))
             .collect();
         let part = if value.is_unknown() { Value::unknown(value.cols()) } else { used };
-        if names.as_slice() == ["unnest"] && call.args().len() > 1 {
-            let columns = call.args().iter().map(|_| (Arc::clone(name), part.clone())).collect();
-            return Outputs { columns, wild: false };
-        }
         if names.last() == Some(&"unnest") && elements {
             return one(part);
         }
@@ -282,6 +324,35 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// `unnest(a, b)` without a schema, which is syntax: always the built-in function, once for each array
+    /// (`transformRangeFunction`, parse_clause.c).
+    fn unnest_all(&mut self, call: Node<'_>, name: &Arc<str>) -> Option<Outputs> {
+        let Node::FuncCall(call) = call else { return None };
+        let is_unnest = call.funcname().len() == 1 && call.funcname().first().and_then(Node::as_str) == Some("unnest");
+        if !is_unnest || call.args().len() < 2 {
+            return None;
+        }
+        self.executes(Self::builtin("unnest"), FunctionClass::Safe);
+        let arrays = self.exprs(call.args());
+        let mut outputs = Outputs::default();
+        for array in &arrays {
+            self.filters(array);
+            outputs.wild |= !self.holds_scalars(array);
+            outputs.columns.push((Arc::clone(name), Value::computed([array], 0)));
+        }
+        Some(outputs)
+    }
+
+    /// Whether it is certainly an array of values that are not rows.
+    fn holds_scalars(&self, array: &Value) -> bool {
+        let element = match &array.kind {
+            Kind::Members(Container::ArrayOf, parts) => parts.first().map_or(0, |part| part.value.ty),
+            _ => self.catalog.type_by_oid(array.ty).map_or(0, |ty| ty.element),
+        };
+        let element = self.catalog.type_by_oid(self.base_type(element));
+        element.is_some_and(|element| matches!(element.kind, b'b' | b'e'))
+    }
+
     /// A function's value, and whether its one argument is certainly an array of values that are not rows.
     fn table_function(&mut self, node: Node<'_>) -> (Value, bool) {
         let value = self.expr(node);
@@ -291,12 +362,8 @@ impl<'a> Walk<'a> {
             Some(argument) if call.args().len() == 1 => self.expr(argument),
             _ => return (value, false),
         };
-        let element = match &argument.kind {
-            Kind::Members(Container::ArrayOf, parts) => parts.first().map_or(0, |part| part.value.ty),
-            _ => self.catalog.type_by_oid(argument.ty).map_or(0, |ty| ty.element),
-        };
-        let element = self.catalog.type_by_oid(self.base_type(element));
-        (value, element.is_some_and(|element| matches!(element.kind, b'b' | b'e')))
+        let scalars = self.holds_scalars(&argument);
+        (value, scalars)
     }
 
     const fn fits_count(&self, routine: &Routine, count: usize) -> bool {

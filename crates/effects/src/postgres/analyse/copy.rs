@@ -23,6 +23,9 @@ impl Walk<'_> {
         let columns = match (copy.relation(), copy.is_from) {
             (None, _) => {
                 let outputs = self.subquery(copy.query());
+                if self.mentions_nothing() {
+                    self.on_database(Verb::Evaluate);
+                }
                 self.copy_out(&outputs, server_side)
             }
             (Some(_), false) => self.copy_table_out(copy, server_side),

@@ -128,8 +128,15 @@ impl Walk<'_> {
             Node::CreateEventTrigStmt(_) | Node::AlterEventTrigStmt(_) => {
                 self.ddl(Object::Database, "CREATE EVENT TRIGGER")
             }
-            Node::CreatePublicationStmt(_) => self.ddl(Object::Database, "CREATE PUBLICATION"),
-            Node::AlterPublicationStmt(_) => self.ddl(Object::Database, "ALTER PUBLICATION"),
+            // Rows leave for whoever subscribes.
+            Node::CreatePublicationStmt(_) => {
+                self.on_database(Verb::Declassify);
+                self.ddl(Object::Database, "CREATE PUBLICATION")
+            }
+            Node::AlterPublicationStmt(_) => {
+                self.on_database(Verb::Declassify);
+                self.ddl(Object::Database, "ALTER PUBLICATION")
+            }
             Node::AlterCollationStmt(_) => self.ddl(Object::Database, "ALTER COLLATION"),
             Node::AlterOperatorStmt(_) => self.ddl(Object::Database, "ALTER OPERATOR"),
             Node::AlterObjectDependsStmt(_) => self.ddl(Object::Database, "ALTER"),

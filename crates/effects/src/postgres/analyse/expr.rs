@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use model::lineage::{Container, LiteralRole};
 use pg_raw_parse::list::NodeList;
-use pg_raw_parse::nodes::{A_Expr, A_Indirection, CaseExpr, CaseWhen, RowExpr, SubLink, XmlExpr};
+use pg_raw_parse::nodes::{A_Expr, A_Indirection, CaseExpr, RowExpr, SubLink, XmlExpr};
 use pg_raw_parse::{ConstValue, Node, raw};
 
 use super::types::oid;
@@ -36,7 +36,7 @@ impl Walk<'_> {
             Node::ParamRef(parameter) => self.parameter(parameter.number),
             Node::A_Expr(expr) => self.operation(expr),
             Node::BoolExpr(expr) => {
-                let values = self.exprs(expr.args());
+                let values = self.in_order(expr.args().iter());
                 Value::computed(&values, oid::BOOL)
             }
             Node::FuncCall(call) => self.call(call),
@@ -44,7 +44,7 @@ impl Walk<'_> {
             Node::SubLink(link) => self.sub_link(link),
             Node::CaseExpr(case) => self.case(case),
             Node::CoalesceExpr(coalesce) => {
-                let values = self.exprs(coalesce.args());
+                let values = self.in_order(coalesce.args().iter());
                 any_of(&values)
             }
             Node::MinMaxExpr(expr) => {
@@ -151,6 +151,7 @@ impl Walk<'_> {
             self.share_roles(left, right, starts, starts[1]);
         }
         let ty = self.operator(operator, left, Some(right));
+        self.may_fail_at(last_name(operator), left, right);
         let value = Value::computed(left.into_iter().chain([right]), ty.unwrap_or(0));
         if ty.is_none() { Value::unknown(value.cols()) } else { value }
     }
@@ -178,6 +179,13 @@ impl Walk<'_> {
         let right = Value::computed(&values, 0);
         self.share_roles(&left, &right, [start, middle], middle);
         let is_boolean = expr.kind != raw::A_Expr_Kind::AEXPR_NULLIF;
+        let pattern = matches!(
+            expr.kind,
+            raw::A_Expr_Kind::AEXPR_LIKE | raw::A_Expr_Kind::AEXPR_ILIKE | raw::A_Expr_Kind::AEXPR_SIMILAR
+        );
+        if pattern && !right.is_constant() {
+            self.decide_failure([&left, &right]);
+        }
         let known = matches!(
             expr.kind,
             raw::A_Expr_Kind::AEXPR_OP_ANY
@@ -209,6 +217,9 @@ impl Walk<'_> {
             for value in &values {
                 // For ANY and ALL the operand is an element of the array, whose type is not known here.
                 users |= self.operator(expr.name(), Some(&left), (!whole).then_some(value)).is_none();
+                if whole {
+                    self.may_fail_at(last_name(expr.name()), Some(&left), value);
+                }
             }
         } else {
             return self.opaque("it has an operator that is not understood");
@@ -220,18 +231,28 @@ impl Walk<'_> {
     fn case(&mut self, case: &CaseExpr) -> Value {
         let subject = self.optional(case.arg());
         let has_subject = !matches!(case.arg(), Node::None);
-        let (mut conditions, mut results) = (vec![], vec![self.optional(case.defresult())]);
+        let mut conditions = vec![subject.clone()];
+        let mut results = Vec::new();
+        // The first condition always runs, and what comes after it for some values alone.
+        let mut fallible = None;
         for when in case.args() {
             let Node::CaseWhen(when) = when else { return self.opaque("its CASE is not understood") };
             let start = self.roles.len();
-            let condition = self.when(when, &mut results);
+            let mut condition = self.expr(when.expr());
+            fallible.get_or_insert(self.fallible);
             if has_subject {
                 self.share_roles(&subject, &condition, [start, start], start);
-                self.operator_named(None, "=", Some(&subject), Some(&condition));
+                if self.operator_named(None, "=", Some(&subject), Some(&condition)).is_none() {
+                    condition = Value::unknown(condition.cols());
+                }
             }
             conditions.push(condition);
+            results.push(self.expr(when.result()));
         }
-        conditions.push(subject);
+        results.push(self.optional(case.defresult()));
+        if fallible.is_some_and(|before| before != self.fallible) {
+            conditions.iter().for_each(|condition| self.filters(condition));
+        }
         let result = any_of(&results);
         if conditions.iter().all(Value::is_constant) {
             return result;
@@ -239,17 +260,15 @@ impl Walk<'_> {
         Value::computed(conditions.iter().chain([&result]), result.ty)
     }
 
-    fn when(&mut self, when: &CaseWhen, results: &mut Vec<Value>) -> Value {
-        let condition = self.expr(when.expr());
-        results.push(self.expr(when.result()));
-        condition
-    }
-
     fn sub_link(&mut self, link: &SubLink) -> Value {
         let outputs = self.subquery(link.subselect());
         match link.sub_link_type {
             raw::SubLinkType::EXISTS_SUBLINK => Value::constant(oid::BOOL),
-            raw::SubLinkType::EXPR_SUBLINK => outputs.first(),
+            // It fails if there are several rows.
+            raw::SubLinkType::EXPR_SUBLINK => {
+                self.fallible += 1;
+                outputs.first()
+            }
             raw::SubLinkType::MULTIEXPR_SUBLINK => outputs.all(),
             raw::SubLinkType::ARRAY_SUBLINK => array_of(outputs.first()),
             raw::SubLinkType::ANY_SUBLINK | raw::SubLinkType::ALL_SUBLINK => {
@@ -259,6 +278,7 @@ impl Walk<'_> {
                     self.operator_named(None, "=", Some(&tested), None);
                 } else {
                     self.operator(link.oper_name(), Some(&tested), None);
+                    self.may_fail_at(last_name(link.oper_name()), Some(&tested), &all);
                 }
                 Value::computed([&tested, &all], oid::BOOL)
             }
@@ -347,8 +367,16 @@ impl Walk<'_> {
                 other => self.expr(other),
             });
         }
-        Value::computed(&values, 0)
+        let all = Value::computed(&values, 0);
+        // Not every text can be XML.
+        self.decide_failure([&all]);
+        all
     }
+}
+
+/// An operator's name without its schema.
+fn last_name(name: &NodeList) -> &str {
+    name.iter().filter_map(Node::as_str).next_back().unwrap_or_default()
 }
 
 /// One of several values. What `COALESCE(json_agg(…), '[]')` builds is still built of its parts.

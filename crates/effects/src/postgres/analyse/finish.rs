@@ -159,7 +159,8 @@ fn constant_at(tokens: &[&Token], text: &str, at: usize) -> Result<Option<usize>
         match token.kind {
             Kind::Constant => return Ok(Some(token.range.start)),
             Kind::Word if offset == 0 => return Ok(None),
-            Kind::Blank if offset > 0 => {}
+            // `- (- 1)` is a constant too, and stands at its first sign.
+            Kind::Blank | Kind::Open if offset > 0 => {}
             Kind::Other if matches!(text.get(token.range.clone()), Some("-" | "+")) => {}
             _ => return Err(()),
         }

@@ -7,7 +7,7 @@ use pg_raw_parse::nodes::{JsonAggConstructor, JsonBehavior, JsonKeyValue, JsonOu
 use pg_raw_parse::{ConstValue, Node};
 
 use super::types::oid;
-use super::value::{Part, Value};
+use super::value::{Kind, Part, Value};
 use super::walk::Walk;
 
 impl Walk<'_> {
@@ -32,11 +32,14 @@ impl Walk<'_> {
             },
             Node::JsonObjectConstructor(object) => {
                 self.json_output(object.output());
-                self.json_object(object.exprs().iter())
+                let value = self.json_object(object.exprs().iter());
+                self.may_be_absent(std::slice::from_ref(&value), object.absent_on_null);
+                value
             }
             Node::JsonArrayConstructor(array) => {
                 self.json_output(array.output());
-                let values = array.exprs().iter().map(|item| self.expr(item.raw_expr())).collect();
+                let values: Vec<Value> = array.exprs().iter().map(|item| self.expr(item.raw_expr())).collect();
+                self.may_be_absent(&values, array.absent_on_null);
                 // ABSENT ON NULL, the default, leaves NULLs out: then positions say nothing.
                 json_array(values, array.absent_on_null)
             }
@@ -48,7 +51,9 @@ impl Walk<'_> {
             Node::JsonObjectAgg(agg) => {
                 let mut values = Vec::new();
                 if let Some(pair) = agg.arg() {
-                    values.push(self.expr(pair.key()));
+                    let key = self.expr(pair.key());
+                    self.decide_failure([&key]);
+                    values.push(key);
                     values.extend(pair.value().map(|value| self.expr(value.raw_expr())));
                 }
                 self.json_agg(agg.constructor());
@@ -62,6 +67,7 @@ impl Walk<'_> {
             Node::JsonParseExpr(parse) => {
                 self.json_output(parse.output());
                 let value = parse.expr().map_or_else(|| Value::constant(0), |value| self.expr(value.raw_expr()));
+                self.decide_failure([&value]);
                 Value::computed([&value], 0)
             }
             Node::JsonScalarExpr(scalar) => {
@@ -85,7 +91,9 @@ impl Walk<'_> {
                 values.extend(self.exprs(function.passing()));
                 values.extend(self.json_behavior(function.on_empty()));
                 values.extend(self.json_behavior(function.on_error()));
-                Value::computed(&values, 0)
+                let all = Value::computed(&values, 0);
+                self.decide_failure([&all]);
+                all
             }
             _ => self.opaque("it has an expression that is not understood"),
         }
@@ -93,6 +101,20 @@ impl Walk<'_> {
 
     pub(super) fn json_behavior(&mut self, behavior: Option<&JsonBehavior>) -> Option<Value> {
         Some(self.optional(behavior?.expr()))
+    }
+
+    /// What is left out where it is NULL shows whether it is; a bare column's NULLs are no secret.
+    fn may_be_absent(&mut self, values: &[Value], absent_on_null: bool) {
+        for value in values.iter().filter(|value| absent_on_null && value.bare().is_none()) {
+            match &value.kind {
+                Kind::Members(_, parts) => parts.iter().for_each(|part| {
+                    if part.value.bare().is_none() {
+                        self.filters(&part.value);
+                    }
+                }),
+                _ => self.filters(value),
+            }
+        }
     }
 
     fn json_output(&mut self, output: Option<&JsonOutput>) {
@@ -126,6 +148,8 @@ impl Walk<'_> {
         for pair in pairs {
             let key = constant_text(pair.key());
             let key_value = self.expr(pair.key());
+            // A key that is NULL, or there twice, is an error.
+            self.decide_failure([&key_value]);
             let value = pair.value().map_or_else(|| Value::constant(0), |value| self.expr(value.raw_expr()));
             items.push((key, key_value, value));
         }

@@ -69,6 +69,8 @@ const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "xmin", "cmin", "xmax", "cmax", "tabl
 enum Found {
     None,
     One(Value),
+    /// Perhaps, for the item's columns are not known.
+    Perhaps(Value),
     Ambiguous,
 }
 
@@ -131,15 +133,24 @@ impl<'a> Walk<'a> {
 
     /// An unqualified name: a column of the innermost query that has it, else a whole row.
     pub(super) fn find_unqualified(&mut self, name: &str) -> Option<Value> {
+        let mut perhaps: Option<Value> = None;
+        let either = |perhaps: Option<Value>, value: Value| match perhaps {
+            Some(one) => Value::unknown(Value::computed([&one, &value], 0).cols()),
+            None => value,
+        };
         for index in (0..self.scopes.len()).rev() {
             match self.find_in_scope(index, name) {
-                Found::One(value) => return Some(value),
+                Found::One(value) => return Some(either(perhaps, value)),
+                Found::Perhaps(value) => perhaps = Some(either(perhaps, value)),
                 Found::Ambiguous => return Some(self.opaque("it names a column that is ambiguous")),
                 Found::None => {}
             }
         }
-        let (scope, range) = self.find_range(None, name)?;
-        Some(self.whole_row(scope, range))
+        let Some((scope, range)) = self.find_range(None, name) else {
+            return perhaps.map(|value| Value::unknown(value.cols()));
+        };
+        let row = self.whole_row(scope, range);
+        Some(either(perhaps, row))
     }
 
     fn find_in_scope(&mut self, scope: usize, name: &str) -> Found {
@@ -147,8 +158,9 @@ impl<'a> Walk<'a> {
         let mut found = Found::None;
         for at in 0..count {
             let Some(value) = self.visible(scope, at, name) else { continue };
-            found = match found {
-                Found::None => Found::One(value),
+            found = match (found, self.is_wild(scope, at)) {
+                (Found::None, false) => Found::One(value),
+                (Found::None, true) => Found::Perhaps(value),
                 _ => return Found::Ambiguous,
             };
         }
@@ -159,6 +171,13 @@ impl<'a> Walk<'a> {
             }
         }
         found
+    }
+
+    /// Whether an item takes any name for one of its columns.
+    fn is_wild(&self, scope: usize, at: usize) -> bool {
+        let Some(scope) = self.scopes.get(scope) else { return false };
+        let Some(Visible::All(range)) = scope.visible.get(at) else { return false };
+        scope.ranges.get(*range).is_some_and(|range| matches!(range.columns, Columns::Wild(_)))
     }
 
     fn visible(&mut self, scope: usize, at: usize, name: &str) -> Option<Value> {

@@ -421,10 +421,9 @@ fn figure_name(node: Node<'_>, depth: usize) -> Option<(&str, bool)> {
                     select = left;
                 }
                 let target = select.target_list().iter().next()?;
-                match target.name() {
-                    Some(name) => Some((name, true)),
-                    None => figure_name(target.val(), depth + 1),
-                }
+                // Its own column has a name by then, whatever it is called after.
+                let name = target.name().or_else(|| Some(figure_name(target.val(), depth + 1)?.0));
+                Some((name.unwrap_or("?column?"), true))
             }
             _ => None,
         },

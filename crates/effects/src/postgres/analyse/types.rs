@@ -28,6 +28,7 @@ impl<'a> Walk<'a> {
         let Some(name) = cast.type_name() else { return self.opaque("it has a cast without a type") };
         let ty = self.uses_type(name);
         self.user_casts(&value, ty);
+        self.may_fail_as(&value, ty, !name.typmods().is_empty());
         let plain = name.typmods().is_empty() && name.array_bounds().is_empty();
         let kept = plain && ty != 0 && self.keeps(&value, ty);
         if kept { Value { kind: value.kind, ty } } else { Value::computed([&value], ty) }

@@ -57,6 +57,8 @@ pub(super) struct Walk<'a> {
     pub(super) viewing: Vec<u32>,
     pub(super) changes: Changes,
     pub(super) bounded: bool,
+    /// How many computations were met that can fail.
+    pub(super) fallible: usize,
 }
 
 impl<'a> Walk<'a> {
@@ -80,6 +82,7 @@ impl<'a> Walk<'a> {
             viewing: Vec::new(),
             changes: Changes::default(),
             bounded: true,
+            fallible: 0,
         }
     }
 

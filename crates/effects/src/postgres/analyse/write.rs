@@ -178,9 +178,14 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A value is read, and written to a column.
+    /// A value is read, and written to a column. What is computed of a classified column has another value's shape: the
+    /// mask of the column that it is written to, which may be of the same class, would show the wrong part of it
+    /// (`SET number = left(number, 4)`). Rows then depend on it.
     fn write(&mut self, col: Col, value: &Value) {
         self.deliver(value);
+        if value.bare().is_none() {
+            self.filters(value);
+        }
         self.declassifies(value, Some(col));
     }
 
@@ -344,6 +349,10 @@ impl<'a> Walk<'a> {
 
     fn merge_when(&mut self, when: &MergeWhenClause, relation: &'a Relation) -> Written {
         self.condition(when.condition());
+        if when.match_kind == raw::MergeMatchKind::MERGE_WHEN_NOT_MATCHED_BY_SOURCE {
+            // All rows of the target but those that match.
+            self.bounded &= is_bounded(when.condition());
+        }
         match when.command_type {
             raw::CmdType::CMD_INSERT => {
                 self.writes(relation, Verb::Insert, 'i');
@@ -472,9 +481,9 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Whether a value comes from other columns than the one it is written to.
+/// Whether a value is another one than that of the column it is written to.
 fn is_foreign(relation: &Relation, number: i16, value: &Value) -> bool {
-    value.is_unknown() || value.cols().iter().any(|col| *col != (relation.oid, number))
+    !value.is_constant() && value.bare() != Some((relation.oid, number))
 }
 
 /// `VALUES (…), (…)` without any clause of its own.

@@ -134,6 +134,7 @@ pub(in crate::postgres) struct Routine {
     pub(in crate::postgres) defaults: usize,
     pub(in crate::postgres) variadic: bool,
     pub(in crate::postgres) result: u32,
+    pub(in crate::postgres) returns_set: bool,
     /// OUT, INOUT and TABLE parameters.
     pub(in crate::postgres) outputs: Vec<(Arc<str>, u32)>,
 }

@@ -39,12 +39,16 @@ pub(super) fn row(
         if at > 0 {
             out.push(options.delimiter);
         }
-        if raw == options.null {
+        let null = raw == options.null;
+        if null && column.in_place_of_null().is_none() {
             out.extend_from_slice(raw);
         } else if column.stands() {
             column.count(sink);
             out.extend_from_slice(raw);
         } else {
+            if null {
+                decoded.clear();
+            }
             column.write(&decoded, sink, |written, value| {
                 match Shown::of(written, value) {
                     Shown::Same => out.extend_from_slice(raw),

@@ -99,6 +99,9 @@ fn function_calls_answer_by_plan() {
     outbox.function_call_response(&plan, b"\0\0\0\x044111").unwrap();
     assert_eq!(text(&mut outbox), "V|||\r[card_number]");
     outbox.function_call_response(&plan, &[255; 4]).unwrap();
+    assert_eq!(text(&mut outbox), "V|||\r[card_number]", "whether it is NULL does not show");
+    let clear = bench.plan(&rows(vec![Origin::Constant]), &[described(TEXT, false)]);
+    outbox.function_call_response(&clear, &[255; 4]).unwrap();
     assert_eq!(outbox.finish().bytes(), [b"V\0\0\0\x08".as_slice(), &[255; 4]].concat());
     assert_eq!(outbox.function_call_response(&plan, b"\0\0\0\x01xy"), Err(MaskError::Malformed));
 }

@@ -18,7 +18,7 @@ fn json_is_masked_member_by_member() {
     let origin = object(&[("id", Origin::Column(column("id"))), ("card", card()), ("up", derived(&["card"]))]);
     let shown =
         bench.text(origin.clone(), JSON, &format!(r#"{{"id" : 10000000000000000001, "card": "{CARD}", "up":"41"}}"#));
-    assert_eq!(shown.unwrap(), r#"{"id" : 10000000000000000001, "card": "************1111", "up":"[card_number]"}"#);
+    assert_eq!(shown.unwrap(), r#"{"id" : 10000000000000000001, "card": "************1111", "up":null}"#);
     let number = bench.text(origin.clone(), JSON, &format!(r#"{{"card":{CARD}}}"#));
     assert_eq!(number.unwrap(), r#"{"card":null}"#);
     let binary = [b"\x01".as_slice(), format!(r#"{{"card": "{CARD}"}}"#).as_bytes()].concat();
@@ -27,7 +27,50 @@ fn json_is_masked_member_by_member() {
     let list = container(Container::JsonArrayOf, vec![member("", origin)]);
     let shown = bench.text(list, JSON, &format!(r#"[{{"id":1,"card":"{CARD}","up":"x"}},null]"#)).unwrap();
     let parsed: Value = serde_json::from_str(&shown).unwrap();
-    assert_eq!(parsed, json!([{"id": 1, "card": "************1111", "up": "[card_number]"}, null]));
+    assert_eq!(parsed, json!([{"id": 1, "card": "************1111", "up": null}, null]));
+}
+
+#[test]
+fn whether_a_derived_value_is_null_does_not_show() {
+    const JSONB: u32 = 3802;
+    for setting in [OnUnmaskable::Null, OnUnmaskable::TypeDefault] {
+        let bench = bench(&[("card_number", Transform::Partial { keep_last: 4 })], setting);
+        let (int, date, texts, ints) = (23, 1082, 1009, 1007);
+        let samples: [(u32, bool, &[u8]); 8] = [
+            (TEXT, false, b"4111"),
+            (int, false, b"7"),
+            (int, true, b"\0\0\0\x07"),
+            (date, false, b"2026-01-01"),
+            (JSON, false, b"{\"a\":1}"),
+            (JSONB, true, b"\x01[1]"),
+            (texts, false, b"{a,b}"),
+            (ints, false, b"{1,2}"),
+        ];
+        for (oid, binary, value) in samples {
+            let plan = bench.plan(&rows(vec![derived(&["card"])]), &[described(oid, binary)]);
+            let shown = |cell: Cell| bench.deliver(&plan, &[cell]).unwrap().0;
+            assert_eq!(shown(Some(value.to_vec())), shown(None), "{oid} {binary} {setting:?}");
+        }
+    }
+    // A column's own NULLs are no secret.
+    let bench = hiding_cards(Transform::Redact);
+    let plan = bench.plan(&rows(vec![card()]), &[described(TEXT, false)]);
+    assert_eq!(bench.deliver(&plan, &[None]).unwrap().0, [None]);
+}
+
+#[test]
+fn derived_parts_of_a_value_look_alike() {
+    let bench = hiding_cards(Transform::Partial { keep_last: 4 });
+    let origin = object(&[("k", derived(&["card"]))]);
+    for value in [r#"{"k":null}"#, r#"{"k":"a"}"#, r#"{"k":[1]}"#, r#"{"k":{"b":2}}"#, r#"{"k":true}"#] {
+        assert_eq!(bench.text(origin.clone(), JSON, value).unwrap(), r#"{"k":null}"#);
+    }
+    let elements = container(Container::ArrayOf, vec![member("", derived(&["card"]))]);
+    assert_eq!(bench.text(elements, 1009, "{a,NULL,b}").unwrap(), "{NULL,NULL,NULL}");
+    let row = container(Container::Row, vec![member("", derived(&["card"])), member("", Origin::Constant)]);
+    for value in ["(a,1)", "(,1)"] {
+        assert_eq!(bench.text(row.clone(), 2249, value).unwrap(), "(,1)");
+    }
 }
 
 #[test]
