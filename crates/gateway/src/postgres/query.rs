@@ -1,11 +1,12 @@
 //! From a text to a decision: what it would do, whether it may, and what the journal is told.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use effects::postgres::{NameUse, Session as Reading, Statement, comment};
 use model::approval::Consumed;
+use model::class::Transform;
 use model::decision::{Denial, Need, Outcome, Reveal};
 use model::event::{Entry, Event};
 use model::id::{ApprovalId, Digest, RequestId};
@@ -50,6 +51,9 @@ pub(super) struct Bound<'a> {
     pub(super) values: Values<'a>,
     pub(super) formats: wire::postgres::part::Formats<'a>,
 }
+
+/// What may not be seen, each with the mask that policy names for it.
+type Hidden = BTreeMap<Classified, Option<Transform>>;
 
 /// What came with a text in a trailing comment, verified.
 #[derive(Clone, Default)]
@@ -234,9 +238,9 @@ impl Session {
 
     /// What is classified that the statements touch and the subject may not see, and whether their answers may hold some that
     /// it may.
-    fn touches(&self, analysed: &Analysed, context: &Context<'_>) -> (BTreeSet<Classified>, bool) {
+    fn touches(&self, analysed: &Analysed, context: &Context<'_>) -> (Hidden, bool) {
         let labels = self.labels();
-        let (mut hidden, mut shown) = (BTreeSet::new(), false);
+        let (mut hidden, mut shown) = (Hidden::new(), false);
         let mut touched = BTreeSet::new();
         for statement in &analysed.statements {
             let anything = statement.mentions.anything;
@@ -255,7 +259,7 @@ impl Session {
             let (target, database) = (&self.place.model, &self.place.database);
             match policy::reveal(&self.policies, target, database, question, &labels, context) {
                 Reveal::Clear => shown |= answers,
-                Reveal::Masked(_) => drop(hidden.insert(classified)),
+                Reveal::Masked(transform) => drop(hidden.insert(classified, transform)),
             }
         }
         (hidden, shown)

@@ -205,7 +205,7 @@ pub(super) struct Session {
     pub(super) target: TargetSide,
     pub(super) limits: Limits,
     pub(super) cancelled: bool,
-    /// A revision denied what runs: the target was asked to cancel it, and its error is told as ours.
+    /// Whether any of the requests is cut.
     pub(super) cut: bool,
     /// The request that the outbox counts for.
     pub(super) accounted: Option<u64>,
