@@ -6,6 +6,10 @@ mod support;
 
 #[path = "e2e_attacks/approvals.rs"]
 mod approvals;
+#[path = "e2e_attacks/bombs.rs"]
+mod bombs;
+#[path = "e2e_attacks/gaps.rs"]
+mod gaps;
 #[path = "e2e_attacks/hostile.rs"]
 mod hostile;
 #[path = "e2e_attacks/leakage.rs"]

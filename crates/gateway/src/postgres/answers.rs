@@ -23,7 +23,7 @@ use super::shape::Shape;
 use wire::postgres::encode::Severity;
 
 /// How long a target may take to heed a cancel.
-const MOST_AFTER_CUT: Duration = Duration::from_secs(10);
+const MOST_AFTER_CUT: Duration = Duration::from_secs(5);
 
 const CUT: &str = "a new revision of the policies denies what ran";
 

@@ -41,7 +41,7 @@ fn lies() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("rows without a description", [row(), done()].concat()),
         ("a second ReadyForQuery", [described(), done(), ready_for_query(b'I')].concat()),
-        ("an answer after the end", [described(), done(), described(), row()].concat()),
+        ("rows of the next answer without a description", [described(), done(), row()].concat()),
         ("AuthenticationOk in a session", [authentication_ok(), done()].concat()),
         ("a request for a password", message(b'R', &3_u32.to_be_bytes())),
         ("CopyBothResponse", [message(b'W', &[0, 0, 0]), message(b'd', FORGED)].concat()),
