@@ -143,7 +143,10 @@ pub(crate) fn see_context(court: &Court<'_>, place: &Place<'_>) -> Fields {
 pub(crate) fn mask_name(policies: &SubjectPolicies, resource: &Resource<'_>, reveal: &Reveal) -> &'static str {
     let defaults = || {
         let transforms = resource.classes().iter().map(|class| policies.shared.classes.get(*class));
-        transforms.map(|known| known.unwrap_or(&Transform::Null)).max_by_key(|transform| transform.strictness()).cloned()
+        transforms
+            .map(|known| known.unwrap_or(&Transform::Null))
+            .max_by_key(|transform| transform.strictness())
+            .cloned()
     };
     let transform = match reveal {
         Reveal::Clear => return "none",

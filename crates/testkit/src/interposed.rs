@@ -65,7 +65,11 @@ impl Drop for Interposer {
     }
 }
 
-async fn connection(client: TcpStream, server: SocketAddr, lie: &(dyn Fn(&Message) -> Lie + Send + Sync)) -> Result<()> {
+async fn connection(
+    client: TcpStream,
+    server: SocketAddr,
+    lie: &(dyn Fn(&Message) -> Lie + Send + Sync),
+) -> Result<()> {
     let (mut from_client, to_client) = client.into_split();
     let first = first_packet(&mut from_client).await?;
     if first.get(4..8) == Some(&CANCEL.to_be_bytes()) {

@@ -122,7 +122,8 @@ impl Session {
         self.cut |= !cut.is_empty();
         let staged = self.staged.iter().filter_map(|staged| staged.sent.as_ref()).map(|(_, owed)| &*owed);
         let sent = self.pipeline.iter_mut().map(|(_, owed)| &*owed);
-        let runs = |owed: &Owed| matches!(owed, Owed::Relay(Relay { run: Some(run), ends: true, .. }) if cut.contains(run));
+        let runs =
+            |owed: &Owed| matches!(owed, Owed::Relay(Relay { run: Some(run), ends: true, .. }) if cut.contains(run));
         if sent.chain(staged).any(runs) {
             self.cancel_at_target();
         }

@@ -444,26 +444,30 @@ impl Session {
         }
         let signals = Arc::clone(&self.signals);
         let (client, target) = (self.client.leg(), self.target.leg());
-        let io = poll_fn(|cx| loop {
-            // One side is read while there is room on the other.
-            let read_client = has_room && target.backlog() < HIGH_WATER;
-            let read_target = client.backlog() < HIGH_WATER;
-            // Both are always polled, so that both write what waits.
-            let from_target = target.poll_io(cx, read_target);
-            let from_client = client.poll_io(cx, read_client);
-            return match (from_target, from_client) {
-                (Poll::Ready(Ok(moved)), _) => Poll::Ready(Ok(Woken::Target(moved))),
-                (Poll::Ready(Err(_)), _) => Poll::Ready(Err(End::Target("the connection to the target broke"))),
-                (Poll::Pending, Poll::Ready(Ok(moved))) => Poll::Ready(Ok(Woken::Client(moved))),
-                (Poll::Pending, Poll::Ready(Err(_))) => Poll::Ready(Err(End::Client("the connection broke"))),
-                (Poll::Pending, Poll::Pending) if for_room && target.backlog() < HIGH_WATER => {
-                    Poll::Ready(Ok(Woken::Room))
-                }
-                // What was written made room: nobody else would wake this.
-                (Poll::Pending, Poll::Pending) if !read_target && client.backlog() < HIGH_WATER => continue,
-                (Poll::Pending, Poll::Pending) if !read_client && has_room && target.backlog() < HIGH_WATER => continue,
-                (Poll::Pending, Poll::Pending) => Poll::Pending,
-            };
+        let io = poll_fn(|cx| {
+            loop {
+                // One side is read while there is room on the other.
+                let read_client = has_room && target.backlog() < HIGH_WATER;
+                let read_target = client.backlog() < HIGH_WATER;
+                // Both are always polled, so that both write what waits.
+                let from_target = target.poll_io(cx, read_target);
+                let from_client = client.poll_io(cx, read_client);
+                return match (from_target, from_client) {
+                    (Poll::Ready(Ok(moved)), _) => Poll::Ready(Ok(Woken::Target(moved))),
+                    (Poll::Ready(Err(_)), _) => Poll::Ready(Err(End::Target("the connection to the target broke"))),
+                    (Poll::Pending, Poll::Ready(Ok(moved))) => Poll::Ready(Ok(Woken::Client(moved))),
+                    (Poll::Pending, Poll::Ready(Err(_))) => Poll::Ready(Err(End::Client("the connection broke"))),
+                    (Poll::Pending, Poll::Pending) if for_room && target.backlog() < HIGH_WATER => {
+                        Poll::Ready(Ok(Woken::Room))
+                    }
+                    // What was written made room: nobody else would wake this.
+                    (Poll::Pending, Poll::Pending) if !read_target && client.backlog() < HIGH_WATER => continue,
+                    (Poll::Pending, Poll::Pending) if !read_client && has_room && target.backlog() < HIGH_WATER => {
+                        continue;
+                    }
+                    (Poll::Pending, Poll::Pending) => Poll::Pending,
+                };
+            }
         });
         let approval = async {
             match &mut self.stall {

@@ -72,10 +72,7 @@ fn lies() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 /// Sluice in front of a server that lies whenever a message holds one of the words.
-async fn in_front_of(
-    name: &str,
-    lie: impl Fn(&Message) -> Lie + Send + Sync + 'static,
-) -> Result<(Site, Interposer)> {
+async fn in_front_of(name: &str, lie: impl Fn(&Message) -> Lie + Send + Sync + 'static) -> Result<(Site, Interposer)> {
     let server = postgres()?;
     let interposer = Interposer::start(format!("{}:{}", server.host(), server.port()).parse()?, lie).await?;
     let login = server.login("hostile_app", Authentication::ScramWithoutTls)?;
@@ -103,7 +100,8 @@ fn forged(bytes: &[u8]) -> bool {
 async fn sm_07_a_lie_in_mid_session_ends_that_session_alone() -> Result<()> {
     let all = lies();
     let word = |number: usize| format!("lie-{number}-");
-    let answers: Vec<(String, Vec<u8>)> = all.iter().enumerate().map(|(at, (_, lie))| (word(at), lie.clone())).collect();
+    let answers: Vec<(String, Vec<u8>)> =
+        all.iter().enumerate().map(|(at, (_, lie))| (word(at), lie.clone())).collect();
     let lie = move |message: &Message| {
         let found = answers.iter().find(|(word, _)| message.tag == b'Q' && holds(message, word));
         found.map_or(Lie::None, |(_, bytes)| Lie::Once(bytes.clone()))
@@ -298,7 +296,9 @@ async fn sm_16_a_connection_to_the_target_is_nobodys_after_its_session() -> Resu
     let running = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%''sm-16''%' \
                    AND pid <> pg_backend_pid()";
     let count = |expected: &str| {
-        eventually_blocking(LIMIT, "the backend", || Ok((postgres()?.sql("postgres", running)? == expected).then_some(())))
+        eventually_blocking(LIMIT, "the backend", || {
+            Ok((postgres()?.sql("postgres", running)? == expected).then_some(()))
+        })
     };
     count("1")?;
     // Gone in mid-answer: what it ran is cancelled, its connection closed, and the next one's answer is its own.

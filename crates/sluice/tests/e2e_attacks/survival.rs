@@ -106,10 +106,15 @@ async fn mk_28_masks_survive_sql_names_and_cursors() -> Result<()> {
     client.simple("PREPARE p AS SELECT ssn || '', email FROM customers WHERE id <= 2").await?;
     for _ in 0..8 {
         stage.assert_hidden(&client.simple("EXECUTE p").await?, 2);
-        stage.assert_hidden(&client.exchange(&[parse("", "EXECUTE p"), bind("", "", &[], 1), execute("", 0), sync()]).await?, 2);
+        stage.assert_hidden(
+            &client.exchange(&[parse("", "EXECUTE p"), bind("", "", &[], 1), execute("", 0), sync()]).await?,
+            2,
+        );
     }
     client.simple("BEGIN").await?;
-    client.simple("DECLARE c SCROLL CURSOR FOR SELECT ssn || '', number FROM customers, cards WHERE cards.id = 1").await?;
+    client
+        .simple("DECLARE c SCROLL CURSOR FOR SELECT ssn || '', number FROM customers, cards WHERE cards.id = 1")
+        .await?;
     client.simple("DECLARE b BINARY CURSOR WITH HOLD FOR SELECT ssn, lower(email) FROM customers").await?;
     for fetch in ["FETCH 2 FROM c", "FETCH BACKWARD 1 FROM c", "FETCH 2 FROM b"] {
         let rows = if fetch.contains("BACKWARD") { 1 } else { 2 };
@@ -118,7 +123,10 @@ async fn mk_28_masks_survive_sql_names_and_cursors() -> Result<()> {
     }
     client.simple("COMMIT").await?;
     stage.assert_hidden(&client.simple("FETCH 2 FROM b").await?, 2);
-    stage.assert_hidden(&client.exchange(&[parse("f", "FETCH 1 FROM b"), bind("", "f", &[], 0), execute("", 0), sync()]).await?, 1);
+    stage.assert_hidden(
+        &client.exchange(&[parse("f", "FETCH 1 FROM b"), bind("", "f", &[], 0), execute("", 0), sync()]).await?,
+        1,
+    );
     Ok(())
 }
 
@@ -230,7 +238,10 @@ async fn mk_28_a_revision_cuts_rows_and_copies_in_mid_stream() -> Result<()> {
     for (database, sql) in [
         ("cut_rows", format!("SELECT note, repeat('-', 100) FROM orders, {ENDLESS}")),
         ("cut_copy", format!("COPY (SELECT note, repeat('-', 100) FROM orders, {ENDLESS}) TO STDOUT")),
-        ("cut_binary", format!("COPY (SELECT note, repeat('-', 100) FROM orders, {ENDLESS}) TO STDOUT (FORMAT binary)")),
+        (
+            "cut_binary",
+            format!("COPY (SELECT note, repeat('-', 100) FROM orders, {ENDLESS}) TO STDOUT (FORMAT binary)"),
+        ),
     ] {
         let stage = Stage::new(database, Tuning::default())?;
         let mut client = stage.client().await?;
