@@ -52,7 +52,7 @@ fn bombs() -> Vec<(&'static str, String)> {
         ("joins", format!("SELECT 1 FROM orders{}", " CROSS JOIN orders".repeat(50_000))),
         (
             "wide rows joined",
-            format!("SELECT * FROM {}", (0..40).map(|at| format!("{wide} t{at}")).collect::<Vec<_>>().join(", ")),
+            format!("SELECT 1 FROM {}", (0..40).map(|at| format!("{wide} t{at}")).collect::<Vec<_>>().join(", ")),
         ),
         ("a million in a list", format!("SELECT id FROM orders WHERE id IN ({})", vec!["0"; 1_000_000].join(","))),
         ("a million statements", "SELECT 0;".repeat(1_000_000)),
