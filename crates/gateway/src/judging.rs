@@ -3,13 +3,13 @@
 //! Sessions decide by this, and so do `sluice policy test`, `explain` and `simulate`: what they say of a statement is what
 //! would happen to it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use effects::postgres::Statement;
 use masking::postgres::{Described, Plan, plan};
 use masking::{Lens, OnUnmaskable, RevealAsk, Settings};
-use model::class::{DataClass, Labels};
+use model::class::{DataClass, Labels, Transform};
 use model::classification::Classification;
 use model::decision::Reveal;
 use model::effect::{ColumnName, Effect, Facts, Object, Verb};
@@ -36,8 +36,8 @@ pub struct Bench<'a> {
 /// What of the classified data statements touch.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Touched {
-    /// What the subject may not see of it.
-    pub hidden: BTreeSet<Classified>,
+    /// What the subject may not see of it, with the mask that a policy named.
+    pub hidden: BTreeMap<Classified, Option<Transform>>,
     /// Whether the answer may hold something of it that the subject may see.
     pub shows: bool,
 }
@@ -133,7 +133,7 @@ impl Bench<'_> {
             };
             match self.reveal(context, asked) {
                 Reveal::Clear => found.shows |= answers,
-                Reveal::Masked(_) => drop(found.hidden.insert(classified)),
+                Reveal::Masked(mask) => drop(found.hidden.insert(classified, mask)),
             }
         }
         found

@@ -86,6 +86,21 @@ impl Lens {
         mask::is_mask(value, class, self.classes.get(class).map(|mask| &mask.transform))
     }
 
+    /// Whether anything is hidden by this lens that `other` shows more of, so that what was planned by `other` may not
+    /// go on.
+    pub fn hides_more_than(&self, other: &Self) -> bool {
+        let classes = self.classes.iter().any(|(class, mask)| match other.classes.get(class) {
+            Some(was) => mask.transform.strictness() > was.transform.strictness(),
+            None => false,
+        });
+        let content = self.content.iter().zip(&other.content).any(|((_, now), (_, was))| match (now, was) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(now), Some(was)) => now.transform.strictness() > was.transform.strictness(),
+        });
+        classes || content || self.on_unmaskable != other.on_unmaskable
+    }
+
     /// The mask of a class: by `transform` if policy names one, by the class's default otherwise.
     pub(crate) fn mask(&self, class: &DataClass, transform: Option<Transform>) -> Mask {
         let mut mask = self.classes.get(class).cloned();

@@ -73,14 +73,14 @@ pub enum Transform {
 }
 
 impl Transform {
-    /// How much a transform hides: of two, the greater is the stricter.
-    pub const fn strictness(&self) -> u8 {
+    /// How much a transform hides: of two, the greater is the stricter. Of two partial ones it is the one that keeps less.
+    pub const fn strictness(&self) -> (u8, u8) {
         match self {
-            Self::Null => 4,
-            Self::Redact => 3,
-            Self::Token => 2,
-            Self::FormatPreserving => 1,
-            Self::Partial { .. } => 0,
+            Self::Null => (4, 0),
+            Self::Redact => (3, 0),
+            Self::Token => (2, 0),
+            Self::FormatPreserving => (1, 0),
+            Self::Partial { keep_last } => (0, u8::MAX - *keep_last),
         }
     }
 }

@@ -142,7 +142,7 @@ pub(crate) fn ask(court: &Court<'_>, place: &Place<'_>, resource: &Resource<'_>)
         Reveal::Clear => None,
         Reveal::Masked(mask) => Some(mask.unwrap_or_else(|| default(one))),
     });
-    masks.max_by_key(hides).map_or(Reveal::Clear, |mask| Reveal::Masked(Some(mask)))
+    masks.max_by_key(Transform::strictness).map_or(Reveal::Clear, |mask| Reveal::Masked(Some(mask)))
 }
 
 /// What is asked about a resource: a column of several classes as many columns of one.
@@ -189,7 +189,10 @@ pub(crate) fn see_context(court: &Court<'_>, place: &Place<'_>) -> Fields {
 pub(crate) fn mask_name(policies: &SubjectPolicies, resource: &Resource<'_>, reveal: &Reveal) -> &'static str {
     let defaults = || {
         let transforms = resource.classes().iter().map(|class| policies.shared.classes.get(*class));
-        transforms.map(|known| known.unwrap_or(&Transform::Null)).max_by_key(|transform| hides(transform)).cloned()
+        transforms
+            .map(|known| known.unwrap_or(&Transform::Null))
+            .max_by_key(|transform| transform.strictness())
+            .cloned()
     };
     let transform = match reveal {
         Reveal::Clear => return "none",
@@ -206,14 +209,5 @@ pub(crate) fn mask_name(policies: &SubjectPolicies, resource: &Resource<'_>, rev
 }
 
 fn strictest(forbids: &[&Rule]) -> Option<Transform> {
-    forbids.iter().filter_map(|rule| rule.mask.as_ref()).max_by_key(|transform| hides(transform)).cloned()
-}
-
-/// Orders transforms by how much they hide; of two partial ones, the one that keeps less.
-fn hides(transform: &Transform) -> (u8, u8) {
-    let kept = match transform {
-        Transform::Partial { keep_last } => *keep_last,
-        _ => 0,
-    };
-    (transform.strictness(), u8::MAX.saturating_sub(kept))
+    forbids.iter().filter_map(|rule| rule.mask.as_ref()).max_by_key(|transform| transform.strictness()).cloned()
 }

@@ -6,6 +6,12 @@ mod support;
 
 #[path = "e2e_attacks/approvals.rs"]
 mod approvals;
+#[path = "e2e_attacks/bombs.rs"]
+mod bombs;
+#[path = "e2e_attacks/gaps.rs"]
+mod gaps;
+#[path = "e2e_attacks/hostile.rs"]
+mod hostile;
 #[path = "e2e_attacks/leakage.rs"]
 mod leakage;
 #[path = "e2e_attacks/masking.rs"]
@@ -18,3 +24,5 @@ mod resources;
 mod smuggling;
 #[path = "e2e_attacks/statements.rs"]
 mod statements;
+#[path = "e2e_attacks/survival.rs"]
+mod survival;

@@ -3,7 +3,7 @@
 //! Real things wherever there are any: a private PostgreSQL server with the log of what it executed ([`postgres`]), the
 //! demo's database ([`payments`]), an OpenID Connect issuer ([`issuer`]), the `sluice` program itself ([`process`]),
 //! `psql` ([`command`]) and Python drivers ([`drivers`]). Where a real peer cannot misbehave as a test needs it, a scripted one does
-//! ([`scripted`]). [`canary`] finds sensitive values where they must not be; [`wait`] waits for a state, never a time.
+//! ([`scripted`], [`interposed`]). [`canary`] finds sensitive values where they must not be; [`wait`] waits for a state, never a time.
 //!
 //! What it must never do: be linked into the product (it is a dev-dependency only; `tests/architecture.rs` checks it),
 //! touch a server or a file that it did not create, or stop a process by name.
@@ -16,6 +16,7 @@ pub mod canary;
 pub mod command;
 pub mod demo;
 pub mod drivers;
+pub mod interposed;
 pub mod issuer;
 mod keeper;
 pub mod payments;

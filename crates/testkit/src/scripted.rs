@@ -78,6 +78,16 @@ impl Peer {
         Ok(Message { tag, body: self.read_body().await? })
     }
 
+    /// [`Self::read_message`], where the other end may think for longer than a step takes.
+    pub async fn read_message_within(&mut self, time: Duration) -> Result<Message> {
+        let mut tag = [0];
+        match tokio::time::timeout(time, self.stream.read_exact(&mut tag)).await {
+            Ok(read) => read.context("while waiting for a message")?,
+            Err(_) => bail!("waited {time:?} in vain for a message"),
+        };
+        Ok(Message { tag: tag.first().copied().unwrap_or_default(), body: self.read_body().await? })
+    }
+
     /// Reads messages up to and with the first one of type `tag`.
     pub async fn read_until(&mut self, tag: u8) -> Result<Vec<Message>> {
         let mut messages = Vec::new();

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use effects::postgres::{Catalog, Prepared, Session, Statement, analyse, queries, saved};
+use effects::postgres::{Catalog, PartBuilder, Prepared, Session, Statement, analyse, queries, saved};
 use model::lineage::{LiteralRole, Origin, Output};
 
 pub fn folder(name: &str) -> PathBuf {

@@ -1,14 +1,16 @@
 //! Texts that were analysed, and what policy said of them: remembered per session, dropped when anything that they were
 //! read under changes.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use effects::postgres::Statement;
 use masking::postgres::Plan;
+use model::class::Transform;
 use model::event::Event;
 use model::id::{Digest, RevisionId};
+use model::lineage::{Origin, Output};
 use model::subject::SubjectKey;
 use model::time::Timestamp;
 use policy::Verdict;
@@ -91,6 +93,15 @@ impl Analysed {
         self.statements.iter().any(Statement::writes)
     }
 
+    /// Whether it is proved of every column of an answer where it comes from.
+    pub(super) fn proves_its_rows(&self) -> bool {
+        self.statements.iter().all(|statement| match &statement.output {
+            Output::Rows(columns) => columns.iter().all(|column| column.origin != Origin::Unknown),
+            Output::None => true,
+            Output::Unknown => false,
+        })
+    }
+
     /// Whether what later text means, or what can be read, may be different afterwards.
     pub(super) fn changes_meaning(&self) -> bool {
         self.statements.iter().any(|statement| {
@@ -125,8 +136,8 @@ pub(super) struct Judged {
     /// Whether the statement or its answer can touch a class that the subject may not see: then the target's messages
     /// are scrubbed.
     pub(super) hides: bool,
-    /// Which.
-    pub(super) hidden: BTreeSet<Classified>,
+    /// Which, and by what mask if a policy names one.
+    pub(super) hidden: BTreeMap<Classified, Option<Transform>>,
     /// Whether its answer may hold a class that the subject may see.
     pub(super) shows: bool,
     /// On whose behalf it was judged.

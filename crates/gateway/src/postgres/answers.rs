@@ -1,6 +1,7 @@
 //! What the target sends, message by message: masked, counted, and handed on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use masking::MaskError;
@@ -19,6 +20,11 @@ use super::say;
 use super::session::{Owed, Relay, Session, ShapeCell};
 use super::shape::Shape;
 use wire::postgres::encode::Severity;
+
+/// How long a target may take to heed a cancel.
+const MOST_AFTER_CUT: Duration = Duration::from_secs(5);
+
+const CUT: &str = "a new revision of the policies denies what ran";
 
 /// An entry that a reply belongs to, as far as the reply needs it.
 enum Owner {
@@ -260,10 +266,15 @@ impl Session {
         }
         let before = self.outbox.len();
         match message {
+            Backend::DataRow(_) | Backend::CopyData(_) if self.is_cut(run) => self.keep_back(run)?,
+            Backend::CommandComplete(_) | Backend::PortalSuspended | Backend::CopyDone if self.is_short(run) => {
+                // The cancel came too late. What was kept back cannot be told from an answer that ends here.
+                return Err(End::Withheld(CUT));
+            }
             Backend::DataRow(_) => self.row(run, body)?,
             Backend::CopyData(data) => self.copy_out(run, data.get())?,
             Backend::CopyDone => self.copy_out_done(run)?,
-            Backend::ErrorResponse(_) if std::mem::take(&mut self.cut) => {
+            Backend::ErrorResponse(_) if self.is_cut(run) => {
                 let told = Refusal::Cut.tell(self.caller.session.request(run.unwrap_or(0)));
                 self.tell_error(&told);
                 if let Some(run) = run.and_then(|run| self.runs.get_mut(&run)) {
@@ -309,6 +320,26 @@ impl Session {
         }
         self.account(run, before);
         Ok(())
+    }
+
+    /// Whether a revision cut this request.
+    fn is_cut(&self, run: Option<u64>) -> bool {
+        self.cut && run.and_then(|run| self.runs.get(&run)).is_some_and(|run| run.cut.is_some())
+    }
+
+    /// Whether rows of this request were kept back.
+    fn is_short(&self, run: Option<u64>) -> bool {
+        self.cut && run.and_then(|run| self.runs.get(&run)).is_some_and(|run| run.is_short)
+    }
+
+    /// Drops a row. A target that goes on regardless of the cancel is left after a while.
+    fn keep_back(&mut self, run: Option<u64>) -> Result<(), End> {
+        let Some(run) = run.and_then(|run| self.runs.get_mut(&run)) else { return Ok(()) };
+        run.is_short = true;
+        match run.cut {
+            Some(cut) if cut.elapsed() > MOST_AFTER_CUT => Err(End::Withheld(CUT)),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Adds what was just written to the request that it answers.

@@ -206,6 +206,8 @@ impl Session {
             approval,
             unsettled: false,
             executed: false,
+            cut: None,
+            is_short: false,
         };
         self.runs.insert(number, run);
     }

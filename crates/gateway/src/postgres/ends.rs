@@ -1,5 +1,6 @@
 //! How requests end: what has changed, what the journal is told, and what becomes of messages that nobody answers.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use effects::postgres::{Statement, TransactionStep};
@@ -39,6 +40,7 @@ impl Session {
     /// The target waits for the next request.
     pub(super) fn ready(&mut self, status: TransactionStatus) {
         if status != TransactionStatus::Idle {
+            self.end_what_has_no_name();
             return;
         }
         if std::mem::take(&mut self.user_is_local) {
@@ -55,6 +57,21 @@ impl Session {
             let numbers: Vec<u64> = self.runs.keys().copied().collect();
             numbers.into_iter().for_each(|number| self.end_run(number));
         }
+    }
+
+    /// In a long transaction, portals whose names are gone are gone as well: a Query drops the unnamed one.
+    fn end_what_has_no_name(&mut self) {
+        // Looked at when there are many, so that each costs little.
+        if self.runs.len() <= 64 + 2 * self.pipeline.len() || !self.staged.is_empty() {
+            return;
+        }
+        let owed = self.pipeline.iter_mut().filter_map(|(_, owed)| match owed {
+            Owed::Relay(relay) => relay.run,
+            Owed::Refused(_) | Owed::Replaced(_) | Owed::Own | Owed::OwnDescribe(_) => None,
+        });
+        let kept: HashSet<u64> = owed.chain(self.names.requests()).collect();
+        let gone: Vec<u64> = self.runs.keys().copied().filter(|number| !kept.contains(number)).collect();
+        gone.into_iter().for_each(|number| self.end_run(number));
     }
 
     /// The last reply to the message that ran a request has come.
@@ -98,6 +115,7 @@ impl Session {
         }
         let Some(run) = self.runs.remove(&number) else { return };
         self.receipts.remove(&number);
+        self.cut = self.cut && self.runs.values().any(|run| run.cut.is_some());
         let millis = u64::try_from(run.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let error = run.error.or_else(|| (!run.executed).then(|| "not run".into()));
         self.node.recorder.note(Event::Completed { request: run.id, disclosure: run.disclosure, error, millis });
@@ -135,7 +153,7 @@ impl Session {
     /// The target did what a message said.
     pub(super) fn answered(&mut self, relay: &Relay) {
         if let Some(change) = &relay.change {
-            self.names.answered(change);
+            self.names.answered(change).into_iter().for_each(|gone| self.end_run(gone));
         }
         self.unsettled = self.unsettled.saturating_sub(usize::from(relay.settles));
     }

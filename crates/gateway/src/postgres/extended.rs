@@ -57,6 +57,7 @@ impl Session {
             types: Arc::clone(&types),
             standard_conforming_strings: known.analysed.standard_conforming_strings,
             shape: Arc::new(OnceLock::new()),
+            epoch: known.analysed.epoch,
             origin: origin.clone(),
         };
         if own_setting(&known.analysed).is_some() {
@@ -138,14 +139,18 @@ impl Session {
     ) -> Flow {
         let formats: Arc<[Format]> = bind.result_formats.iter().collect();
         let shape = Arc::new(OnceLock::new());
-        if let Some(described) = prepared.shape.get() {
+        // What was described under another search path or catalog names columns that may not be those of now. Where
+        // the analysis proves each column, a description only adds to it.
+        let still_described = prepared.epoch == known.analysed.epoch || known.analysed.proves_its_rows();
+        let statement_shape = if still_described { Arc::clone(&prepared.shape) } else { Arc::default() };
+        if let Some(described) = statement_shape.get() {
             let _ = shape.set(described.in_formats(&formats));
         }
         let named = known.analysed.named.is_some();
         let bound_portal = |run| Portal {
             run,
             analysed: Arc::clone(&known.analysed),
-            statement_shape: Arc::clone(&prepared.shape),
+            statement_shape: Arc::clone(&statement_shape),
             shape,
             described: false,
             formats,

@@ -15,7 +15,7 @@ use effects::postgres::{NameUse, Statement};
 
 use wire::postgres::part::Format;
 
-use super::analysed::{Analysed, Known};
+use super::analysed::{Analysed, Epoch, Known};
 use super::query::Origin;
 use super::shape::Shape;
 
@@ -29,6 +29,8 @@ pub(super) struct Prepared {
     pub(super) standard_conforming_strings: bool,
     /// What the target said its answer looks like; filled by the answer to a Describe.
     pub(super) shape: Arc<OnceLock<Arc<Shape>>>,
+    /// What its text was read under when it was parsed. Under another, the description may name other columns.
+    pub(super) epoch: Epoch,
     /// What came with its text in a trailing comment.
     pub(super) origin: Origin,
 }
@@ -85,6 +87,16 @@ pub(super) enum PortalName {
     Cursor { statement: Arc<Statement>, text: Arc<Analysed>, hold: bool },
 }
 
+impl PortalName {
+    /// The request that the portal is; a cursor is none.
+    const fn run(&self) -> Option<u64> {
+        match self {
+            Self::Portal(portal) => Some(portal.run),
+            Self::Cursor { .. } => None,
+        }
+    }
+}
+
 /// A change of a name that the target has not confirmed yet.
 #[derive(Clone)]
 pub(super) struct Change {
@@ -129,11 +141,17 @@ impl<T> Versions<T> {
         self.pending.last().is_none_or(|pending| pending.segment == segment)
     }
 
-    /// Answers come in order, so an older change that is still here was made moot by this one.
-    fn confirm(&mut self, serial: u64) {
-        if let Some(at) = self.pending.iter().position(|pending| pending.serial == serial) {
-            self.confirmed = self.pending.drain(..=at).next_back().and_then(|pending| pending.value);
-        }
+    /// Answers come in order, so an older change that is still here was made moot by this one. Returns what the name
+    /// stood for before.
+    fn confirm(&mut self, serial: u64) -> Vec<T> {
+        let Some(at) = self.pending.iter().position(|pending| pending.serial == serial) else { return Vec::new() };
+        let mut values: Vec<T> = self.confirmed.take().into_iter().collect();
+        let last = self.pending.drain(..=at).fold(None, |older: Option<T>, pending| {
+            values.extend(older);
+            pending.value
+        });
+        self.confirmed = last;
+        values
     }
 
     fn undo(&mut self, serial: u64) {
@@ -269,12 +287,27 @@ impl Names {
         self.serial
     }
 
-    /// The target did what the message said.
-    pub(super) fn answered(&mut self, change: &Change) {
+    /// The target did what the message said. Returns the requests whose portals are gone with it.
+    pub(super) fn answered(&mut self, change: &Change) -> Vec<u64> {
+        let mut gone = Vec::new();
         match change.table {
-            Table::Statements => settle(&mut self.statements, &change.name, |versions| versions.confirm(change.serial)),
-            Table::Portals => settle(&mut self.portals, &change.name, |versions| versions.confirm(change.serial)),
+            Table::Statements => {
+                settle(&mut self.statements, &change.name, |versions| drop(versions.confirm(change.serial)));
+            }
+            Table::Portals => {
+                settle(&mut self.portals, &change.name, |versions| gone = versions.confirm(change.serial));
+            }
         }
+        gone.iter().filter_map(PortalName::run).collect()
+    }
+
+    /// The requests that portals stand for.
+    pub(super) fn requests(&self) -> impl Iterator<Item = u64> {
+        let values = |versions: &'_ Versions<PortalName>| {
+            let pending = versions.pending.iter().filter_map(|pending| pending.value.as_ref());
+            versions.confirmed.iter().chain(pending).filter_map(PortalName::run).collect::<Vec<_>>()
+        };
+        self.portals.values().flat_map(values)
     }
 
     /// The message that made a change was refused or skipped by the target.

@@ -50,6 +50,7 @@ pub(super) struct Bound<'a> {
     pub(super) formats: wire::postgres::part::Formats<'a>,
 }
 
+
 /// What came with a text in a trailing comment, verified.
 #[derive(Clone, Default)]
 pub(super) struct Origin {

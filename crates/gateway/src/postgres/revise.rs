@@ -1,19 +1,23 @@
 //! What a new revision, or new groups, change for a live session (RULES.md 13).
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use effects::postgres::Statement;
 use masking::Lens;
-use model::class::Labels;
+use model::class::{Labels, Marking, Transform};
 use model::decision::Outcome;
+use model::effect::ColumnName;
 use model::subject::Subject;
 use policy::SubjectPolicies;
+use tokio::time::Instant;
 
 use super::analysed::Memo;
 use super::catalogs::Snapshot;
 use super::end::End;
 use super::refusal::Refusal;
-use super::session::{Place, Session};
+use super::session::{Owed, Place, Relay, Session};
 use crate::node::Node;
 use crate::revision::Active;
 
@@ -31,6 +35,33 @@ pub(super) fn lens(
     let context = super::lens::at_the_start(subject, source);
     let bench = place.bench(policies, &labels);
     bench.lens(&node.mask_keys, &active.classification, place.target.on_unmaskable, &context)
+}
+
+/// What masks were made by before a revision.
+struct Before {
+    labels: Arc<Labels>,
+    lens: Arc<Lens>,
+}
+
+/// Whether the mask that a policy names now hides more than the one that it named. Against the class's own, which none
+/// named, it is taken to.
+fn is_stricter(now: &Option<Transform>, was: &Option<Transform>) -> bool {
+    match (now, was) {
+        (Some(now), Some(was)) => now.strictness() > was.strictness(),
+        (now, was) => now != was,
+    }
+}
+
+/// Whether a column that was public is not any more: its text is searched from now on.
+fn closes(statements: &[Statement], before: &Labels, now: &Labels) -> bool {
+    let is_touched = |column: &ColumnName| {
+        let touches = |statement: &Statement| {
+            statement.mentions.anything || statement.mentions.tables.iter().any(|table| *table == column.table)
+        };
+        statements.iter().any(touches)
+    };
+    let public = before.columns.iter().filter(|(_, marking)| **marking == Marking::Public).map(|(column, _)| column);
+    public.into_iter().any(|column| *now.marking(column) != Marking::Public && is_touched(column))
 }
 
 impl Session {
@@ -55,12 +86,12 @@ impl Session {
         self.place.model = Arc::new(target.target.clone());
         self.place.target = target;
         self.adopt(active);
-        self.cut_what_may_not_go_on();
         Ok(())
     }
 
     /// Judges by this revision, and by the subject's present groups, from now on.
     pub(super) fn adopt(&mut self, active: Arc<Active>) {
+        let before = Before { labels: self.labels(), lens: Arc::clone(&self.lens) };
         self.active = active;
         self.policies = Arc::new(self.active.policies.for_subject(&self.caller.subject));
         let (subject, source) = (&self.caller.subject, self.caller.source);
@@ -70,24 +101,39 @@ impl Session {
         self.epoch.state += 1;
         self.memo = Memo::default();
         self.retry_held();
+        self.cut_what_may_not_go_on(&before);
     }
 
-    fn cut_what_may_not_go_on(&mut self) {
-        let numbers: Vec<u64> = self.runs.iter().filter(|(_, run)| run.executed).map(|(number, _)| *number).collect();
-        let cut = numbers.into_iter().any(|number| self.must_be_cut(number));
-        if cut {
-            self.cut = true;
+    fn cut_what_may_not_go_on(&mut self, before: &Before) {
+        let cut = self.runs.keys().copied().filter(|number| self.must_be_cut(*number, before));
+        let cut: BTreeSet<u64> = cut.collect();
+        for number in &cut {
+            if let Some(run) = self.runs.get_mut(number) {
+                run.cut.get_or_insert_with(Instant::now);
+            }
+        }
+        self.cut |= !cut.is_empty();
+        let staged = self.staged.iter().filter_map(|staged| staged.sent.as_ref()).map(|(_, owed)| &*owed);
+        let sent = self.pipeline.iter_mut().map(|(_, owed)| &*owed);
+        let runs =
+            |owed: &Owed| matches!(owed, Owed::Relay(Relay { run: Some(run), ends: true, .. }) if cut.contains(run));
+        if sent.chain(staged).any(runs) {
             self.cancel_at_target();
         }
     }
 
-    /// Whether what runs is denied now, or its rows would be masked more.
-    fn must_be_cut(&self, number: u64) -> bool {
-        let Some(run) = self.runs.get(&number) else { return false };
+    /// Whether what was sent to run is denied now, or its rows would be masked more.
+    fn must_be_cut(&self, number: u64, before: &Before) -> bool {
+        let Some(run) = self.runs.get(&number).filter(|run| run.executed) else { return false };
         let judged = self.judged(&run.analysed, None);
         let asks_more = judged.verdict.outcome() == Outcome::Ask && run.approval.is_none();
         let masks = run.plan.is_some() || run.copy.is_some();
-        judged.verdict.outcome() == Outcome::Deny || asks_more || (masks && self.masks_more(number))
+        let masks_more = || {
+            self.masks_more(number)
+                || self.lens.hides_more_than(&before.lens)
+                || closes(&run.analysed.statements, &before.labels, &self.labels())
+        };
+        judged.verdict.outcome() == Outcome::Deny || asks_more || (masks && masks_more())
     }
 
     /// Whether the classes that the request touches may be seen less than when it was forwarded. The plan in hand was
@@ -96,12 +142,16 @@ impl Session {
         let Some(run) = self.runs.get(&number) else { return false };
         let now = self.judged(&run.analysed, None);
         let was = &run.judged;
-        (now.hides && !was.hides) || now.hidden.iter().any(|class| !was.hidden.contains(class))
+        let is_stricter = |(classified, mask)| was.hidden.get(classified).is_none_or(|was| is_stricter(mask, was));
+        (now.hides && !was.hides) || now.hidden.iter().any(is_stricter)
     }
 
     /// Decides a bound portal again if a revision came in since: the reason to refuse it, if there is one.
     pub(super) fn reconsider(&self, number: u64) -> Option<Refusal> {
         let run = self.runs.get(&number)?;
+        if run.cut.is_some() {
+            return Some(Refusal::Cut);
+        }
         if run.analysed.epoch.revision == self.active.id || run.revision == self.active.id {
             return None;
         }

@@ -44,6 +44,10 @@ pub(super) struct Run {
     pub(super) unsettled: bool,
     /// Whether anything of it was sent to run. A portal that is bound and never executed is not.
     pub(super) executed: bool,
+    /// When a revision denied it, or masked more of it: no more of its rows are delivered since.
+    pub(super) cut: Option<Instant>,
+    /// Whether rows were kept back since.
+    pub(super) is_short: bool,
 }
 
 impl Run {

@@ -215,7 +215,7 @@ pub(super) struct Session {
     pub(super) target: TargetSide,
     pub(super) limits: Limits,
     pub(super) cancelled: bool,
-    /// A revision denied what runs: the target was asked to cancel it, and its error is told as ours.
+    /// Whether any of the requests is cut.
     pub(super) cut: bool,
     /// The request that the outbox counts for.
     pub(super) accounted: Option<u64>,
@@ -457,23 +457,31 @@ impl Session {
             let message = "more was sent behind a request that waits for approval than can be kept".to_owned();
             return Err(End::Violation { sqlstate: "53400", message });
         }
-        let read_client = has_room && self.target.leg().backlog() < HIGH_WATER;
-        let read_target = self.client.leg().backlog() < HIGH_WATER;
         let signals = Arc::clone(&self.signals);
         let (client, target, timer) = (self.client.leg(), self.target.leg(), self.timer.as_mut());
         let io = poll_fn(|cx| {
-            // Both are always polled, so that both write what waits.
-            let from_target = target.poll_io(cx, read_target);
-            let from_client = client.poll_io(cx, read_client);
-            match (from_target, from_client) {
-                (Poll::Ready(Ok(moved)), _) => Poll::Ready(Ok(Woken::Target(moved))),
-                (Poll::Ready(Err(_)), _) => Poll::Ready(Err(End::Target("the connection to the target broke"))),
-                (Poll::Pending, Poll::Ready(Ok(moved))) => Poll::Ready(Ok(Woken::Client(moved))),
-                (Poll::Pending, Poll::Ready(Err(_))) => Poll::Ready(Err(End::Client("the connection broke"))),
-                (Poll::Pending, Poll::Pending) if for_room && target.backlog() < HIGH_WATER => {
-                    Poll::Ready(Ok(Woken::Room))
-                }
-                (Poll::Pending, Poll::Pending) => Poll::Pending,
+            loop {
+                // One side is read while there is room on the other.
+                let read_client = has_room && target.backlog() < HIGH_WATER;
+                let read_target = client.backlog() < HIGH_WATER;
+                // Both are always polled, so that both write what waits.
+                let from_target = target.poll_io(cx, read_target);
+                let from_client = client.poll_io(cx, read_client);
+                return match (from_target, from_client) {
+                    (Poll::Ready(Ok(moved)), _) => Poll::Ready(Ok(Woken::Target(moved))),
+                    (Poll::Ready(Err(_)), _) => Poll::Ready(Err(End::Target("the connection to the target broke"))),
+                    (Poll::Pending, Poll::Ready(Ok(moved))) => Poll::Ready(Ok(Woken::Client(moved))),
+                    (Poll::Pending, Poll::Ready(Err(_))) => Poll::Ready(Err(End::Client("the connection broke"))),
+                    (Poll::Pending, Poll::Pending) if for_room && target.backlog() < HIGH_WATER => {
+                        Poll::Ready(Ok(Woken::Room))
+                    }
+                    // What was written made room: nobody else would wake this.
+                    (Poll::Pending, Poll::Pending) if !read_target && client.backlog() < HIGH_WATER => continue,
+                    (Poll::Pending, Poll::Pending) if !read_client && has_room && target.backlog() < HIGH_WATER => {
+                        continue;
+                    }
+                    (Poll::Pending, Poll::Pending) => Poll::Pending,
+                };
             }
         });
         let approval = async {

@@ -11,7 +11,7 @@ use crate::support::raw::{Raw, encrypted, parse, sync};
 use crate::support::{rows, shared, site};
 
 /// Resident memory in bytes.
-fn memory(site: &Site) -> Result<u64> {
+pub(crate) fn memory(site: &Site) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", site.process()?.pid()))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
     Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? * 1024)
