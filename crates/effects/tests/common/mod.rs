@@ -26,6 +26,11 @@ pub fn part(queries: &[queries::Query], text: &str) -> effects::postgres::Part {
     builder.finish()
 }
 
+/// What is read of a database's users, the definitions of views included.
+pub fn user_queries() -> Vec<queries::Query> {
+    [queries::USER, &[queries::VIEWS]].concat()
+}
+
 fn unescape(cell: &str) -> Option<String> {
     if cell == "\\N" {
         return None;
@@ -38,7 +43,7 @@ pub fn catalog() -> &'static Catalog {
     CATALOG.get_or_init(|| {
         let read = |name: &str| std::fs::read_to_string(folder("fixture").join(name)).unwrap();
         let system = part(queries::SYSTEM, &read("system.tsv"));
-        Catalog::new(Arc::new(system), part(queries::USER, &read("user.tsv")))
+        Catalog::new(Arc::new(system), part(&user_queries(), &read("user.tsv")))
     })
 }
 

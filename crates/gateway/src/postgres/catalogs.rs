@@ -191,16 +191,66 @@ impl Reader {
         if self.system.is_none() {
             self.system = Some(Arc::new(part(connection, queries::SYSTEM).await?));
         }
-        let user = part(connection, queries::USER).await?;
-        let system = self.system.clone().unwrap_or_default();
-        self.version = version;
+        let mut user = collected(connection, queries::USER).await?;
+        if let Some(latest) = &latest {
+            user.keep_views(&latest.catalog);
+        }
+        let complete = read_views(connection, &mut user).await?;
+        let (system, user) = (self.system.clone().unwrap_or_default(), user.finish());
+        // What could not be read now is asked for again with the next look.
+        self.version = if complete { version } else { String::new() };
         let number = latest.map_or(1, |snapshot| snapshot.version + 1);
         let catalog = Arc::new(Catalog::new(system, user));
         Ok(Arc::new(Snapshot { catalog, version: number, labels: Mutex::default() }))
     }
 }
 
+/// How long the definition of a view may wait for whoever has locked the view, or what is under it.
+const LOCKED: &str = "SET lock_timeout = '100ms'";
+const NOT_LOCKED: &str = "RESET lock_timeout";
+
+/// After how many views that cannot be read the others are left for the next look.
+const MOST_LOCKED: usize = 20;
+
+/// Reads the definitions that are not known yet; says whether all of them could be read. A view without its definition is
+/// not understood: to read from it is opaque.
+async fn read_views(connection: &mut OwnConnection, user: &mut PartBuilder) -> Result<bool, ConnectError> {
+    let missing = user.views_without_text();
+    if missing.is_empty() {
+        return Ok(true);
+    }
+    connection.query(OwnStatement::Catalog, LOCKED, &mut |_| Ok(())).await?;
+    let mut unreadable = 0;
+    if !texts(connection, user, &missing).await? {
+        // One that is locked, or was dropped meanwhile, does not keep the others from being read.
+        for view in user.views_without_text() {
+            unreadable += usize::from(!texts(connection, user, &[view]).await?);
+            if unreadable == MOST_LOCKED {
+                break;
+            }
+        }
+    }
+    connection.query(OwnStatement::Catalog, NOT_LOCKED, &mut |_| Ok(())).await?;
+    Ok(unreadable == 0)
+}
+
+/// Reads these definitions, unless the server refuses.
+async fn texts(connection: &mut OwnConnection, user: &mut PartBuilder, views: &[u32]) -> Result<bool, ConnectError> {
+    let text = queries::view_texts(views);
+    let mut take =
+        |row: &[Option<&str>]| user.row(&queries::VIEWS, row).map_err(|error| ConnectError::Protocol(error.to_string()));
+    match connection.query(OwnStatement::Catalog, &text, &mut take).await {
+        Ok(()) => Ok(true),
+        Err(ConnectError::Refused(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 async fn part(connection: &mut OwnConnection, all: &[queries::Query]) -> Result<Part, ConnectError> {
+    collected(connection, all).await.map(PartBuilder::finish)
+}
+
+async fn collected(connection: &mut OwnConnection, all: &[queries::Query]) -> Result<PartBuilder, ConnectError> {
     let mut builder = PartBuilder::default();
     for query in all {
         connection
@@ -209,5 +259,5 @@ async fn part(connection: &mut OwnConnection, all: &[queries::Query]) -> Result<
             })
             .await?;
     }
-    Ok(builder.finish())
+    Ok(builder)
 }

@@ -128,10 +128,7 @@ impl Session {
             return Err(Understood::Stalled(Stall::Settle));
         }
         if stale && self.cannot_read() {
-            // Only the end of the transaction can run now, and it names nothing.
-            let analysed = self.analysed(text, types);
-            let ends = analysed.statements.iter().all(|statement| statement.transaction.is_some());
-            return if ends { Ok(()) } else { Err(Understood::Refused(Refusal::TransactionAborted)) };
+            return self.only_the_end(text, types);
         }
         if std::mem::take(&mut self.own_unreadable) {
             return Err(Understood::Refused(Refusal::CatalogUnavailable));
@@ -141,10 +138,21 @@ impl Session {
             return Err(Understood::Stalled(Stall::Own));
         }
         if self.freshen_catalog().await? {
+            if self.cannot_read() {
+                // Somebody else has changed the structure meanwhile.
+                return self.only_the_end(text, types);
+            }
             self.start_own(What::Objects);
             return Err(Understood::Stalled(Stall::Own));
         }
         Ok(())
+    }
+
+    /// In a failed transaction in which something would have to be read: only its end can run, and that names nothing.
+    fn only_the_end(&self, text: &str, types: &[u32]) -> Result<(), Understood> {
+        let analysed = self.analysed(text, types);
+        let ends = analysed.statements.iter().all(|statement| statement.transaction.is_some());
+        if ends { Ok(()) } else { Err(Understood::Refused(Refusal::TransactionAborted)) }
     }
 
     /// Brings the catalog up to date; says whether it has to be read on the session's own connection.
@@ -154,6 +162,10 @@ impl Session {
         let catalogs = Arc::clone(&self.node.catalogs);
         if self.catalog_changed {
             if has_temporary || !self.is_at_rest_but_for_text() {
+                // For the views that are in it. What cannot be read now is read on the session's own connection.
+                if let Ok(shared) = catalogs.current(&self.node, &self.place).await {
+                    self.shared = shared;
+                }
                 return Ok(true);
             }
             let fresh = catalogs.reread(&self.node, &self.place).await.map_err(unavailable)?;
@@ -161,15 +173,20 @@ impl Session {
             self.catalog_changed = false;
             return Ok(false);
         }
-        let shared = catalogs.current(&self.node, &self.place).await.map_err(unavailable)?;
+        let shared = match catalogs.current(&self.node, &self.place).await {
+            Ok(shared) => shared,
+            // Perhaps this very transaction has locked what would be read.
+            Err(_) if self.overlay && !self.is_at_rest_but_for_text() => return Ok(true),
+            Err(error) => return Err(unavailable(error)),
+        };
         if self.overlay && (has_temporary || !self.is_at_rest_but_for_text()) {
             // The shared part of what the session sees may have changed as well. What is read now has that in it.
             let is_behind = shared.version != self.catalog.version;
-            self.read_up_to = shared.version;
+            self.shared = shared;
             return Ok(is_behind);
         }
         if !self.overlay && has_temporary {
-            self.read_up_to = shared.version;
+            self.shared = shared;
             return Ok(true);
         }
         if shared.version != self.catalog.version || self.overlay {

@@ -9,12 +9,13 @@ use anyhow::Result;
 use tempfile::TempDir;
 
 use crate::issuer::{Grant, Issuer};
-use crate::postgres::{Authentication, Login, Options, Postgres};
+use crate::postgres::{Login, Options, Postgres};
 use crate::process::{self, SluiceProcess};
+use crate::random;
 use crate::tls::write_private;
 
-/// The role that the suite runs as, on both routes.
-const ROLE: &str = "suite";
+/// The role that the suite runs as, on both routes: the one that owns what `initdb` made, as the suite expects.
+const ROLE: &str = "postgres";
 
 /// How long the token is good for: longer than any run.
 const LIFETIME: Duration = Duration::from_secs(6 * 3600);
@@ -65,8 +66,9 @@ impl Stage {
     pub(super) fn start(route: Route, sluice: &Path) -> Result<Self> {
         let settings = SETTINGS.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         let postgres = Postgres::start(Options { settings })?;
-        let login = postgres.login(ROLE, Authentication::Scram)?;
-        postgres.sql("postgres", &format!("ALTER ROLE {ROLE} SUPERUSER"))?;
+        let password = random::word()?;
+        postgres.sql("postgres", &format!("ALTER ROLE {ROLE} PASSWORD '{password}'; GRANT testkit_scram TO {ROLE}"))?;
+        let login = Login { user: ROLE.to_owned(), password, certificate: None };
         let sluice = match route {
             Route::Direct => None,
             Route::Sluice => Some(Gateway::start(&postgres, &login, sluice)?),
@@ -99,9 +101,11 @@ impl Stage {
         }
     }
 
-    /// What Sluice has logged; empty for the other route.
-    pub(super) fn log(&self) -> String {
-        self.sluice.as_ref().map(|gateway| gateway.process.log()).unwrap_or_default()
+    /// What the server and Sluice have logged.
+    pub(super) fn logs(&self) -> Result<[(&'static str, String); 2]> {
+        let server = fs::read(self.postgres.socket_directory().with_file_name("log").join("server.log"))?;
+        let sluice = self.sluice.as_ref().map(|gateway| gateway.process.log()).unwrap_or_default();
+        Ok([("server.log", String::from_utf8_lossy(&server).into_owned()), ("sluice.log", sluice)])
     }
 }
 

@@ -59,7 +59,7 @@ impl<'a> Suite<'a> {
         let output = self.regress(&stage, place.path(), &directory)?;
         let took = begin.elapsed();
         copy_outputs(place.path(), &directory)?;
-        fs::write(directory.join("sluice.log"), stage.log())?;
+        stage.logs()?.iter().try_for_each(|(name, text)| fs::write(directory.join(name), text))?;
         let passed = passed(&output);
         ensure!(!passed.is_empty(), "pg_regress ran nothing:\n{output}");
         Ok(Run { route, passed, directory, took })
@@ -83,6 +83,7 @@ impl<'a> Suite<'a> {
         Ok(place)
     }
 
+    /// Runs `pg_regress` and returns what it printed.
     fn regress(&self, stage: &Stage, place: &Path, directory: &Path) -> Result<String> {
         let mut command = Command::new(regress_program()?);
         let here = |option: &str, part: &str| format!("--{option}={}", place.join(part).display());
