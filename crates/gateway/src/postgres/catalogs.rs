@@ -21,6 +21,9 @@ const FRESH: Duration = Duration::from_millis(900);
 /// How long reading a catalog may take.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// How long an open transaction waits for the reader of the catalog before it reads by itself.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 /// Asks whether anything of the users' part has changed: every change of a catalog row gives it a new xmin or place.
 const VERSION: &str = "SELECT pg_catalog.md5(pg_catalog.string_agg(v, ',' ORDER BY v)) FROM (\
      SELECT 'c' || pg_catalog.count(*) || ':' || pg_catalog.sum(xmin::text::int8) || ':' || pg_catalog.max(xmin::text::int8) \
@@ -45,6 +48,11 @@ const VERSION: &str = "SELECT pg_catalog.md5(pg_catalog.string_agg(v, ',' ORDER 
        pg_catalog.max(xmin::text::int8) FROM pg_catalog.pg_attrdef \
      UNION ALL SELECT 'i' || pg_catalog.count(*) || ':' || pg_catalog.sum(xmin::text::int8) || ':' || \
        pg_catalog.max(xmin::text::int8) FROM pg_catalog.pg_inherits) AS versions(v)";
+
+/// Whether what was read then need not be asked for again yet.
+pub(super) fn is_fresh(read: Instant) -> bool {
+    read.elapsed() < FRESH
+}
 
 /// A catalog with a version, and the labels of its columns under one revision.
 pub(super) struct Snapshot {
@@ -113,6 +121,12 @@ impl Catalogs {
         }
     }
 
+    /// Likewise, for a session in an open transaction: `None` if it cannot be had at once. Whoever holds up the reader may
+    /// be waiting for that very transaction, which the server cannot see, so that nobody would ever go on.
+    pub(super) async fn at_once(&self, node: &Node, place: &Place) -> Option<Arc<Snapshot>> {
+        tokio::time::timeout(PATIENCE, self.current(node, place)).await.ok()?.ok()
+    }
+
     /// The catalog as it is after what this session has just changed.
     pub(super) async fn reread(&self, node: &Node, place: &Place) -> Result<Arc<Snapshot>, ConnectError> {
         self.database(place).refresh(node, place, Some(Instant::now())).await
@@ -138,20 +152,15 @@ impl Database {
         let mut read = tokio::time::timeout(DEADLINE, reader.read(node, place, self.latest(None))).await;
         if had_connection && matches!(read, Ok(Err(_))) {
             // The connection may have died since it was last used.
-            reader.connection = None;
             read = tokio::time::timeout(DEADLINE, reader.read(node, place, self.latest(None))).await;
         }
         let snapshot = match read {
             Ok(Ok(snapshot)) => snapshot,
             Ok(Err(error)) => {
                 tracing::warn!(target = %place.model.name, %error, "the catalog cannot be read");
-                reader.connection = None;
                 return Err(error);
             }
-            Err(_) => {
-                reader.connection = None;
-                return Err(ConnectError::Deadline);
-            }
+            Err(_) => return Err(ConnectError::Deadline),
         };
         *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some((asked, Arc::clone(&snapshot)));
         Ok(snapshot)
@@ -165,12 +174,26 @@ impl Reader {
         place: &Place,
         latest: Option<Arc<Snapshot>>,
     ) -> Result<Arc<Snapshot>, ConnectError> {
-        if self.connection.is_none() {
-            let bits = clock::random_bits().map_err(|_| ConnectError::Internal("no randomness"))?;
-            let session = SessionId::from_bits(bits);
-            self.connection = Some(OwnConnection::open(node, &place.target, &place.database, session).await?);
-        }
-        let Some(connection) = &mut self.connection else { return Err(ConnectError::Internal("no connection")) };
+        // Put back when all is read: a caller that stops waiting in the middle leaves no half-read answer behind.
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => {
+                let bits = clock::random_bits().map_err(|_| ConnectError::Internal("no randomness"))?;
+                OwnConnection::open(node, &place.target, &place.database, SessionId::from_bits(bits)).await?
+            }
+        };
+        let snapshot = self.read_on(&mut connection, node, place, latest).await?;
+        self.connection = Some(connection);
+        Ok(snapshot)
+    }
+
+    async fn read_on(
+        &mut self,
+        connection: &mut OwnConnection,
+        node: &Node,
+        place: &Place,
+        latest: Option<Arc<Snapshot>>,
+    ) -> Result<Arc<Snapshot>, ConnectError> {
         let mut version = String::new();
         connection
             .query(OwnStatement::CatalogVersion, VERSION, &mut |row| {

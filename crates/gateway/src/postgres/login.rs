@@ -385,6 +385,7 @@ fn begin(
         shared: Arc::clone(&catalog),
         catalog,
         overlay: false,
+        overlay_at: std::time::Instant::now(),
         followed: None,
         state_changed: true,
         catalog_changed: false,

@@ -4,6 +4,7 @@
 //! statement nor end the transaction of its pipeline. At rest they end with a Sync of their own.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use effects::postgres::{Catalog, PartBuilder, queries};
 use ledger::Level;
@@ -163,6 +164,7 @@ impl Session {
         let catalog = Catalog::new(self.catalog.catalog.system(), part.finish());
         self.catalog = Arc::new(Snapshot::of_session(Arc::new(catalog), self.shared.version.max(self.catalog.version)));
         self.overlay = true;
+        self.overlay_at = Instant::now();
         self.catalog_changed = false;
         self.epoch.catalog += 1;
     }

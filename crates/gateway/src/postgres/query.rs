@@ -15,6 +15,7 @@ use policy::{Approved, Context, Decision, Permit, Question, RevealQuestion, Verd
 use wire::postgres::part::Values;
 
 use super::analysed::{Analysed, Classified, Judged, Known};
+use super::catalogs::is_fresh;
 use super::hold::Sought;
 use super::names::{PortalName, StatementName};
 use super::own::What;
@@ -163,7 +164,7 @@ impl Session {
         if self.catalog_changed {
             if has_temporary || !self.is_at_rest_but_for_text() {
                 // For the views that are in it. What cannot be read now is read on the session's own connection.
-                if let Ok(shared) = catalogs.current(&self.node, &self.place).await {
+                if let Some(shared) = catalogs.at_once(&self.node, &self.place).await {
                     self.shared = shared;
                 }
                 return Ok(true);
@@ -173,11 +174,13 @@ impl Session {
             self.catalog_changed = false;
             return Ok(false);
         }
-        let shared = match catalogs.current(&self.node, &self.place).await {
-            Ok(shared) => shared,
-            // Perhaps this very transaction has locked what would be read.
-            Err(_) if self.overlay && !self.is_at_rest_but_for_text() => return Ok(true),
-            Err(error) => return Err(unavailable(error)),
+        let shared = if self.is_at_rest_but_for_text() {
+            catalogs.current(&self.node, &self.place).await.map_err(unavailable)?
+        } else {
+            match catalogs.at_once(&self.node, &self.place).await {
+                Some(shared) => shared,
+                None => return Ok(!self.overlay || !is_fresh(self.overlay_at)),
+            }
         };
         if self.overlay && (has_temporary || !self.is_at_rest_but_for_text()) {
             // The shared part of what the session sees may have changed as well. What is read now has that in it.

@@ -156,6 +156,8 @@ pub(super) struct Session {
     pub(super) lens: Arc<Lens>,
     pub(super) catalog: Arc<Snapshot>,
     pub(super) overlay: bool,
+    /// When it was read.
+    pub(super) overlay_at: std::time::Instant,
     /// The shared catalog when the session's own reading of it began.
     pub(super) shared: Arc<Snapshot>,
     pub(super) followed: Option<Followed>,
