@@ -91,7 +91,10 @@ fn pg_19_syntax_newer_than_the_server_is_opaque() {
 fn with_rows(extra: &str) -> Catalog {
     let read = |name: &str| std::fs::read_to_string(common::folder("fixture").join(name)).unwrap();
     let user = read("user.tsv") + extra;
-    Catalog::new(Arc::new(common::part(queries::SYSTEM, &read("system.tsv"))), common::part(&common::user_queries(), &user))
+    Catalog::new(
+        Arc::new(common::part(queries::SYSTEM, &read("system.tsv"))),
+        common::part(&common::user_queries(), &user),
+    )
 }
 
 #[test]

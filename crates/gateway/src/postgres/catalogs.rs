@@ -260,8 +260,9 @@ async fn read_views(connection: &mut OwnConnection, user: &mut PartBuilder) -> R
 /// Reads these definitions, unless the server refuses.
 async fn texts(connection: &mut OwnConnection, user: &mut PartBuilder, views: &[u32]) -> Result<bool, ConnectError> {
     let text = queries::view_texts(views);
-    let mut take =
-        |row: &[Option<&str>]| user.row(&queries::VIEWS, row).map_err(|error| ConnectError::Protocol(error.to_string()));
+    let mut take = |row: &[Option<&str>]| {
+        user.row(&queries::VIEWS, row).map_err(|error| ConnectError::Protocol(error.to_string()))
+    };
     match connection.query(OwnStatement::Catalog, &text, &mut take).await {
         Ok(()) => Ok(true),
         Err(ConnectError::Refused(_)) => Ok(false),

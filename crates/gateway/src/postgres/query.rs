@@ -7,11 +7,13 @@ use std::sync::Arc;
 use effects::postgres::{NameUse, Session as Reading, Statement, comment};
 use model::approval::Consumed;
 use model::decision::{Denial, Need, Outcome, Reveal};
+use model::effect::{Effect, Object, Verb};
 use model::event::{Entry, Event};
 use model::id::{ApprovalId, Digest, RequestId};
 use model::lineage::Output;
 use model::subject::SubjectKey;
 use policy::{Approved, Context, Decision, Permit, Question, RevealQuestion, Verdict, decide, judge, prepare};
+use wire::postgres::backend::TransactionStatus;
 use wire::postgres::part::Values;
 
 use super::analysed::{Analysed, Classified, Judged, Known};
@@ -128,6 +130,11 @@ impl Session {
             self.ask_for_replies();
             return Err(Understood::Stalled(Stall::Settle));
         }
+        let in_transaction = self.pipeline.status() == TransactionStatus::Open;
+        if stale && in_transaction && self.followed.is_some() && self.is_about_the_transaction(text, types) {
+            // To read before it would be to take the transaction's snapshot, and then its level cannot be set any more.
+            return Ok(());
+        }
         if stale && self.cannot_read() {
             return self.only_the_end(text, types);
         }
@@ -151,9 +158,21 @@ impl Session {
 
     /// In a failed transaction in which something would have to be read: only its end can run, and that names nothing.
     fn only_the_end(&self, text: &str, types: &[u32]) -> Result<(), Understood> {
-        let analysed = self.analysed(text, types);
-        let ends = analysed.statements.iter().all(|statement| statement.transaction.is_some());
-        if ends { Ok(()) } else { Err(Understood::Refused(Refusal::TransactionAborted)) }
+        let is_the_end = self.is_about_the_transaction(text, types);
+        if is_the_end { Ok(()) } else { Err(Understood::Refused(Refusal::TransactionAborted)) }
+    }
+
+    /// Whether a text only begins, shapes or ends transactions, or is empty: it names nothing, so that it means the same whatever has
+    /// changed. How a backslash is read may be among that.
+    fn is_about_the_transaction(&self, text: &str, types: &[u32]) -> bool {
+        let is_level = |effect: &Effect| matches!(&effect.object, Object::Setting(name, _) if &**name == "transaction");
+        let only = |statement: &Statement| {
+            statement.transaction.is_some()
+                || (statement.own.is_none()
+                    && statement.names.is_none()
+                    && statement.effects.iter().all(|effect| effect.verb == Verb::Transaction || is_level(effect)))
+        };
+        !text.contains('\\') && self.analysed(text, types).statements.iter().all(only)
     }
 
     /// Brings the catalog up to date; says whether it has to be read on the session's own connection.
