@@ -36,7 +36,7 @@ pub struct Plan {
     pub results: PathBuf,
     /// How often each route takes its turn.
     pub rounds: usize,
-    /// Only these files, with the ones that all others need before them; empty for all.
+    /// Only these files, in this order, after `test_setup`; empty for all.
     pub only: Vec<String>,
 }
 
