@@ -94,7 +94,7 @@ fn with_rows(extra: &str) -> Catalog {
     let user = read("user.tsv") + extra;
     Catalog::new(
         Arc::new(common::part(queries::SYSTEM, &std::fs::read_to_string(common::shipped()).unwrap())),
-        common::part(queries::USER, &user),
+        common::part(&queries::user_with_views(), &user),
     )
 }
 

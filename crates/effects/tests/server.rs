@@ -136,14 +136,14 @@ const NOT_EVALUATED: &[&str] = &[
 fn the_server_agrees() {
     let server = Server::start();
     server.psql("payments", "CREATE ROLE nobody_special");
-    let (system, user) = (server.rows(queries::SYSTEM), server.rows(queries::USER));
+    let (system, user) = (server.rows(queries::SYSTEM), server.rows(&queries::user_with_views()));
     if std::env::var_os("FIXTURE").is_some_and(|value| value == "write") {
         std::fs::write(common::shipped(), &system).unwrap();
         std::fs::write(common::folder("fixture").join("user.tsv"), &user).unwrap();
     }
     let catalog = effects::postgres::Catalog::new(
         common::part(queries::SYSTEM, &system).into(),
-        common::part(queries::USER, &user),
+        common::part(&queries::user_with_views(), &user),
     );
     assert_eq!(catalog.database(), "payments");
     assert!(catalog.version() >= 130_000);

@@ -175,3 +175,71 @@ fn a_change_by_others_while_own_objects_are_open_is_read_once() {
     });
     assert!(output.stdout.contains("seen|0") && output.stdout.contains("own|1"), "{output:?}");
 }
+
+/// A session that reads its own objects in an open transaction locks nothing that is others': whoever waits for such a lock
+/// would wait for the application, and Sluice's own reader with it.
+#[test]
+fn reading_own_objects_locks_no_view_of_others() {
+    let token = world().token("migrator", &["apps", "readers", "migrations", "cleared"]);
+    let locks = "SELECT 'locked', c.relname FROM pg_locks l JOIN pg_class c ON c.oid = l.relation \
+                 WHERE l.pid = pg_backend_pid() AND c.oid >= 16384";
+    let said = script(
+        &token,
+        &format!(
+            "BEGIN;\nCREATE TABLE held (id int);\nCREATE VIEW held_view AS SELECT id FROM held;\n\
+             SELECT count(*) FROM held_view;\n{locks};\nROLLBACK;\n"
+        ),
+    );
+    assert!(said.contains("locked|held\n") && said.contains("locked|held_view\n"), "{said}");
+    assert!(!said.contains("customer_cards") && !said.contains("ERROR"), "{said}");
+}
+
+/// Nothing can be read in a failed transaction, so that what others changed meanwhile is read when it is over.
+#[test]
+fn a_failed_transaction_ends_though_others_changed_the_database() {
+    let token = world().token("migrator", &["apps", "readers", "migrations", "cleared"]);
+    let marker = world().dir.path().join("changed while failed");
+    let script = format!(
+        "\\set VERBOSITY verbose\nBEGIN;\nCREATE TABLE mine_failed (id int);\nSELECT count(*) FROM mine_failed;\nSELECT 1 / 0;\n\
+         \\! while [ ! -e '{0}' ]; do sleep 0.05; done\nSELECT 2;\n;\n\\gdesc\nROLLBACK;\nBEGIN;\nSELECT 'goes on', count(*) FROM by_another;\n\
+         ROLLBACK;\n",
+        marker.display()
+    );
+    let output = std::thread::scope(|scope| {
+        let session = scope.spawn(|| world().psql_with(&token, &["-X", "-A", "-t", "-f", "-"], &script));
+        world().server.sql("payments", "CREATE TABLE by_another (id int); GRANT ALL ON by_another TO PUBLIC").unwrap();
+        let is_known = || Ok(world().psql(&token, &["-X", "-c", "TABLE by_another"]).status.success().then_some(()));
+        eventually_blocking(Duration::from_secs(20), "the change to be known", is_known).unwrap();
+        std::fs::write(&marker, "").unwrap();
+        session.join().unwrap()
+    });
+    let aborted = "ERROR:  25P02: current transaction is aborted, commands ignored until end of transaction block\n";
+    assert!(output.stderr.contains(aborted) && !output.stderr.contains("57P03"), "{output:?}");
+    assert!(!output.stderr.contains("DETAIL") && output.stderr.matches("25P02").count() == 1, "{output:?}");
+    assert!(output.stdout.contains("goes on|0"), "{output:?}");
+}
+
+/// What Sluice reads to follow a session must not be what the server takes for the transaction's first query.
+#[test]
+fn the_level_of_a_transaction_can_be_set_after_what_sluice_follows() {
+    let token = world().token("migrator", &["apps", "readers", "migrations", "cleared"]);
+    let said = script(
+        &token,
+        "BEGIN;\nSET LOCAL search_path = public;\nSET TRANSACTION ISOLATION LEVEL SERIALIZABLE;\n\
+         SHOW transaction_isolation;\nSELECT count(*) >= 0 FROM orders;\nROLLBACK;\n",
+    );
+    assert!(said.contains("serializable\nt\n") && !said.contains("ERROR"), "{said}");
+}
+
+/// A text with COPY FROM STDIN cannot be run statement by statement: what comes next from the client is its data, though
+/// what the COPY means is not known yet.
+#[test]
+fn a_text_that_copies_into_a_table_of_its_own_runs_as_a_whole() {
+    let token = world().token("migrator", &["apps", "readers", "migrations", "cleared"]);
+    let said = script(
+        &token,
+        "CREATE TABLE comics (s text) \\; INSERT INTO comics VALUES ('Calvin') \\; COPY comics FROM STDIN \\; \
+         SELECT string_agg(s, '+' ORDER BY s) FROM comics \\; DROP TABLE comics;\nHobbes\nSusie\n\\.\nSELECT 'goes on';\n",
+    );
+    assert!(said.contains("Calvin+Hobbes+Susie\n") && said.contains("goes on"), "{said}");
+}

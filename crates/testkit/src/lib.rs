@@ -14,6 +14,7 @@
 pub mod bench;
 pub mod canary;
 pub mod command;
+pub mod conformance;
 pub mod demo;
 pub mod drivers;
 pub mod interposed;

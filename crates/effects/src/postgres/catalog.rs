@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use model::effect::{ColumnName, FunctionClass, TableKind, TableName};
 
-pub(super) use items::{Cast, Operator, Relation, Routine, Type, ViewColumn, ViewShape};
+pub(super) use items::{Cast, Definition, Operator, Relation, Routine, Type, ViewColumn, ViewShape};
 use queries::{Query, Source};
 
 /// The first object identifier that is not the server's own (`FirstNormalObjectId`).
@@ -50,12 +50,22 @@ pub struct PartBuilder {
     part: Part,
     /// Columns of relations, which may come before their relation.
     columns: BTreeMap<(u32, i16), items::Column>,
-    views: Vec<(u32, String)>,
+    views: BTreeMap<u32, ViewRow>,
     inherits: Vec<(u32, u32)>,
     references: Vec<(u32, u32)>,
     hooks: Vec<(u32, items::Hook)>,
     /// One allocation for each name, however often it occurs.
     interned: HashMap<Box<str>, Arc<str>>,
+}
+
+/// What was read of a view until now.
+#[derive(Debug, Default)]
+struct ViewRow {
+    version: Box<str>,
+    /// Printed on this connection.
+    text: Option<Arc<str>>,
+    /// Taken from an earlier catalog.
+    kept: Option<Definition>,
 }
 
 /// A row that cannot be what its query answers with.
@@ -136,7 +146,12 @@ impl PartBuilder {
                 let cast = Cast { implicit: row.text(2)? == "i", function };
                 self.part.casts.insert((row.number(0)?, row.number(1)?), cast);
             }
-            Source::Views => self.views.push((row.number(0)?, row.cell(1).unwrap_or_default().to_owned())),
+            Source::ViewVersions => {
+                let view = self.views.entry(row.number(0)?).or_default();
+                view.version = row.text(1)?.into();
+                view.text = row.cell(2).map(Arc::from);
+            }
+            Source::Views => self.views.entry(row.number(0)?).or_default().text = row.cell(1).map(Arc::from),
             Source::Inherits => self.inherits.push((row.number(0)?, row.number(1)?)),
             Source::References => self.references.push((row.number(0)?, row.number(1)?)),
             Source::Hooks => {
@@ -248,6 +263,21 @@ impl PartBuilder {
         Some(())
     }
 
+    /// Takes over from an earlier catalog the definitions of views whose version is still the same.
+    pub fn keep_views(&mut self, earlier: &Catalog) {
+        for (oid, row) in self.views.iter_mut().filter(|(_, row)| row.text.is_none() && row.kept.is_none()) {
+            let view = earlier.user.relations.get(oid).and_then(|relation| relation.view.as_ref());
+            let same = view.filter(|view| view.version == row.version && !view.definition.text.is_empty());
+            row.kept = same.map(|view| view.definition.clone());
+        }
+    }
+
+    /// The views whose definitions are still to be read ([`queries::view_texts`]).
+    pub fn views_without_text(&self) -> Vec<u32> {
+        let without = self.views.iter().filter(|(_, row)| row.text.is_none() && row.kept.is_none());
+        without.map(|(oid, _)| *oid).collect()
+    }
+
     /// The collected part.
     pub fn finish(self) -> Part {
         let Self { mut part, columns, views, inherits, references, hooks, .. } = self;
@@ -256,10 +286,11 @@ impl PartBuilder {
                 relation.columns.push(column);
             }
         }
-        for (oid, text) in views {
-            if let Some(relation) = part.relations.get_mut(&oid) {
-                relation.view = Some(items::View::new(text));
-            }
+        let path: Arc<[Arc<str>]> = part.path.clone().into();
+        for (oid, row) in views {
+            let Some(relation) = part.relations.get_mut(&oid) else { continue };
+            let printed = row.text.map(|text| Definition { text, path: Arc::clone(&path) });
+            relation.view = Some(items::View::new(printed.or(row.kept).unwrap_or_default(), row.version));
         }
         for (child, parent) in inherits {
             if part.relations.contains_key(&child) && part.relations.contains_key(&parent) {

@@ -62,7 +62,8 @@ impl Statement {
         self.mentions.anything = true;
         self.changes = Changes { state: true, local: true, catalog: true, temporary: true };
         self.names = None;
-        self.copy = None;
+        // Whatever it means: the client's next messages are its data.
+        self.copy = self.copy.take().filter(|copy| copy.direction == CopyDirection::In);
     }
 
     /// Whether anything at the target may change.

@@ -26,7 +26,7 @@ pub fn catalog_of(plain: &mut testkit::postgres::Plain) -> Catalog {
         }
         builder.finish()
     };
-    Catalog::new(Arc::new(part(queries::SYSTEM)), part(queries::USER))
+    Catalog::new(Arc::new(part(queries::SYSTEM)), part(&queries::user_with_views()))
 }
 
 /// The statements of a golden file: lines that begin with `> `, those that follow each other together.
@@ -59,7 +59,7 @@ pub fn catalog() -> &'static Catalog {
     CATALOG.get_or_init(|| {
         let read = |path: PathBuf| std::fs::read_to_string(path).unwrap();
         let system = part(queries::SYSTEM, &read(shipped()));
-        Catalog::new(Arc::new(system), part(queries::USER, &read(folder("fixture").join("user.tsv"))))
+        Catalog::new(Arc::new(system), part(&queries::user_with_views(), &read(folder("fixture").join("user.tsv"))))
     })
 }
 
@@ -71,7 +71,10 @@ pub fn newer_catalog() -> &'static Catalog {
         let user = read("user.tsv");
         let newer = user.replacen("database\tpayments\t15", "database\tpayments\t18", 1);
         assert_ne!(user, newer);
-        Catalog::new(Arc::new(part(queries::SYSTEM, &read("system.tsv"))), part(queries::USER, &newer))
+        Catalog::new(
+            Arc::new(part(queries::SYSTEM, &std::fs::read_to_string(shipped()).unwrap())),
+            part(&queries::user_with_views(), &newer),
+        )
     })
 }
 

@@ -22,6 +22,9 @@ const FRESH: Duration = Duration::from_millis(900);
 /// How long reading a catalog may take.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// How long an open transaction waits for the reader of the catalog before it reads by itself.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 /// Asks whether anything of the users' part has changed: every change of a catalog row gives it a new xmin or place.
 const VERSION: &str = "SELECT pg_catalog.md5(pg_catalog.string_agg(v, ',' ORDER BY v)) FROM (\
      SELECT 'c' || pg_catalog.count(*) || ':' || pg_catalog.sum(xmin::text::int8) || ':' || pg_catalog.max(xmin::text::int8) \
@@ -46,6 +49,11 @@ const VERSION: &str = "SELECT pg_catalog.md5(pg_catalog.string_agg(v, ',' ORDER 
        pg_catalog.max(xmin::text::int8) FROM pg_catalog.pg_attrdef \
      UNION ALL SELECT 'i' || pg_catalog.count(*) || ':' || pg_catalog.sum(xmin::text::int8) || ':' || \
        pg_catalog.max(xmin::text::int8) FROM pg_catalog.pg_inherits) AS versions(v)";
+
+/// Whether what was read then need not be asked for again yet.
+pub(super) fn is_fresh(read: Instant) -> bool {
+    read.elapsed() < FRESH
+}
 
 /// A catalog with a version, and the labels of its columns under one revision.
 pub(super) struct Snapshot {
@@ -109,7 +117,7 @@ async fn read_rows(node: &Node, target: &TargetConfig, database: &str) -> Result
     let mut connection = OwnConnection::open(node, target, database, SessionId::from_bits(bits)).await?;
     note_reading(node, &target.target.name, &database.into());
     let mut text = format!("{}\n", saved::HEADER);
-    for query in queries::SYSTEM.iter().chain(queries::USER) {
+    for query in queries::SYSTEM.iter().chain(&queries::user_with_views()) {
         connection
             .query(OwnStatement::Catalog, query.sql, &mut |row| {
                 text.push_str(&saved::line(query, row));
@@ -170,6 +178,12 @@ impl Catalogs {
         }
     }
 
+    /// Likewise, for a session in an open transaction: `None` if it cannot be had at once. Whoever holds up the reader may
+    /// be waiting for that very transaction, which the server cannot see, so that nobody would ever go on.
+    pub(super) async fn at_once(&self, node: &Node, place: &Place) -> Option<Arc<Snapshot>> {
+        tokio::time::timeout(PATIENCE, self.current(node, place)).await.ok()?.ok()
+    }
+
     /// The catalog as it is after what this session has just changed.
     pub(super) async fn reread(&self, node: &Node, place: &Place) -> Result<Arc<Snapshot>, ConnectError> {
         self.database(place).refresh(node, place, Some(Instant::now())).await
@@ -195,20 +209,15 @@ impl Database {
         let mut read = tokio::time::timeout(DEADLINE, reader.read(node, place, self.latest(None))).await;
         if had_connection && matches!(read, Ok(Err(_))) {
             // The connection may have died since it was last used.
-            reader.connection = None;
             read = tokio::time::timeout(DEADLINE, reader.read(node, place, self.latest(None))).await;
         }
         let snapshot = match read {
             Ok(Ok(snapshot)) => snapshot,
             Ok(Err(error)) => {
                 tracing::warn!(target = %place.model.name, %error, "the catalog cannot be read");
-                reader.connection = None;
                 return Err(error);
             }
-            Err(_) => {
-                reader.connection = None;
-                return Err(ConnectError::Deadline);
-            }
+            Err(_) => return Err(ConnectError::Deadline),
         };
         *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some((asked, Arc::clone(&snapshot)));
         Ok(snapshot)
@@ -222,12 +231,26 @@ impl Reader {
         place: &Place,
         latest: Option<Arc<Snapshot>>,
     ) -> Result<Arc<Snapshot>, ConnectError> {
-        if self.connection.is_none() {
-            let bits = clock::random_bits().map_err(|_| ConnectError::Internal("no randomness"))?;
-            let session = SessionId::from_bits(bits);
-            self.connection = Some(OwnConnection::open(node, &place.target, &place.database, session).await?);
-        }
-        let Some(connection) = &mut self.connection else { return Err(ConnectError::Internal("no connection")) };
+        // Put back when all is read: a caller that stops waiting in the middle leaves no half-read answer behind.
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => {
+                let bits = clock::random_bits().map_err(|_| ConnectError::Internal("no randomness"))?;
+                OwnConnection::open(node, &place.target, &place.database, SessionId::from_bits(bits)).await?
+            }
+        };
+        let snapshot = self.read_on(&mut connection, node, place, latest).await?;
+        self.connection = Some(connection);
+        Ok(snapshot)
+    }
+
+    async fn read_on(
+        &mut self,
+        connection: &mut OwnConnection,
+        node: &Node,
+        place: &Place,
+        latest: Option<Arc<Snapshot>>,
+    ) -> Result<Arc<Snapshot>, ConnectError> {
         let mut version = String::new();
         connection
             .query(OwnStatement::CatalogVersion, VERSION, &mut |row| {
@@ -243,16 +266,67 @@ impl Reader {
         if self.system.is_none() {
             self.system = Some(Arc::new(part(connection, queries::SYSTEM).await?));
         }
-        let user = part(connection, queries::USER).await?;
-        let system = self.system.clone().unwrap_or_default();
-        self.version = version;
+        let mut user = collected(connection, queries::USER).await?;
+        if let Some(latest) = &latest {
+            user.keep_views(&latest.catalog);
+        }
+        let complete = read_views(connection, &mut user).await?;
+        let (system, user) = (self.system.clone().unwrap_or_default(), user.finish());
+        // What could not be read now is asked for again with the next look.
+        self.version = if complete { version } else { String::new() };
         let number = latest.map_or(1, |snapshot| snapshot.version + 1);
         let catalog = Arc::new(Catalog::new(system, user));
         Ok(Arc::new(Snapshot { catalog, version: number, labels: Mutex::default() }))
     }
 }
 
+/// How long the definition of a view may wait for whoever has locked the view, or what is under it.
+const LOCKED: &str = "SET lock_timeout = '100ms'";
+const NOT_LOCKED: &str = "RESET lock_timeout";
+
+/// After how many views that cannot be read the others are left for the next look.
+const MOST_LOCKED: usize = 20;
+
+/// Reads the definitions that are not known yet; says whether all of them could be read. A view without its definition is
+/// not understood: to read from it is opaque.
+async fn read_views(connection: &mut OwnConnection, user: &mut PartBuilder) -> Result<bool, ConnectError> {
+    let missing = user.views_without_text();
+    if missing.is_empty() {
+        return Ok(true);
+    }
+    connection.query(OwnStatement::Catalog, LOCKED, &mut |_| Ok(())).await?;
+    let mut unreadable = 0;
+    if !texts(connection, user, &missing).await? {
+        // One that is locked, or was dropped meanwhile, does not keep the others from being read.
+        for view in user.views_without_text() {
+            unreadable += usize::from(!texts(connection, user, &[view]).await?);
+            if unreadable == MOST_LOCKED {
+                break;
+            }
+        }
+    }
+    connection.query(OwnStatement::Catalog, NOT_LOCKED, &mut |_| Ok(())).await?;
+    Ok(unreadable == 0)
+}
+
+/// Reads these definitions, unless the server refuses.
+async fn texts(connection: &mut OwnConnection, user: &mut PartBuilder, views: &[u32]) -> Result<bool, ConnectError> {
+    let text = queries::view_texts(views);
+    let mut take = |row: &[Option<&str>]| {
+        user.row(&queries::VIEWS, row).map_err(|error| ConnectError::Protocol(error.to_string()))
+    };
+    match connection.query(OwnStatement::Catalog, &text, &mut take).await {
+        Ok(()) => Ok(true),
+        Err(ConnectError::Refused(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 async fn part(connection: &mut OwnConnection, all: &[queries::Query]) -> Result<Part, ConnectError> {
+    collected(connection, all).await.map(PartBuilder::finish)
+}
+
+async fn collected(connection: &mut OwnConnection, all: &[queries::Query]) -> Result<PartBuilder, ConnectError> {
     let mut builder = PartBuilder::default();
     for query in all {
         connection
@@ -261,5 +335,5 @@ async fn part(connection: &mut OwnConnection, all: &[queries::Query]) -> Result<
             })
             .await?;
     }
-    Ok(builder.finish())
+    Ok(builder)
 }

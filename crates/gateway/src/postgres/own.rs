@@ -4,6 +4,7 @@
 //! statement nor end the transaction of its pipeline. At rest they end with a Sync of their own.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use effects::postgres::{Catalog, PartBuilder, queries};
 use ledger::Level;
@@ -157,10 +158,13 @@ impl Session {
         Some(())
     }
 
-    fn take_objects(&mut self, part: PartBuilder) {
+    fn take_objects(&mut self, mut part: PartBuilder) {
+        part.keep_views(&self.shared.catalog);
+        part.keep_views(&self.catalog.catalog);
         let catalog = Catalog::new(self.catalog.catalog.system(), part.finish());
-        self.catalog = Arc::new(Snapshot::of_session(Arc::new(catalog), self.read_up_to.max(self.catalog.version)));
+        self.catalog = Arc::new(Snapshot::of_session(Arc::new(catalog), self.shared.version.max(self.catalog.version)));
         self.overlay = true;
+        self.overlay_at = Instant::now();
         self.catalog_changed = false;
         self.epoch.catalog += 1;
     }

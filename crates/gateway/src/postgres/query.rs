@@ -6,13 +6,16 @@ use std::sync::Arc;
 use effects::postgres::{NameUse, Session as Reading, Statement, comment};
 use model::approval::Consumed;
 use model::decision::{Denial, Need, Outcome};
+use model::effect::{Effect, Object, Verb};
 use model::event::{Entry, Event};
 use model::id::{ApprovalId, Digest, RequestId};
 use model::subject::SubjectKey;
 use policy::{Approved, Context, Decision, Permit, decide, prepare};
+use wire::postgres::backend::TransactionStatus;
 use wire::postgres::part::Values;
 
 use super::analysed::{Analysed, Judged, Known};
+use super::catalogs::is_fresh;
 use super::hold::Sought;
 use super::names::{PortalName, StatementName};
 use super::own::What;
@@ -49,7 +52,6 @@ pub(super) struct Bound<'a> {
     pub(super) values: Values<'a>,
     pub(super) formats: wire::postgres::part::Formats<'a>,
 }
-
 
 /// What came with a text in a trailing comment, verified.
 #[derive(Clone, Default)]
@@ -127,11 +129,13 @@ impl Session {
             self.ask_for_replies();
             return Err(Understood::Stalled(Stall::Settle));
         }
+        let in_transaction = self.pipeline.status() == TransactionStatus::Open;
+        if stale && in_transaction && self.followed.is_some() && self.is_about_the_transaction(text, types) {
+            // To read before it would be to take the transaction's snapshot, and then its level cannot be set any more.
+            return Ok(());
+        }
         if stale && self.cannot_read() {
-            // Only the end of the transaction can run now, and it names nothing.
-            let analysed = self.analysed(text, types);
-            let ends = analysed.statements.iter().all(|statement| statement.transaction.is_some());
-            return if ends { Ok(()) } else { Err(Understood::Refused(Refusal::TransactionAborted)) };
+            return self.only_the_end(text, types);
         }
         if std::mem::take(&mut self.own_unreadable) {
             return Err(Understood::Refused(Refusal::CatalogUnavailable));
@@ -141,10 +145,33 @@ impl Session {
             return Err(Understood::Stalled(Stall::Own));
         }
         if self.freshen_catalog().await? {
+            if self.cannot_read() {
+                // Somebody else has changed the structure meanwhile.
+                return self.only_the_end(text, types);
+            }
             self.start_own(What::Objects);
             return Err(Understood::Stalled(Stall::Own));
         }
         Ok(())
+    }
+
+    /// In a failed transaction in which something would have to be read: only its end can run, and that names nothing.
+    fn only_the_end(&self, text: &str, types: &[u32]) -> Result<(), Understood> {
+        let is_the_end = self.is_about_the_transaction(text, types);
+        if is_the_end { Ok(()) } else { Err(Understood::Refused(Refusal::TransactionAborted)) }
+    }
+
+    /// Whether a text only begins, shapes or ends transactions, or is empty: it names nothing, so that it means the same whatever has
+    /// changed. How a backslash is read may be among that.
+    fn is_about_the_transaction(&self, text: &str, types: &[u32]) -> bool {
+        let is_level = |effect: &Effect| matches!(&effect.object, Object::Setting(name, _) if &**name == "transaction");
+        let only = |statement: &Statement| {
+            statement.transaction.is_some()
+                || (statement.own.is_none()
+                    && statement.names.is_none()
+                    && statement.effects.iter().all(|effect| effect.verb == Verb::Transaction || is_level(effect)))
+        };
+        !text.contains('\\') && self.analysed(text, types).statements.iter().all(only)
     }
 
     /// Brings the catalog up to date; says whether it has to be read on the session's own connection.
@@ -154,6 +181,10 @@ impl Session {
         let catalogs = Arc::clone(&self.node.catalogs);
         if self.catalog_changed {
             if has_temporary || !self.is_at_rest_but_for_text() {
+                // For the views that are in it. What cannot be read now is read on the session's own connection.
+                if let Some(shared) = catalogs.at_once(&self.node, &self.place).await {
+                    self.shared = shared;
+                }
                 return Ok(true);
             }
             let fresh = catalogs.reread(&self.node, &self.place).await.map_err(unavailable)?;
@@ -161,15 +192,22 @@ impl Session {
             self.catalog_changed = false;
             return Ok(false);
         }
-        let shared = catalogs.current(&self.node, &self.place).await.map_err(unavailable)?;
+        let shared = if self.is_at_rest_but_for_text() {
+            catalogs.current(&self.node, &self.place).await.map_err(unavailable)?
+        } else {
+            match catalogs.at_once(&self.node, &self.place).await {
+                Some(shared) => shared,
+                None => return Ok(!self.overlay || !is_fresh(self.overlay_at)),
+            }
+        };
         if self.overlay && (has_temporary || !self.is_at_rest_but_for_text()) {
             // The shared part of what the session sees may have changed as well. What is read now has that in it.
             let is_behind = shared.version != self.catalog.version;
-            self.read_up_to = shared.version;
+            self.shared = shared;
             return Ok(is_behind);
         }
         if !self.overlay && has_temporary {
-            self.read_up_to = shared.version;
+            self.shared = shared;
             return Ok(true);
         }
         if shared.version != self.catalog.version || self.overlay {

@@ -68,15 +68,23 @@ fn told(sqlstate: &'static str, message: impl Into<String>, hint: &str) -> Told 
 }
 
 impl Refusal {
-    /// What the caller is told, the request id included.
+    /// What the caller is told, the request id included where it is Sluice that refuses.
     pub(crate) fn tell(&self, request: RequestId) -> Told {
         let mut told = self.told();
+        if self.is_the_servers() {
+            return told;
+        }
         let id = format!("Request {request}.");
         told.detail = Some(match told.detail.take() {
             Some(detail) => format!("{detail} {id}"),
             None => id,
         });
         told
+    }
+
+    /// Whether the server would have said the same, in the same words.
+    const fn is_the_servers(&self) -> bool {
+        matches!(self, Self::TransactionAborted | Self::Cancelled)
     }
 
     fn told(&self) -> Told {

@@ -166,8 +166,10 @@ pub(super) struct Session {
     pub(super) lens: Arc<Lens>,
     pub(super) catalog: Arc<Snapshot>,
     pub(super) overlay: bool,
-    /// The shared catalog's version when the session's own reading of it began.
-    pub(super) read_up_to: u64,
+    /// When it was read.
+    pub(super) overlay_at: std::time::Instant,
+    /// The shared catalog when the session's own reading of it began.
+    pub(super) shared: Arc<Snapshot>,
     pub(super) followed: Option<Followed>,
     pub(super) state_changed: bool,
     pub(super) catalog_changed: bool,

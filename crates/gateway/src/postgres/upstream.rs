@@ -377,6 +377,9 @@ pub(super) async fn cancel(node: &Node, place: &Place, session: SessionId) {
 type TakeRow<'a> = dyn FnMut(&[Option<&str>]) -> Result<(), ConnectError> + Send + 'a;
 
 /// A connection of Sluice's own, for reading catalogs.
+/// How long Sluice's own statements wait for a lock, as a setting of the server.
+const LOCK_TIMEOUT: &str = "2s";
+
 pub(super) struct OwnConnection {
     side: TargetSide,
     session: SessionId,
@@ -392,8 +395,9 @@ impl OwnConnection {
         session: SessionId,
     ) -> Result<Self, ConnectError> {
         let receipt = record_use(node, target, session).await?;
-        let settings =
-            [("application_name".to_owned(), "sluice".to_owned()), ("search_path".to_owned(), "pg_catalog".to_owned())];
+        // Whoever waits for a lock here makes every session wait, among them the one that holds it.
+        let settings = [("application_name", "sluice"), ("search_path", "pg_catalog"), ("lock_timeout", LOCK_TIMEOUT)];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let connected = connect(node, target, database, session, &receipt, &settings).await?;
         Ok(Self { side: connected.side, session, receipt })
     }

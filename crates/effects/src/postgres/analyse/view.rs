@@ -7,7 +7,7 @@ use model::effect::{FunctionClass, Object};
 
 use super::value::{Col, Kind, Outputs, Value};
 use super::walk::Walk;
-use crate::postgres::catalog::{Catalog, Relation, ViewColumn, ViewShape};
+use crate::postgres::catalog::{Catalog, Definition, Relation, ViewColumn, ViewShape};
 use crate::postgres::{NoPrepared, Session, tree};
 
 /// How many views may lie on top of each other.
@@ -15,14 +15,14 @@ const MAX_VIEWS: usize = 32;
 
 /// What a view shows; for labels.
 pub(in crate::postgres) fn shape_of(catalog: &Catalog, relation: &Relation) -> Arc<ViewShape> {
-    let session = session_of(catalog);
+    let session = session_of(catalog, catalog.search_path());
     Walk::new(&session, None).shape(relation)
 }
 
-fn session_of(catalog: &Catalog) -> Session<'_> {
+fn session_of<'a>(catalog: &'a Catalog, search_path: &'a [Arc<str>]) -> Session<'a> {
     Session {
         catalog,
-        search_path: catalog.search_path(),
+        search_path,
         user: "",
         standard_conforming_strings: true,
         prepared: &NoPrepared,
@@ -46,7 +46,7 @@ impl<'a> Walk<'a> {
         }
         let mut viewing = self.viewing.clone();
         viewing.push(relation.oid);
-        let shape = Arc::new(work_out(self.catalog, relation, &view.text, viewing));
+        let shape = Arc::new(work_out(self.catalog, relation, &view.definition, viewing));
         Arc::clone(view.shape.get_or_init(|| shape))
     }
 
@@ -91,11 +91,11 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn work_out(catalog: &Catalog, relation: &Relation, text: &str, viewing: Vec<u32>) -> ViewShape {
-    let session = session_of(catalog);
+fn work_out(catalog: &Catalog, relation: &Relation, definition: &Definition, viewing: Vec<u32>) -> ViewShape {
+    let session = session_of(catalog, &definition.path);
     let mut walk = Walk::new(&session, None);
     walk.viewing = viewing;
-    let outputs = match tree::parse(text) {
+    let outputs = match tree::parse(&definition.text) {
         Ok((_, tree)) => match tree.iter().next() {
             Some(raw) if tree.len() == 1 => walk.subquery(raw.stmt()),
             _ => not_understood(&mut walk),

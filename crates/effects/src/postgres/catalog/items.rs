@@ -86,13 +86,24 @@ pub(in crate::postgres) struct Hook {
 /// A user's view: its text, and what the analyser made of it when it was first used.
 #[derive(Debug)]
 pub(in crate::postgres) struct View {
-    pub(in crate::postgres) text: String,
+    pub(in crate::postgres) definition: Definition,
+    /// Changes with everything that the text depends on; empty if it is not known.
+    pub(in crate::postgres) version: Box<str>,
     pub(in crate::postgres) shape: OnceLock<Arc<ViewShape>>,
 }
 
+/// A view's query as the server prints it.
+#[derive(Clone, Debug, Default)]
+pub(in crate::postgres) struct Definition {
+    /// Empty if it could not be read: then nothing is known of the view.
+    pub(in crate::postgres) text: Arc<str>,
+    /// The search path that its names are relative to.
+    pub(in crate::postgres) path: Arc<[Arc<str>]>,
+}
+
 impl View {
-    pub(in crate::postgres) const fn new(text: String) -> Self {
-        Self { text, shape: OnceLock::new() }
+    pub(in crate::postgres) const fn new(definition: Definition, version: Box<str>) -> Self {
+        Self { definition, version, shape: OnceLock::new() }
     }
 }
 

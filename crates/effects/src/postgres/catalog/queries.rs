@@ -13,6 +13,7 @@ pub(crate) enum Source {
     Types,
     Operators,
     Casts,
+    ViewVersions,
     Views,
     Inherits,
     References,
@@ -147,13 +148,106 @@ parts!(
      FROM pg_catalog.pg_cast c WHERE c.oid "
 );
 
-const VIEWS: Query = Query {
+/// Says when a row that was written by `{xmin}` is this transaction's own, which no other has seen: its number is not below
+/// the oldest running one, and it is in progress. A number that is beyond the snapshot is that of a subtransaction (or so
+/// old that it means nothing any more, where a text that is read needlessly does no harm).
+macro_rules! own {
+    ($xmin:literal) => {
+        concat!(
+            "CASE WHEN w.base - ((w.base - ",
+            $xmin,
+            "::text::int8) % 4294967296) < w.low THEN false \
+             WHEN w.base - ((w.base - ",
+            $xmin,
+            "::text::int8) % 4294967296) >= w.high THEN true \
+             ELSE pg_catalog.pg_xact_status((w.base - ((w.base - ",
+            $xmin,
+            "::text::int8) % 4294967296))::text::pg_catalog.xid8) = 'in progress' END"
+        )
+    };
+}
+
+/// The objects of one catalog that rules use: their version, and whether this transaction wrote it.
+macro_rules! used {
+    ($catalog:literal, $namespace:literal) => {
+        concat!(
+            "SELECT u.rule, o.oid, 0 AS number, o.xmin::text || '.' || n.xmin::text AS version, ",
+            own!("o.xmin"),
+            " OR ",
+            own!("n.xmin"),
+            " AS own FROM uses u JOIN pg_catalog.",
+            $catalog,
+            " o ON u.class = 'pg_catalog.",
+            $catalog,
+            "'::pg_catalog.regclass AND o.oid = u.oid JOIN pg_catalog.pg_namespace n ON n.oid = o.",
+            $namespace,
+            " CROSS JOIN w"
+        )
+    };
+}
+
+/// The version of each view: everything that its printed definition depends on, the names of what it uses included. The
+/// definition itself comes with it only where this transaction has changed something of that, or the view is temporary.
+///
+/// Printing a definition locks the view and all that it uses, up to the end of the transaction, and waits for whoever has
+/// locked them: on a client's own connection, in the client's transaction, that must never be done to what is others'.
+const VIEW_VERSIONS: Query = Query {
+    name: "user view versions",
+    sql: concat!(
+        "WITH w AS MATERIALIZED (SELECT pg_catalog.pg_snapshot_xmin(s)::text::int8 AS low, \
+         pg_catalog.pg_snapshot_xmax(s)::text::int8 AS high, \
+         pg_catalog.pg_snapshot_xmax(s)::text::int8 + 2147483647 AS base FROM pg_catalog.pg_current_snapshot() AS s), \
+         uses AS MATERIALIZED (SELECT DISTINCT d.objid AS rule, d.refclassid AS class, d.refobjid AS oid \
+         FROM pg_catalog.pg_depend d \
+         WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid >= 16384), \
+         parts AS (",
+        used!("pg_class", "relnamespace"),
+        " UNION ALL ",
+        used!("pg_proc", "pronamespace"),
+        " UNION ALL ",
+        used!("pg_type", "typnamespace"),
+        " UNION ALL ",
+        used!("pg_operator", "oprnamespace"),
+        " UNION ALL SELECT u.rule, a.attrelid, a.attnum, a.xmin::text, ",
+        own!("a.xmin"),
+        " FROM uses u JOIN pg_catalog.pg_attribute a \
+         ON u.class = 'pg_catalog.pg_class'::pg_catalog.regclass AND a.attrelid = u.oid AND a.attnum > 0 CROSS JOIN w \
+         UNION ALL SELECT r.oid, r.ev_class, 0, r.xmin::text, ",
+        own!("r.xmin"),
+        " FROM pg_catalog.pg_rewrite r CROSS JOIN w WHERE r.oid >= 16384 AND r.ev_type = '1'), \
+         versions AS (SELECT rule, \
+         pg_catalog.md5(pg_catalog.string_agg(oid || '.' || number || '.' || version, ',' ORDER BY oid, number, version)) \
+         AS version, pg_catalog.bool_or(own) AS own FROM parts GROUP BY rule) \
+         SELECT c.oid::text, v.version, CASE WHEN v.own OR c.relpersistence = 't' \
+         THEN pg_catalog.pg_get_viewdef(c.oid) END \
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_rewrite r ON r.ev_class = c.oid AND r.ev_type = '1' \
+         JOIN versions v ON v.rule = r.oid \
+         WHERE c.relkind IN ('v', 'm') AND c.oid >= 16384 \
+         AND (c.relpersistence <> 't' OR c.relnamespace = pg_catalog.pg_my_temp_schema())"
+    ),
+    source: Source::ViewVersions,
+    columns: 3,
+};
+
+/// The definitions of views, for a connection of Sluice's own: see [`view_texts`].
+pub const VIEWS: Query = Query {
     name: "user views",
     sql: "SELECT c.oid::text, pg_catalog.pg_get_viewdef(c.oid) FROM pg_catalog.pg_class c \
           WHERE c.relkind IN ('v', 'm') AND c.oid >= 16384",
     source: Source::Views,
     columns: 2,
 };
+
+/// What its users made, with the definitions of all views: for whoever reads it once.
+pub fn user_with_views() -> Vec<Query> {
+    [USER, &[VIEWS]].concat()
+}
+
+/// The text of [`VIEWS`] for these alone.
+pub fn view_texts(views: &[u32]) -> String {
+    let oids: Vec<String> = views.iter().map(u32::to_string).collect();
+    format!("{} AND c.oid IN ({})", VIEWS.sql, oids.join(", "))
+}
 
 const INHERITS: Query = Query {
     name: "user inherits",
@@ -203,7 +297,7 @@ const HOOKS: Query = Query {
 pub const SYSTEM: &[Query] =
     &[SYSTEM_RELATIONS, SYSTEM_COLUMNS, SYSTEM_FUNCTIONS, SYSTEM_TYPES, SYSTEM_OPERATORS, SYSTEM_CASTS];
 
-/// What its users made, and which database it is.
+/// What its users made, and which database it is; without the definitions of views that are not this transaction's own.
 pub const USER: &[Query] = &[
     DATABASE,
     PATH,
@@ -214,7 +308,7 @@ pub const USER: &[Query] = &[
     USER_TYPES,
     USER_OPERATORS,
     USER_CASTS,
-    VIEWS,
+    VIEW_VERSIONS,
     INHERITS,
     REFERENCES,
     HOOKS,

@@ -43,7 +43,7 @@ pub fn read(text: &str) -> Result<Catalog, SavedError> {
     }
     let has_system = rows(text).any(|(_, row)| row.starts_with("system "));
     let system = if has_system { Arc::new(part(queries::SYSTEM, text)?) } else { shipped()? };
-    let catalog = Catalog::new(system, part(queries::USER, text)?);
+    let catalog = Catalog::new(system, part(&queries::user_with_views(), text)?);
     if catalog.database().is_empty() {
         return Err(at(1, "it does not say which database it is of"));
     }
@@ -61,7 +61,8 @@ pub fn part(wanted: &[Query], text: &str) -> Result<Part, SavedError> {
         let mut cells = row.split('\t');
         let name = cells.next().unwrap_or_default();
         let Some(query) = wanted.iter().find(|query| query.name == name) else {
-            let is_known = queries::SYSTEM.iter().chain(queries::USER).any(|query| query.name == name);
+            let is_known =
+                queries::SYSTEM.iter().chain(queries::USER).chain([&queries::VIEWS]).any(|query| query.name == name);
             if is_known {
                 continue;
             }

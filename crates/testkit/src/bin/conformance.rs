@@ -1,0 +1,42 @@
+//! `./dev conformance postgres`: see [`testkit::conformance`].
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use testkit::command::development_directory;
+use testkit::conformance::{Plan, run};
+use testkit::process::binary;
+
+const USAGE: &str = "usage: conformance postgres SOURCE LIBRARY [--rounds N] [FILE...]";
+
+#[expect(clippy::print_stderr, reason = "a program's own messages")]
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some(plan) = plan(&arguments) else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    match binary().and_then(|sluice| run(&plan, &sluice)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("conformance: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn plan(arguments: &[String]) -> Option<Plan> {
+    let [protocol, source, library, rest @ ..] = arguments else { return None };
+    let (rounds, only) = match rest {
+        [option, rounds, only @ ..] if option == "--rounds" => (rounds.parse().ok().filter(|count| *count > 0)?, only),
+        only => (1, only),
+    };
+    let is_known = protocol == "postgres" && !only.iter().any(|name| name.starts_with('-'));
+    is_known.then(|| Plan {
+        source: PathBuf::from(source),
+        library: PathBuf::from(library),
+        results: development_directory().join("conformance/postgres"),
+        rounds,
+        only: only.to_vec(),
+    })
+}
