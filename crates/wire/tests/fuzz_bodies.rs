@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+#[allow(unreachable_pub, reason = "the fuzz targets call them from outside")]
 #[path = "../fuzz/bodies.rs"]
 mod bodies;
 
