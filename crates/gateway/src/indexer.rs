@@ -10,7 +10,7 @@ use store::State;
 use crate::recorder::Recorder;
 
 /// How many entries go into the index in one transaction.
-const BATCH: usize = 5000;
+const BATCH: usize = 2000;
 
 /// How long to wait for more when the journal is quiet, or after a failure.
 const PAUSE: Duration = Duration::from_millis(200);

@@ -65,8 +65,8 @@ impl Sqlite {
         index.pragma_update(None, "synchronous", "NORMAL")?;
         // Its pages come back to be written again for as long as they are filled: they stay in memory (KiB), and are
         // copied back from the log (pages) when they have been written many times.
-        index.pragma_update(None, "cache_size", -32_768)?;
-        index.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+        index.pragma_update(None, "cache_size", -8_192)?;
+        index.pragma_update(None, "wal_autocheckpoint", 2_000)?;
         // It holds no secrets: those are in the other file.
         index.pragma_update(None, "secure_delete", false)?;
         // Statement journals of large transactions stay out of the file system.
