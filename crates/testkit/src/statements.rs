@@ -1,4 +1,4 @@
-//! Generated statements, mostly valid ones, over a small database with sensitive columns ([`schema`]): what the
+//! Generated statements, mostly valid ones, over a small database with sensitive columns (`schema.rs`): what the
 //! analysis of statements is measured against.
 //!
 //! A statement is a function of a seed and a number ([`generate`]); one that shows a fault is made smaller by making

@@ -113,7 +113,7 @@ impl Session {
             }
         }
         self.cut |= !cut.is_empty();
-        let staged = self.staged.iter().filter_map(|staged| staged.sent.as_ref()).map(|(_, owed)| &*owed);
+        let staged = self.staged.iter().filter_map(|staged| staged.sent.as_ref()).map(|(_, owed)| owed);
         let sent = self.pipeline.iter_mut().map(|(_, owed)| &*owed);
         let runs =
             |owed: &Owed| matches!(owed, Owed::Relay(Relay { run: Some(run), ends: true, .. }) if cut.contains(run));

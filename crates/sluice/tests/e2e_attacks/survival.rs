@@ -190,7 +190,7 @@ async fn mk_28_what_is_public_no_more_is_searched_in_a_suspended_portal() -> Res
     client.simple("BEGIN").await?;
     let open = [parse("s", "SELECT note FROM orders"), bind("p", "s", &[], 0), execute("p", 1), sync()];
     let opened = client.exchange(&open).await?;
-    assert_eq!(opened.column(), [stage.canary.card.clone()]);
+    assert_eq!(opened.column(), std::slice::from_ref(&stage.canary.card));
     let path = stage.site.revision_file("classification.toml");
     let text = std::fs::read_to_string(&path)?.replace(public, "");
     stage.site.revise(|| Ok(std::fs::write(&path, text)?))?;
@@ -207,7 +207,7 @@ async fn mk_28_fewer_groups_reach_a_suspended_portal() -> Result<()> {
     let mut client = Raw::login(&stage.site, &all).await?;
     client.simple("BEGIN").await?;
     let open = [parse("s", "SELECT ssn FROM customers"), bind("p", "s", &[], 0), execute("p", 1), sync()];
-    assert_eq!(client.exchange(&open).await?.column(), [stage.canary.ssn.clone()]);
+    assert_eq!(client.exchange(&open).await?.column(), std::slice::from_ref(&stage.canary.ssn));
     let renewed = client.simple(&format!("SET sluice.token = '{fewer}'")).await?;
     assert!(renewed.errors().is_empty(), "{renewed:?}");
     let resumed = client.exchange(&[execute("p", 1), sync()]).await?;

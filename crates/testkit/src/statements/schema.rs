@@ -56,7 +56,7 @@ const RELATIONS: &[(&str, &str)] = &[
 /// How many of [`RELATIONS`] are tables that statements may write to.
 pub(super) const WRITABLE: usize = 6;
 
-/// The sensitive columns of tables, with where their values begin in the rows of [`rows`].
+/// The sensitive columns of tables, with where their values begin in the rows of `rows`.
 pub const SENSITIVE: [&str; 12] = [
     "staff.ssn",
     "staff.salary",
