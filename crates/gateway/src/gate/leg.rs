@@ -18,6 +18,9 @@ const READ_CHUNK: usize = 16 * 1024;
 /// And as long as reads fill the room that they have.
 const READ_MOST: usize = 128 * 1024;
 
+/// How much is read of a peer whose message was refused by its length.
+const LINGER: usize = 16 * 1024 * 1024;
+
 /// Past this many bytes waiting to go out, the other side is not read any more.
 pub(crate) const HIGH_WATER: usize = 256 * 1024;
 
@@ -185,6 +188,19 @@ impl Leg {
     pub(crate) async fn close(&mut self) {
         let _ = self.drain().await;
         let _ = tokio::io::AsyncWriteExt::shutdown(&mut self.stream).await;
+    }
+
+    /// Reads on and throws away what the peer was still sending when its side was closed: a close with something unread is
+    /// a reset, which can take our last words with it. Whoever calls bounds the time.
+    pub(crate) async fn linger(&mut self) {
+        let mut left = LINGER;
+        while left > 0 {
+            self.inbox.clear();
+            match self.read_more().await {
+                Ok(Moved::Read) => left = left.saturating_sub(self.inbox.len()),
+                Ok(Moved::Closed) | Err(_) => return,
+            }
+        }
     }
 
     /// The connection in clear and what was read of it, when nothing waits to be written: for the step to TLS.

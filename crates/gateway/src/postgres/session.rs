@@ -635,6 +635,9 @@ impl Session {
             tokio::join!(self.client.leg().close(), self.target.leg().close());
         };
         let _ = tokio::time::timeout(Duration::from_secs(2), both).await;
+        if matches!(end, End::Violation { .. }) {
+            let _ = tokio::time::timeout(Duration::from_secs(1), self.client.leg().linger()).await;
+        }
         let tape = self.tape.finish();
         if tape.is_some() {
             self.pack_tape();
