@@ -15,7 +15,7 @@ use wire::postgres::backend::TransactionStatus;
 use wire::postgres::part::Values;
 
 use super::analysed::{Analysed, Judged, Known};
-use super::catalogs::is_fresh;
+use super::catalogs::{Catalogs, is_fresh};
 use super::hold::Sought;
 use super::names::{PortalName, StatementName};
 use super::own::What;
@@ -144,7 +144,7 @@ impl Session {
             self.start_own(What::State);
             return Err(Understood::Stalled(Stall::Own));
         }
-        if self.freshen_catalog().await? {
+        if self.freshen_catalog().await {
             if self.cannot_read() {
                 // Somebody else has changed the structure meanwhile.
                 return self.only_the_end(text, types);
@@ -174,46 +174,49 @@ impl Session {
         !text.contains('\\') && self.analysed(text, types).statements.iter().all(only)
     }
 
-    /// Brings the catalog up to date; says whether it has to be read on the session's own connection.
-    async fn freshen_catalog(&mut self) -> Result<bool, Understood> {
+    /// Brings the catalog up to date; says whether it has to be read on the session's own connection: for what only the
+    /// session can see, and when the shared reader does not get through, as while somebody holds a catalog of the target.
+    async fn freshen_catalog(&mut self) -> bool {
         let has_temporary = self.followed.as_ref().is_some_and(|followed| followed.has_temporary);
-        let unavailable = |_| Understood::Refused(Refusal::CatalogUnavailable);
+        let at_rest = self.is_at_rest_but_for_text();
         let catalogs = Arc::clone(&self.node.catalogs);
         if self.catalog_changed {
-            if has_temporary || !self.is_at_rest_but_for_text() {
-                // For the views that are in it. What cannot be read now is read on the session's own connection.
-                if let Some(shared) = catalogs.at_once(&self.node, &self.place).await {
-                    self.shared = shared;
-                }
-                return Ok(true);
-            }
-            let fresh = catalogs.reread(&self.node, &self.place).await.map_err(unavailable)?;
-            self.adopt_snapshot(fresh);
-            self.catalog_changed = false;
-            return Ok(false);
+            return self.follow_own_changes(&catalogs, has_temporary || !at_rest).await;
         }
-        let shared = if self.is_at_rest_but_for_text() {
-            catalogs.current(&self.node, &self.place).await.map_err(unavailable)?
-        } else {
-            match catalogs.at_once(&self.node, &self.place).await {
-                Some(shared) => shared,
-                None => return Ok(!self.overlay || !is_fresh(self.overlay_at)),
-            }
+        let shared = match at_rest {
+            true => catalogs.current(&self.node, &self.place).await.ok(),
+            false => catalogs.at_once(&self.node, &self.place).await,
         };
-        if self.overlay && (has_temporary || !self.is_at_rest_but_for_text()) {
+        let Some(shared) = shared else { return !self.overlay || !is_fresh(self.overlay_at) };
+        if self.overlay && (has_temporary || !at_rest) {
             // The shared part of what the session sees may have changed as well. What is read now has that in it.
             let is_behind = shared.version != self.catalog.version;
             self.shared = shared;
-            return Ok(is_behind);
+            return is_behind;
         }
         if !self.overlay && has_temporary {
             self.shared = shared;
-            return Ok(true);
+            return true;
         }
         if shared.version != self.catalog.version || self.overlay {
             self.adopt_snapshot(shared);
         }
-        Ok(false)
+        false
+    }
+
+    /// Likewise after the session itself has changed something, which others may not see yet.
+    async fn follow_own_changes(&mut self, catalogs: &Catalogs, are_private: bool) -> bool {
+        if are_private {
+            // For the views that are in it. What cannot be read now is read on the session's own connection.
+            if let Some(shared) = catalogs.at_once(&self.node, &self.place).await {
+                self.shared = shared;
+            }
+            return true;
+        }
+        let Ok(fresh) = catalogs.reread(&self.node, &self.place).await else { return true };
+        self.adopt_snapshot(fresh);
+        self.catalog_changed = false;
+        false
     }
 
     fn adopt_snapshot(&mut self, snapshot: Arc<super::catalogs::Snapshot>) {
