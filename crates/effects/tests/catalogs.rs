@@ -5,7 +5,7 @@
 
 mod common;
 
-use effects::postgres::labels;
+use effects::postgres::{labels, queries};
 use model::classification::Classification;
 use model::effect::{ColumnName, TableName};
 use testkit::postgres::{Options, Plain, Postgres};
@@ -81,4 +81,65 @@ fn what_the_server_keeps_of_data_is_classified() {
         let name = ColumnName::new(TableName::new("pg_catalog", table), column);
         assert!(labels.marking(&name).classes().any(|class| class.as_str() == "secret"), "{name}");
     }
+}
+
+/// Before `pg_catalog` stand operators for all pairs of types that have one, types, functions and tables of the names that
+/// the texts use, of which each says that it was used.
+const BEFORE: &str = r#"
+CREATE SCHEMA evil;
+DO $$
+DECLARE pair record;
+BEGIN
+    FOR pair IN SELECT oid, oprname, oprleft, oprright, oprresult FROM pg_operator WHERE oprnamespace = 'pg_catalog'::regnamespace
+        AND oprname IN ('=', '<>', '<', '<=', '>', '>=', '||', '+', '-', '%', '&') AND oprleft <> 0
+        AND oprleft::regtype::text !~ '^any' AND oprright::regtype::text !~ '^any'
+    LOOP
+        EXECUTE format('CREATE FUNCTION evil.used_%s(%s, %s) RETURNS %s LANGUAGE plpgsql AS %L', pair.oid,
+            pair.oprleft::regtype, pair.oprright::regtype, pair.oprresult::regtype, 'BEGIN RAISE ''used''; END');
+        EXECUTE format('CREATE OPERATOR evil.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = evil.used_%s)',
+            pair.oprname, pair.oprleft::regtype, pair.oprright::regtype, pair.oid);
+    END LOOP;
+END $$;
+CREATE FUNCTION evil.used() RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE 'used'; END $$;
+CREATE DOMAIN evil.text AS pg_catalog.text CHECK (evil.used());
+CREATE DOMAIN evil.int8 AS pg_catalog.int8 CHECK (evil.used());
+CREATE DOMAIN evil.oid AS pg_catalog.oid CHECK (evil.used());
+CREATE DOMAIN evil."char" AS pg_catalog."char" CHECK (evil.used());
+CREATE DOMAIN evil.regclass AS pg_catalog.regclass CHECK (evil.used());
+CREATE VIEW evil.pg_class AS SELECT * FROM pg_catalog.pg_class WHERE evil.used();
+CREATE TEMPORARY VIEW seen AS SELECT 1 AS one;
+"#;
+
+#[test]
+fn pg_12_what_sluice_asks_a_catalog_hangs_on_no_search_path() {
+    let server = Postgres::start(Options::default()).unwrap();
+    server.create_database("paths", None).unwrap();
+    let mut plain = Plain::connect(&server, "paths").unwrap();
+    assert_eq!(plain.run(BEFORE).unwrap().error, None);
+    let texts: Vec<String> = queries::SYSTEM.iter().chain(queries::USER).map(queries::Query::text).collect();
+    // All but what reads the path itself.
+    let texts: Vec<&String> = texts.iter().filter(|text| **text != queries::PATH.text()).collect();
+    let version = queries::version();
+    let mut ask = |path: &str| -> Vec<_> {
+        plain.rows(&format!("SET search_path = {path}")).unwrap();
+        let texts = texts.iter().copied().chain([&version]);
+        texts.map(|text| plain.rows(text).unwrap_or_else(|error| panic!("{text}: {error:#}"))).collect()
+    };
+    let (usual, evil) = (ask("pg_catalog"), ask("evil, pg_catalog"));
+    for ((text, usual), evil) in texts.iter().chain([&&version]).zip(&usual).zip(&evil) {
+        let without_definitions = |rows: &[Vec<String>]| -> Vec<Vec<String>> {
+            let are_versions = text.contains("pg_get_viewdef");
+            rows.iter().map(|row| row[..if are_versions { 2 } else { row.len() }].to_vec()).collect()
+        };
+        assert!(without_definitions(usual) == without_definitions(evil), "other rows: {text}");
+    }
+    let definition = |answers: &[Vec<Vec<String>>]| {
+        answers.iter().flatten().any(|row| row.contains(&" SELECT 1 AS one;".to_owned()))
+    };
+    assert!(
+        definition(&usual) && !definition(&evil),
+        "a definition is printed under a path that begins with a schema of users"
+    );
+    let caught = plain.rows("SELECT oid FROM pg_catalog.pg_class WHERE oid = relnamespace").unwrap_err();
+    assert!(format!("{caught:#}").contains("used"), "the operators are not in the way: {caught:#}");
 }

@@ -87,7 +87,7 @@ impl Server {
         let mut out = String::new();
         for query in queries {
             // As a role that may do nothing.
-            let sql = format!("SET ROLE nobody_special; COPY ({}) TO STDOUT", query.sql);
+            let sql = format!("SET ROLE nobody_special; COPY ({}) TO STDOUT", query.text());
             for line in self.psql("payments", &sql).lines() {
                 out.push_str(&format!("{}\t{line}\n", query.name));
             }

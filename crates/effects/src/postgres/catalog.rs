@@ -4,6 +4,7 @@
 //! [`PartBuilder`], and joins the two parts. Nothing here talks to a server.
 
 pub(super) mod items;
+mod qualified;
 pub mod queries;
 pub mod saved;
 

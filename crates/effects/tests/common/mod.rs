@@ -17,7 +17,7 @@ pub fn catalog_of(plain: &mut testkit::postgres::Plain) -> Catalog {
     let mut part = |queries: &[queries::Query]| {
         let mut builder = PartBuilder::default();
         for query in queries {
-            let answers = plain.run(query.sql).unwrap();
+            let answers = plain.run(&query.text()).unwrap();
             assert_eq!(answers.error, None);
             for row in &answers.done[0].rows {
                 let cells = row.iter().map(|cell| cell.as_deref().map(|cell| std::str::from_utf8(cell).unwrap()));

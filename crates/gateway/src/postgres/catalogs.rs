@@ -25,31 +25,6 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// How long an open transaction waits for the reader of the catalog before it reads by itself.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Asks whether anything of the users' part has changed: every change of a catalog row gives it a new xmin or place.
-const VERSION: &str = "SELECT pg_catalog.md5(pg_catalog.string_agg(v, ',' ORDER BY v)) FROM (\
-     SELECT 'c' || pg_catalog.count(*) || ':' || pg_catalog.sum(xmin::text::int8) || ':' || pg_catalog.max(xmin::text::int8) \
-       FROM pg_catalog.pg_class WHERE oid >= 16384 \
-     UNION ALL SELECT 'a' || pg_catalog.count(*) || ':' || pg_catalog.sum(xmin::text::int8) || ':' || \
-       pg_catalog.max(xmin::text::int8) FROM pg_catalog.pg_attribute WHERE attrelid >= 16384 \
-     UNION ALL SELECT 'p' || pg_catalog.count(*) || ':' || pg_catalog.sum(xmin::text::int8) || ':' || \
-       pg_catalog.max(xmin::text::int8) FROM pg_catalog.pg_proc WHERE oid >= 16384 \
-     UNION ALL SELECT 'r' || pg_catalog.count(*) || ':' || pg_catalog.sum(xmin::text::int8) || ':' || \
-       pg_catalog.max(xmin::text::int8) FROM pg_catalog.pg_rewrite WHERE oid >= 16384 \
-     UNION ALL SELECT 'n' || pg_catalog.count(*) || ':' || pg_catalog.sum(xmin::text::int8) || ':' || \
-       pg_catalog.max(xmin::text::int8) FROM pg_catalog.pg_namespace WHERE oid >= 16384 \
-     UNION ALL SELECT 't' || pg_catalog.count(*) || ':' || pg_catalog.sum(xmin::text::int8) || ':' || \
-       pg_catalog.max(xmin::text::int8) FROM pg_catalog.pg_type WHERE oid >= 16384 \
-     UNION ALL SELECT 'o' || pg_catalog.count(*) || ':' || pg_catalog.sum(xmin::text::int8) || ':' || \
-       pg_catalog.max(xmin::text::int8) FROM pg_catalog.pg_operator WHERE oid >= 16384 \
-     UNION ALL SELECT 'k' || pg_catalog.count(*) || ':' || pg_catalog.sum(xmin::text::int8) || ':' || \
-       pg_catalog.max(xmin::text::int8) FROM pg_catalog.pg_cast WHERE oid >= 16384 \
-     UNION ALL SELECT 'g' || pg_catalog.count(*) || ':' || pg_catalog.sum(xmin::text::int8) || ':' || \
-       pg_catalog.max(xmin::text::int8) FROM pg_catalog.pg_trigger \
-     UNION ALL SELECT 'd' || pg_catalog.count(*) || ':' || pg_catalog.sum(xmin::text::int8) || ':' || \
-       pg_catalog.max(xmin::text::int8) FROM pg_catalog.pg_attrdef \
-     UNION ALL SELECT 'i' || pg_catalog.count(*) || ':' || pg_catalog.sum(xmin::text::int8) || ':' || \
-       pg_catalog.max(xmin::text::int8) FROM pg_catalog.pg_inherits) AS versions(v)";
-
 /// Whether what was read then need not be asked for again yet.
 pub(super) fn is_fresh(read: Instant) -> bool {
     read.elapsed() < FRESH
@@ -119,7 +94,7 @@ async fn read_rows(node: &Node, target: &TargetConfig, database: &str) -> Result
     let mut text = format!("{}\n", saved::HEADER);
     for query in queries::SYSTEM.iter().chain(&queries::user_with_views()) {
         connection
-            .query(OwnStatement::Catalog, query.sql, &mut |row| {
+            .query(OwnStatement::Catalog, &query.text(), &mut |row| {
                 text.push_str(&saved::line(query, row));
                 text.push('\n');
                 Ok(())
@@ -253,7 +228,7 @@ impl Reader {
     ) -> Result<Arc<Snapshot>, ConnectError> {
         let mut version = String::new();
         connection
-            .query(OwnStatement::CatalogVersion, VERSION, &mut |row| {
+            .query(OwnStatement::CatalogVersion, &queries::version(), &mut |row| {
                 version = row.first().copied().flatten().unwrap_or_default().to_owned();
                 Ok(())
             })
@@ -330,7 +305,7 @@ async fn collected(connection: &mut OwnConnection, all: &[queries::Query]) -> Re
     let mut builder = PartBuilder::default();
     for query in all {
         connection
-            .query(OwnStatement::Catalog, query.sql, &mut |row| {
+            .query(OwnStatement::Catalog, &query.text(), &mut |row| {
                 builder.row(query, row).map_err(|error| ConnectError::Protocol(error.to_string()))
             })
             .await?;

@@ -55,16 +55,15 @@ pub(super) enum What<'a> {
 impl Session {
     /// Stages a read; the client's next message waits for it.
     pub(super) fn start_own(&mut self, what: What<'_>) {
-        let plan_of;
         let (texts, name, reading) = match what {
-            What::State => (vec![READ_STATE], OwnStatement::SessionState, Reading::State(Vec::new())),
+            What::State => (vec![READ_STATE.to_owned()], OwnStatement::SessionState, Reading::State(Vec::new())),
             What::Objects => {
-                let texts = queries::USER.iter().map(|query| query.sql).collect();
+                let texts = queries::USER.iter().map(queries::Query::text).collect();
                 (texts, OwnStatement::SessionObjects, Reading::Objects(Box::default(), 0))
             }
             What::Estimate(statement) => {
-                plan_of = format!("EXPLAIN (FORMAT JSON) {statement}");
-                (vec![&*plan_of], OwnStatement::Explain, Reading::Plan(String::new()))
+                let plan_of = format!("EXPLAIN (FORMAT JSON) {statement}");
+                (vec![plan_of], OwnStatement::Explain, Reading::Plan(String::new()))
             }
         };
         self.entries.push(entry(Event::OwnStatement {
@@ -77,7 +76,7 @@ impl Session {
         let before = self.staged.len();
         for text in texts {
             self.stage_own(name, Sent::Close, say::close(ObjectKind::Statement, say::OWN));
-            self.stage_own(name, Sent::Parse, say::parse(say::OWN, text, &[]));
+            self.stage_own(name, Sent::Parse, say::parse(say::OWN, &text, &[]));
             self.stage_own(name, Sent::Bind, say::bind(say::OWN, say::OWN));
             self.stage_own(name, Sent::Execute, say::execute(say::OWN));
             self.stage_own(name, Sent::Close, say::close(ObjectKind::Portal, say::OWN));

@@ -1,6 +1,8 @@
 //! The SQL texts that read a catalog. Every column is text; every query runs on PostgreSQL 13 to 18 by any role, and all
-//! of them read only tables and functions of `pg_catalog`. Run them on one connection, in one transaction if it may
+//! of them read only tables, functions, operators and types of `pg_catalog`, whatever the search path. Run them on one connection, in one transaction if it may
 //! change meanwhile: view definitions are printed relative to that connection's `search_path`, which [`PATH`] reads.
+
+use super::qualified::qualified;
 
 /// What the rows of a query are.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -26,10 +28,17 @@ pub(crate) enum Source {
 pub struct Query {
     /// For the journal.
     pub name: &'static str,
-    /// The text.
-    pub sql: &'static str,
+    /// The text, without the schema of operators and types.
+    pub(crate) sql: &'static str,
     pub(crate) source: Source,
     pub(crate) columns: usize,
+}
+
+impl Query {
+    /// The text to be run: it means the same under every search path.
+    pub fn text(&self) -> String {
+        qualified(self.sql)
+    }
 }
 
 /// A query's text for both parts: `{part}` is a comparison that an oid of that part fulfils.
@@ -82,7 +91,7 @@ parts!(
     "SELECT c.oid::text, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text, c.reltype::text, \
      EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type <> '1')::text \
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-     WHERE c.relkind IN ('r', 'v', 'm', 'f', 'p', 'S', 't', 'c') AND c.oid "
+     WHERE c.relkind = ANY ('{r,v,m,f,p,S,t,c}'::\"char\"[]) AND c.oid "
 );
 
 parts!(
@@ -93,7 +102,7 @@ parts!(
     5,
     "SELECT a.attrelid::text, a.attnum::text, a.attname::text, a.atttypid::text, a.attgenerated::text \
      FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
-     WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'v', 'm', 'f', 'p', 'c') AND a.attrelid "
+     WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind = ANY ('{r,v,m,f,p,c}'::\"char\"[]) AND a.attrelid "
 );
 
 parts!(
@@ -105,7 +114,7 @@ parts!(
     "SELECT p.oid::text, n.nspname::text, p.proname::text, p.prokind::text, p.provolatile::text, p.proretset::text, \
      p.prorettype::text, p.pronargdefaults::text, p.provariadic::text, p.proargtypes::text, \
      (SELECT pg_catalog.string_agg(coalesce(p.proargnames[i], '') || ' ' || p.proallargtypes[i]::text, ',' ORDER BY i) \
-     FROM pg_catalog.generate_subscripts(p.proargmodes, 1) i WHERE p.proargmodes[i] IN ('o', 'b', 't')) \
+     FROM pg_catalog.generate_subscripts(p.proargmodes, 1) i WHERE p.proargmodes[i] = ANY ('{o,b,t}'::\"char\"[])) \
      FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE p.oid "
 );
 
@@ -217,12 +226,15 @@ const VIEW_VERSIONS: Query = Query {
         " FROM pg_catalog.pg_rewrite r CROSS JOIN w WHERE r.oid >= 16384 AND r.ev_type = '1'), \
          versions AS (SELECT rule, \
          pg_catalog.md5(pg_catalog.string_agg(oid || '.' || number || '.' || version, ',' ORDER BY oid, number, version)) \
-         AS version, pg_catalog.bool_or(own) AS own FROM parts GROUP BY rule) \
-         SELECT c.oid::text, v.version, CASE WHEN v.own OR c.relpersistence = 't' \
+         AS version, pg_catalog.bool_or(own) AS own FROM parts GROUP BY rule), \
+         paths AS MATERIALIZED (SELECT coalesce((SELECT p.name = 'pg_catalog' \
+         FROM pg_catalog.unnest(pg_catalog.current_schemas(true)) WITH ORDINALITY AS p(name, at) \
+         WHERE pg_catalog.left(p.name::text, 8) <> 'pg_temp_' ORDER BY p.at LIMIT 1), false) AS are_safe) \
+         SELECT c.oid::text, v.version, CASE WHEN paths.are_safe AND (v.own OR c.relpersistence = 't') \
          THEN pg_catalog.pg_get_viewdef(c.oid) END \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_rewrite r ON r.ev_class = c.oid AND r.ev_type = '1' \
-         JOIN versions v ON v.rule = r.oid \
-         WHERE c.relkind IN ('v', 'm') AND c.oid >= 16384 \
+         JOIN versions v ON v.rule = r.oid CROSS JOIN paths \
+         WHERE c.relkind = ANY ('{v,m}'::\"char\"[]) AND c.oid >= 16384 \
          AND (c.relpersistence <> 't' OR c.relnamespace = pg_catalog.pg_my_temp_schema())"
     ),
     source: Source::ViewVersions,
@@ -233,7 +245,7 @@ const VIEW_VERSIONS: Query = Query {
 pub const VIEWS: Query = Query {
     name: "user views",
     sql: "SELECT c.oid::text, pg_catalog.pg_get_viewdef(c.oid) FROM pg_catalog.pg_class c \
-          WHERE c.relkind IN ('v', 'm') AND c.oid >= 16384",
+          WHERE c.relkind = ANY ('{v,m}'::\"char\"[]) AND c.oid >= 16384",
     source: Source::Views,
     columns: 2,
 };
@@ -246,7 +258,7 @@ pub fn user_with_views() -> Vec<Query> {
 /// The text of [`VIEWS`] for these alone.
 pub fn view_texts(views: &[u32]) -> String {
     let oids: Vec<String> = views.iter().map(u32::to_string).collect();
-    format!("{} AND c.oid IN ({})", VIEWS.sql, oids.join(", "))
+    qualified(&format!("{} AND c.oid = ANY ('{{{}}}'::oid[])", VIEWS.sql, oids.join(",")))
 }
 
 const INHERITS: Query = Query {
@@ -280,7 +292,7 @@ const HOOKS: Query = Query {
           FROM pg_catalog.pg_attrdef \
           UNION ALL SELECT 'pg_catalog.pg_constraint'::pg_catalog.regclass::oid, oid, \
           CASE WHEN conrelid <> 0 THEN conrelid ELSE contypid END, CASE WHEN conrelid <> 0 THEN 'iu' ELSE 'c' END \
-          FROM pg_catalog.pg_constraint WHERE contype IN ('c', 'x') \
+          FROM pg_catalog.pg_constraint WHERE contype = ANY ('{c,x}'::\"char\"[]) \
           UNION ALL SELECT 'pg_catalog.pg_policy'::pg_catalog.regclass::oid, oid, polrelid, 'siud' \
           FROM pg_catalog.pg_policy \
           UNION ALL SELECT 'pg_catalog.pg_class'::pg_catalog.regclass::oid, indexrelid, indrelid, 'iu' \
@@ -292,6 +304,58 @@ const HOOKS: Query = Query {
     source: Source::Hooks,
     columns: 4,
 };
+
+/// Counts and sums the rows of each catalog that hold something of the users' part, and finds the newest: every change of a
+/// row gives it a new `xmin` or place.
+macro_rules! version_of {
+    ($letter:literal, $catalog:literal, $which:literal) => {
+        concat!(
+            "SELECT '",
+            $letter,
+            "' || pg_catalog.count(*) || ':' || pg_catalog.sum(xmin::text::int8) || ':' || \
+             pg_catalog.max(xmin::text::int8) FROM pg_catalog.",
+            $catalog,
+            $which
+        )
+    };
+}
+
+/// Asks whether anything of the users' part has changed; one row of one column.
+const VERSION: &str = concat!(
+    "SELECT pg_catalog.md5(pg_catalog.string_agg(v, ',' ORDER BY v)) FROM (",
+    version_of!("c", "pg_class", " WHERE oid >= 16384"),
+    " UNION ALL ",
+    version_of!("a", "pg_attribute", " WHERE attrelid >= 16384"),
+    " UNION ALL ",
+    version_of!("p", "pg_proc", " WHERE oid >= 16384"),
+    " UNION ALL ",
+    version_of!("r", "pg_rewrite", " WHERE oid >= 16384"),
+    " UNION ALL ",
+    version_of!("n", "pg_namespace", " WHERE oid >= 16384"),
+    " UNION ALL ",
+    version_of!("t", "pg_type", " WHERE oid >= 16384"),
+    " UNION ALL ",
+    version_of!("o", "pg_operator", " WHERE oid >= 16384"),
+    " UNION ALL ",
+    version_of!("k", "pg_cast", " WHERE oid >= 16384"),
+    " UNION ALL ",
+    version_of!("g", "pg_trigger", ""),
+    " UNION ALL ",
+    version_of!("d", "pg_attrdef", ""),
+    " UNION ALL ",
+    version_of!("i", "pg_inherits", ""),
+    " UNION ALL ",
+    version_of!("f", "pg_constraint", ""),
+    " UNION ALL ",
+    version_of!("s", "pg_policy", ""),
+    ") AS versions(v)"
+);
+
+/// The text that asks whether anything of the users' part has changed: what it answers, one value, is the same as long as
+/// nothing has.
+pub fn version() -> String {
+    qualified(VERSION)
+}
 
 /// What the server ships; does not change while it runs.
 pub const SYSTEM: &[Query] =
