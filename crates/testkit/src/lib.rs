@@ -20,6 +20,7 @@ pub mod drivers;
 pub mod interposed;
 pub mod issuer;
 mod keeper;
+pub mod mutation;
 pub mod payments;
 pub mod postgres;
 pub mod process;

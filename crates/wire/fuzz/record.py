@@ -3,8 +3,9 @@
     python3 record.py SERVER_PORT SEEDS -- COMMAND...
 
 It listens on a free port of 127.0.0.1, runs COMMAND with PGHOST and PGPORT pointing there and PGSSLMODE=disable, and
-writes what each connection's two sides sent under SEEDS/startup, SEEDS/frontend and SEEDS/backend. The targets take a
-byte of their own in front of the stream (bodies.rs), which is written here as well. Answers are cut at 8 KiB.
+writes what each connection's two sides sent under SEEDS/startup, SEEDS/frontend and SEEDS/backend, and each statement
+under SEEDS/analyse, which belongs to the crate `effects`. The targets take a byte of their own in front of the stream
+(bodies.rs), which is written here as well. Answers are cut at 8 KiB.
 """
 
 import hashlib
@@ -23,6 +24,16 @@ def keep(seeds, kind, data):
     folder.mkdir(parents=True, exist_ok=True)
     name = hashlib.sha256(data).hexdigest()[:16]
     folder.joinpath(name).write_bytes(data)
+
+
+def statements(said):
+    while len(said) >= 5:
+        body = said[5 : 1 + int.from_bytes(said[1:5], "big")]
+        if said[:1] == b"Q":
+            yield body.rstrip(b"\0")
+        if said[:1] == b"P":
+            yield body.split(b"\0")[1]
+        said = said[5 + len(body) :]
 
 
 def copy(source, sink, seen):
@@ -51,6 +62,8 @@ def connection(client, server_port, seeds):
         rest = rest[1 + int.from_bytes(rest[1:5], "big"):]
     if rest:
         keep(seeds, "frontend", b"\0" + rest[:LONGEST])
+        for text in statements(rest):
+            keep(seeds, "analyse", text)
     if ready >= 0 and len(answered) > ready + 6:
         keep(seeds, "backend", b"\x03\0\0\0" + bytes(answered[ready + 6:])[:LONGEST])
 

@@ -97,6 +97,17 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Nothing, or bounds that are not the usual ones: `[0:1][-3:2]=`.
+fn are_bounds(bytes: &[u8]) -> bool {
+    let is_bound = |text: &str| text.parse::<i32>().is_ok();
+    let is_dimension = |text: &str| {
+        let pair = text.strip_prefix('[').and_then(|text| text.split_once(':'));
+        pair.is_some_and(|(lower, upper)| is_bound(lower) && is_bound(upper))
+    };
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    text.is_empty() || text.strip_suffix("]=").is_some_and(|dimensions| dimensions.split(']').all(is_dimension))
+}
+
 fn rewrite_text(
     raw: &[u8],
     kind: Kind,
@@ -105,9 +116,9 @@ fn rewrite_text(
 ) -> Result<(), Fault> {
     let form = Form { kind, binary: false };
     let mut depth = 0usize;
-    // `[1:2]={…}`: bounds that are not the usual ones.
     let open = raw.iter().position(|byte| *byte == b'{').ok_or(Fault::Shape)?;
-    out.extend_from_slice(raw.get(..open).ok_or(Fault::Shape)?);
+    let bounds = raw.get(..open).filter(|bounds| are_bounds(bounds)).ok_or(Fault::Shape)?;
+    out.extend_from_slice(bounds);
     let mut rest = raw.get(open..).ok_or(Fault::Shape)?;
     let mut decoded = Vec::new();
     while let Some((byte, after)) = rest.split_first() {

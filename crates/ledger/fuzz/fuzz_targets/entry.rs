@@ -1,0 +1,10 @@
+//! An entry of the journal. See `bodies::entry`.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[allow(dead_code)]
+#[path = "../bodies.rs"]
+mod bodies;
+
+fuzz_target!(|input: &[u8]| bodies::entry(input));

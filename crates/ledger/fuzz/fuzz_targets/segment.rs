@@ -1,0 +1,10 @@
+//! A segment of the journal. See `bodies::segment`.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[allow(dead_code)]
+#[path = "../bodies.rs"]
+mod bodies;
+
+fuzz_target!(|input: &[u8]| bodies::segment(input));

@@ -1,0 +1,104 @@
+//! The fuzz targets' own code, without a fuzzer: see [`testkit::mutation`]. The seeds are what the ledger writes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail so")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ledger::tape::{Kind, Tape, TapeEnd, compress};
+use ledger::{Journal, RealDisk, decode};
+use model::time::Timestamp;
+use testkit::mutation::over_seeds;
+
+/// How many mutations of the seeds each target is tried with: a few seconds of an unoptimised build.
+const MUTATIONS: usize = 5000;
+
+#[allow(unreachable_pub, reason = "the fuzz targets call them from outside")]
+#[path = "../fuzz/bodies.rs"]
+mod bodies;
+
+fn seeds(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target)
+}
+
+/// The payloads of the golden file: one of each event.
+fn payloads() -> Vec<Vec<u8>> {
+    let golden = include_str!("golden/events.txt");
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    golden.lines().map(|line| line.as_bytes().chunks(2).map(byte).collect()).collect()
+}
+
+/// A tape of each kind of record, some with nothing in them.
+fn write_tape(folder: &Path) {
+    let mut tape = Tape::create(&RealDisk, folder, bodies::SESSION, Timestamp(1000)).unwrap();
+    drop(tape.record(Kind::FromClient, Timestamp(1001), &[b"SELECT", b" 1"]).unwrap());
+    drop(tape.record(Kind::ToClient, Timestamp(1002), &[&[b'x'; 300]]).unwrap());
+    drop(tape.record(Kind::ToClient, Timestamp(1002), &[]).unwrap());
+    drop(tape.declare_cut(Timestamp(1003), "1 GB of rows").unwrap());
+    tape.finish(Timestamp(1004)).unwrap();
+}
+
+/// What each target begins with, by target and name.
+fn written() -> Vec<(&'static str, String, Vec<u8>)> {
+    let folder = tempfile::tempdir().unwrap();
+    let read = |name: String| std::fs::read(folder.path().join(name)).unwrap();
+    write_tape(folder.path());
+    let tape = read(format!("{}.tape", bodies::SESSION));
+    compress(&RealDisk, folder.path(), bodies::SESSION).unwrap();
+    let packed = read(format!("{}.tapez", bodies::SESSION));
+    let journal = tempfile::tempdir().unwrap();
+    let (open, _) = Journal::open(Arc::new(RealDisk), journal.path(), bodies::key()).unwrap();
+    let entries: Vec<_> = payloads().iter().map(|payload| decode(payload).unwrap()).collect();
+    drop(open.append(&entries).unwrap());
+    open.sync().unwrap();
+    let checkpoint = open.checkpoint().unwrap().note().as_bytes().to_vec();
+    let segment = std::fs::read(journal.path().join("00000000000000000000.segment")).unwrap();
+    let cut = tape[..tape.len() - 30].to_vec();
+    let files =
+        [("tape", "whole", tape), ("tape", "cut", cut), ("packed", "whole", packed), ("segment", "whole", segment)];
+    let files = files.into_iter().chain([("checkpoint", "own", checkpoint)]);
+    let entries = payloads().into_iter().enumerate().map(|(at, payload)| ("entry", format!("{at:02}"), payload));
+    files.map(|(target, name, bytes)| (target, name.to_owned(), bytes)).chain(entries).collect()
+}
+
+#[test]
+fn seeds_are_what_the_ledger_writes() {
+    for (target, name, bytes) in written() {
+        let path = seeds(target).join(&name);
+        if std::env::var_os("SLUICE_GOLDEN").is_some() {
+            std::fs::create_dir_all(seeds(target)).unwrap();
+            std::fs::write(&path, &bytes).unwrap();
+        }
+        assert!(std::fs::read(&path).unwrap() == bytes, "{target}/{name} differs: SLUICE_GOLDEN=1 writes it anew");
+    }
+}
+
+#[test]
+fn entries() {
+    over_seeds(&seeds("entry"), MUTATIONS, bodies::entry);
+}
+
+#[test]
+fn tapes() {
+    let whole = std::fs::read(seeds("tape").join("whole")).unwrap();
+    assert_eq!(bodies::read_sealed_tape(&whole), Some(TapeEnd::Complete));
+    over_seeds(&seeds("tape"), MUTATIONS, bodies::tape);
+}
+
+#[test]
+fn compressed_tapes() {
+    let whole = std::fs::read(seeds("packed").join("whole")).unwrap();
+    assert_eq!(bodies::read_sealed_packed(&whole), Some(TapeEnd::Complete));
+    over_seeds(&seeds("packed"), MUTATIONS, bodies::packed);
+}
+
+#[test]
+fn segments() {
+    let whole = std::fs::read(seeds("segment").join("whole")).unwrap();
+    assert_eq!(bodies::read_sealed_segment(&whole), u64::try_from(payloads().len()).unwrap());
+    over_seeds(&seeds("segment"), MUTATIONS, bodies::segment);
+}
+
+#[test]
+fn checkpoints() {
+    over_seeds(&seeds("checkpoint"), MUTATIONS, bodies::checkpoint);
+}
