@@ -30,7 +30,7 @@ mod statement;
 mod tree;
 
 pub use analyse::analyse;
-pub use catalog::{Catalog, Part, PartBuilder, RelationInfo, RowError, queries, saved};
+pub use catalog::{Callable, Catalog, Part, PartBuilder, RelationInfo, RowError, queries, saved};
 pub use labels::labels;
 pub use session::{NoPrepared, Prepared, Session};
 pub use statement::{

@@ -13,6 +13,7 @@ mod copy_out;
 mod end;
 mod ends;
 mod extended;
+mod fastpath;
 mod follow;
 mod hold;
 mod lens;

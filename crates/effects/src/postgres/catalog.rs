@@ -90,6 +90,17 @@ pub struct RelationInfo {
     pub kind: TableKind,
 }
 
+/// A function as a statement would call it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Callable {
+    /// A SELECT of it alone, with `$1` and so on for its arguments.
+    pub text: String,
+    /// The types of its arguments.
+    pub arguments: Vec<u32>,
+    /// The type of its result.
+    pub result: u32,
+}
+
 impl PartBuilder {
     /// Takes one row of `query`'s answer, all columns as text, in the order in which the server sent it.
     ///
@@ -214,6 +225,7 @@ impl PartBuilder {
             outputs.push((self.name(name), ty.parse().ok()?));
         }
         let routine = Routine {
+            oid,
             name: TableName::new(schema, Arc::clone(&name)),
             kind: row.text(3)?.bytes().next()?,
             user,
@@ -395,6 +407,19 @@ impl Catalog {
     pub fn relation(&self, oid: u32) -> Option<RelationInfo> {
         let relation = self.relation_by_oid(oid)?;
         Some(RelationInfo { oid, name: relation.name.clone(), kind: relation.kind })
+    }
+
+    /// The function with this object identifier, as a statement would call it; `None` if there is none, or it is an
+    /// aggregate, a procedure, or a function that returns a set.
+    pub fn callable(&self, oid: u32) -> Option<Callable> {
+        let parts = [&self.user, &*self.system];
+        let mut routines = parts.into_iter().flat_map(|part| part.routines.values().flatten());
+        let routine = routines.find(|routine| routine.oid == oid && routine.kind == b'f' && !routine.returns_set)?;
+        let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+        let parameters: Vec<String> = (1..=routine.arguments.len()).map(|number| format!("${number}")).collect();
+        let (schema, name) = (quoted(&routine.name.schema), quoted(&routine.name.name));
+        let text = format!("SELECT {schema}.{name}({})", parameters.join(", "));
+        Some(Callable { text, arguments: routine.arguments.clone(), result: routine.result })
     }
 
     /// Every schema's name.

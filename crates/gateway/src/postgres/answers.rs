@@ -313,7 +313,9 @@ impl Session {
                 self.ready(*status);
                 self.pass(message.tag(), body)?;
             }
-            Backend::FunctionCallResponse(_) | Backend::CopyBothResponse(_) => {
+            Backend::FunctionCallResponse(_) if self.is_cut(run) => return Err(End::Withheld(CUT)),
+            Backend::FunctionCallResponse(_) => self.function_result(run, body)?,
+            Backend::CopyBothResponse(_) => {
                 return Err(End::Target("the target sent what was not asked for"));
             }
             _ => self.pass(message.tag(), body)?,

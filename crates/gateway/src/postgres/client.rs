@@ -7,7 +7,7 @@ use effects::postgres::{CopyDirection, Own};
 use model::decision::{Denial, Outcome};
 use model::event::Event;
 use model::id::RequestId;
-use policy::ProtocolAct;
+use policy::{Permit, ProtocolAct};
 use tokio::time::Instant;
 use wire::postgres::frame::{Frame, FrontendTag, HEADER};
 use wire::postgres::frontend::Frontend;
@@ -83,9 +83,7 @@ impl Session {
             Frontend::CopyData(_) => Ok(self.copy(None, bytes)),
             Frontend::CopyDone => Ok(self.copy(Some(Sent::CopyDone), bytes)),
             Frontend::CopyFail(_) => Ok(self.copy(Some(Sent::CopyFail), bytes)),
-            Frontend::FunctionCall(_) => {
-                Ok(self.refuse_unread(Refusal::Unsupported("the function call protocol"), Substitute::Query))
-            }
+            Frontend::FunctionCall(call) => self.function_call(call, bytes).await,
             Frontend::Password(_) => Err(violation("08P01", "a password was not asked for")),
             Frontend::Terminate => Err(End::Client("the client said goodbye")),
         }
@@ -149,20 +147,12 @@ impl Session {
             self.names.forget_unnamed();
             return Ok(self.go_on(script).await);
         }
-        let (permit, entry, approval) = match self.admit(&known, Bound::default(), &origin) {
-            Admission::Permitted { permit, entry, approval } => (permit, entry, approval),
-            Admission::Refused(refusal) => {
-                let told = refusal.tell(self.request());
-                self.stage_refusal(Substitute::Query, told);
-                return Ok(Flow::Done);
-            }
-            Admission::Stalled(stall) => return Ok(Flow::Stalled(stall)),
+        let (permit, entry) = match self.start(&known, Bound::default(), &origin, Substitute::Query) {
+            Ok(started) => started,
+            Err(flow) => return Ok(flow),
         };
         let request = permit.request();
-        let Some(continuation) = permit.continuation() else { return Err(End::Internal("a permit of another kind")) };
-        self.begin(request.number, &known, continuation, approval);
         self.note_execution(request.number);
-        self.tape.request(request, &self.masked_text(&known.analysed), &[]);
         self.names.forget_unnamed();
         let bytes = if whole { bytes.clone() } else { say::query(&known.analysed.text) };
         let owed = Owed::Relay(Relay { run: Some(request.number), ends: true, ..Relay::default() });
@@ -183,11 +173,40 @@ impl Session {
         }
     }
 
+    /// Decides a request and begins its run, with the entry of its decision in the batch; or says how it is refused, or
+    /// that it waits.
+    pub(super) fn start(
+        &mut self,
+        known: &Known,
+        bound: Bound<'_>,
+        origin: &Origin,
+        substitute: Substitute,
+    ) -> Result<(Permit, usize), Flow> {
+        let (permit, entry, approval) = match self.admit(known, bound, origin) {
+            Admission::Permitted { permit, entry, approval } => (permit, entry, approval),
+            Admission::Refused(refusal) => {
+                let told = refusal.tell(self.request());
+                self.stage_refusal(substitute, told);
+                return Err(Flow::Done);
+            }
+            Admission::Stalled(stall) => return Err(Flow::Stalled(stall)),
+        };
+        let request = permit.request();
+        let Some(continuation) = permit.continuation() else {
+            return Err(self.refuse_unread(Refusal::Unsupported("this kind of request"), substitute));
+        };
+        self.begin(request.number, known, continuation, approval);
+        let has_values = bound.values.iter().next().is_some();
+        let values = if has_values { self.shown_values(&known.analysed, bound) } else { Vec::new() };
+        self.tape.request(request, &self.masked_text(&known.analysed), &values);
+        Ok((permit, entry))
+    }
+
     pub(super) fn begin(
         &mut self,
         number: u64,
         known: &Known,
-        permit: policy::Permit,
+        permit: Permit,
         approval: Option<model::id::ApprovalId>,
     ) {
         let run = Run {

@@ -165,20 +165,11 @@ impl Session {
             return Flow::Done;
         }
         let bound = Bound { types: &prepared.types, values: bind.parameters, formats: bind.formats };
-        let (permit, entry, approval) = match self.admit(known, bound, &prepared.origin) {
-            Admission::Permitted { permit, entry, approval } => (permit, entry, approval),
-            Admission::Refused(refusal) => {
-                let told = refusal.tell(self.request());
-                self.stage_refusal(Substitute::Parse, told);
-                return Flow::Done;
-            }
-            Admission::Stalled(stall) => return Flow::Stalled(stall),
+        let (permit, entry) = match self.start(known, bound, &prepared.origin, Substitute::Parse) {
+            Ok(started) => started,
+            Err(flow) => return flow,
         };
         let request = permit.request();
-        let Some(continuation) = permit.continuation() else { return Flow::Done };
-        self.begin(request.number, known, continuation, approval);
-        let values = self.shown_values(&known.analysed, bound);
-        self.tape.request(request, &self.masked_text(&known.analysed), &values);
         let bound_portal = bound_portal(request.number);
         if let Some(run) = self.runs.get_mut(&request.number) {
             run.portal = Some(bound_portal.clone());

@@ -43,6 +43,8 @@ pub(crate) enum Refusal {
     TokenRefused,
     /// A value that is one of Sluice's masks would be written as data.
     MaskAsData(Arc<str>),
+    /// A call of a function that does not exist, or that cannot be called so.
+    UnknownFunction(u32),
     /// A part of the protocol that Sluice does not let through.
     Unsupported(&'static str),
     /// A name that Sluice keeps for itself.
@@ -128,6 +130,9 @@ impl Refusal {
                 format!("a masked value would be written to {column}"),
                 "Leave the column out of the statement: what was read was masked.",
             ),
+            Self::UnknownFunction(oid) => {
+                told("42883", format!("function with OID {oid} does not exist, or is none that can be called"), "")
+            }
             Self::Unsupported(what) => told("0A000", format!("{what} is not available through Sluice"), ""),
             Self::ReservedName => told("42939", "names that begin with `sluice$` are reserved", "Use another name."),
             Self::CatalogUnavailable => told(

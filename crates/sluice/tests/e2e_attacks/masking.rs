@@ -10,6 +10,16 @@ use testkit::scripted::{message, text};
 use crate::support::raw::{Raw, bind, execute, parse, sync};
 use crate::support::{postgres, psql, rows, run, site, sqlstates};
 
+/// Somebody who may call every function, and see nothing that is classified.
+const CALLERS: &str = r#"
+@id("callers")
+permit (
+  principal in Group::"callers",
+  action in [Action::"connect", Action::"read", Action::"execute"],
+  resource
+);
+"#;
+
 struct Guarded {
     site: Site,
     canary: Canary,
@@ -42,7 +52,9 @@ fn prepare() -> Result<Guarded> {
              ANALYZE customers"
         ),
     )?;
-    let site = site(database, Tuning::default())?;
+    let mut tuning = Tuning::default();
+    tuning.policies.push(("50-callers.cedar".into(), CALLERS.into()));
+    let site = site(database, tuning)?;
     let token = site.token(&ORDER_SERVICE)?;
     Ok(Guarded { site, canary, token })
 }
@@ -350,15 +362,37 @@ fn mk_14_notifications_settings_and_large_objects() -> Result<()> {
     )
 }
 
+/// A FunctionCall with one argument in binary and a result as text.
+fn call(function: &str, argument: &[u8]) -> Result<Vec<u8>> {
+    let oid: u32 = postgres()?.sql("masking", &format!("SELECT '{function}'::regprocedure::oid"))?.parse()?;
+    let length = u32::try_from(argument.len())?.to_be_bytes();
+    Ok(message(b'F', &[&oid.to_be_bytes()[..], &[0, 1, 0, 1, 0, 1], &length, argument, &[0, 0]].concat()))
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn mk_14_the_function_call_protocol_is_closed() -> Result<()> {
+async fn mk_14_function_calls_are_decided_and_masked() -> Result<()> {
     let Guarded { site, canary, token } = guarded()?;
+    let leaky = call("leaky(bigint)", &1_u64.to_be_bytes())?;
     let mut client = Raw::login(site, token).await?;
-    let oid: u32 = postgres()?.sql("masking", "SELECT 'leaky(bigint)'::regprocedure::oid")?.parse()?;
-    let argument = [&8_u32.to_be_bytes()[..], &1_u64.to_be_bytes()].concat();
-    let body = [&oid.to_be_bytes()[..], &[0, 1, 0, 1, 0, 1], &argument, &[0, 0]].concat();
-    let answer = client.exchange(&[message(b'F', &body)]).await?;
-    assert_eq!(answer.errors(), ["0A000"]);
+    let answer = client.exchange(&[leaky.clone()]).await?;
+    assert_eq!((answer.errors(), answer.status()), (vec!["42501".to_owned()], Some('I')));
+    assert_absent(&answer.bytes(), canary);
+    // What the baseline permits to all, what does not exist, and what is no function to be called.
+    let answer = client.exchange(&[call("reverse(text)", b"as text")?]).await?;
+    assert_eq!(answer.shape(), "VZ");
+    assert!(answer.bytes().windows(7).any(|bytes| bytes == b"txet sa"));
+    let nothing = message(b'F', &[0, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(client.exchange(&[nothing]).await?.errors(), ["42883"]);
+    assert_eq!(client.exchange(&[call("count(\"any\")", b"1")?]).await?.errors(), ["42883"]);
+    // In a transaction, a refusal fails it.
+    assert_eq!(client.simple("BEGIN").await?.status(), Some('T'));
+    assert_eq!(client.exchange(&[leaky.clone()]).await?.status(), Some('E'));
+    assert_eq!(client.exchange(&[call("reverse(text)", b"x")?]).await?.errors(), ["25P02"]);
+    assert_eq!(client.simple("ROLLBACK").await?.status(), Some('I'));
+    // Whoever may call it and not see what it returns.
+    let mut caller = Raw::login(site, &crate::support::token(site, "caller", &["callers"])?).await?;
+    let answer = caller.exchange(&[leaky]).await?;
+    assert_eq!(answer.shape(), "VZ");
     assert_absent(&answer.bytes(), canary);
     // A parameter that is reported: application_name, at the start.
     assert!(client.greeting.iter().all(|message| message.tag != b'S' || !message.body.starts_with(&text("x"))));

@@ -136,6 +136,7 @@ pub(in crate::postgres) enum ViewColumn {
 /// A function, procedure, aggregate or window function.
 #[derive(Debug)]
 pub(in crate::postgres) struct Routine {
+    pub(in crate::postgres) oid: u32,
     pub(in crate::postgres) name: TableName,
     /// `pg_proc.prokind`.
     pub(in crate::postgres) kind: u8,
