@@ -44,13 +44,18 @@ pub fn psql(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Output> 
 
 /// [`psql`], with `input` as its standard input: a script, or the rows of a COPY.
 pub fn psql_with_input(arguments: &[&str], environment: &[(&str, &str)], input: &[u8]) -> Result<Output> {
-    let mut command = Command::new(binaries::psql()?);
+    client("psql", &[&["-X"], arguments].concat(), environment, input)
+}
+
+/// Runs one of the client programs that come with PostgreSQL, such as `pg_dump`; see [`psql`].
+pub fn client(program: &str, arguments: &[&str], environment: &[(&str, &str)], input: &[u8]) -> Result<Output> {
+    let mut command = Command::new(binaries::client(program)?);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("PG") {
             command.env_remove(name);
         }
     }
-    command.arg("-X").args(arguments).envs(environment.iter().copied());
+    command.args(arguments).envs(environment.iter().copied());
     run(command, input)
 }
 

@@ -213,7 +213,7 @@ impl Site {
     /// The environment in which the lines of the demo work.
     pub fn client_environment(&self) -> Result<Vec<(&'static str, String)>> {
         let directory = |path: &Path| path.parent().unwrap_or(Path::new(".")).display().to_string();
-        let (psql, sluice) = (directory(&binaries::psql()?), directory(&self.binary));
+        let (psql, sluice) = (directory(&binaries::client("psql")?), directory(&self.binary));
         let inherited = std::env::var("PATH").unwrap_or_default();
         Ok(vec![
             ("PATH", format!("{sluice}:{psql}:{inherited}")),

@@ -20,10 +20,10 @@ pub(crate) fn server() -> Result<&'static Path> {
     found.as_deref().map_err(|error| anyhow!("{error}"))
 }
 
-/// The `psql` beside the server, or the one on the `PATH`.
-pub(crate) fn psql() -> Result<PathBuf> {
-    let beside = server()?.join("psql");
-    Ok(if beside.exists() { beside } else { PathBuf::from("psql") })
+/// A client program, such as `psql`: the one beside the server, or the one on the `PATH`.
+pub(crate) fn client(program: &str) -> Result<PathBuf> {
+    let beside = server()?.join(program);
+    Ok(if beside.exists() { beside } else { PathBuf::from(program) })
 }
 
 /// A command that runs as this process's user, or as `postgres` when this process is root.
