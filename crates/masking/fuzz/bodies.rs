@@ -105,6 +105,7 @@ pub fn copy_by_format(input: &[u8]) -> usize {
         CopyFormat::Text(options) => rows_of_text(&whole, options),
         CopyFormat::Csv(options) => rows_of_csv(&whole, options),
         CopyFormat::Binary => rows_of_binary(&whole),
+        CopyFormat::Unknown => unreachable!("not among the options"),
     };
     let skipped = usize::from(header && format != CopyFormat::Binary);
     for row in rows.iter().skip(skipped) {

@@ -111,6 +111,11 @@ impl Lens {
         mask.clone()
     }
 
+    /// Whether content may show something that is hidden.
+    pub(crate) fn hides_by_content(&self) -> bool {
+        self.content.iter().any(|(_, mask)| mask.is_some())
+    }
+
     /// Every class of the classification.
     pub(crate) fn classes(&self) -> impl Iterator<Item = &DataClass> {
         self.classes.keys()

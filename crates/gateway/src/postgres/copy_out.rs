@@ -44,8 +44,12 @@ impl Session {
     }
 }
 
-/// What a COPY's stream looks like: the columns that the analysis says, of the width that the target says.
+/// What a COPY's stream looks like: the columns that the analysis says, of the width that the target says. One that was
+/// not understood is as one value of which nothing is known.
 fn copy_shape(statement: &Statement, width: u16, format: Format) -> Option<(Output, Vec<Described>, CopyFormat)> {
+    if statement.is_opaque() && statement.copy.is_none() {
+        return Some((Output::Unknown, vec![described("".into(), false)], CopyFormat::Unknown));
+    }
     let copy = statement.copy.as_ref().filter(|copy| copy.direction == CopyDirection::Out)?;
     let layout = layout(&copy.format);
     if (layout == CopyFormat::Binary) != (format == Format::Binary) {
@@ -58,15 +62,15 @@ fn copy_shape(statement: &Statement, width: u16, format: Format) -> Option<(Outp
             |(name, origin): &(Arc<str>, _)| OutputColumn { name: Arc::clone(name), origin: Clone::clone(origin) };
         Output::Rows(columns.iter().map(column).collect())
     });
-    let described = (0..usize::from(width)).map(|index| Described {
-        name: columns.and_then(|columns| columns.get(index)).map_or_else(|| "".into(), |(name, _)| Arc::clone(name)),
-        source: None,
-        whole_row_of: None,
-        // In binary, the type decides how a value is read: an unknown one is only ever hidden whole.
-        type_oid: if binary { 0 } else { TEXT },
-        binary,
-    });
+    let name = |index| columns.and_then(|columns| columns.get(index)).map(|(name, _)| Arc::clone(name));
+    let described = (0..usize::from(width)).map(|index| described(name(index).unwrap_or_default(), binary));
     Some((output, described.collect(), layout))
+}
+
+fn described(name: Arc<str>, binary: bool) -> Described {
+    // In binary, the type decides how a value is read: an unknown one is only ever hidden whole.
+    let type_oid = if binary { 0 } else { TEXT };
+    Described { name, source: None, whole_row_of: None, type_oid, binary }
 }
 
 fn layout(format: &Layout) -> CopyFormat {

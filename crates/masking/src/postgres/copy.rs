@@ -20,6 +20,9 @@ pub enum CopyFormat {
     Csv(CsvFormat),
     /// `FORMAT binary`.
     Binary,
+    /// Of a statement that was not understood: nothing says where a value begins. It passes as it is, by a plan of one
+    /// column, where nothing in it could be hidden from the subject, and not at all elsewhere.
+    Unknown,
 }
 
 /// Options of `FORMAT text`.
@@ -86,6 +89,7 @@ impl CopyMasker {
             CopyFormat::Text(options) => options.header,
             CopyFormat::Csv(options) => options.header,
             CopyFormat::Binary => true,
+            CopyFormat::Unknown => false,
         };
         let stage = if has_header { Stage::Header } else { Stage::Rows };
         Self { plan, format, held: Vec::new(), max_row, stage }
@@ -104,6 +108,9 @@ pub(crate) fn feed(
     sink: &mut Sink<'_>,
     out: &mut Vec<u8>,
 ) -> Result<u64, MaskError> {
+    if masker.format == CopyFormat::Unknown {
+        return masker.whole(bytes, sink, out);
+    }
     let mut held = std::mem::take(&mut masker.held);
     let input = if held.is_empty() {
         bytes
@@ -131,6 +138,20 @@ pub(crate) fn feed(
 }
 
 impl CopyMasker {
+    /// Passes what has no layout; the server sends a row at a time.
+    fn whole(&self, bytes: &[u8], sink: &mut Sink<'_>, out: &mut Vec<u8>) -> Result<u64, MaskError> {
+        let [column] = self.plan.0.columns.as_slice() else { return Err(MaskError::Malformed) };
+        if sink.lens.hides_by_content() {
+            // What is searched has to be whole values, without the escapes of a layout.
+            return Err(MaskError::Unmaskable);
+        }
+        let stands = column.write(bytes, sink, |written, _| match written {
+            Written::Same => Ok(()),
+            Written::Null | Written::Other => Err(MaskError::Unmaskable),
+        });
+        stands.map(|()| out.extend_from_slice(bytes)).map(|()| 1)
+    }
+
     /// How long the next header, row or trailer is, if all of it is there.
     fn next(&self, bytes: &[u8]) -> Result<Option<usize>, MaskError> {
         if bytes.is_empty() {
@@ -140,6 +161,7 @@ impl CopyMasker {
             CopyFormat::Text(_) => Ok(memchr::memchr(b'\n', bytes).map(|end| end + 1)),
             CopyFormat::Csv(options) => Ok(csv::row_end(options, bytes)),
             CopyFormat::Binary => self.next_binary(bytes),
+            CopyFormat::Unknown => Ok(None),
         }
     }
 
@@ -155,6 +177,7 @@ impl CopyMasker {
             CopyFormat::Text(options) => text::row(options, plan, unit, sink, out)?,
             CopyFormat::Csv(options) => csv::row(options, plan, unit, sink, out)?,
             CopyFormat::Binary => row::write(plan, unit, sink, out)?,
+            CopyFormat::Unknown => return Err(MaskError::Malformed),
         }
         Ok(true)
     }

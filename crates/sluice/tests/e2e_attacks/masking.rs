@@ -10,14 +10,14 @@ use testkit::scripted::{message, text};
 use crate::support::raw::{Raw, bind, execute, parse, sync};
 use crate::support::{postgres, psql, rows, run, site, sqlstates};
 
-/// Somebody who may call every function, and see nothing that is classified.
+/// Callers may do everything, and see nothing that is classified; keepers see that too.
 const CALLERS: &str = r#"
 @id("callers")
-permit (
-  principal in Group::"callers",
-  action in [Action::"connect", Action::"read", Action::"execute"],
-  resource
-);
+permit (principal in Group::"callers", action, resource)
+unless { action == Action::"reveal" };
+
+@id("keepers")
+permit (principal in Group::"keepers", action, resource);
 "#;
 
 struct Guarded {
@@ -396,6 +396,20 @@ async fn mk_14_function_calls_are_decided_and_masked() -> Result<()> {
     assert_absent(&answer.bytes(), canary);
     // A parameter that is reported: application_name, at the start.
     assert!(client.greeting.iter().all(|message| message.tag != b'S' || !message.body.starts_with(&text("x"))));
+    Ok(())
+}
+
+#[test]
+fn mk_14_a_copy_that_is_not_understood_is_withheld_from_whoever_may_not_see_all_of_it() -> Result<()> {
+    let Guarded { site, canary, .. } = guarded()?;
+    let opaque = "COPY customers TO STDOUT (ENCODING 'LATIN1')";
+    let output = run(site, &crate::support::token(site, "caller", &["callers"])?, opaque)?;
+    assert!(!output.status.success(), "{}", output.stdout);
+    assert_absent(output.stdout.as_bytes(), canary);
+    assert_absent(output.stderr.as_bytes(), canary);
+    // Everything of it is there for whoever may see everything.
+    let all = run(site, &crate::support::token(site, "keeper", &["keepers"])?, opaque)?.success()?;
+    assert!(all.contains(&canary.ssn) && all.lines().count() > 100);
     Ok(())
 }
 

@@ -2,11 +2,15 @@ use std::sync::Arc;
 
 use model::class::Transform;
 use model::effect::ColumnName;
-use model::lineage::Origin;
+use model::lineage::{Mentions, Origin, Output};
 
 use super::*;
 use crate::postgres::Outbox;
 use crate::postgres::tests::*;
+
+fn bench_of(hidden: &[(&'static str, Transform)]) -> Bench {
+    crate::postgres::tests::bench(hidden, crate::OnUnmaskable::Null)
+}
 
 fn bench() -> Bench {
     hiding_cards(Transform::Redact)
@@ -113,4 +117,24 @@ fn streams_of_another_shape_are_refused() {
         assert_eq!(copy(format, &[stream]), Err(MaskError::Malformed), "{}", String::from_utf8_lossy(stream));
     }
     assert_eq!(copy(&text, &[&[b'x'; 1001]]), Err(MaskError::TooLarge));
+}
+
+#[test]
+fn without_a_layout_all_passes_or_nothing() {
+    let one_column = |bench: &Bench| {
+        let mentions = Mentions { anything: true, ..mentions() };
+        bench.plan_for(&Output::Unknown, &[described(TEXT, false)], &mentions)
+    };
+    let sent = |bench: &Bench| {
+        let mut masker = CopyMasker::new(one_column(bench), CopyFormat::Unknown, 1000);
+        let mut outbox = Outbox::new(Arc::clone(&bench.lens));
+        outbox.copy_data(&mut masker, b"1;4111111111111111\n")?;
+        outbox.copy_done(&masker)?;
+        Ok(outbox.finish().bytes().to_vec())
+    };
+    let all = sent(&bench_of(&[])).unwrap();
+    assert!(all.windows(16).any(|bytes| bytes == b"4111111111111111"));
+    for hidden in ["card_number", "us_ssn", "email"] {
+        assert_eq!(sent(&bench_of(&[(hidden, Transform::Redact)])), Err(MaskError::Unmaskable), "{hidden}");
+    }
 }
