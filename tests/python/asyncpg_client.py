@@ -10,11 +10,14 @@ import uuid
 
 import asyncpg
 
-from common import ADD_REFUND, COUNT_REFUNDS, READ_CARDS, READ_CUSTOMERS, Report, error, parameters, verified_tls
+from common import (
+    ADD_REFUND, COUNT_REFUNDS, ENDLESS, READ_CARDS, READ_CUSTOMER, READ_CUSTOMERS, SERIES, Report, error, parameters,
+    unsupported, verified_tls,
+)
 
 TYPES = (
     "SELECT $1::int2, $2::int4, $3::int8, $4::float8, $5::numeric, $6::bool, $7::text, $8::bytea, $9::date, "
-    "$10::timestamptz, $11::uuid, $12::jsonb, $13::int4[], NULL::text"
+    "$10::timestamptz, $11::uuid, $12::jsonb, $13::int4[], NULL::text, int4range(1, 5)::text, ROW(1, 'x'::text)"
 )
 
 
@@ -51,10 +54,10 @@ def connection_options(given):
 
 
 async def reads(report, connection):
-    report.add("cached", [await outcome(connection, READ_CARDS) for _ in range(3)])
+    report.add("simple_cached", [await outcome(connection, READ_CARDS) for _ in range(3)])
     report.add("customers", await outcome(connection, READ_CUSTOMERS))
-    prepared = await connection.prepare("SELECT id, email, ssn FROM customers WHERE id = $1")
-    report.add("prepared", [rows(await prepared.fetch(number)) for number in (1, 2, 3)])
+    prepared = await connection.prepare(READ_CUSTOMER + "$1")
+    report.add("prepared", [rows(await prepared.fetch(1)) for _ in range(7)])
     report.add("prepared_columns", [column.name for column in prepared.get_attributes()])
     report.add("simple", await executed(connection, "SELECT number FROM cards WHERE id = 1; SELECT 1"))
     moment = datetime.datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=datetime.timezone.utc)
@@ -90,6 +93,32 @@ async def cursors(report, connection):
         report.add("cursor", [rows(await cursor.fetch(2)), rows(await cursor.fetch(2))])
         walked = connection.cursor("SELECT id, email FROM customers WHERE id <= 5 ORDER BY id", prefetch=2)
         report.add("cursor_walk", rows([record async for record in walked]))
+        total = 0
+        async for record in connection.cursor(SERIES, prefetch=5000):
+            total += record[0]
+        report.add("stream", total)
+
+
+async def stops(report, connection):
+    await connection.execute("SET statement_timeout = '100ms'")
+    report.add("timeout", await outcome(connection, ENDLESS))
+    await connection.execute("RESET statement_timeout")
+    try:
+        # asyncpg sends a CancelRequest when its own time is over.
+        report.add("cancel", rows(await connection.fetch(ENDLESS, timeout=0.2)))
+    except asyncio.TimeoutError:
+        report.add("cancel", "over")
+    report.add("cancel_then", await outcome(connection, "SELECT 1"))
+
+
+async def notifications(report, connection):
+    heard = asyncio.get_running_loop().create_future()
+    try:
+        await connection.add_listener("driver_tests", lambda _c, _p, channel, payload: heard.set_result([channel, payload]))
+        await connection.execute("NOTIFY driver_tests, 'a word'")
+        report.add("notify", await asyncio.wait_for(heard, 10))
+    except asyncpg.PostgresError as failed:
+        report.add("notify", error(failed.sqlstate, failed.message))
 
 
 async def errors(report, connection, given):
@@ -131,10 +160,14 @@ async def run():
     given = parameters()
     report = Report()
     connection = await asyncpg.connect(**connection_options(given))
+    report.add("about", {"driver": f"asyncpg {asyncpg.__version__}", "pool": "its own"})
+    unsupported(report, "asyncpg has no call for it but executemany", "pipeline")
     await reads(report, connection)
     await copy(report, connection)
     await cursors(report, connection)
     await errors(report, connection, given)
+    await stops(report, connection)
+    await notifications(report, connection)
     await connection.close()
     await pool(report, given)
     report.print()

@@ -2,22 +2,26 @@
 
 A script runs its scenarios one after the other against one server (Sluice, or PostgreSQL itself to compare with) and
 prints one JSON object: {"scenario": result}. A database error is a result too: {"sqlstate": ..., "message": ...}.
-Any other exception ends the script with a traceback and status 1.
+Any other exception ends the script with a traceback and status 1. This holds for the programs of every language.
+
+"about" says which driver and which pool it is. The scenarios that every program has, or reports as {"unsupported":
+"why"}, are in crates/testkit/src/drivers.rs; what a name begins with says which one it belongs to. "prepared" is the
+same statement with the same value seven times: pgjdbc prepares at the server from the fifth on.
 """
 
 import dataclasses
 import datetime
-import decimal
-import ipaddress
 import json
 import os
 import ssl
-import uuid
 
 # Statements that a caller without special rights may run, in the demo's database.
 READ_CUSTOMERS = "SELECT id, name, email, ssn, created_at FROM customers WHERE id <= 3 ORDER BY id"
 READ_CARDS = "SELECT id, number, cvv, expires FROM cards WHERE id <= 3 ORDER BY id"
 ADD_REFUND = "INSERT INTO refunds (payment_id, amount, reason) VALUES (1, 1.50, 'driver test')"
+READ_CUSTOMER = "SELECT id, email, ssn FROM customers WHERE id = "
+SERIES = "SELECT g FROM generate_series(1, 1000000) AS g"
+ENDLESS = "SELECT count(*) FROM generate_series(1, 10000000000)"
 COUNT_REFUNDS = "SELECT count(*) FROM refunds WHERE reason = 'driver test'"
 
 
@@ -72,6 +76,11 @@ class Report:
         print(json.dumps(self.results, indent=2))
 
 
+def unsupported(report, why, *scenarios):
+    for scenario in scenarios:
+        report.add(scenario, {"unsupported": why})
+
+
 def error(sqlstate, message):
     """A database error as a result."""
     return {"sqlstate": sqlstate, "message": message}
@@ -91,6 +100,6 @@ def plain(value):
         return value.total_seconds()
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value).hex()
-    if isinstance(value, (decimal.Decimal, uuid.UUID, ipaddress._IPAddressBase)):
-        return str(value)
-    return value
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return str(value)

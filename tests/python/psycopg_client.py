@@ -1,14 +1,20 @@
 """psycopg 3: simple and extended protocol, prepared statements, binary results, pipeline mode, COPY both ways, cursors,
 errors and denials."""
 
+import importlib.metadata
+import threading
+
 import psycopg
+import psycopg_pool
 from psycopg.types.json import Jsonb
 
-from common import ADD_REFUND, COUNT_REFUNDS, READ_CARDS, READ_CUSTOMERS, Report, error, parameters
+from common import (
+    ADD_REFUND, COUNT_REFUNDS, ENDLESS, READ_CARDS, READ_CUSTOMER, READ_CUSTOMERS, SERIES, Report, error, parameters,
+)
 
 TYPES = (
     "SELECT %s::int2, %s::int4, %s::int8, %s::float8, %s::numeric, %s::bool, %s::text, %s::bytea, %s::date, "
-    "%s::timestamptz, %s::uuid, %s::jsonb, %s::int4[], NULL::text"
+    "%s::timestamptz, %s::uuid, %s::jsonb, %s::int4[], NULL::text, '[1,5)'::int4range, ROW(1, 'x'::text)"
 )
 
 
@@ -40,7 +46,7 @@ def reads(report, connection):
     report.add("simple", [simple.execute(READ_CARDS).fetchall() for _ in range(3)])
     by_id = "SELECT id, email, ssn FROM customers WHERE id = %s"
     report.add("extended", [outcome(connection, by_id, (number,), prepare=False) for number in (1, 2, 3)])
-    report.add("prepared", [outcome(connection, by_id, (number,), prepare=True) for number in (1, 2, 3)])
+    report.add("prepared", [outcome(connection, READ_CUSTOMER + "%s", (1,), prepare=True) for _ in range(7)])
     report.add("binary", outcome(connection, READ_CUSTOMERS, binary=True))
     report.add("binary_cards", [outcome(connection, READ_CARDS, binary=True, prepare=True) for _ in range(3)])
     report.add("empty_statement", connection.execute("").statusmessage)
@@ -97,10 +103,66 @@ def cursors(report, connection):
     with connection.transaction():
         with connection.cursor(name="walk") as cursor:
             cursor.execute("SELECT id, number FROM cards ORDER BY id")
-            report.add("server_cursor", [cursor.fetchmany(2), cursor.fetchmany(2)])
+            report.add("cursor", [cursor.fetchmany(2), cursor.fetchmany(2)])
         with connection.cursor() as cursor:
             rows = cursor.stream("SELECT id, email FROM customers WHERE id <= 5 ORDER BY id")
-            report.add("stream", list(rows))
+            report.add("stream_few", list(rows))
+        with connection.cursor() as cursor:
+            report.add("stream", sum(row[0] for row in cursor.stream(SERIES)))
+
+
+def cancelled(connection):
+    """The outcome of a statement that another thread cancels, however early that is tried first."""
+    ended = threading.Event()
+
+    def cancel():
+        while not ended.wait(0.05):
+            connection.cancel_safe()
+
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    try:
+        return outcome(connection, ENDLESS)
+    finally:
+        ended.set()
+        thread.join()
+
+
+def stops(report, connection):
+    connection.execute("SET statement_timeout = '100ms'")
+    report.add("timeout", outcome(connection, ENDLESS))
+    connection.execute("RESET statement_timeout")
+    report.add("cancel", cancelled(connection))
+    # One that came after the end of what it was meant for.
+    for _ in range(20):
+        last = outcome(connection, "SELECT 1")
+    report.add("cancel_then", last)
+
+
+def notifications(report, connection):
+    listening = outcome(connection, "LISTEN driver_tests")
+    if isinstance(listening, dict):
+        report.add("notify", listening)
+        return
+    connection.execute("NOTIFY driver_tests, 'a word'")
+    heard = next(connection.notifies(timeout=10))
+    report.add("notify", [heard.channel, heard.payload])
+    connection.execute("UNLISTEN driver_tests")
+
+
+def pool(report, given):
+    """psycopg's own pool checks a connection, and resets it when it comes back."""
+    options = dict(
+        host=given.host, port=given.port, user=given.user, password=given.token, dbname=given.database,
+        sslmode="verify-full", sslrootcert=given.ca,
+    )
+    check = psycopg_pool.ConnectionPool.check_connection
+    with psycopg_pool.ConnectionPool(kwargs=options, min_size=1, max_size=1, check=check) as one:
+        results = []
+        for number in (1, 2, 3):
+            with one.connection() as connection:
+                results.append(outcome(connection, READ_CUSTOMER + "%s", (number,)))
+        report.add("pool", results)
 
 
 def errors(report, connection, given):
@@ -134,6 +196,10 @@ def main():
     given = parameters()
     report = Report()
     with connect(given, autocommit=True) as connection:
+        report.add("about", {
+            "driver": f"psycopg {psycopg.__version__}",
+            "pool": f"psycopg_pool {importlib.metadata.version('psycopg-pool')}",
+        })
         report.add("encoding", connection.info.encoding)
         reads(report, connection)
         types(report, connection)
@@ -141,8 +207,11 @@ def main():
         copy(report, connection)
         cursors(report, connection)
         errors(report, connection, given)
+        stops(report, connection)
+        notifications(report, connection)
     with connect(given) as connection:
         transactions(report, connection, given)
+    pool(report, given)
     report.print()
 
 

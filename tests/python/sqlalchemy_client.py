@@ -10,7 +10,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, selectinload
 
-from common import COUNT_REFUNDS, Report, error, parameters
+from common import COUNT_REFUNDS, ENDLESS, READ_CUSTOMER, SERIES, Report, error, parameters, unsupported
 
 
 class Base(DeclarativeBase):
@@ -62,12 +62,16 @@ def reads(report, engine):
         with Session(engine) as session:
             statement = select(Customer).options(selectinload(Customer.cards)).where(Customer.id == number)
             found.append([customer_row(customer) for customer in session.scalars(statement)])
-    report.add("orm", found)
+    report.add("simple", found)
     with Session(engine) as session:
         joined = select(Customer.name, Card.number).join(Card).where(Customer.id <= 3).order_by(Customer.id, Card.id)
         report.add("join", [list(row) for row in session.execute(joined)])
+        one = text(READ_CUSTOMER + ":id")
+        report.add("prepared", [[list(row) for row in session.execute(one, {"id": 1})] for _ in range(7)])
+        series = session.execute(text(SERIES).execution_options(yield_per=5000))
+        report.add("stream", sum(row[0] for row in series))
         streamed = select(Card.id, Card.number).order_by(Card.id).limit(5).execution_options(yield_per=2)
-        report.add("yield_per", [list(row) for row in session.execute(streamed)])
+        report.add("cursor", [list(row) for row in session.execute(streamed)])
 
 
 def reflection(report, engine):
@@ -95,11 +99,11 @@ def writes(report, engine, given):
             session.flush()
             try:
                 session.execute(text(failing))
-                report.add(f"session_{name}", "no error")
+                report.add(f"transaction_{name}", "no error")
             except DBAPIError as failed:
-                report.add(f"session_{name}", failure(failed))
+                report.add(f"transaction_{name}", failure(failed))
             session.rollback()
-            report.add(f"session_{name}_left", session.execute(text(COUNT_REFUNDS)).scalar())
+            report.add(f"transaction_{name}_left", session.execute(text(COUNT_REFUNDS)).scalar())
 
 
 def full_row_update(report, engine):
@@ -113,6 +117,16 @@ def full_row_update(report, engine):
         except DBAPIError as failed:
             report.add("full_row_update", failure(failed))
         session.rollback()
+
+
+def stops(report, engine):
+    with engine.connect() as connection:
+        connection.execute(text("SET statement_timeout = '100ms'"))
+        try:
+            report.add("timeout", connection.execute(text(ENDLESS)).scalar())
+        except DBAPIError as failed:
+            report.add("timeout", failure(failed))
+        connection.rollback()
 
 
 def pool(report, engine):
@@ -135,11 +149,15 @@ def main():
     )
     engine = create_engine(url, pool_size=2, max_overflow=0, pool_pre_ping=True)
     report = Report()
+    report.add("about", {"driver": f"SQLAlchemy {sqlalchemy.__version__} with psycopg", "pool": "QueuePool"})
     reads(report, engine)
     reflection(report, engine)
     writes(report, engine, given)
     full_row_update(report, engine)
+    stops(report, engine)
     pool(report, engine)
+    unsupported(report, "as psycopg does it: SQLAlchemy has no call of its own", "pipeline", "types", "copy_out", "copy_in",
+                "cancel", "notify")
     engine.dispose()
     report.print()
 

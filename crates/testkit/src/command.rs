@@ -9,7 +9,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::postgres::binaries;
 use crate::wait::eventually_blocking;
@@ -57,18 +57,6 @@ pub fn client(program: &str, arguments: &[&str], environment: &[(&str, &str)], i
     }
     command.args(arguments).envs(environment.iter().copied());
     run(command, input)
-}
-
-/// Runs a script of `tests/python` (its file name) with the pinned drivers that `./dev setup` installs.
-/// `environment` carries its connection parameters.
-pub fn python(script: &str, environment: &[(&str, &str)]) -> Result<Output> {
-    let interpreter = development_directory().join("venv/bin/python");
-    if !interpreter.exists() {
-        bail!("{} is missing: run `./dev setup`, which installs the pinned Python drivers", interpreter.display());
-    }
-    let mut command = Command::new(interpreter);
-    command.arg(workspace_root().join("tests/python").join(script)).envs(environment.iter().copied());
-    run(command, b"")
 }
 
 /// Runs `command` with `input` until it ends, at most two minutes.

@@ -20,6 +20,7 @@ pub mod drivers;
 pub mod interposed;
 pub mod issuer;
 mod keeper;
+pub mod marked;
 pub mod mutation;
 pub mod payments;
 pub mod postgres;

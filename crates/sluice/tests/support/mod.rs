@@ -37,6 +37,20 @@ permit (
   resource in Database::"payments/@DATABASE@"
 );
 
+@id("cleared-channel")
+permit (
+  principal in Group::"cleared",
+  action in [Action::"listen", Action::"notify"],
+  resource == Channel::"payments/@DATABASE@/driver_tests"
+);
+
+@id("cleared-large-objects")
+permit (
+  principal in Group::"cleared",
+  action == Action::"execute",
+  resource in FunctionClass::"large_object"
+);
+
 @id("cleared-see")
 permit (principal in Group::"cleared", action == Action::"reveal", resource);
 "#;

@@ -1,20 +1,18 @@
 //! What a run says: on the terminal, and in the documentation.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::compare::{Outcome, Row};
 use super::listed::Listed;
-use crate::command::workspace_root;
+use crate::marked::Marked;
 use crate::postgres::binaries;
 
-/// Between these lines of `docs/protocols/postgres.md` stands what the last run found.
-const BEGIN: &str = "<!-- written by ./dev conformance postgres -->\n";
-const END: &str = "<!-- end -->\n";
+/// Where what the last run found stands.
+const TABLE: Marked = Marked { page: "docs/protocols/postgres.md", writer: "./dev conformance postgres" };
 
 pub(super) fn line(text: &str) {
     let mut out = std::io::stdout().lock();
@@ -53,12 +51,7 @@ fn sums(rows: &[Row]) -> String {
 
 /// Writes the marked section of the documentation anew.
 pub(super) fn write_documentation(rows: &[Row], listed: &Listed, sluice: &Path) -> Result<()> {
-    let path = workspace_root().join("docs/protocols/postgres.md");
-    let page = fs::read_to_string(&path)?;
-    let (before, rest) = page.split_once(BEGIN).context("docs/protocols/postgres.md has no place for the table")?;
-    let (_, after) = rest.split_once(END).context("docs/protocols/postgres.md has no end of the table")?;
-    let section = section(rows, listed, sluice)?;
-    Ok(fs::write(&path, [before, BEGIN, &section, END, after].concat())?)
+    TABLE.write(&section(rows, listed, sluice)?)
 }
 
 fn section(rows: &[Row], listed: &Listed, sluice: &Path) -> Result<String> {
