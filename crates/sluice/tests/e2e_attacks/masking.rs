@@ -374,7 +374,7 @@ async fn mk_14_function_calls_are_decided_and_masked() -> Result<()> {
     let Guarded { site, canary, token } = guarded()?;
     let leaky = call("leaky(bigint)", &1_u64.to_be_bytes())?;
     let mut client = Raw::login(site, token).await?;
-    let answer = client.exchange(&[leaky.clone()]).await?;
+    let answer = client.exchange(std::slice::from_ref(&leaky)).await?;
     assert_eq!((answer.errors(), answer.status()), (vec!["42501".to_owned()], Some('I')));
     assert_absent(&answer.bytes(), canary);
     // What the baseline permits to all, what does not exist, and what is no function to be called.
@@ -386,7 +386,7 @@ async fn mk_14_function_calls_are_decided_and_masked() -> Result<()> {
     assert_eq!(client.exchange(&[call("count(\"any\")", b"1")?]).await?.errors(), ["42883"]);
     // In a transaction, a refusal fails it.
     assert_eq!(client.simple("BEGIN").await?.status(), Some('T'));
-    assert_eq!(client.exchange(&[leaky.clone()]).await?.status(), Some('E'));
+    assert_eq!(client.exchange(std::slice::from_ref(&leaky)).await?.status(), Some('E'));
     assert_eq!(client.exchange(&[call("reverse(text)", b"x")?]).await?.errors(), ["25P02"]);
     assert_eq!(client.simple("ROLLBACK").await?.status(), Some('I'));
     // Whoever may call it and not see what it returns.
