@@ -15,7 +15,16 @@ use super::catalog::{Relation, ViewColumn};
 const SECRET: &[(&str, &[&str])] = &[
     ("pg_statistic", &["stavalues1", "stavalues2", "stavalues3", "stavalues4", "stavalues5"]),
     ("pg_statistic_ext_data", &["stxdmcv", "stxdexpr"]),
-    ("pg_stats", &["most_common_vals", "histogram_bounds", "most_common_elems", "range_bounds_histogram"]),
+    (
+        "pg_stats",
+        &[
+            "most_common_vals",
+            "histogram_bounds",
+            "most_common_elems",
+            "range_bounds_histogram",
+            "range_length_histogram",
+        ],
+    ),
     ("pg_stats_ext", &["most_common_vals"]),
     ("pg_stats_ext_exprs", &["most_common_vals", "histogram_bounds", "most_common_elems"]),
     // What rows hold that are older than the column.

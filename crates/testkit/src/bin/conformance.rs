@@ -1,22 +1,29 @@
-//! `./dev conformance postgres`: see [`testkit::conformance`].
+//! `./dev conformance postgres` and `versions`: see [`testkit::conformance`].
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use testkit::command::development_directory;
-use testkit::conformance::{Plan, run};
+use testkit::conformance::{Plan, run, versions};
 use testkit::process::binary;
 
-const USAGE: &str = "usage: conformance postgres SOURCE LIBRARY [--rounds N] [FILE...]";
+const USAGE: &str = "usage: conformance postgres SOURCE LIBRARY [--rounds N] [FILE...]\n       conformance versions [--all] BIN_DIRECTORY...";
 
 #[expect(clippy::print_stderr, reason = "a program's own messages")]
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let Some(plan) = plan(&arguments) else {
-        eprintln!("{USAGE}");
-        return ExitCode::from(2);
+    let done = match (arguments.split_first(), plan(&arguments)) {
+        (Some((what, rest)), _) if what == "versions" && !rest.is_empty() => {
+            let servers: Vec<PathBuf> = rest.iter().filter(|word| *word != "--all").map(PathBuf::from).collect();
+            versions::run(&servers, rest.len() > servers.len())
+        }
+        (_, Some(plan)) => binary().and_then(|sluice| run(&plan, &sluice)),
+        (_, None) => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
     };
-    match binary().and_then(|sluice| run(&plan, &sluice)) {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("conformance: {error:#}");

@@ -9,8 +9,11 @@ use anyhow::{Context, Result, anyhow, bail};
 /// The account that Debian's package creates. PostgreSQL refuses to run as root.
 pub(crate) const ACCOUNT: &str = "postgres";
 
+/// The oldest server that Sluice is tested with.
+const OLDEST: u32 = 13;
+
 /// The oldest server that writes its log as JSON, which the statement log is read from.
-const OLDEST: u32 = 15;
+pub(crate) const OLDEST_WITH_JSON_LOG: u32 = 15;
 
 /// The directory of `postgres` and `initdb`: `SLUICE_PG_BIN`, or the newest version that Debian's packages installed,
 /// or the one on the `PATH`.
@@ -65,12 +68,21 @@ fn checked(directory: PathBuf) -> Result<PathBuf> {
     let output = Command::new(directory.join("postgres")).arg("--version").output();
     let output = output.with_context(|| format!("cannot run {}/postgres", directory.display()))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    // "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"
-    let major = text.split_whitespace().nth(2).and_then(|version| version.split('.').next()?.parse::<u32>().ok());
-    match major {
+    match text.split_whitespace().nth(2).and_then(major_of) {
         Some(major) if major >= OLDEST => Ok(directory),
         _ => bail!("PostgreSQL {OLDEST} or newer is needed, {} has {:?}", directory.display(), text.trim()),
     }
+}
+
+/// "15.18", "18beta1".
+fn major_of(version: &str) -> Option<u32> {
+    version.split(|symbol: char| !symbol.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// The server's major version.
+pub(crate) fn major() -> Result<u32> {
+    let version = version()?;
+    major_of(&version).with_context(|| format!("cannot read the version {version:?}"))
 }
 
 /// What names the server's build: the cached template is keyed by it.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{Options, accounts, template};
+use super::{Options, accounts, binaries, template};
 use crate::tls::Authority;
 
 /// Writes the authority's certificate, the server's own, and their keys.
@@ -23,6 +23,8 @@ pub(super) fn write_settings(directory: &Path, port: u16, options: &Options) -> 
     let log = directory.join("log").display().to_string();
     let tls = |name: &str| directory.join("tls").join(name).display().to_string();
     let (ca, certificate, key) = (tls("ca.crt"), tls("server.crt"), tls("server.key"));
+    let has_json_log = binaries::major()? >= binaries::OLDEST_WITH_JSON_LOG;
+    let log_destination = if has_json_log { "stderr,jsonlog" } else { "stderr" };
     let settings = [
         ("listen_addresses", "127.0.0.1"),
         ("port", &port),
@@ -39,7 +41,7 @@ pub(super) fn write_settings(directory: &Path, port: u16, options: &Options) -> 
         ("shared_buffers", "64MB"),
         // The oracle: everything that is executed, before it is executed.
         ("logging_collector", "on"),
-        ("log_destination", "stderr,jsonlog"),
+        ("log_destination", log_destination),
         ("log_directory", &log),
         ("log_filename", "server.log"),
         ("log_file_mode", "0600"),

@@ -52,7 +52,7 @@ fn template() -> Result<PathBuf> {
     run_as_server(&binaries::server()?.join("initdb"), |command| {
         command.arg("-D").arg(&draft);
         // No locale of the machine's: the same order of text everywhere.
-        command.args(["-U", "postgres", "-E", "UTF8", "--no-locale", "--auth=trust", "--no-sync", "--no-instructions"]);
+        command.args(["-U", "postgres", "-E", "UTF8", "--no-locale", "--auth=trust", "--no-sync"]);
     })?;
     // The rename is atomic and fails when another process was faster: its template is as good.
     if fs::rename(&draft, &template).is_err() {

@@ -236,7 +236,7 @@ impl<'a> Walk<'a> {
                 continue;
             };
             let call = pair.get(0).unwrap_or(Node::None);
-            name = column_name(call);
+            name = column_name(call, self.catalog.version());
             let definitions = match pair.get(1) {
                 Some(Node::NodeList(list)) => Some(list),
                 _ => None,

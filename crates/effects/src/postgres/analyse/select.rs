@@ -112,7 +112,8 @@ impl<'a> Walk<'a> {
                 }
                 None => {
                     let value = self.expr(target.val());
-                    let name = target.name().map_or_else(|| column_name(target.val()), Into::into);
+                    let name =
+                        target.name().map_or_else(|| column_name(target.val(), self.catalog.version()), Into::into);
                     outputs.columns.push((name, value));
                 }
             }
@@ -377,12 +378,12 @@ fn single_name(node: Node<'_>) -> Option<&str> {
 }
 
 /// The name that the server gives an output column without AS (`FigureColname`, parse_target.c).
-pub(super) fn column_name(node: Node<'_>) -> Arc<str> {
-    figure_name(node, 0).map_or_else(|| "?column?".into(), |(name, _)| name.into())
+pub(super) fn column_name(node: Node<'_>, server: u32) -> Arc<str> {
+    figure_name(node, server, 0).map_or_else(|| "?column?".into(), |(name, _)| name.into())
 }
 
 /// A name and whether it is a strong one, which the name of a type or of CASE does not replace.
-fn figure_name(node: Node<'_>, depth: usize) -> Option<(&str, bool)> {
+fn figure_name(node: Node<'_>, server: u32, depth: usize) -> Option<(&str, bool)> {
     if depth > super::super::MAX_DEPTH {
         return None;
     }
@@ -393,19 +394,23 @@ fn figure_name(node: Node<'_>, depth: usize) -> Option<(&str, bool)> {
             if steps.iter().any(|step| step.as_str().is_some()) {
                 return steps.iter().filter_map(Node::as_str).next_back().map(|name| (name, true));
             }
-            figure_name(indirection.arg(), depth + 1)
+            figure_name(indirection.arg(), server, depth + 1)
         }
         Node::FuncCall(call) => call.funcname().iter().filter_map(Node::as_str).next_back().map(|name| (name, true)),
         Node::A_Expr(expr) if expr.kind == raw::A_Expr_Kind::AEXPR_NULLIF => Some(("nullif", true)),
-        Node::TypeCast(cast) => match figure_name(cast.arg(), depth + 1) {
+        Node::TypeCast(cast) => match figure_name(cast.arg(), server, depth + 1) {
             Some((name, true)) => Some((name, true)),
             weak => {
                 let ty = cast.type_name().and_then(|ty| ty.names().iter().filter_map(|name| name.sval()).next_back());
                 ty.map(|name| (name, false)).or(weak)
             }
         },
-        Node::CollateClause(collate) => figure_name(collate.arg(), depth + 1),
-        Node::CaseExpr(case) => match figure_name(case.defresult(), depth + 1) {
+        // Before version 15 the grammar made a constant of type bool of it.
+        Node::A_Const(constant) if server < 150_000 && matches!(constant.val(), Some(ConstValue::Boolean(_))) => {
+            Some(("bool", false))
+        }
+        Node::CollateClause(collate) => figure_name(collate.arg(), server, depth + 1),
+        Node::CaseExpr(case) => match figure_name(case.defresult(), server, depth + 1) {
             Some((name, true)) => Some((name, true)),
             _ => Some(("case", false)),
         },
@@ -422,7 +427,7 @@ fn figure_name(node: Node<'_>, depth: usize) -> Option<(&str, bool)> {
                 }
                 let target = select.target_list().iter().next()?;
                 // Its own column has a name by then, whatever it is called after.
-                let name = target.name().or_else(|| Some(figure_name(target.val(), depth + 1)?.0));
+                let name = target.name().or_else(|| Some(figure_name(target.val(), server, depth + 1)?.0));
                 Some((name.unwrap_or("?column?"), true))
             }
             _ => None,

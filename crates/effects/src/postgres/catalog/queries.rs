@@ -126,7 +126,7 @@ parts!(
     9,
     "SELECT t.oid::text, n.nspname::text, t.typname::text, t.typtype::text, t.typbasetype::text, t.typelem::text, \
      t.typarray::text, t.typrelid::text, \
-     (SELECT pn.nspname || '.' || p.proname FROM pg_catalog.pg_proc p \
+     (SELECT pn.nspname::text || '.' || p.proname::text FROM pg_catalog.pg_proc p \
      JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace WHERE p.oid = t.typinput AND p.oid >= 16384) \
      FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE t.oid "
 );
@@ -225,7 +225,7 @@ const VIEW_VERSIONS: Query = Query {
         own!("r.xmin"),
         " FROM pg_catalog.pg_rewrite r CROSS JOIN w WHERE r.oid >= 16384 AND r.ev_type = '1'), \
          versions AS (SELECT rule, \
-         pg_catalog.md5(pg_catalog.string_agg(oid || '.' || number || '.' || version, ',' ORDER BY oid, number, version)) \
+         pg_catalog.md5(pg_catalog.string_agg(oid::text || '.' || number::text || '.' || version, ',' ORDER BY oid, number, version)) \
          AS version, pg_catalog.bool_or(own) AS own FROM parts GROUP BY rule), \
          paths AS MATERIALIZED (SELECT coalesce((SELECT p.name = 'pg_catalog' \
          FROM pg_catalog.unnest(pg_catalog.current_schemas(true)) WITH ORDINALITY AS p(name, at) \
@@ -312,8 +312,8 @@ macro_rules! version_of {
         concat!(
             "SELECT '",
             $letter,
-            "' || pg_catalog.count(*) || ':' || pg_catalog.sum(xmin::text::int8) || ':' || \
-             pg_catalog.max(xmin::text::int8) FROM pg_catalog.",
+            "' || pg_catalog.count(*)::text || ':' || pg_catalog.sum(xmin::text::int8)::text || ':' || \
+             pg_catalog.max(xmin::text::int8)::text FROM pg_catalog.",
             $catalog,
             $which
         )
