@@ -35,7 +35,8 @@ pub enum Verb {
     Transaction,
     /// Change a setting.
     Set,
-    /// VACUUM, ANALYZE, REINDEX, CLUSTER, REFRESH, LOCK, CHECKPOINT.
+    /// VACUUM, ANALYZE, REINDEX, CLUSTER, REFRESH, LOCK, CHECKPOINT, and transactions that outlive their session (PREPARE
+    /// TRANSACTION, COMMIT PREPARED, ROLLBACK PREPARED).
     Maintain,
     /// Create, alter or drop something.
     Ddl,

@@ -7,7 +7,9 @@ mod support;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use ledger::RealDisk;
+use ledger::tape::TapeReader;
 use serde_json::Value;
 use testkit::canary::{Canary, assert_absent};
 use testkit::demo::site::{AUDITOR, ORDER_SERVICE, Site, Tuning};
@@ -208,20 +210,37 @@ async fn o3_no_sensitive_value_is_where_it_must_not_be() -> Result<()> {
         looked_at += assert_files_clean(&home.join(part), &canary)?;
     }
     assert!(looked_at > 5, "only {looked_at} files were looked at");
+    let tapes = std::fs::read_dir(home.join("data/tapes"))?.count();
+    assert!(tapes > 0, "there is no tape");
     Ok(())
 }
 
-/// Looks into every file under a directory, tapes unpacked.
+/// Looks into every file under a directory, and into what is in the tapes, which are compressed.
 fn assert_files_clean(directory: &Path, canary: &Canary) -> Result<usize> {
     let mut count = 0;
     for entry in std::fs::read_dir(directory)? {
         let path = entry?.path();
         if path.is_dir() {
             count += assert_files_clean(&path, canary)?;
-        } else {
-            assert_absent(&std::fs::read(&path)?, canary);
-            count += 1;
+            continue;
         }
+        assert_absent(&std::fs::read(&path)?, canary);
+        if path.extension().is_some_and(|extension| extension == "tapez" || extension == "tape") {
+            assert_absent(&recorded(&path)?, canary);
+        }
+        count += 1;
     }
     Ok(count)
+}
+
+/// All that a tape holds. The answers to [`work`] are among it, so that an empty one shows a fault.
+fn recorded(path: &Path) -> Result<Vec<u8>> {
+    let session = path.file_stem().and_then(|name| name.to_str()).context("a tape without a name")?.parse()?;
+    let mut tape = TapeReader::open(&RealDisk, path.parent().context("a tape without a directory")?, session)?;
+    let mut content = Vec::new();
+    while let Some(record) = tape.next()? {
+        content.extend(record.content);
+    }
+    ensure!(content.len() > 1000, "{} holds {} bytes", path.display(), content.len());
+    Ok(content)
 }

@@ -11,6 +11,11 @@ use super::lexer::{Kind, Lexer, Token};
 /// How deep brackets may nest before a text is not even parsed.
 const MAX_BRACKETS: usize = 512;
 
+/// How many characters of operators may follow each other, those of comments included. At each of them the parser may
+/// look at the whole rest of their row, for an operator is as long as it can be (`{operator}` and `{xcstart}`, scan.l): a
+/// mebibyte of nested `/*` would take it minutes.
+const MAX_OPERATOR_CHARACTERS: usize = 1000;
+
 /// A text and its tokens.
 pub(super) struct Source<'a> {
     pub(super) text: &'a str,
@@ -38,6 +43,45 @@ pub(super) fn parse(text: &str) -> Result<(Source<'_>, ParseResult), &'static st
             return Err("it nests too deep");
         }
     }
+    if longest_row(text, &tokens) > MAX_OPERATOR_CHARACTERS {
+        return Err("it has too many characters of operators in a row");
+    }
     let tree = pg_raw_parse::parse(text).map_err(|_| "it does not parse")?;
     Ok((Source { text, tokens }, tree))
+}
+
+/// The most characters of operators that follow each other outside of quotes.
+fn longest_row(text: &str, tokens: &[Token]) -> usize {
+    let (mut longest, mut row) = (0, 0);
+    for token in tokens {
+        let may_have_some = matches!(token.kind, Kind::Blank | Kind::Other);
+        let bytes = text.as_bytes().get(token.range.clone()).filter(|_| may_have_some).unwrap_or(b" ");
+        for byte in bytes {
+            row = if b"~!@#^&|`?+-*/%<>=".contains(byte) { row + 1 } else { 0 };
+            longest = longest.max(row);
+        }
+    }
+    longest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_operator_characters_are_bounded_and_quoted_ones_are_not_counted() {
+        let row = |text: &str| {
+            let mut lexer = Lexer::new(text);
+            let tokens: Vec<Token> = lexer.by_ref().collect();
+            longest_row(text, &tokens)
+        };
+        assert_eq!(row("SELECT 1 /* ==== */ + 1"), 4);
+        assert_eq!(row("SELECT 1 +/**/- 1"), 6);
+        assert_eq!(row("SELECT '----------', \"======\" <> 1"), 2);
+        let limit = MAX_OPERATOR_CHARACTERS;
+        assert!(parse(&format!("SELECT 1 /*{}*/", "*".repeat(limit - 4))).is_ok());
+        for bomb in ["/*".repeat(limit) + &"*/".repeat(limit), "+".repeat(2 * limit), "@/*-*/".repeat(limit)] {
+            assert!(parse(&format!("SELECT 1 {bomb} 1")).is_err());
+        }
+    }
 }

@@ -25,6 +25,9 @@ use crate::clock;
 use crate::judging::acts;
 use crate::recorder::entry;
 
+/// How many statements a text may have: each is named in the journal's entry of its decision.
+const MOST_STATEMENTS: usize = 1000;
+
 /// What became of a text.
 pub(super) enum Understood {
     /// It is analysed and judged.
@@ -106,6 +109,10 @@ impl Session {
             Some(known) => Known { judged: self.judged(&known.analysed, user), ..known },
             None => {
                 let analysed = self.analysed(text, types);
+                let count = analysed.statements.len();
+                if count > MOST_STATEMENTS {
+                    return Understood::Refused(Refusal::TooManyStatements(count));
+                }
                 let twin = self.memo.twin(&analysed.statements).map(|twin| Arc::clone(&twin.judged));
                 let twin = twin.filter(|judged| analysed.named.is_none() && self.still_holds(judged, user));
                 let judged = twin.unwrap_or_else(|| self.judged(&analysed, user));

@@ -6,6 +6,7 @@ use ledger::Level;
 use masking::RevealAsk;
 use masking::postgres::{Context as ShownContext, shown};
 use model::decision::Reveal;
+use model::effect::{Effect, Facts};
 use model::event::{Entry, Event, Shown};
 use model::id::Digest;
 use model::lineage::{LiteralRole, Output};
@@ -20,6 +21,9 @@ use crate::recorder::entry;
 
 /// The longest text that the journal shows; of a longer one it holds the beginning, its length and its digest.
 const LONGEST_TEXT: usize = 24 * 1024;
+
+/// How many effects the journal lists of a statement.
+const MOST_EFFECTS: usize = 256;
 
 /// The ids of the statements that these entries explain.
 pub(super) fn introduced(entries: &[Entry]) -> Vec<Digest> {
@@ -86,23 +90,49 @@ impl Session {
     }
 }
 
-/// Cuts what is too long for an entry, saying so.
+/// Cuts what is too long for an entry, saying so: the text, then the columns of the answer, then effects.
 fn fit(event: Event) -> Event {
-    match event {
-        Event::Statement { id, target, database, mut text, mut effects, mut facts, mut output } => {
-            if text.len() > LONGEST_TEXT {
-                let end = (0..=LONGEST_TEXT).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-                let length = text.len();
-                text.truncate(end);
-                text.push_str(&format!("… [cut: {length} bytes in all]"));
-            }
-            if effects.len() > 256 {
-                effects.truncate(256);
-                facts.opaque.get_or_insert_with(|| "only the first 256 effects are listed".into());
-                output = Output::Unknown;
-            }
-            Event::Statement { id, target, database, text, effects, facts, output }
+    let Event::Statement { id, target, database, mut text, mut effects, mut facts, mut output } = event else {
+        return event;
+    };
+    cut_text(&mut text);
+    let statement = |text: String, effects, facts, output| Event::Statement {
+        id,
+        target: Arc::clone(&target),
+        database: Arc::clone(&database),
+        text,
+        effects,
+        facts,
+        output,
+    };
+    let fits = |event: Event| {
+        let entry = entry(event);
+        ledger::fits(&entry).then_some(entry.event)
+    };
+    for (most, has_output) in [(MOST_EFFECTS, true), (MOST_EFFECTS, false), (MOST_EFFECTS / 4, false)] {
+        cut_effects(&mut effects, &mut facts, most);
+        if !has_output {
+            output = Output::Unknown;
         }
-        other => other,
+        if let Some(event) = fits(statement(text.clone(), effects.clone(), facts.clone(), output.clone())) {
+            return event;
+        }
+    }
+    statement(text, effects, facts, output)
+}
+
+fn cut_text(text: &mut String) {
+    if text.len() > LONGEST_TEXT {
+        let end = (0..=LONGEST_TEXT).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        let length = text.len();
+        text.truncate(end);
+        text.push_str(&format!("… [cut: {length} bytes in all]"));
+    }
+}
+
+fn cut_effects(effects: &mut Vec<Effect>, facts: &mut Facts, most: usize) {
+    if effects.len() > most {
+        effects.truncate(most);
+        facts.opaque.get_or_insert_with(|| format!("only the first {most} effects are listed").into());
     }
 }

@@ -35,6 +35,8 @@ pub(crate) enum Refusal {
     UnknownStatement,
     /// No such portal.
     UnknownPortal,
+    /// A text has more statements than can be recorded as one request.
+    TooManyStatements(usize),
     /// The session already holds as many prepared statements and portals as it may.
     TooManyNames,
     /// The client cancelled it.
@@ -120,6 +122,11 @@ impl Refusal {
             }
             Self::UnknownStatement => told("26000", "prepared statement does not exist", ""),
             Self::UnknownPortal => told("34000", "portal does not exist", ""),
+            Self::TooManyStatements(count) => told(
+                "54001",
+                format!("a text of {count} statements is more than can be decided at once"),
+                "Send at most 1000 of them in one message.",
+            ),
             Self::TooManyNames => {
                 told("53400", "too many prepared statements or portals in this session", "Close some first.")
             }

@@ -86,6 +86,9 @@ async fn pg_18_channels_and_locks_are_policy() -> Result<()> {
         "SELECT pg_try_advisory_lock(1)",
         "SELECT pg_advisory_xact_lock(1)",
         "LOCK TABLE orders IN ACCESS EXCLUSIVE MODE",
+        "PREPARE TRANSACTION 'covert'",
+        "COMMIT PREPARED 'of-somebody-else'",
+        "ROLLBACK PREPARED 'of-somebody-else'",
     ] {
         let answer = client.simple(sql).await?;
         let errors = answer.errors();

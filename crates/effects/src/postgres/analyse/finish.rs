@@ -51,8 +51,10 @@ impl Walk<'_> {
             Some((source, range)) => (source, range),
             None => return opaque("", "it has no text"),
         };
-        let within = |token: &&Token| token.range.start >= range.start && token.range.end <= range.end;
-        let tokens: Vec<&Token> = source.tokens.iter().filter(within).collect();
+        // A text may have many statements: none looks at the tokens of all.
+        let first = source.tokens.partition_point(|token| token.range.start < range.start);
+        let own = source.tokens.get(first..).unwrap_or_default();
+        let tokens: Vec<&Token> = own.iter().take_while(|token| token.range.end <= range.end).collect();
         let parameters = self.parameter_roles(&tokens, source.text, body.parameters);
         let literals = self.literal_roles(&tokens, source.text, body.secret);
         let normal = normal(&tokens, source.text, parameters.len());
@@ -171,7 +173,8 @@ fn constant_at(tokens: &[&Token], text: &str, at: usize) -> Result<Option<usize>
 /// The text with blanks folded, comments gone, and constants numbered after the parameters.
 fn normal(tokens: &[&Token], text: &str, parameters: usize) -> String {
     use std::fmt::Write;
-    let mut out = String::with_capacity(tokens.last().map_or(0, |token| token.range.end));
+    let start = tokens.first().map_or(0, |token| token.range.start);
+    let mut out = String::with_capacity(tokens.last().map_or(0, |token| token.range.end.saturating_sub(start)));
     let mut number = parameters;
     let mut gap = false;
     for token in tokens {

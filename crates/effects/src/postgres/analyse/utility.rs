@@ -77,6 +77,12 @@ impl Walk<'_> {
     fn transaction(&mut self, statement: &TransactionStmt) -> Body {
         use raw::TransactionStmtKind as Kind;
         self.on_database(Verb::Transaction);
+        if let Kind::TRANS_STMT_PREPARE | Kind::TRANS_STMT_COMMIT_PREPARED | Kind::TRANS_STMT_ROLLBACK_PREPARED =
+            statement.kind
+        {
+            // It holds its locks when the session is gone, and whoever knows its name ends it, whoever made it.
+            self.on_database(Verb::Maintain);
+        }
         let savepoint = || Arc::<str>::from(statement.savepoint_name().unwrap_or_default());
         let gid = || Arc::<str>::from(statement.gid().unwrap_or_default());
         let chain = statement.chain;
