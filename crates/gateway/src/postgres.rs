@@ -9,6 +9,7 @@ mod analysed;
 mod answers;
 mod catalogs;
 mod client;
+mod copy_in;
 mod copy_out;
 mod end;
 mod ends;

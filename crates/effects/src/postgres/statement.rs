@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use model::effect::{Effect, Facts, Object, Verb};
+use model::effect::{ColumnName, Effect, Facts, Object, Verb};
 use model::lineage::{Literal, LiteralRole, Mentions, Origin, Output};
 
 /// Everything that Sluice knows of one statement before it runs.
@@ -25,6 +25,8 @@ pub struct Statement {
     /// Every constant of the text, in order; byte offsets count from the start of the analysed text, not of this
     /// statement.
     pub literals: Vec<Literal>,
+    /// Which constants and parameters may get into which columns.
+    pub flows: Vec<Flow>,
     /// What each real parameter is used as: `parameters[0]` is `$1`.
     pub parameters: Vec<LiteralRole>,
     /// What may be different in the session afterwards.
@@ -70,6 +72,24 @@ impl Statement {
     pub fn writes(&self) -> bool {
         self.effects.iter().any(|effect| effect.verb.writes())
     }
+}
+
+/// What of a statement itself may get into a column that it writes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Flow {
+    /// The column; under a view's, one of the tables' too.
+    pub column: ColumnName,
+    /// What gets into it.
+    pub given: Given,
+}
+
+/// Constants and parameters of a statement.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Given {
+    /// Constants, as the server reads them.
+    pub constants: Vec<Arc<str>>,
+    /// Parameters, counted from 0.
+    pub parameters: Vec<usize>,
 }
 
 /// A kind of thing that a statement names and the catalog does not have.

@@ -201,6 +201,8 @@ impl Session {
             error: None,
             plan: None,
             copy: None,
+            copy_in: None,
+            refused: None,
             permit,
             portal: None,
             approval,
@@ -238,8 +240,8 @@ impl Session {
         let Some(permit) = run.and_then(|run| self.runs.get(&run)).and_then(Run::continuation) else {
             return Flow::Done;
         };
+        let Some((end, bytes)) = self.looked_at(run, end, bytes) else { return Flow::Done };
         let sent = end.map(|sent| (sent, Owed::Relay(Relay::default())));
-        let bytes = bytes.clone();
         self.staged.push(Staged { permit, entry: None, sent, bytes, substitute: Substitute::Itself });
         Flow::Done
     }

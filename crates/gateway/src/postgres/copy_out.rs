@@ -69,7 +69,7 @@ fn copy_shape(statement: &Statement, width: u16, format: Format) -> Option<(Outp
     Some((output, described.collect(), layout))
 }
 
-fn layout(format: &Layout) -> CopyFormat {
+pub(super) fn layout(format: &Layout) -> CopyFormat {
     match format {
         Layout::Binary => CopyFormat::Binary,
         Layout::Text(CopyText { delimiter, null, header, .. }) => {

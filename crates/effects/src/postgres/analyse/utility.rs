@@ -12,9 +12,9 @@ use pg_raw_parse::nodes::{
 use pg_raw_parse::{ConstValue, Node, raw};
 
 use super::Body;
-use super::value::{Outputs, Value};
+use super::value::{Givens, Outputs, Value};
 use super::walk::{Spot, Walk};
-use crate::postgres::{NameUse, Own, OwnSetting, Statement, TransactionStep, settings};
+use crate::postgres::{Flow, NameUse, Own, OwnSetting, Statement, TransactionStep, settings};
 
 impl Walk<'_> {
     pub(super) fn utility(&mut self, node: Node<'_>) -> Body {
@@ -236,6 +236,7 @@ impl Walk<'_> {
     /// Everything that an inner statement does, this one does.
     fn adopt(&mut self, inner: &Statement) {
         self.effects.extend(inner.effects.iter().filter(|effect| effect.verb != Verb::Opaque).cloned());
+        self.flows.extend(inner.flows.iter().cloned());
         for literal in &inner.literals {
             self.roles.push((Spot::Constant(literal.start), literal.role.clone()));
         }
@@ -276,10 +277,12 @@ impl Walk<'_> {
     fn execute(&mut self, execute: &ExecuteStmt) -> Body {
         let name: Arc<str> = execute.name().unwrap_or_default().into();
         let inner = self.session.prepared.statement(&name);
+        let mut arguments = Vec::new();
         for (at, argument) in execute.params().into_iter().enumerate() {
             let start = self.roles.len();
             let value = self.expr(argument);
             self.deliver(&value);
+            arguments.push(value.givens());
             if let Some(role) = inner.as_ref().and_then(|inner| inner.parameters.get(at)) {
                 self.role_of_all(start, role);
             }
@@ -288,6 +291,7 @@ impl Walk<'_> {
         match &inner {
             Some(inner) => {
                 self.adopt_named(inner);
+                self.hand_over(inner, &arguments);
                 body.output = Some(inner.output.clone());
                 body.own = inner.own.clone();
                 body.copy = inner.copy.clone();
@@ -301,11 +305,25 @@ impl Walk<'_> {
         body
     }
 
-    /// As [`Self::adopt`], for a statement of another text.
+    /// As [`Self::adopt`], for a statement of another text, whose constants were looked at when it came.
     fn adopt_named(&mut self, inner: &Statement) {
-        let roles = self.roles.len();
+        let (roles, flows) = (self.roles.len(), self.flows.len());
         self.adopt(inner);
         self.roles.truncate(roles);
+        self.flows.truncate(flows);
+    }
+
+    /// The arguments of EXECUTE get into what the statement's parameters get into.
+    fn hand_over(&mut self, inner: &Statement, arguments: &[Givens]) {
+        for flow in &inner.flows {
+            let handed = flow.given.parameters.iter().filter_map(|at| arguments.get(*at));
+            let mut given = Givens::NONE;
+            handed.for_each(|argument| given.add(argument));
+            // EXECUTE takes no parameters of its own but those that stand in its arguments.
+            let most = self.session.parameter_types.len();
+            let given = self.resolved(&given, most);
+            self.flows.push(Flow { column: flow.column.clone(), given });
+        }
     }
 
     fn declare(&mut self, declare: &DeclareCursorStmt) -> Body {
