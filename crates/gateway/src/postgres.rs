@@ -34,6 +34,7 @@ mod session;
 mod shape;
 mod tape;
 mod upstream;
+mod wall;
 
 pub(crate) use catalogs::Catalogs;
 pub use catalogs::{ExportError, export as export_catalog};

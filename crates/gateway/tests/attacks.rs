@@ -3,11 +3,12 @@
 
 mod world;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
 use testkit::scripted::{Message, Peer, message, password, query, ssl_request, startup, text};
+use testkit::wait::eventually_blocking;
 use world::World;
 
 /// One world for all tests of this program.
@@ -855,4 +856,141 @@ fn mk_10_a_mask_that_comes_by_copy_ends_it_and_no_row_stays() {
     assert!(answers.contains("COPY 1"), "{answers}");
     let removed = world().server.sql("payments", "DELETE FROM cards WHERE id > 90000 RETURNING id").unwrap();
     assert!(removed.contains("90001") && !removed.contains("90002"), "{removed}");
+}
+
+/// One test at a time changes the revision.
+static REVISING: Mutex<()> = Mutex::new(());
+
+/// Writes one more file of policies and waits until the revision holds.
+fn revise(file: &str, policies: &str) {
+    let before = world().node.revisions.current().id;
+    std::fs::write(world().dir.path().join("revision/policies").join(file), policies).unwrap();
+    let changed = || Ok((world().node.revisions.current().id != before).then_some(()));
+    eventually_blocking(Duration::from_secs(20), "the revision", changed).unwrap();
+}
+
+const CALLS: &str = r#"
+@id("walled-calls")
+@read_only
+permit (principal in Group::"walled", action == Action::"execute", resource == Function::"payments/payments/public/misjudged");
+@id("walled-calls-too")
+@read_only
+permit (principal in Group::"walled", action == Action::"execute", resource == Function::"payments/payments/public/lifting");
+"#;
+
+const WRITES: &str = r#"
+@id("walled-writes")
+permit (principal in Group::"walled", action == Action::"insert", resource in Namespace::"payments/payments/public");
+"#;
+
+#[test]
+fn wall_01_whoever_may_not_write_has_a_read_only_session() {
+    let _alone = REVISING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let sql = |sql: &str| world().server.sql("payments", sql).unwrap();
+    sql("CREATE FUNCTION misjudged() RETURNS int LANGUAGE sql AS \
+         'INSERT INTO refunds (id, payment_id, amount) VALUES (800001, 1, 1) RETURNING 1'");
+    sql("CREATE FUNCTION lifting() RETURNS text LANGUAGE sql AS \
+         $$SELECT set_config('default_transaction_read_only', 'off', false)$$");
+    revise("walled.cedar", CALLS);
+    let mut client = Client::login(&world().token("walled", &["apps", "readers", "walled"]));
+    let mode = |client: &mut Client| {
+        let answers = client.query("SHOW default_transaction_read_only");
+        String::from_utf8(rows(&answers)[0][0].clone().unwrap()).unwrap()
+    };
+    let written = || sql("SELECT count(*) FROM refunds WHERE id = 800001").trim() != "0";
+    let call = "SELECT misjudged()";
+    let extended = || [parse("", call), bind("", "", false), execute("", 0), sync()].concat();
+    assert_eq!(mode(&mut client), "on");
+    // A call of what is not there yet, as far as the catalog in hand knows, is refused in other words.
+    let called = || {
+        let answers = said(&client.query(call));
+        Ok((!answers.contains("42883")).then_some(answers))
+    };
+    let answers = eventually_blocking(Duration::from_secs(20), "the function", called).unwrap();
+    assert!(answers.contains("C25006"), "{answers}");
+    assert!(said(&client.exchange(&[extended()], 1)).contains("C25006") && !written());
+    // Whatever goes back to the start of the session keeps it, and what lifts it is refused or undone.
+    for reset in ["RESET ALL", "DISCARD ALL", "RESET default_transaction_read_only", "SELECT lifting()", "SELECT 1"] {
+        assert!(!said(&client.query(reset)).contains("E:"), "{reset}");
+        assert!(said(&client.query(call)).contains("C25006"), "{reset}");
+        assert!(!said(&client.query(reset)).contains("E:"), "{reset}");
+        assert!(said(&client.exchange(&[extended()], 1)).contains("C25006"), "{reset}");
+    }
+    for lift in [
+        "SET default_transaction_read_only = off",
+        "SET SESSION default_transaction_read_only TO 'no'",
+        "SET transaction_read_only = 0",
+        "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
+        "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ WRITE",
+        "BEGIN READ WRITE",
+        "START TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ WRITE",
+        "SELECT set_config('default_transaction_read_only', 'off', false)",
+        "SELECT pg_catalog.set_config('transaction_read_only', $$off$$, true)",
+    ] {
+        let answers = said(&client.query(lift));
+        assert!(answers.contains("C42501") && answers.contains("Request "), "{lift}: {answers}");
+        let answers = said(&client.exchange(&[parse("", lift), bind("", "", false), execute("", 0), sync()], 1));
+        assert!(answers.contains("C42501"), "{lift}: {answers}");
+    }
+    let begun = client.exchange(&[query("BEGIN"), query("SET TRANSACTION READ WRITE"), query("ROLLBACK")], 3);
+    assert!(said(&begun).contains("C42501"), "{}", said(&begun));
+    // What a pool says, and what only the session sees.
+    for plain in [
+        "BEGIN READ ONLY",
+        "SELECT count(*) FROM orders",
+        "COMMIT",
+        "BEGIN",
+        "SELECT 1",
+        "ROLLBACK",
+        "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+        "SET default_transaction_read_only = on",
+        "CREATE TEMP TABLE mine (x int)",
+        "INSERT INTO mine VALUES (1)",
+        "CREATE TEMP TABLE yours AS SELECT 1 AS y",
+        "DROP TABLE mine, yours",
+        "UNLISTEN *",
+    ] {
+        let answers = said(&client.query(plain));
+        assert!(!answers.contains("E:"), "{plain}: {answers}");
+    }
+    assert!(said(&client.query(call)).contains("C25006"));
+    // What it may do is told from what it does: the wall that was taken down for a table of its own is up again.
+    let both = client.exchange(&[query("CREATE TEMP TABLE mine (x int)"), query(call), extended()], 3);
+    assert_eq!(said(&both).matches("C25006").count(), 2, "{}", said(&both));
+    assert!(!written());
+    // The revision that lets it write takes the wall down, for good as long as it holds; the next puts it up again.
+    revise("walled.cedar", &format!("{CALLS}{WRITES}"));
+    for reset in ["SELECT 1", "RESET ALL", "DISCARD ALL"] {
+        client.query(reset);
+        assert_eq!(mode(&mut client), "off", "{reset}");
+    }
+    let inserted = said(&client.query("INSERT INTO refunds (id, payment_id, amount) VALUES (800002, 1, 1)"));
+    assert!(inserted.contains("INSERT 0 1"), "{inserted}");
+    revise("walled.cedar", CALLS);
+    assert!(said(&client.exchange(&[extended()], 1)).contains("C25006") && !written());
+    assert_eq!(mode(&mut client), "on");
+    // One that was opened without it gets it as well, and RESET does not take it off.
+    let mut writer = Client::login(&world().token("writer-once", &["apps", "readers", "writers"]));
+    assert_eq!(mode(&mut writer), "off");
+    let inserted = said(&writer.query("INSERT INTO refunds (id, payment_id, amount) VALUES (800003, 1, 1)"));
+    assert!(inserted.contains("INSERT 0 1"), "{inserted}");
+    sql("DELETE FROM refunds WHERE id > 800000");
+}
+
+#[test]
+fn wall_02_a_session_opened_to_write_gets_the_wall_when_a_revision_takes_that_away() {
+    let _alone = REVISING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    revise("once.cedar", &WRITES.replace("walled", "once"));
+    let mut client = Client::login(&world().token("once", &["apps", "readers", "once"]));
+    let mut mode = |before: &str| {
+        assert!(!said(&client.query(before)).contains("E:"), "{before}");
+        let answers = client.query("SHOW default_transaction_read_only");
+        String::from_utf8(rows(&answers)[0][0].clone().unwrap()).unwrap()
+    };
+    assert_eq!(mode("SELECT 1"), "off");
+    revise("once.cedar", "");
+    for reset in ["SELECT 1", "RESET ALL", "DISCARD ALL", "RESET default_transaction_read_only", "BEGIN; COMMIT"] {
+        assert_eq!(mode(reset), "on", "{reset}");
+    }
+    std::fs::remove_file(world().dir.path().join("revision/policies/once.cedar")).unwrap();
 }

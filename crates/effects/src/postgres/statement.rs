@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use model::effect::{ColumnName, Effect, Facts, Object, Verb};
+use model::effect::{ColumnName, Effect, Facts, FunctionClass, Object, Verb};
 use model::lineage::{Literal, LiteralRole, Mentions, Origin, Output};
 
 /// Everything that Sluice knows of one statement before it runs.
@@ -62,10 +62,20 @@ impl Statement {
         self.facts.opaque = Some(why.into());
         self.output = Output::Unknown;
         self.mentions.anything = true;
-        self.changes = Changes { state: true, local: true, catalog: true, temporary: true };
+        self.changes = Changes { state: true, local: true, catalog: true, temporary: true, read_write: true };
         self.names = None;
         // Whatever it means: the client's next messages are its data.
         self.copy = self.copy.take().filter(|copy| copy.direction == CopyDirection::In);
+    }
+
+    /// Whether a read-only transaction refuses what the caller may do all the same: temporary objects, the next number of a
+    /// sequence.
+    pub fn needs_read_write(&self) -> bool {
+        self.effects.iter().any(|effect| match (&effect.verb, &effect.object) {
+            (Verb::Ddl | Verb::Maintain | Verb::Truncate, _) => true,
+            (Verb::Execute, Object::Function(_, class)) => *class == FunctionClass::Sequence,
+            _ => false,
+        })
     }
 
     /// Whether anything at the target may change.
@@ -134,6 +144,8 @@ pub struct Changes {
     pub catalog: bool,
     /// Temporary objects are made or dropped.
     pub temporary: bool,
+    /// Transactions that were read-only may write: SET TRANSACTION READ WRITE and its like.
+    pub read_write: bool,
 }
 
 /// What a statement does to prepared statements and cursors.

@@ -64,6 +64,11 @@ impl Session {
         if self.copy_starting.is_some() && tag != FrontendTag::Terminate {
             return Ok(Flow::Stalled(Stall::Settle));
         }
+        if matches!(tag, FrontendTag::Query | FrontendTag::Parse | FrontendTag::Bind)
+            && let Some(stall) = self.tend_wall()
+        {
+            return Ok(Flow::Stalled(stall));
+        }
         let frame = Frame { tag, body, bytes };
         let message = Frontend::parse(&frame).map_err(|error| violation("08P01", error.to_string()))?;
         match message {
@@ -217,6 +222,7 @@ impl Session {
     /// Notes that a request is sent to run: what it may change is unsettled until it is answered.
     pub(super) fn note_execution(&mut self, number: u64) {
         let transaction_changed = self.transaction_changed;
+        self.note_reset(number);
         let Some(run) = self.runs.get_mut(&number) else { return };
         run.executed = true;
         let statements = &run.analysed.statements;

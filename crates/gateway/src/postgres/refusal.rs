@@ -43,6 +43,8 @@ pub(crate) enum Refusal {
     TokenRefused,
     /// A value that is one of Sluice's masks would be written as data.
     MaskAsData(Arc<str>),
+    /// It would let a session write whose subject may not write.
+    ReadOnly,
     /// A part of the protocol that Sluice does not let through.
     Unsupported(&'static str),
     /// A name that Sluice keeps for itself.
@@ -128,6 +130,7 @@ impl Refusal {
                 format!("a masked value would be written to {column}"),
                 "Leave the column out of the statement: what was read was masked.",
             ),
+            Self::ReadOnly => told("42501", super::wall::MESSAGE, super::wall::HINT),
             Self::Unsupported(what) => told("0A000", format!("{what} is not available through Sluice"), ""),
             Self::ReservedName => told("42939", "names that begin with `sluice$` are reserved", "Use another name."),
             Self::CatalogUnavailable => told(

@@ -13,7 +13,7 @@ use super::walk::{Spot, Walk};
 use crate::postgres::lexer::{Kind, Token};
 use crate::postgres::{Changes, Flow, Given, Statement};
 
-const EVERYTHING: Changes = Changes { state: true, local: true, catalog: true, temporary: true };
+const EVERYTHING: Changes = Changes { state: true, local: true, catalog: true, temporary: true, read_write: true };
 
 /// A text of which nothing is known.
 pub(super) fn opaque(text: &str, why: &str) -> Statement {

@@ -97,7 +97,20 @@ impl Walk<'_> {
             }
         };
         self.plain_constants(statement.options());
+        self.access_modes(statement.options());
         Body { transaction: Some(step), ..Body::of(kind) }
+    }
+
+    /// READ ONLY and READ WRITE among a transaction's modes.
+    fn access_modes(&mut self, list: &NodeList) {
+        for item in list {
+            let Node::DefElem(option) = item else { continue };
+            if option.defname() == Some("transaction_read_only") {
+                let read_only = matches!(option.arg(), Node::A_Const(constant)
+                    if matches!(constant.val(), Some(ConstValue::Integer(1) | ConstValue::Boolean(true))));
+                self.changes.read_write |= !read_only;
+            }
+        }
     }
 
     /// Constants in options: they hold no column's value.
@@ -124,8 +137,10 @@ impl Walk<'_> {
         match set.kind {
             Kind::VAR_SET_VALUE => {
                 self.plain_constants(set.args());
-                let class = settings::classify_value(name, self.setting_value(set.args()).as_deref());
+                let value = self.setting_value(set.args());
+                let class = settings::classify_value(name, value.as_deref());
                 self.sets(name, class, set.is_local);
+                self.changes.read_write |= settings::lifts_read_only(name, value.as_deref());
                 Body::of("SET")
             }
             // DEFAULT and RESET go back to what Sluice started the session with.
@@ -133,7 +148,9 @@ impl Walk<'_> {
                 let class = settings::classify(name);
                 let pinned = settings::pinned(name).is_some();
                 self.sets(name, if pinned { SettingClass::Benign } else { class }, set.is_local);
-                self.changes.state |= class == SettingClass::Meaning;
+                self.changes.state |= class == SettingClass::Meaning || settings::is_read_only(name);
+                // It has no start of the session to go back to, only its own default.
+                self.changes.read_write |= name.eq_ignore_ascii_case("transaction_read_only");
                 Body::of(if set.kind == Kind::VAR_RESET { "RESET" } else { "SET" })
             }
             Kind::VAR_RESET_ALL => {
@@ -144,6 +161,7 @@ impl Walk<'_> {
             // SET TRANSACTION …, SET SESSION CHARACTERISTICS AS TRANSACTION …
             Kind::VAR_SET_MULTI if name != "TRANSACTION SNAPSHOT" => {
                 self.plain_constants(set.args());
+                self.access_modes(set.args());
                 self.effect(Verb::Set, Object::Setting("transaction".into(), SettingClass::Benign));
                 Body::of("SET")
             }
@@ -249,6 +267,7 @@ impl Walk<'_> {
         self.changes.local |= inner.changes.local;
         self.changes.catalog |= inner.changes.catalog;
         self.changes.temporary |= inner.changes.temporary;
+        self.changes.read_write |= inner.changes.read_write;
         self.adopt_mentions(inner);
     }
 
