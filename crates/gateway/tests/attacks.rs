@@ -730,7 +730,7 @@ fn mk_06_errors_are_scrubbed_where_one_column_of_a_class_is_hidden() {
 
 /// RULES.md 10: whichever way a mask takes into a column of its class, it is refused, and nothing of it stays.
 #[test]
-fn mk_10_a_mask_never_becomes_data_whichever_way_it_takes() {
+fn a_mask_never_becomes_data_whichever_way_it_takes() {
     let mut client =
         Client::login(&world().token("mask-writer", &["apps", "readers", "migrations", "writers", "cleared"]));
     let mut refused = |sql: &str| {
@@ -814,7 +814,7 @@ fn mk_10_a_mask_never_becomes_data_whichever_way_it_takes() {
 }
 
 #[test]
-fn mk_10_a_mask_that_comes_by_copy_ends_it_and_no_row_stays() {
+fn a_mask_that_comes_by_copy_ends_it_and_no_row_stays() {
     let mut client = Client::login(&world().token("copier", &["apps", "readers", "migrations", "writers", "cleared"]));
     let data = |bytes: &[u8]| message(b'd', bytes);
     let done = || message(b'c', &[]);
@@ -884,13 +884,14 @@ permit (principal in Group::"walled", action == Action::"insert", resource in Na
 "#;
 
 #[test]
-fn wall_01_whoever_may_not_write_has_a_read_only_session() {
+fn pg_09_whoever_may_not_write_has_a_read_only_session() {
     let _alone = REVISING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let sql = |sql: &str| world().server.sql("payments", sql).unwrap();
     sql("CREATE FUNCTION misjudged() RETURNS int LANGUAGE sql AS \
          'INSERT INTO refunds (id, payment_id, amount) VALUES (800001, 1, 1) RETURNING 1'");
     sql("CREATE FUNCTION lifting() RETURNS text LANGUAGE sql AS \
          $$SELECT set_config('default_transaction_read_only', 'off', false)$$");
+    sql("CREATE SEQUENCE ticks; GRANT USAGE ON SEQUENCE ticks TO PUBLIC");
     revise("walled.cedar", CALLS);
     let mut client = Client::login(&world().token("walled", &["apps", "readers", "walled"]));
     let mode = |client: &mut Client| {
@@ -958,6 +959,26 @@ fn wall_01_whoever_may_not_write_has_a_read_only_session() {
     let both = client.exchange(&[query("CREATE TEMP TABLE mine (x int)"), query(call), extended()], 3);
     assert_eq!(said(&both).matches("C25006").count(), 2, "{}", said(&both));
     assert!(!written());
+    let both = client.exchange(&[query("SELECT nextval('ticks')"), query(call), extended()], 3);
+    assert_eq!(said(&both).matches("C25006").count(), 2, "{}", said(&both));
+    assert_eq!(rows(&both).len(), 1);
+    // In a transaction, such a table comes first, and what follows it there is the callers' own.
+    let said_all = |client: &mut Client, texts: &[&str]| {
+        let messages: Vec<_> = texts.iter().map(|text| query(text)).collect();
+        said(&client.exchange(&messages, texts.len()))
+    };
+    let make = "CREATE TEMP TABLE own (x int) ON COMMIT DROP";
+    let extended_make = || [parse("", make), bind("", "", false), execute("", 0), sync()].concat();
+    let answers = said_all(&mut client, &["BEGIN", make, "INSERT INTO own VALUES (1)", "SELECT x FROM own", "COMMIT"]);
+    assert!(!answers.contains("E:"), "{answers}");
+    let answers = said(&client.exchange(&[query("BEGIN"), extended_make(), query("COMMIT"), extended()], 4));
+    assert!(!answers.contains("C42") && answers.contains("COMMIT") && answers.contains("C25006"), "{answers}");
+    let answers =
+        said_all(&mut client, &["BEGIN", "SELECT 1", make, "ROLLBACK", "BEGIN", make, "COMMIT AND CHAIN", "ROLLBACK"]);
+    assert!(answers.matches("C25006").count() == 1 && answers.contains("C42501"), "{answers}");
+    let answers = said(&client.exchange(&[query("BEGIN"), query("SELECT 1"), extended_make(), query("ROLLBACK")], 4));
+    assert!(answers.contains("C25006"), "{answers}");
+    assert!(said_all(&mut client, &["SELECT 1", call]).contains("C25006") && !written());
     // The revision that lets it write takes the wall down, for good as long as it holds; the next puts it up again.
     revise("walled.cedar", &format!("{CALLS}{WRITES}"));
     for reset in ["SELECT 1", "RESET ALL", "DISCARD ALL"] {
@@ -978,7 +999,7 @@ fn wall_01_whoever_may_not_write_has_a_read_only_session() {
 }
 
 #[test]
-fn wall_02_a_session_opened_to_write_gets_the_wall_when_a_revision_takes_that_away() {
+fn pg_09_a_session_opened_to_write_gets_the_wall_when_a_revision_takes_that_away() {
     let _alone = REVISING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     revise("once.cedar", &WRITES.replace("walled", "once"));
     let mut client = Client::login(&world().token("once", &["apps", "readers", "once"]));

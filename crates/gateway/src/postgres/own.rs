@@ -19,7 +19,7 @@ use super::follow::{Followed, READ_STATE};
 use super::refusal::Refusal;
 use super::say;
 use super::session::{Owed, Session, Staged, Substitute};
-use super::wall::{READ_ONLY, READ_WRITE};
+use super::wall::{READ_ONLY, READ_WRITE, READ_WRITE_ONCE};
 use crate::recorder::entry;
 
 /// The most rows that one of Sluice's own reads may bring.
@@ -40,6 +40,8 @@ enum Reading {
     Objects(Box<PartBuilder>, usize),
     /// Nothing: transactions begin read-only from now on, or do not.
     ReadOnly(bool),
+    /// Nothing: the open transaction may write from now on.
+    ReadWriteOnce,
     /// The plan of a statement that a human is about to be asked for, as JSON.
     Plan(String),
 }
@@ -51,6 +53,8 @@ pub(super) enum What<'a> {
     Estimate(&'a str),
     /// [`READ_STATE`].
     State,
+    /// Nothing: the open transaction may write, if nothing was run in it yet.
+    ReadWriteOnce,
     /// Nothing: whether transactions begin read-only is set. At rest alone.
     ReadOnly(bool),
     /// The catalog as this session sees it, its temporary and uncommitted objects included.
@@ -67,6 +71,7 @@ impl Session {
                 let text = if on { READ_ONLY } else { READ_WRITE };
                 (vec![text], OwnStatement::ReadOnly, Reading::ReadOnly(on))
             }
+            What::ReadWriteOnce => (vec![READ_WRITE_ONCE], OwnStatement::ReadOnly, Reading::ReadWriteOnce),
             What::Objects => {
                 let texts = queries::USER.iter().map(|query| query.sql).collect();
                 (texts, OwnStatement::SessionObjects, Reading::Objects(Box::default(), 0))
@@ -144,6 +149,10 @@ impl Session {
                 // No estimate is no reason not to ask.
                 self.estimate = Some(estimated_rows(&plan).filter(|_| !own.failed));
                 Some(())
+            }
+            Reading::ReadWriteOnce => {
+                self.lowered_once(!own.failed);
+                return;
             }
             _ if own.failed => None,
             Reading::State(rows) => self.take_state(&rows),
@@ -238,7 +247,7 @@ impl OwnRead {
         };
         match &mut self.what {
             Reading::State(rows) => rows.push(row.iter().map(|value| value.map(str::to_owned)).collect()),
-            Reading::ReadOnly(_) => {}
+            Reading::ReadOnly(_) | Reading::ReadWriteOnce => {}
             Reading::Plan(plan) => plan.push_str(row.first().copied().flatten().unwrap_or_default()),
             Reading::Objects(part, at) => {
                 let taken = queries::USER.get(*at).map(|query| part.row(query, &row));

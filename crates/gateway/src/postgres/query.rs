@@ -90,6 +90,9 @@ impl Session {
             self.ask_for_replies();
             return Understood::Stalled(Stall::Settle);
         }
+        if self.is_too_late() {
+            return Understood::Refused(Refusal::TooLate);
+        }
         if let Err(outcome) = self.make_current(text, types).await {
             return outcome;
         }

@@ -45,6 +45,8 @@ pub(crate) enum Refusal {
     MaskAsData(Arc<str>),
     /// It would let a session write whose subject may not write.
     ReadOnly,
+    /// It makes something temporary in a read-only transaction in which something was run before.
+    TooLate,
     /// A part of the protocol that Sluice does not let through.
     Unsupported(&'static str),
     /// A name that Sluice keeps for itself.
@@ -131,6 +133,11 @@ impl Refusal {
                 "Leave the column out of the statement: what was read was masked.",
             ),
             Self::ReadOnly => told("42501", super::wall::MESSAGE, super::wall::HINT),
+            Self::TooLate => told(
+                "25006",
+                "a read-only transaction can make temporary objects only before anything else is run in it",
+                "Make them first, or outside of the transaction.",
+            ),
             Self::Unsupported(what) => told("0A000", format!("{what} is not available through Sluice"), ""),
             Self::ReservedName => told("42939", "names that begin with `sluice$` are reserved", "Use another name."),
             Self::CatalogUnavailable => told(
