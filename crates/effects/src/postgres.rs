@@ -34,7 +34,8 @@ pub use catalog::{Callable, Catalog, Part, PartBuilder, RelationInfo, RowError, 
 pub use labels::labels;
 pub use session::{NoPrepared, Prepared, Session};
 pub use statement::{
-    Changes, Copy, CopyDirection, CopyFormat, CopyText, Missing, NameUse, Own, OwnSetting, Statement, TransactionStep,
+    Changes, Copy, CopyDirection, CopyFormat, CopyText, Flow, Given, Missing, NameUse, Own, OwnSetting, Statement,
+    TransactionStep,
 };
 
 /// How deep a statement may nest; what is deeper is opaque.

@@ -6,14 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use effects::postgres::Statement;
-use masking::postgres::{Described, Plan, plan};
+use effects::postgres::{Flow, Statement};
+use masking::postgres::{Described, Plan, holds_mask, plan};
 use masking::{Lens, OnUnmaskable, RevealAsk, Settings};
 use model::class::{DataClass, Labels, Transform};
 use model::classification::Classification;
 use model::decision::Reveal;
 use model::effect::{ColumnName, Effect, Facts, Object, Verb};
-use model::lineage::{LiteralRole, Mentions, Output};
+use model::lineage::{Mentions, Output};
 use model::target::Target;
 use policy::{Context, Question, RevealQuestion, SubjectPolicies, Verdict, judge, reveal};
 
@@ -147,36 +147,27 @@ const fn question(asked: RevealAsk<'_>) -> RevealQuestion<'_> {
     }
 }
 
-/// The column to which statements would write one of our masks as data (RULES.md 10): as a constant of `text`, or as one
-/// of the parameters.
+/// The column to which statements would write one of our masks as data (RULES.md 10): from one of their constants, or of
+/// the parameters.
 pub fn mask_as_data<'v>(
     lens: &Lens,
     labels: &Labels,
-    text: &str,
     statements: &[Statement],
     parameters: impl Iterator<Item = Option<&'v [u8]>> + Clone,
 ) -> Option<Arc<str>> {
-    if !statements.iter().any(Statement::writes) {
-        return None;
-    }
-    let is_mask = |role: &LiteralRole, value: &str| match role {
-        LiteralRole::Of(column) => {
-            let masks = labels.marking(column).classes().any(|class| lens.is_mask(value, class));
-            masks.then(|| Arc::<str>::from(column.to_string()))
+    let flows = statements.iter().flat_map(|statement| &statement.flows);
+    let masks = |flow: &&Flow| {
+        let classes = labels.marking(&flow.column).classes();
+        if classes.clone().next().is_none() {
+            return false;
         }
-        LiteralRole::Secret | LiteralRole::Plain | LiteralRole::Unknown => None,
+        let mut constants = flow.given.constants.iter().map(|constant| constant.as_bytes());
+        let bound = |at: &usize| parameters.clone().nth(*at).flatten();
+        let mut bound = flow.given.parameters.iter().filter_map(bound);
+        let is_mask = |value: &[u8]| holds_mask(lens, value, classes.clone());
+        constants.any(is_mask) || bound.any(is_mask)
     };
-    statements.iter().find_map(|statement| {
-        let literals = statement.literals.iter().find_map(|literal| {
-            let text = text.get(literal.start..literal.end)?;
-            is_mask(&literal.role, &unquoted(text))
-        });
-        let bound = statement.parameters.iter().zip(parameters.clone());
-        literals.or_else(|| {
-            let mut bound = bound;
-            bound.find_map(|(role, value)| is_mask(role, std::str::from_utf8(value?).ok()?))
-        })
-    })
+    flows.filter(masks).map(|flow| flow.column.to_string().into()).next()
 }
 
 /// A constant without its quotes, near enough for showing and for recognising a mask.

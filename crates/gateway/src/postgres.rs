@@ -9,6 +9,7 @@ mod analysed;
 mod answers;
 mod catalogs;
 mod client;
+mod copy_in;
 mod copy_out;
 mod end;
 mod ends;
@@ -34,6 +35,7 @@ mod session;
 mod shape;
 mod tape;
 mod upstream;
+mod wall;
 
 pub(crate) use catalogs::Catalogs;
 pub use catalogs::{ExportError, export as export_catalog};

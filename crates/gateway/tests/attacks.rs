@@ -3,11 +3,12 @@
 
 mod world;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
 use testkit::scripted::{Message, Peer, message, password, query, ssl_request, startup, text};
+use testkit::wait::eventually_blocking;
 use world::World;
 
 /// One world for all tests of this program.
@@ -725,4 +726,292 @@ fn mk_06_errors_are_scrubbed_where_one_column_of_a_class_is_hidden() {
         let answers = client.query(sql);
         assert!(!shows_ssn(&answers), "{sql}: {}", said(&answers));
     }
+}
+
+/// RULES.md 10: whichever way a mask takes into a column of its class, it is refused, and nothing of it stays.
+#[test]
+fn a_mask_never_becomes_data_whichever_way_it_takes() {
+    let mut client =
+        Client::login(&world().token("mask-writer", &["apps", "readers", "migrations", "writers", "cleared"]));
+    let mut refused = |sql: &str| {
+        let answers = said(&client.exchange(&[query(sql)], 1));
+        let told = "a masked value would be written to public.cards.";
+        assert!(answers.contains("42501") && answers.contains(told), "{sql}: {answers}");
+    };
+    for mask in [
+        "'************1111'",
+        "E'\\x2a***********1111'",
+        "$$************1111$$",
+        "$m$[card_number]$m$",
+        "U&'\\002a***********1111'",
+        "U&'!002a***********1111' UESCAPE '!'",
+        "'************'\n'1111'",
+    ] {
+        refused(&format!("UPDATE cards SET number = {mask} WHERE id = 1"));
+        refused(&format!("INSERT INTO cards (id, customer_id, number, cvv) VALUES (90001, 1, {mask}, '1')"));
+    }
+    for sql in [
+        "UPDATE cards SET number = (SELECT '************1111') WHERE id = 1",
+        "UPDATE cards SET number = '************1111'::text::varchar WHERE id = 1",
+        "UPDATE cards SET number = COALESCE('************1111', number) WHERE id = 1",
+        "UPDATE cards SET number = CASE WHEN id = 1 THEN '************1111' ELSE number END WHERE id = 1",
+        "UPDATE cards SET number = '************' || right(number, 4) WHERE id = 1",
+        "UPDATE cards SET number = lower('************1111') WHERE id = 1",
+        "UPDATE cards SET (number, cvv) = (SELECT '************1111', '1') WHERE id = 1",
+        "UPDATE cards SET number = v.n FROM (VALUES (1, '************1111')) AS v (i, n) WHERE id = v.i",
+        "INSERT INTO cards (id, customer_id, number, cvv) SELECT 90001, 1, '************1111', '1'",
+        "INSERT INTO cards (id, customer_id, number, cvv) SELECT 90001, 1, unnest(ARRAY['4', '************1111']), '1'",
+        "INSERT INTO cards (id, customer_id, number, cvv) SELECT 90001, 1, unnest('{4,************1111}'::text[]), '1'",
+        "WITH v AS (VALUES ('4'), ('************1111')) INSERT INTO cards (id, customer_id, number, cvv) \
+         SELECT 90001, 1, v.column1, '1' FROM v",
+        "WITH RECURSIVE v (a, b, c) AS (SELECT '1', '2', '************1111' UNION ALL SELECT b, c, a FROM v) \
+         INSERT INTO cards (id, customer_id, number, cvv) SELECT 90001, 1, v.a, '1' FROM v LIMIT 3",
+        "INSERT INTO cards (id, customer_id, number, cvv) VALUES (1, 1, '4', '************1111') \
+         ON CONFLICT (id) DO UPDATE SET number = excluded.cvv",
+        "INSERT INTO cards (id, customer_id, number, cvv) VALUES (1, 1, '4', '1') \
+         ON CONFLICT (id) DO UPDATE SET number = '************1111'",
+        "MERGE INTO cards c USING (SELECT 1 AS i, '************1111' AS n) s ON c.id = s.i \
+         WHEN MATCHED THEN UPDATE SET number = s.n",
+        "MERGE INTO cards c USING (SELECT 90001 AS i) s ON c.id = s.i \
+         WHEN NOT MATCHED THEN INSERT (id, customer_id, number, cvv) VALUES (s.i, 1, '************1111', '1')",
+        "PREPARE masked AS UPDATE cards SET number = '************1111' WHERE id = 1",
+        "EXPLAIN UPDATE cards SET number = '************1111' WHERE id = 1",
+    ] {
+        refused(sql);
+    }
+    let bound = |sql: &str, value: &str| {
+        let parameters =
+            [&1i16.to_be_bytes()[..], &i32::try_from(value.len()).unwrap().to_be_bytes(), value.as_bytes()];
+        let bind = [&text("")[..], &text(""), &0i16.to_be_bytes(), &parameters.concat(), &0i16.to_be_bytes()].concat();
+        [parse("", sql), message(b'B', &bind), execute("", 0), sync()].concat()
+    };
+    for (sql, value) in [
+        ("UPDATE cards SET number = (SELECT $1) WHERE id = 1", "************1111"),
+        ("UPDATE cards SET number = COALESCE($1, number) WHERE id = 1", "************1111"),
+        ("INSERT INTO cards (id, customer_id, number, cvv) SELECT 90001, 1, $1, '1'", "************1111"),
+        (
+            "INSERT INTO cards (id, customer_id, number, cvv) SELECT 90001, 1, unnest($1::text[]), '1'",
+            "{4,[card_number]}",
+        ),
+    ] {
+        let answers = said(&client.exchange(&[bound(sql, value)], 1));
+        assert!(answers.contains("42501") && answers.contains("public.cards.number"), "{sql}: {answers}");
+    }
+    client.exchange(&[query("PREPARE plain AS UPDATE cards SET number = $1 WHERE id = 1")], 1);
+    let answers = said(&client.exchange(&[query("EXECUTE plain('************1111')")], 1));
+    assert!(answers.contains("public.cards.number"), "{answers}");
+    // What is not written there is no mask, and neither is what only chooses rows.
+    for sql in [
+        "UPDATE cards SET cvv = cvv WHERE number = '************1111'",
+        "UPDATE cards SET number = CASE WHEN cvv = '****' THEN '4111111111111111' ELSE number END WHERE id = -1",
+        "UPDATE cards SET number = $$4111111111111111$$ WHERE id = -1",
+    ] {
+        let answers = said(&client.exchange(&[query(sql)], 1));
+        assert!(answers.contains("UPDATE"), "{sql}: {answers}");
+    }
+    let masked = "SELECT count(*) FROM cards WHERE number LIKE '%*%' OR id > 90000";
+    assert_eq!(world().server.sql("payments", masked).unwrap().trim(), "0");
+}
+
+#[test]
+fn a_mask_that_comes_by_copy_ends_it_and_no_row_stays() {
+    let mut client = Client::login(&world().token("copier", &["apps", "readers", "migrations", "writers", "cleared"]));
+    let data = |bytes: &[u8]| message(b'd', bytes);
+    let done = || message(b'c', &[]);
+    let columns = "COPY cards (id, number, customer_id, cvv, expires) FROM STDIN";
+    let mut binary = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0\0\x02".to_vec();
+    for (column, value) in [(0, 90001i32.to_be_bytes().to_vec()), (1, b"[card_number]".to_vec())] {
+        assert!(column < 2);
+        binary.extend_from_slice(&i32::try_from(value.len()).unwrap().to_be_bytes());
+        binary.extend_from_slice(&value);
+    }
+    let rows_of = |text: &[u8]| [b"90001\t4111111111111111\t1\t1\t2030-01-01\n", text].concat();
+    let streams: [(String, Vec<u8>); 5] = [
+        (columns.to_owned(), rows_of(b"90002\t************1111\t1\t1\t2030-01-01\n90003\t4\t1\t1\t2030-01-01\n")),
+        (columns.to_owned(), rows_of(b"90002\t\\x2a\\52**********1111\t1\t1\t2030-01-01")),
+        (
+            format!("{columns} (FORMAT csv, HEADER)"),
+            b"id,number,customer_id,cvv,expires\r\n90001,\"****\"\"**\",1,1,2030-01-01\r\n".to_vec(),
+        ),
+        ("COPY cards (cvv, number) FROM STDIN (FORMAT csv, DELIMITER ';')".to_owned(), b"1;[card_number]".to_vec()),
+        ("COPY cards (id, number) FROM STDIN (FORMAT binary)".to_owned(), binary),
+    ];
+    for (sql, stream) in &streams {
+        for pieces in [vec![data(stream)], stream.chunks(1).map(data).collect()] {
+            let simple = [vec![query(sql)], pieces.clone(), vec![done(), query("SELECT 1")]].concat();
+            let answers = client.exchange(&simple, 2);
+            let told = said(&answers);
+            assert!(told.contains("42501") && told.contains("public.cards.number"), "{sql}: {told}");
+            assert!(told.contains("Request "), "{sql}: {told}");
+            assert_eq!(rows(&answers).len(), 1, "{sql}: {told}");
+            let begun = [parse("", sql), bind("", "", false), execute("", 0)].concat();
+            let extended = [vec![begun], pieces, vec![done(), sync(), query("SELECT 1")]].concat();
+            let answers = client.exchange(&extended, 2);
+            assert!(said(&answers).contains("public.cards.number"), "{sql}: {}", said(&answers));
+            assert_eq!(rows(&answers).len(), 1, "{sql}: {}", said(&answers));
+        }
+    }
+    let clear = [query(columns), data(b"90001\t4111111111111111\t1\t1\t2030-01-01\n"), done()];
+    let answers = said(&client.exchange(&clear, 1));
+    assert!(answers.contains("COPY 1"), "{answers}");
+    let removed = world().server.sql("payments", "DELETE FROM cards WHERE id > 90000 RETURNING id").unwrap();
+    assert!(removed.contains("90001") && !removed.contains("90002"), "{removed}");
+}
+
+/// One test at a time changes the revision.
+static REVISING: Mutex<()> = Mutex::new(());
+
+/// Writes one more file of policies and waits until the revision holds.
+fn revise(file: &str, policies: &str) {
+    let before = world().node.revisions.current().id;
+    std::fs::write(world().dir.path().join("revision/policies").join(file), policies).unwrap();
+    let changed = || Ok((world().node.revisions.current().id != before).then_some(()));
+    eventually_blocking(Duration::from_secs(20), "the revision", changed).unwrap();
+}
+
+const CALLS: &str = r#"
+@id("walled-calls")
+@read_only
+permit (principal in Group::"walled", action == Action::"execute", resource == Function::"payments/payments/public/misjudged");
+@id("walled-calls-too")
+@read_only
+permit (principal in Group::"walled", action == Action::"execute", resource == Function::"payments/payments/public/lifting");
+"#;
+
+const WRITES: &str = r#"
+@id("walled-writes")
+permit (principal in Group::"walled", action == Action::"insert", resource in Namespace::"payments/payments/public");
+"#;
+
+#[test]
+fn pg_09_whoever_may_not_write_has_a_read_only_session() {
+    let _alone = REVISING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let sql = |sql: &str| world().server.sql("payments", sql).unwrap();
+    sql("CREATE FUNCTION misjudged() RETURNS int LANGUAGE sql AS \
+         'INSERT INTO refunds (id, payment_id, amount) VALUES (800001, 1, 1) RETURNING 1'");
+    sql("CREATE FUNCTION lifting() RETURNS text LANGUAGE sql AS \
+         $$SELECT set_config('default_transaction_read_only', 'off', false)$$");
+    sql("CREATE SEQUENCE ticks; GRANT USAGE ON SEQUENCE ticks TO PUBLIC");
+    revise("walled.cedar", CALLS);
+    let mut client = Client::login(&world().token("walled", &["apps", "readers", "walled"]));
+    let mode = |client: &mut Client| {
+        let answers = client.query("SHOW default_transaction_read_only");
+        String::from_utf8(rows(&answers)[0][0].clone().unwrap()).unwrap()
+    };
+    let written = || sql("SELECT count(*) FROM refunds WHERE id = 800001").trim() != "0";
+    let call = "SELECT misjudged()";
+    let extended = || [parse("", call), bind("", "", false), execute("", 0), sync()].concat();
+    assert_eq!(mode(&mut client), "on");
+    // A call of what is not there yet, as far as the catalog in hand knows, is refused in other words.
+    let called = || {
+        let answers = said(&client.query(call));
+        Ok((!answers.contains("42883")).then_some(answers))
+    };
+    let answers = eventually_blocking(Duration::from_secs(20), "the function", called).unwrap();
+    assert!(answers.contains("C25006"), "{answers}");
+    assert!(said(&client.exchange(&[extended()], 1)).contains("C25006") && !written());
+    // Whatever goes back to the start of the session keeps it, and what lifts it is refused or undone.
+    for reset in ["RESET ALL", "DISCARD ALL", "RESET default_transaction_read_only", "SELECT lifting()", "SELECT 1"] {
+        assert!(!said(&client.query(reset)).contains("E:"), "{reset}");
+        assert!(said(&client.query(call)).contains("C25006"), "{reset}");
+        assert!(!said(&client.query(reset)).contains("E:"), "{reset}");
+        assert!(said(&client.exchange(&[extended()], 1)).contains("C25006"), "{reset}");
+    }
+    for lift in [
+        "SET default_transaction_read_only = off",
+        "SET SESSION default_transaction_read_only TO 'no'",
+        "SET transaction_read_only = 0",
+        "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
+        "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ WRITE",
+        "BEGIN READ WRITE",
+        "START TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ WRITE",
+        "SELECT set_config('default_transaction_read_only', 'off', false)",
+        "SELECT pg_catalog.set_config('transaction_read_only', $$off$$, true)",
+    ] {
+        let answers = said(&client.query(lift));
+        assert!(answers.contains("C42501") && answers.contains("Request "), "{lift}: {answers}");
+        let answers = said(&client.exchange(&[parse("", lift), bind("", "", false), execute("", 0), sync()], 1));
+        assert!(answers.contains("C42501"), "{lift}: {answers}");
+    }
+    let begun = client.exchange(&[query("BEGIN"), query("SET TRANSACTION READ WRITE"), query("ROLLBACK")], 3);
+    assert!(said(&begun).contains("C42501"), "{}", said(&begun));
+    // What a pool says, and what only the session sees.
+    for plain in [
+        "BEGIN READ ONLY",
+        "SELECT count(*) FROM orders",
+        "COMMIT",
+        "BEGIN",
+        "SELECT 1",
+        "ROLLBACK",
+        "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+        "SET default_transaction_read_only = on",
+        "CREATE TEMP TABLE mine (x int)",
+        "INSERT INTO mine VALUES (1)",
+        "CREATE TEMP TABLE yours AS SELECT 1 AS y",
+        "DROP TABLE mine, yours",
+        "UNLISTEN *",
+    ] {
+        let answers = said(&client.query(plain));
+        assert!(!answers.contains("E:"), "{plain}: {answers}");
+    }
+    assert!(said(&client.query(call)).contains("C25006"));
+    // What it may do is told from what it does: the wall that was taken down for a table of its own is up again.
+    let both = client.exchange(&[query("CREATE TEMP TABLE mine (x int)"), query(call), extended()], 3);
+    assert_eq!(said(&both).matches("C25006").count(), 2, "{}", said(&both));
+    assert!(!written());
+    let both = client.exchange(&[query("SELECT nextval('ticks')"), query(call), extended()], 3);
+    assert_eq!(said(&both).matches("C25006").count(), 2, "{}", said(&both));
+    assert_eq!(rows(&both).len(), 1);
+    // In a transaction, such a table comes first, and what follows it there is the callers' own.
+    let said_all = |client: &mut Client, texts: &[&str]| {
+        let messages: Vec<_> = texts.iter().map(|text| query(text)).collect();
+        said(&client.exchange(&messages, texts.len()))
+    };
+    let make = "CREATE TEMP TABLE own (x int) ON COMMIT DROP";
+    let extended_make = || [parse("", make), bind("", "", false), execute("", 0), sync()].concat();
+    let answers = said_all(&mut client, &["BEGIN", make, "INSERT INTO own VALUES (1)", "SELECT x FROM own", "COMMIT"]);
+    assert!(!answers.contains("E:"), "{answers}");
+    let answers = said(&client.exchange(&[query("BEGIN"), extended_make(), query("COMMIT"), extended()], 4));
+    assert!(!answers.contains("C42") && answers.contains("COMMIT") && answers.contains("C25006"), "{answers}");
+    let answers =
+        said_all(&mut client, &["BEGIN", "SELECT 1", make, "ROLLBACK", "BEGIN", make, "COMMIT AND CHAIN", "ROLLBACK"]);
+    assert!(answers.matches("C25006").count() == 1 && answers.contains("C42501"), "{answers}");
+    let answers = said(&client.exchange(&[query("BEGIN"), query("SELECT 1"), extended_make(), query("ROLLBACK")], 4));
+    assert!(answers.contains("C25006"), "{answers}");
+    assert!(said_all(&mut client, &["SELECT 1", call]).contains("C25006") && !written());
+    // The revision that lets it write takes the wall down, for good as long as it holds; the next puts it up again.
+    revise("walled.cedar", &format!("{CALLS}{WRITES}"));
+    for reset in ["SELECT 1", "RESET ALL", "DISCARD ALL"] {
+        client.query(reset);
+        assert_eq!(mode(&mut client), "off", "{reset}");
+    }
+    let inserted = said(&client.query("INSERT INTO refunds (id, payment_id, amount) VALUES (800002, 1, 1)"));
+    assert!(inserted.contains("INSERT 0 1"), "{inserted}");
+    revise("walled.cedar", CALLS);
+    assert!(said(&client.exchange(&[extended()], 1)).contains("C25006") && !written());
+    assert_eq!(mode(&mut client), "on");
+    // One that was opened without it gets it as well, and RESET does not take it off.
+    let mut writer = Client::login(&world().token("writer-once", &["apps", "readers", "writers"]));
+    assert_eq!(mode(&mut writer), "off");
+    let inserted = said(&writer.query("INSERT INTO refunds (id, payment_id, amount) VALUES (800003, 1, 1)"));
+    assert!(inserted.contains("INSERT 0 1"), "{inserted}");
+    sql("DELETE FROM refunds WHERE id > 800000");
+}
+
+#[test]
+fn pg_09_a_session_opened_to_write_gets_the_wall_when_a_revision_takes_that_away() {
+    let _alone = REVISING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    revise("once.cedar", &WRITES.replace("walled", "once"));
+    let mut client = Client::login(&world().token("once", &["apps", "readers", "once"]));
+    let mut mode = |before: &str| {
+        assert!(!said(&client.query(before)).contains("E:"), "{before}");
+        let answers = client.query("SHOW default_transaction_read_only");
+        String::from_utf8(rows(&answers)[0][0].clone().unwrap()).unwrap()
+    };
+    assert_eq!(mode("SELECT 1"), "off");
+    revise("once.cedar", "");
+    for reset in ["SELECT 1", "RESET ALL", "DISCARD ALL", "RESET default_transaction_read_only", "BEGIN; COMMIT"] {
+        assert_eq!(mode(reset), "on", "{reset}");
+    }
+    std::fs::remove_file(world().dir.path().join("revision/policies/once.cedar")).unwrap();
 }

@@ -5,6 +5,8 @@
 
 mod array;
 mod copy;
+mod copy_in;
+mod given;
 mod json;
 mod notice;
 mod outbox;
@@ -19,6 +21,8 @@ mod value;
 mod zero;
 
 pub use copy::{CopyFormat, CopyMasker, CsvFormat, TextFormat};
+pub use copy_in::CopyReader;
+pub use given::holds_mask;
 pub use outbox::{Outbox, Touched};
 pub use plan::{Described, Fate, Plan, Treated, plan};
 pub use shown::{Context, shown};

@@ -99,7 +99,7 @@ pub enum Marking {
 
 impl Marking {
     /// The classes carried; empty unless classified.
-    pub fn classes(&self) -> impl Iterator<Item = &DataClass> {
+    pub fn classes(&self) -> impl Iterator<Item = &DataClass> + Clone {
         match self {
             Self::Classes(classes) => Some(classes),
             Self::Unmarked | Self::Public => None,

@@ -61,6 +61,8 @@ pub enum OwnStatement {
     SessionState,
     /// Resolves names among the session's own objects.
     SessionObjects,
+    /// Puts up or takes down the read-only wall (docs/adr/0007).
+    ReadOnly,
     /// EXPLAIN without ANALYZE, for a row estimate.
     Explain,
     /// The constant invalid statement sent in place of a refused one (RULES.md 11).
@@ -81,6 +83,7 @@ impl OwnStatement {
             Self::CatalogVersion => "catalog-version",
             Self::SessionState => "session-state",
             Self::SessionObjects => "session-objects",
+            Self::ReadOnly => "read-only",
             Self::Explain => "explain",
             Self::Refused => "refused",
             Self::Empty => "empty",

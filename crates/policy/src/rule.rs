@@ -18,6 +18,8 @@ pub(crate) struct Rule {
     pub(crate) mask: Option<Transform>,
     /// Members of these groups are not bound by this forbid (RULES.md 25).
     pub(crate) break_glass: Vec<Arc<str>>,
+    /// What this permits writes nothing that outlives the session (`@read_only`); the target holds it to that.
+    pub(crate) read_only: bool,
 }
 
 /// Whose approval lifts a forbid.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use cedar_policy::{Entity, EntityUid, Policy, PrincipalConstraint, RestrictedExpression};
+use cedar_policy::{Effect, Entity, EntityUid, Policy, PrincipalConstraint, ResourceConstraint, RestrictedExpression};
 use model::decision::Reveal;
 use model::subject::{Subject, SubjectKey, SubjectKind};
 
@@ -12,7 +12,10 @@ use crate::load::reads::Reads;
 use crate::load::{Loaded, PolicySet, Shared};
 use crate::reveal::CacheKey;
 use crate::rule::Rule;
-use crate::vocabulary::{Types, uid};
+use crate::vocabulary::{Types, path, uid};
+
+/// The actions by which something may be written. A function may do anything, whatever its label says.
+const WRITING: [&str; 9] = ["insert", "update", "delete", "truncate", "maintain", "ddl", "grant", "opaque", "execute"];
 
 /// The slice of a revision's policies that can apply to one subject, and the subject as policies see it.
 ///
@@ -28,6 +31,8 @@ pub struct SubjectPolicies {
     pub(crate) reveals: Mutex<HashMap<CacheKey, Reveal>>,
     slices: HashMap<Arc<str>, Slice>,
     groups: Vec<Arc<str>>,
+    /// The resources of the permits that may let it write.
+    writing: Vec<ResourceConstraint>,
 }
 
 /// Only whose they are.
@@ -53,15 +58,44 @@ impl SubjectPolicies {
         let groups: HashSet<EntityUid> = subject.groups.iter().map(|group| uid(&shared.types.group, group)).collect();
         let principal_entity = identity(&principal, &subject.key, groups.iter().cloned());
         let mut slices: HashMap<Arc<str>, Slice> = HashMap::new();
+        let mut writing = Vec::new();
         for loaded in policies.loaded.iter().filter(|loaded| may_match(&loaded.policy, &principal, &groups)) {
             let waived = shared.rules.get(loaded.policy.id()).is_some_and(|rule| rule.is_waived_for(&subject.groups));
+            let read_only = shared.rules.get(loaded.policy.id()).is_some_and(|rule| rule.read_only);
+            let permits = loaded.policy.effect() == Effect::Permit;
+            if permits && !read_only && loaded.actions.iter().any(|action| WRITING.contains(&&**action)) {
+                writing.push(loaded.policy.resource_constraint());
+            }
             for action in &loaded.actions {
                 slices.entry(action.clone()).or_default().add(loaded, waived);
             }
         }
         let identities = subject.identities().cloned().collect();
         let groups = subject.groups.clone();
-        Self { shared, principal, principal_entity, identities, reveals: Mutex::default(), slices, groups }
+        Self { shared, principal, principal_entity, identities, reveals: Mutex::default(), slices, groups, writing }
+    }
+
+    /// Whether any policy may permit the subject to write there, with an approval or without. Only the scopes of permits
+    /// are looked at: a condition, or a forbid, may still refuse all of it.
+    pub fn may_write(&self, target: &str, database: &str) -> bool {
+        let here = path(&[target, database]);
+        let concerns = |one: &EntityUid| {
+            let (kind, id) = (one.type_name().basename(), one.id().unescaped());
+            match kind {
+                "Target" => id == path(&[target]),
+                "Database" => id == here,
+                "Namespace" | "Table" | "Column" | "Function" => {
+                    id.strip_prefix(&*here).is_some_and(|rest| rest.starts_with('/'))
+                }
+                _ => true,
+            }
+        };
+        self.writing.iter().any(|resource| match resource {
+            ResourceConstraint::Any | ResourceConstraint::Is(_) => true,
+            ResourceConstraint::In(one) | ResourceConstraint::Eq(one) | ResourceConstraint::IsIn(_, one) => {
+                concerns(one)
+            }
+        })
     }
 
     pub(crate) fn slice_for(&self, action: &str) -> Option<&Slice> {

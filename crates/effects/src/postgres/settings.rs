@@ -43,6 +43,17 @@ pub fn classify_value(name: &str, value: Option<&str>) -> SettingClass {
     }
 }
 
+/// Whether a setting makes transactions read-only.
+pub fn is_read_only(name: &str) -> bool {
+    ["default_transaction_read_only", "transaction_read_only"].iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
+/// Whether setting `name` to `value` lets transactions write that could not.
+pub fn lifts_read_only(name: &str, value: Option<&str>) -> bool {
+    let on = |value: &str| ["on", "true", "yes", "1"].iter().any(|on| value.trim().eq_ignore_ascii_case(on));
+    is_read_only(name) && !value.is_some_and(on)
+}
+
 /// Settings with the one value that Sluice relies on, and its spellings.
 const PINNED: &[(&str, &[&str])] = &[
     ("client_encoding", &["UTF8", "utf-8", "unicode", "'utf8'", "'utf-8'"]),

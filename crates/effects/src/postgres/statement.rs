@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use model::effect::{Effect, Facts, Object, Verb};
+use model::effect::{ColumnName, Effect, Facts, FunctionClass, Object, Verb};
 use model::lineage::{Literal, LiteralRole, Mentions, Origin, Output};
 
 /// Everything that Sluice knows of one statement before it runs.
@@ -25,6 +25,8 @@ pub struct Statement {
     /// Every constant of the text, in order; byte offsets count from the start of the analysed text, not of this
     /// statement.
     pub literals: Vec<Literal>,
+    /// Which constants and parameters may get into which columns.
+    pub flows: Vec<Flow>,
     /// What each real parameter is used as: `parameters[0]` is `$1`.
     pub parameters: Vec<LiteralRole>,
     /// What may be different in the session afterwards.
@@ -60,16 +62,44 @@ impl Statement {
         self.facts.opaque = Some(why.into());
         self.output = Output::Unknown;
         self.mentions.anything = true;
-        self.changes = Changes { state: true, local: true, catalog: true, temporary: true };
+        self.changes = Changes { state: true, local: true, catalog: true, temporary: true, read_write: true };
         self.names = None;
         // Whatever it means: the client's next messages are its data.
         self.copy = self.copy.take().filter(|copy| copy.direction == CopyDirection::In);
+    }
+
+    /// Whether a read-only transaction refuses what the caller may do all the same: temporary objects, the next number of a
+    /// sequence.
+    pub fn needs_read_write(&self) -> bool {
+        self.effects.iter().any(|effect| match (&effect.verb, &effect.object) {
+            (Verb::Ddl | Verb::Maintain | Verb::Truncate, _) => true,
+            (Verb::Execute, Object::Function(_, class)) => *class == FunctionClass::Sequence,
+            _ => false,
+        })
     }
 
     /// Whether anything at the target may change.
     pub fn writes(&self) -> bool {
         self.effects.iter().any(|effect| effect.verb.writes())
     }
+}
+
+/// What of a statement itself may get into a column that it writes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Flow {
+    /// The column; under a view's, one of the tables' too.
+    pub column: ColumnName,
+    /// What gets into it.
+    pub given: Given,
+}
+
+/// Constants and parameters of a statement.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Given {
+    /// Constants, as the server reads them.
+    pub constants: Vec<Arc<str>>,
+    /// Parameters, counted from 0.
+    pub parameters: Vec<usize>,
 }
 
 /// A kind of thing that a statement names and the catalog does not have.
@@ -114,6 +144,8 @@ pub struct Changes {
     pub catalog: bool,
     /// Temporary objects are made or dropped.
     pub temporary: bool,
+    /// Transactions that were read-only may write: SET TRANSACTION READ WRITE and its like.
+    pub read_write: bool,
 }
 
 /// What a statement does to prepared statements and cursors.

@@ -274,17 +274,19 @@ impl Session {
             Backend::DataRow(_) => self.row(run, body)?,
             Backend::CopyData(data) => self.copy_out(run, data.get())?,
             Backend::CopyDone => self.copy_out_done(run)?,
-            Backend::ErrorResponse(_) if self.is_cut(run) => {
-                let told = Refusal::Cut.tell(self.caller.session.request(run.unwrap_or(0)));
-                self.tell_error(&told);
-                if let Some(run) = run.and_then(|run| self.runs.get_mut(&run)) {
-                    run.error = Some(told.sqlstate.into());
-                }
-            }
             Backend::ErrorResponse(fields) => {
-                let sqlstate = super::upstream::sqlstate(*fields);
-                let touched = self.touched();
-                self.outbox.error(fields.iter().map(|(field, text)| (field, text.bytes())), touched);
+                let request = self.caller.session.request(run.unwrap_or(0));
+                let sqlstate = match self.refused_since(run).map(|refusal| refusal.tell(request)) {
+                    Some(told) => {
+                        self.tell_error(&told);
+                        told.sqlstate.to_owned()
+                    }
+                    None => {
+                        let touched = self.touched();
+                        self.outbox.error(fields.iter().map(|(field, text)| (field, text.bytes())), touched);
+                        super::upstream::sqlstate(*fields)
+                    }
+                };
                 if let Some(run) = run.and_then(|run| self.runs.get_mut(&run)) {
                     run.error = Some(sqlstate.into());
                 }
@@ -322,6 +324,12 @@ impl Session {
         }
         self.account(run, before);
         Ok(())
+    }
+
+    /// Why this request was refused after it was forwarded, if it was.
+    fn refused_since(&self, run: Option<u64>) -> Option<&Refusal> {
+        let refused = run.and_then(|run| self.runs.get(&run)).and_then(|run| run.refused.as_ref());
+        refused.or_else(|| self.is_cut(run).then_some(&Refusal::Cut))
     }
 
     /// Whether a revision cut this request.

@@ -64,6 +64,11 @@ impl Session {
         if self.copy_starting.is_some() && tag != FrontendTag::Terminate {
             return Ok(Flow::Stalled(Stall::Settle));
         }
+        if matches!(tag, FrontendTag::Query | FrontendTag::Parse | FrontendTag::Bind)
+            && let Some(stall) = self.tend_wall()
+        {
+            return Ok(Flow::Stalled(stall));
+        }
         let frame = Frame { tag, body, bytes };
         let message = Frontend::parse(&frame).map_err(|error| violation("08P01", error.to_string()))?;
         match message {
@@ -220,6 +225,8 @@ impl Session {
             error: None,
             plan: None,
             copy: None,
+            copy_in: None,
+            refused: None,
             permit,
             portal: None,
             approval,
@@ -234,6 +241,7 @@ impl Session {
     /// Notes that a request is sent to run: what it may change is unsettled until it is answered.
     pub(super) fn note_execution(&mut self, number: u64) {
         let transaction_changed = self.transaction_changed;
+        self.note_reset(number);
         let Some(run) = self.runs.get_mut(&number) else { return };
         run.executed = true;
         let statements = &run.analysed.statements;
@@ -257,8 +265,8 @@ impl Session {
         let Some(permit) = run.and_then(|run| self.runs.get(&run)).and_then(Run::continuation) else {
             return Flow::Done;
         };
+        let Some((end, bytes)) = self.looked_at(run, end, bytes) else { return Flow::Done };
         let sent = end.map(|sent| (sent, Owed::Relay(Relay::default())));
-        let bytes = bytes.clone();
         self.staged.push(Staged { permit, entry: None, sent, bytes, substitute: Substitute::Itself });
         Flow::Done
     }

@@ -73,7 +73,7 @@ fn described(name: Arc<str>, binary: bool) -> Described {
     Described { name, source: None, whole_row_of: None, type_oid, binary }
 }
 
-fn layout(format: &Layout) -> CopyFormat {
+pub(super) fn layout(format: &Layout) -> CopyFormat {
     match format {
         Layout::Binary => CopyFormat::Binary,
         Layout::Text(CopyText { delimiter, null, header, .. }) => {

@@ -10,7 +10,8 @@ pub(super) const READ_STATE: &str = "SELECT pg_catalog.array_to_json(pg_catalog.
      current_user::pg_catalog.text, session_user::pg_catalog.text, \
      pg_catalog.current_setting('standard_conforming_strings'), \
      pg_catalog.current_setting('search_path'), \
-     pg_catalog.pg_my_temp_schema()::pg_catalog.text";
+     pg_catalog.pg_my_temp_schema()::pg_catalog.text, \
+     pg_catalog.current_setting('default_transaction_read_only')";
 
 /// The state as it was last read.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,6 +28,8 @@ pub(super) struct Followed {
     pub(super) standard_conforming_strings: bool,
     /// Whether the session has a schema of temporary objects.
     pub(super) has_temporary: bool,
+    /// Whether transactions begin read-only.
+    pub(super) read_only: bool,
 }
 
 /// The target's answer is not the state.
@@ -38,7 +41,8 @@ impl Followed {
     /// Reads the one row of [`READ_STATE`].
     pub(super) fn from_rows(rows: &[Vec<Option<String>>]) -> Result<Self, NotTheState> {
         let [row] = rows else { return Err(NotTheState) };
-        let [Some(path), Some(current), Some(session), Some(strings), Some(setting), Some(temporary)] = row.as_slice()
+        let [Some(path), Some(current), Some(session), Some(strings), Some(setting), Some(temporary), Some(read_only)] =
+            row.as_slice()
         else {
             return Err(NotTheState);
         };
@@ -55,6 +59,7 @@ impl Followed {
             session_user: session.clone(),
             standard_conforming_strings,
             has_temporary: temporary != "0",
+            read_only: read_only == "on",
         })
     }
 
@@ -77,18 +82,23 @@ struct SearchPath(Vec<String>);
 mod tests {
     use super::*;
 
-    fn row(values: [&str; 6]) -> Vec<Vec<Option<String>>> {
+    fn row(values: [&str; 7]) -> Vec<Vec<Option<String>>> {
         vec![values.map(|value| Some(value.to_owned())).to_vec()]
     }
 
     #[test]
     fn reads_one_row_and_nothing_else() {
-        let state = Followed::from_rows(&row([r#"["pg_catalog","a\"b"]"#, "app", "app", "on", "\"a\"\"b\"", "0"]));
+        let state =
+            Followed::from_rows(&row([r#"["pg_catalog","a\"b"]"#, "app", "app", "on", "\"a\"\"b\"", "0", "on"]));
         let state = state.unwrap();
         assert_eq!(state.search_path.iter().map(|name| &**name).collect::<Vec<_>>(), ["pg_catalog", "a\"b"]);
-        assert!(state.standard_conforming_strings && !state.has_temporary);
-        for bad in [row(["x", "a", "b", "on", "", "0"]), row(["[]", "a", "b", "maybe", "", "0"]), vec![], vec![vec![]]]
-        {
+        assert!(state.standard_conforming_strings && !state.has_temporary && state.read_only);
+        for bad in [
+            row(["x", "a", "b", "on", "", "0", "off"]),
+            row(["[]", "a", "b", "maybe", "", "0", "off"]),
+            vec![],
+            vec![vec![]],
+        ] {
             assert_eq!(Followed::from_rows(&bad), Err(NotTheState));
         }
     }

@@ -34,6 +34,7 @@ use super::say;
 use super::session::{Caller, Place, Session};
 use super::tape::SessionTape;
 use super::upstream::{self, Connected};
+use super::wall::{self, Wall};
 use crate::clock;
 use crate::gate::{ClientSide, Moved, Released};
 use crate::node::Node;
@@ -194,7 +195,9 @@ async fn admit(
     let receipt =
         upstream::record_use(node, &place.target, id).await.map_err(|error| Refusal::target(error.to_string()))?;
     let database = Arc::clone(&place.database);
-    let connected = upstream::connect(node, &place.target, &database, id, &receipt, &wanted.settings).await;
+    let mut settings = wanted.settings.clone();
+    settings.extend(Wall::opened(&policies, &place).setting());
+    let connected = upstream::connect(node, &place.target, &database, id, &receipt, &settings).await;
     let mut connected = connected.map_err(|error| Refusal::target(error.to_string()))?;
     place.cancel = Arc::new(std::mem::take(&mut connected.cancel));
     let tape = tape(node, id, place.target.tape)?;
@@ -277,6 +280,10 @@ fn may_connect(
     }
     if effects.is_empty() {
         return Ok(());
+    }
+    let lifts = |(name, value): &(String, String)| settings::lifts_read_only(name, Some(value));
+    if wanted.iter().any(lifts) && Wall::opened(policies, place).wanted {
+        return Err(Refusal::tell(wall::MESSAGE, "42501", wall::MESSAGE, wall::HINT));
     }
     permits(policies, place, subject, source, &effects).map_err(|(missing, message)| {
         let told = format!("{message}: {missing}");
@@ -361,6 +368,7 @@ fn begin(
     let mut side = applicant.side;
     greet(&mut side, &lens, &connected, &cancel);
     let limits = session_limits(node);
+    let wall = Wall::opened(&policies, &place);
     let session = Session {
         node: Arc::clone(node),
         caller: Caller { session: id, subject, source, opened_at, reason: None, user: None },
@@ -376,6 +384,7 @@ fn begin(
         overlay: false,
         overlay_at: std::time::Instant::now(),
         followed: None,
+        wall,
         state_changed: true,
         catalog_changed: false,
         transaction_changed: false,

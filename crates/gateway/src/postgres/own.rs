@@ -19,6 +19,7 @@ use super::follow::{Followed, READ_STATE};
 use super::refusal::Refusal;
 use super::say;
 use super::session::{Owed, Session, Staged, Substitute};
+use super::wall::{READ_ONLY, READ_WRITE, READ_WRITE_ONCE};
 use crate::recorder::entry;
 
 /// The most rows that one of Sluice's own reads may bring.
@@ -37,6 +38,10 @@ enum Reading {
     State(Vec<Vec<Option<String>>>),
     /// The users' part of the catalog, and which of its queries is being answered.
     Objects(Box<PartBuilder>, usize),
+    /// Nothing: transactions begin read-only from now on, or do not.
+    ReadOnly(bool),
+    /// Nothing: the open transaction may write from now on.
+    ReadWriteOnce,
     /// The plan of a statement that a human is about to be asked for, as JSON.
     Plan(String),
 }
@@ -48,6 +53,10 @@ pub(super) enum What<'a> {
     Estimate(&'a str),
     /// [`READ_STATE`].
     State,
+    /// Nothing: the open transaction may write, if nothing was run in it yet.
+    ReadWriteOnce,
+    /// Nothing: whether transactions begin read-only is set. At rest alone.
+    ReadOnly(bool),
     /// The catalog as this session sees it, its temporary and uncommitted objects included.
     Objects,
 }
@@ -57,6 +66,11 @@ impl Session {
     pub(super) fn start_own(&mut self, what: What<'_>) {
         let (texts, name, reading) = match what {
             What::State => (vec![READ_STATE.to_owned()], OwnStatement::SessionState, Reading::State(Vec::new())),
+            What::ReadOnly(on) => {
+                let text = if on { READ_ONLY } else { READ_WRITE };
+                (vec![text.to_owned()], OwnStatement::ReadOnly, Reading::ReadOnly(on))
+            }
+            What::ReadWriteOnce => (vec![READ_WRITE_ONCE.to_owned()], OwnStatement::ReadOnly, Reading::ReadWriteOnce),
             What::Objects => {
                 let texts = queries::USER.iter().map(queries::Query::text).collect();
                 (texts, OwnStatement::SessionObjects, Reading::Objects(Box::default(), 0))
@@ -82,7 +96,7 @@ impl Session {
             self.stage_own(name, Sent::Close, say::close(ObjectKind::Portal, say::OWN));
             self.stage_own(name, Sent::Close, say::close(ObjectKind::Statement, say::OWN));
         }
-        let in_pipeline = self.awaiting_sync;
+        let in_pipeline = self.awaiting_sync && !matches!(what, What::ReadOnly(_));
         if !in_pipeline {
             self.stage_own(name, Sent::Sync, say::sync());
         }
@@ -135,8 +149,16 @@ impl Session {
                 self.estimate = Some(estimated_rows(&plan).filter(|_| !own.failed));
                 Some(())
             }
+            Reading::ReadWriteOnce => {
+                self.lowered_once(!own.failed);
+                return;
+            }
             _ if own.failed => None,
             Reading::State(rows) => self.take_state(&rows),
+            Reading::ReadOnly(on) => {
+                self.wall.stands = on;
+                Some(())
+            }
             Reading::Objects(part, _) => {
                 self.take_objects(*part);
                 Some(())
@@ -150,6 +172,9 @@ impl Session {
     fn take_state(&mut self, rows: &[Vec<Option<String>>]) -> Option<()> {
         let followed = Followed::from_rows(rows).ok()?;
         self.state_changed = false;
+        if self.wall.wanted {
+            self.wall.stands = followed.read_only;
+        }
         if self.followed.as_ref() != Some(&followed) {
             self.epoch.state += 1;
             self.followed = Some(followed);
@@ -221,6 +246,7 @@ impl OwnRead {
         };
         match &mut self.what {
             Reading::State(rows) => rows.push(row.iter().map(|value| value.map(str::to_owned)).collect()),
+            Reading::ReadOnly(_) | Reading::ReadWriteOnce => {}
             Reading::Plan(plan) => plan.push_str(row.first().copied().flatten().unwrap_or_default()),
             Reading::Objects(part, at) => {
                 let taken = queries::USER.get(*at).map(|query| part.row(query, &row));

@@ -93,6 +93,9 @@ impl Session {
             self.ask_for_replies();
             return Understood::Stalled(Stall::Settle);
         }
+        if self.is_too_late() {
+            return Understood::Refused(Refusal::TooLate);
+        }
         if let Err(outcome) = self.make_current(text, types).await {
             return outcome;
         }
@@ -104,7 +107,10 @@ impl Session {
         let known = self.memo.recall(&key, self.epoch).cloned();
         let known = match known {
             Some(known) if known.analysed.named.is_none() && self.still_holds(&known.judged, user) => {
-                return Understood::Ready(known);
+                return match self.lower_wall(&known) {
+                    Some(stall) => Understood::Stalled(stall),
+                    None => Understood::Ready(known),
+                };
             }
             Some(known) => Known { judged: self.judged(&known.analysed, user), ..known },
             None => {
@@ -125,7 +131,10 @@ impl Session {
             self.ask_for_replies();
             return Understood::Stalled(Stall::Settle);
         }
-        Understood::Ready(known)
+        match self.lower_wall(&known) {
+            Some(stall) => Understood::Stalled(stall),
+            None => Understood::Ready(known),
+        }
     }
 
     /// Has the followed state and the catalog read if they may have changed.
@@ -298,6 +307,7 @@ impl Session {
             return self.refuse(demand, Refusal::MaskAsData(column));
         }
         match decide(&known.judged.verdict, demand.request, None) {
+            Decision::Allow(_) if self.lifts_wall(known) => self.refuse(demand, Refusal::ReadOnly),
             Decision::Allow(permit) => self.permitted(permit, demand, None),
             Decision::Deny(denial) => self.refuse(demand, denied(known, denial)),
             Decision::Ask(needs) => match self.seek(demand, &needs) {

@@ -86,7 +86,7 @@ impl Session {
     /// The column to which a statement would write one of our masks as data (RULES.md 10).
     pub(super) fn mask_as_data(&self, analysed: &Analysed, bound: Bound<'_>) -> Option<Arc<str>> {
         let values = bound.values.iter();
-        judging::mask_as_data(&self.lens, &self.labels(), &analysed.text, &analysed.statements, values)
+        judging::mask_as_data(&self.lens, &self.labels(), &analysed.statements, values)
     }
 }
 

@@ -47,6 +47,10 @@ pub(crate) enum Refusal {
     MaskAsData(Arc<str>),
     /// A call of a function that does not exist, or that cannot be called so.
     UnknownFunction(u32),
+    /// It would let a session write whose subject may not write.
+    ReadOnly,
+    /// It makes something temporary in a read-only transaction in which something was run before.
+    TooLate,
     /// A part of the protocol that Sluice does not let through.
     Unsupported(&'static str),
     /// A name that Sluice keeps for itself.
@@ -140,6 +144,12 @@ impl Refusal {
             Self::UnknownFunction(oid) => {
                 told("42883", format!("function with OID {oid} does not exist, or is none that can be called"), "")
             }
+            Self::ReadOnly => told("42501", super::wall::MESSAGE, super::wall::HINT),
+            Self::TooLate => told(
+                "25006",
+                "a read-only transaction can make temporary objects only before anything else is run in it",
+                "Make them first, or outside of the transaction.",
+            ),
             Self::Unsupported(what) => told("0A000", format!("{what} is not available through Sluice"), ""),
             Self::ReservedName => told("42939", "names that begin with `sluice$` are reserved", "Use another name."),
             Self::CatalogUnavailable => told(

@@ -9,7 +9,9 @@ use policy::Permit;
 use tokio::time::Instant;
 
 use super::analysed::{Analysed, Judged};
+use super::copy_in::CopyIn;
 use super::names::Portal;
+use super::refusal::Refusal;
 
 /// One request between its decision and the end of its answer.
 pub(super) struct Run {
@@ -33,6 +35,10 @@ pub(super) struct Run {
     pub(super) plan: Option<Plan>,
     /// The masks of the COPY that is coming.
     pub(super) copy: Option<CopyMasker>,
+    /// What looks at the rows of the COPY that comes in.
+    pub(super) copy_in: Option<CopyIn>,
+    /// Why it was refused while its data came in.
+    pub(super) refused: Option<Refusal>,
     /// What lets its later messages through: Describe, Execute, CopyData.
     pub(super) permit: Permit,
     /// The portal that the request is, in the extended protocol. Its name may stand for another one by the time its rows

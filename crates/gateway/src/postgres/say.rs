@@ -73,6 +73,11 @@ fn with_text(text: &str, write: impl FnOnce(Text<'_>, &mut Vec<u8>)) -> Bytes {
     whole(|out| write(Text::from(text), out))
 }
 
+/// CopyFail.
+pub(super) fn copy_fail(why: &str) -> Bytes {
+    with_text(why, |why, out| put(out, &Frontend::CopyFail(why)))
+}
+
 /// Sync.
 pub(super) fn sync() -> Bytes {
     whole(|out| put(out, &Frontend::Sync))

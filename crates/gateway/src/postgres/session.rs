@@ -40,6 +40,7 @@ use super::run::Run;
 use super::say;
 use super::script::Script;
 use super::tape::SessionTape;
+use super::wall::Wall;
 use crate::clock;
 use crate::gate::{ClientSide, HIGH_WATER, Moved, TargetSide};
 use crate::judging::Bench;
@@ -171,6 +172,7 @@ pub(super) struct Session {
     /// The shared catalog when the session's own reading of it began.
     pub(super) shared: Arc<Snapshot>,
     pub(super) followed: Option<Followed>,
+    pub(super) wall: Wall,
     pub(super) state_changed: bool,
     pub(super) catalog_changed: bool,
     pub(super) transaction_changed: bool,
@@ -280,6 +282,7 @@ impl Session {
                 Flow::Done => {
                     self.pending_request = None;
                     self.estimate = None;
+                    self.wall.lowered = false;
                 }
                 Flow::Stalled(stall) => {
                     self.stall = Some(stall);

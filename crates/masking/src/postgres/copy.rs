@@ -5,8 +5,8 @@ use super::row;
 use super::value::{Sink, Written};
 use crate::error::MaskError;
 
-mod csv;
-mod text;
+pub(super) mod csv;
+pub(super) mod text;
 
 #[cfg(test)]
 mod tests;
@@ -192,7 +192,7 @@ impl CopyMasker {
 }
 
 /// What a binary COPY begins with (PostgreSQL documentation, COPY, "Binary Format").
-const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
+pub(super) const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 
 /// What it ends with.
 const TRAILER: &[u8] = &[0xff, 0xff];

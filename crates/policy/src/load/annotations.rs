@@ -15,8 +15,18 @@ use crate::verdict::DEFAULT_APPROVAL_TTL;
 /// The longest time for which an approval may wait and be used.
 const MAX_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
-const KNOWN: [&str; 9] =
-    ["id", "doc", "message", "require_approval", "approvals", "approval_ttl", "mask", "mask_args", "break_glass"];
+const KNOWN: [&str; 10] = [
+    "id",
+    "doc",
+    "message",
+    "require_approval",
+    "approvals",
+    "approval_ttl",
+    "mask",
+    "mask_args",
+    "break_glass",
+    "read_only",
+];
 
 /// What the annotations of a policy mean; mistakes are added to `errors`.
 pub(super) fn read(source: &Source<'_>, errors: &mut Vec<PolicyError>) -> Rule {
@@ -25,6 +35,12 @@ pub(super) fn read(source: &Source<'_>, errors: &mut Vec<PolicyError>) -> Rule {
     let permit = source.policy.effect() == Effect::Permit;
     if permit {
         reader.refuse_obligations();
+    } else if reader.text("read_only").is_some() {
+        reader.wrong(
+            "read_only",
+            "@read_only on a forbid has no effect",
+            "it says of a permit that nothing is written by it",
+        );
     }
     let text = source.policy.to_cedar().unwrap_or_else(|| source.policy.to_string());
     Rule {
@@ -34,6 +50,7 @@ pub(super) fn read(source: &Source<'_>, errors: &mut Vec<PolicyError>) -> Rule {
         approval: reader.approval(),
         mask: reader.mask(),
         break_glass: reader.groups("break_glass").unwrap_or_default(),
+        read_only: reader.text("read_only").is_some(),
     }
 }
 

@@ -37,6 +37,7 @@ fn each_mistake_is_named() {
         (format!("@id(\"a\") @require_approval(\"dba\") {PERMIT}"), "@require_approval on a permit"),
         (format!("@id(\"a\") @mask(\"null\") {PERMIT}"), "@mask on a permit"),
         (format!("@id(\"a\") @break_glass(\"x\") {PERMIT}"), "@break_glass on a permit"),
+        (format!("@id(\"a\") @read_only {FORBID};"), "@read_only on a forbid"),
         (format!("@id(\"a\") @require_approval(\"dba\") {FORBID};"), "no approval lifts this forbid"),
         (format!("@id(\"a\") @require_approval(\"sre\") {FORBID} {lifted}"), "approval of other groups: dba"),
         (format!("@id(\"a\") @require_approval(\"dba,sre\") {FORBID} {lifted}"), "approval of other groups: dba"),

@@ -129,3 +129,39 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn whoever_may_write_somewhere_is_told_from_whoever_only_reads() {
+    let permit =
+        |scope: &str| format!("@id(\"p\") permit (principal in Group::\"g\", {scope}) when {{ context has reason }};");
+    let may_write = |texts: &[&str], groups: &[&str]| {
+        let policies = load(texts).unwrap_or_else(|errors| panic!("{}", show(&errors)));
+        policies.for_subject(&service("app", groups)).may_write("shop", "orders")
+    };
+    assert!(!may_write(&[policy::BASELINE], &["g"]));
+    for (scope, expected) in [
+        ("action in Action::\"read\", resource", false),
+        ("action == Action::\"reveal\", resource", false),
+        ("action, resource", true),
+        ("action in Action::\"write\", resource is Table", true),
+        ("action == Action::\"execute\", resource in FunctionClass::\"unknown\"", true),
+        ("action == Action::\"opaque\", resource == Database::\"shop/orders\"", true),
+        ("action == Action::\"opaque\", resource == Database::\"shop/others\"", false),
+        ("action == Action::\"ddl\", resource in Target::\"shop\"", true),
+        ("action == Action::\"ddl\", resource in Target::\"shopping\"", false),
+        ("action == Action::\"insert\", resource in Namespace::\"shop/orders/public\"", true),
+        ("action == Action::\"insert\", resource in Namespace::\"shop/orders_2/public\"", false),
+        ("action == Action::\"insert\", resource == Table::\"shop/orders/public/t\"", true),
+        ("action == Action::\"insert\", resource in DataClass::\"email\"", true),
+    ] {
+        let text = permit(scope);
+        assert_eq!(may_write(&[policy::BASELINE, &text], &["g"]), expected, "{scope}");
+        assert!(!may_write(&[policy::BASELINE, &text], &["h"]), "{scope}");
+        assert!(!may_write(&[policy::BASELINE, &format!("@read_only {text}")], &["g"]), "{scope}");
+    }
+    let asked = "@id(\"f\") @require_approval(\"dba\") forbid (principal, action == Action::\"delete\", resource) \
+                 unless { context has approval && context.approval.groups.contains(\"dba\") };";
+    let text = permit("action == Action::\"delete\", resource");
+    assert!(may_write(&[policy::BASELINE, &text, asked], &["g"]), "an approval may permit it");
+    assert!(!may_write(&[policy::BASELINE, asked], &["g"]));
+}

@@ -265,6 +265,7 @@ impl<'a> Walk<'a> {
         };
         let value = constant_text(argument(1));
         let class = settings::classify_value(&name, value.as_deref());
+        self.changes.read_write |= settings::lifts_read_only(&name, value.as_deref());
         self.sets(&name, class, !matches!(argument(2), Node::A_Const(_)) || values.len() != 3);
         self.changes.local |= class == SettingClass::Meaning;
         all

@@ -104,17 +104,23 @@ impl Walk<'_> {
             _ => 0,
         };
         // One without a place is the grammar's own, such as the 1 of FETCH FIRST ROW ONLY.
-        if let Ok(at) = usize::try_from(constant.location) {
-            self.roles.push((Spot::Constant(at), LiteralRole::Unknown));
-        }
-        Value::constant(ty)
+        let Ok(at) = usize::try_from(constant.location) else { return Value::constant(ty) };
+        self.roles.push((Spot::Constant(at), LiteralRole::Unknown));
+        let text: Arc<str> = match value {
+            ConstValue::Integer(number) => number.to_string().into(),
+            ConstValue::Float(text) | ConstValue::String(text) => text.into(),
+            _ => return Value::constant(ty),
+        };
+        self.constants.insert(at, text);
+        Value::given(Spot::Constant(at), ty)
     }
 
     fn parameter(&mut self, number: i32) -> Value {
         let Ok(number) = usize::try_from(number) else { return self.opaque("it has a parameter without a number") };
         self.roles.push((Spot::Parameter(number), LiteralRole::Unknown));
         let types = self.session.parameter_types;
-        Value::constant(number.checked_sub(1).and_then(|at| types.get(at)).copied().unwrap_or(0))
+        let ty = number.checked_sub(1).and_then(|at| types.get(at)).copied().unwrap_or(0);
+        Value::given(Spot::Parameter(number), ty)
     }
 
     /// An operator. `1 + 1 + 1 + …` leans to the left and is walked in a loop.
@@ -257,7 +263,8 @@ impl Walk<'_> {
         if conditions.iter().all(Value::is_constant) {
             return result;
         }
-        Value::computed(conditions.iter().chain([&result]), result.ty)
+        // The conditions choose; what is chosen is in it.
+        Value { given: result.givens(), ..Value::computed(conditions.iter().chain([&result]), result.ty) }
     }
 
     fn sub_link(&mut self, link: &SubLink) -> Value {
@@ -387,7 +394,7 @@ pub(super) fn any_of(values: &[Value]) -> Value {
 /// A SQL array of elements with this origin.
 pub(super) fn array_of(element: Value) -> Value {
     if element.is_constant() {
-        return Value::constant(0);
+        return Value::computed([&element], 0);
     }
     Value::members(Container::ArrayOf, vec![Part { name: None, value: element }])
 }

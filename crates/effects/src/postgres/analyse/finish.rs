@@ -1,5 +1,6 @@
 //! From what the walk collected to a statement.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use model::effect::{Effect, Facts, Object, Verb};
@@ -7,11 +8,12 @@ use model::lineage::{Literal, LiteralRole, Mentions, Output};
 
 use super::Body;
 use super::definition::role_of_hidden;
+use super::value::Givens;
 use super::walk::{Spot, Walk};
 use crate::postgres::lexer::{Kind, Token};
-use crate::postgres::{Changes, Statement};
+use crate::postgres::{Changes, Flow, Given, Statement};
 
-const EVERYTHING: Changes = Changes { state: true, local: true, catalog: true, temporary: true };
+const EVERYTHING: Changes = Changes { state: true, local: true, catalog: true, temporary: true, read_write: true };
 
 /// A text of which nothing is known.
 pub(super) fn opaque(text: &str, why: &str) -> Statement {
@@ -23,6 +25,7 @@ pub(super) fn opaque(text: &str, why: &str) -> Statement {
         output: Output::Unknown,
         mentions: Mentions { anything: true, ..Mentions::default() },
         literals: Vec::new(),
+        flows: Vec::new(),
         parameters: Vec::new(),
         changes: EVERYTHING,
         names: None,
@@ -57,6 +60,7 @@ impl Walk<'_> {
         let tokens: Vec<&Token> = own.iter().take_while(|token| token.range.end <= range.end).collect();
         let parameters = self.parameter_roles(&tokens, source.text, body.parameters);
         let literals = self.literal_roles(&tokens, source.text, body.secret);
+        let flows = self.flows_of(parameters.len());
         let normal = normal(&tokens, source.text, parameters.len());
         if self.effects.is_empty() && self.opaque.is_none() {
             self.opaque("it has no effect that is understood");
@@ -84,6 +88,7 @@ impl Walk<'_> {
             output,
             mentions,
             literals,
+            flows,
             parameters,
             changes: self.changes,
             names: body.names,
@@ -91,6 +96,45 @@ impl Walk<'_> {
             own: body.own,
             copy: body.copy,
         }
+    }
+
+    /// What of the statement itself may get into each column that it writes.
+    fn flows_of(&mut self, parameters: usize) -> Vec<Flow> {
+        let mut flows = std::mem::take(&mut self.flows);
+        for (col, givens) in std::mem::take(&mut self.written) {
+            let given = self.resolved(&givens, parameters);
+            if given != Given::default() {
+                let columns = self.names(&[col]).into_iter();
+                flows.extend(columns.map(|column| Flow { column, given: given.clone() }));
+            }
+        }
+        flows
+    }
+
+    /// The constants and parameters themselves.
+    pub(super) fn resolved(&self, givens: &Givens, parameters: usize) -> Given {
+        let mut given = Given::default();
+        let mut spots = match givens {
+            Givens::Any => {
+                given.constants = self.constants.values().cloned().collect();
+                given.parameters = (0..parameters).collect();
+                return given;
+            }
+            Givens::These(spots) => spots.clone(),
+        };
+        // The rows of a recursive query may lead back to themselves.
+        let mut seen = BTreeSet::new();
+        while let Some(spot) = spots.pop() {
+            if !seen.insert(spot) {
+                continue;
+            }
+            match spot {
+                Spot::Constant(at) => given.constants.extend(self.constants.get(&at).cloned()),
+                Spot::Parameter(number) => given.parameters.extend(number.checked_sub(1)),
+                Spot::Rows(at, column) => spots.extend(self.rows.get(&(at, column)).into_iter().flatten()),
+            }
+        }
+        given
     }
 
     fn parameter_roles(&self, tokens: &[&Token], text: &str, inner: Vec<LiteralRole>) -> Vec<LiteralRole> {

@@ -177,7 +177,7 @@ pub(super) fn json_array(values: Vec<Value>, absent_on_null: bool) -> Value {
 
 pub(super) fn json_array_of(element: &Value) -> Value {
     if element.is_constant() {
-        return Value::constant(0);
+        return Value::computed([element], 0);
     }
     Value::members(Container::JsonArrayOf, vec![Part { name: None, value: element.as_json() }])
 }

@@ -8,14 +8,41 @@ use pg_raw_parse::nodes::{CommonTableExpr, ResTarget, SelectStmt, WindowDef, Wit
 use pg_raw_parse::{ConstValue, Node, raw};
 
 use super::scope::Scope;
-use super::value::{Outputs, Value};
-use super::walk::{Cte, Walk};
+use super::value::{Givens, Outputs, Value};
+use super::walk::{Cte, Spot, Walk};
 
 /// Names and values.
 type Columns = Vec<(Arc<str>, Value)>;
 
 /// How often a recursive query is walked before its columns are given up as unknown.
 const ROUNDS: usize = 8;
+
+/// The rows of VALUES, taken together. What they are given is kept per column and not per value: there may be very many.
+pub(super) struct Rows {
+    /// Where their list is.
+    at: usize,
+    pub(super) all: Option<Outputs>,
+}
+
+impl Rows {
+    pub(super) fn of(lists: &NodeList) -> Self {
+        Self { at: std::ptr::from_ref(lists).addr(), all: None }
+    }
+
+    pub(super) fn add(&mut self, walk: &mut Walk<'_>, mut row: Outputs) {
+        for (column, (_, value)) in row.columns.iter_mut().enumerate() {
+            let Givens::These(spots) = value.givens() else { continue };
+            if !spots.is_empty() {
+                walk.rows.entry((self.at, column)).or_default().extend(spots);
+                value.given = Givens::one(Spot::Rows(self.at, column));
+            }
+        }
+        self.all = Some(match self.all.take() {
+            Some(rows) => rows.either(&row),
+            None => row,
+        });
+    }
+}
 
 impl<'a> Walk<'a> {
     /// Anything that has columns: SELECT, VALUES, or a statement with RETURNING.
@@ -217,15 +244,12 @@ impl<'a> Walk<'a> {
     }
 
     fn values(&mut self, lists: &NodeList) -> Outputs {
-        let mut all: Option<Outputs> = None;
+        let mut rows = Rows::of(lists);
         for list in lists {
             let row = self.value_row(list);
-            all = Some(match all {
-                Some(rows) => rows.either(&row),
-                None => row,
-            });
+            rows.add(self, row);
         }
-        all.unwrap_or_default()
+        rows.all.unwrap_or_default()
     }
 
     /// One row of VALUES.

@@ -31,7 +31,7 @@ impl<'a> Walk<'a> {
         self.may_fail_as(&value, ty, !name.typmods().is_empty());
         let plain = name.typmods().is_empty() && name.array_bounds().is_empty();
         let kept = plain && ty != 0 && self.keeps(&value, ty);
-        if kept { Value { kind: value.kind, ty } } else { Value::computed([&value], ty) }
+        if kept { Value { ty, ..value } } else { Value::computed([&value], ty) }
     }
 
     /// Whether a cast without a type modifier leaves the value as it is.

@@ -12,9 +12,9 @@ use pg_raw_parse::nodes::{
 use pg_raw_parse::{ConstValue, Node, raw};
 
 use super::Body;
-use super::value::{Outputs, Value};
+use super::value::{Givens, Outputs, Value};
 use super::walk::{Spot, Walk};
-use crate::postgres::{NameUse, Own, OwnSetting, Statement, TransactionStep, settings};
+use crate::postgres::{Flow, NameUse, Own, OwnSetting, Statement, TransactionStep, settings};
 
 impl Walk<'_> {
     pub(super) fn utility(&mut self, node: Node<'_>) -> Body {
@@ -103,7 +103,20 @@ impl Walk<'_> {
             }
         };
         self.plain_constants(statement.options());
+        self.access_modes(statement.options());
         Body { transaction: Some(step), ..Body::of(kind) }
+    }
+
+    /// READ ONLY and READ WRITE among a transaction's modes.
+    fn access_modes(&mut self, list: &NodeList) {
+        for item in list {
+            let Node::DefElem(option) = item else { continue };
+            if option.defname() == Some("transaction_read_only") {
+                let read_only = matches!(option.arg(), Node::A_Const(constant)
+                    if matches!(constant.val(), Some(ConstValue::Integer(1) | ConstValue::Boolean(true))));
+                self.changes.read_write |= !read_only;
+            }
+        }
     }
 
     /// Constants in options: they hold no column's value.
@@ -130,8 +143,10 @@ impl Walk<'_> {
         match set.kind {
             Kind::VAR_SET_VALUE => {
                 self.plain_constants(set.args());
-                let class = settings::classify_value(name, self.setting_value(set.args()).as_deref());
+                let value = self.setting_value(set.args());
+                let class = settings::classify_value(name, value.as_deref());
                 self.sets(name, class, set.is_local);
+                self.changes.read_write |= settings::lifts_read_only(name, value.as_deref());
                 Body::of("SET")
             }
             // DEFAULT and RESET go back to what Sluice started the session with.
@@ -139,7 +154,9 @@ impl Walk<'_> {
                 let class = settings::classify(name);
                 let pinned = settings::pinned(name).is_some();
                 self.sets(name, if pinned { SettingClass::Benign } else { class }, set.is_local);
-                self.changes.state |= class == SettingClass::Meaning;
+                self.changes.state |= class == SettingClass::Meaning || settings::is_read_only(name);
+                // It has no start of the session to go back to, only its own default.
+                self.changes.read_write |= name.eq_ignore_ascii_case("transaction_read_only");
                 Body::of(if set.kind == Kind::VAR_RESET { "RESET" } else { "SET" })
             }
             Kind::VAR_RESET_ALL => {
@@ -150,6 +167,7 @@ impl Walk<'_> {
             // SET TRANSACTION …, SET SESSION CHARACTERISTICS AS TRANSACTION …
             Kind::VAR_SET_MULTI if name != "TRANSACTION SNAPSHOT" => {
                 self.plain_constants(set.args());
+                self.access_modes(set.args());
                 self.effect(Verb::Set, Object::Setting("transaction".into(), SettingClass::Benign));
                 Body::of("SET")
             }
@@ -242,6 +260,7 @@ impl Walk<'_> {
     /// Everything that an inner statement does, this one does.
     fn adopt(&mut self, inner: &Statement) {
         self.effects.extend(inner.effects.iter().filter(|effect| effect.verb != Verb::Opaque).cloned());
+        self.flows.extend(inner.flows.iter().cloned());
         for literal in &inner.literals {
             self.roles.push((Spot::Constant(literal.start), literal.role.clone()));
         }
@@ -254,6 +273,7 @@ impl Walk<'_> {
         self.changes.local |= inner.changes.local;
         self.changes.catalog |= inner.changes.catalog;
         self.changes.temporary |= inner.changes.temporary;
+        self.changes.read_write |= inner.changes.read_write;
         self.adopt_mentions(inner);
     }
 
@@ -282,10 +302,12 @@ impl Walk<'_> {
     fn execute(&mut self, execute: &ExecuteStmt) -> Body {
         let name: Arc<str> = execute.name().unwrap_or_default().into();
         let inner = self.session.prepared.statement(&name);
+        let mut arguments = Vec::new();
         for (at, argument) in execute.params().into_iter().enumerate() {
             let start = self.roles.len();
             let value = self.expr(argument);
             self.deliver(&value);
+            arguments.push(value.givens());
             if let Some(role) = inner.as_ref().and_then(|inner| inner.parameters.get(at)) {
                 self.role_of_all(start, role);
             }
@@ -294,6 +316,7 @@ impl Walk<'_> {
         match &inner {
             Some(inner) => {
                 self.adopt_named(inner);
+                self.hand_over(inner, &arguments);
                 body.output = Some(inner.output.clone());
                 body.own = inner.own.clone();
                 body.copy = inner.copy.clone();
@@ -307,11 +330,25 @@ impl Walk<'_> {
         body
     }
 
-    /// As [`Self::adopt`], for a statement of another text.
+    /// As [`Self::adopt`], for a statement of another text, whose constants were looked at when it came.
     fn adopt_named(&mut self, inner: &Statement) {
-        let roles = self.roles.len();
+        let (roles, flows) = (self.roles.len(), self.flows.len());
         self.adopt(inner);
         self.roles.truncate(roles);
+        self.flows.truncate(flows);
+    }
+
+    /// The arguments of EXECUTE get into what the statement's parameters get into.
+    fn hand_over(&mut self, inner: &Statement, arguments: &[Givens]) {
+        for flow in &inner.flows {
+            let handed = flow.given.parameters.iter().filter_map(|at| arguments.get(*at));
+            let mut given = Givens::NONE;
+            handed.for_each(|argument| given.add(argument));
+            // EXECUTE takes no parameters of its own but those that stand in its arguments.
+            let most = self.session.parameter_types.len();
+            let given = self.resolved(&given, most);
+            self.flows.push(Flow { column: flow.column.clone(), given });
+        }
     }
 
     fn declare(&mut self, declare: &DeclareCursorStmt) -> Body {

@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use model::lineage::Container;
 
+use super::types::oid;
+use super::walk::Spot;
+
 /// A column: its relation's oid and its number there.
 pub(super) type Col = (u32, i16);
 
@@ -13,6 +16,45 @@ pub(super) struct Value {
     pub(super) kind: Kind,
     /// The type's oid if it is certain, else 0. Only ever used to rule users' functions and operators *out*.
     pub(super) ty: u32,
+    /// What of the statement itself may be in it.
+    pub(super) given: Givens,
+}
+
+/// The constants and parameters whose value may be in another value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Givens {
+    /// Sorted, without repetition, at most [`MOST_GIVENS`].
+    These(Vec<Spot>),
+    /// Any of the statement.
+    Any,
+}
+
+/// How many are told apart in one value; more are any.
+const MOST_GIVENS: usize = 64;
+
+impl Givens {
+    pub(super) const NONE: Self = Self::These(Vec::new());
+
+    pub(super) fn one(spot: Spot) -> Self {
+        Self::These(vec![spot])
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        match (&mut *self, other) {
+            (Self::These(spots), Self::These(others)) => {
+                if others.is_empty() {
+                    return;
+                }
+                spots.extend_from_slice(others);
+                spots.sort_unstable();
+                spots.dedup();
+                if spots.len() > MOST_GIVENS {
+                    *self = Self::Any;
+                }
+            }
+            (Self::Any, _) | (_, Self::Any) => *self = Self::Any,
+        }
+    }
 }
 
 /// See [`model::lineage::Origin`].
@@ -36,19 +78,19 @@ pub(super) struct Part {
 
 impl Value {
     pub(super) const fn constant(ty: u32) -> Self {
-        Self { kind: Kind::Constant, ty }
+        Self { kind: Kind::Constant, ty, given: Givens::NONE }
     }
 
     pub(super) const fn column(col: Col, ty: u32) -> Self {
-        Self { kind: Kind::Column(col), ty }
+        Self { kind: Kind::Column(col), ty, given: Givens::NONE }
     }
 
     pub(super) const fn unknown(cols: Vec<Col>) -> Self {
-        Self { kind: Kind::Unknown(cols), ty: 0 }
+        Self { kind: Kind::Unknown(cols), ty: 0, given: Givens::Any }
     }
 
     pub(super) const fn members(container: Container, parts: Vec<Part>) -> Self {
-        Self { kind: Kind::Members(container, parts), ty: 0 }
+        Self { kind: Kind::Members(container, parts), ty: 0, given: Givens::NONE }
     }
 
     /// Computed from these columns; a constant if there are none.
@@ -56,42 +98,63 @@ impl Value {
         cols.sort_unstable();
         cols.dedup();
         let kind = if cols.is_empty() { Kind::Constant } else { Kind::Derived(cols) };
-        Self { kind, ty }
+        Self { kind, ty, given: Givens::NONE }
+    }
+
+    /// A constant or parameter of the statement.
+    pub(super) fn given(spot: Spot, ty: u32) -> Self {
+        Self { given: Givens::one(spot), ..Self::constant(ty) }
+    }
+
+    /// What of the statement itself may be in it, its parts included.
+    pub(super) fn givens(&self) -> Givens {
+        let mut all = self.given.clone();
+        if let Kind::Members(_, parts) = &self.kind {
+            parts.iter().for_each(|part| all.add(&part.value.givens()));
+        }
+        all
     }
 
     /// Computed from all of `values`.
     pub(super) fn computed<'v>(values: impl IntoIterator<Item = &'v Self>, ty: u32) -> Self {
         let mut cols = Vec::new();
         let mut unknown = false;
+        let mut given = Givens::NONE;
         for value in values {
             unknown |= value.is_unknown();
             value.add_cols(&mut cols);
+            // Nothing of what is compared is in the truth of it.
+            if ty != oid::BOOL {
+                given.add(&value.givens());
+            }
         }
-        let value = Self::derived(cols, ty);
+        let value = Self { given, ..Self::derived(cols, ty) };
         if !unknown {
             return value;
         }
         let mut cols = Vec::new();
         value.add_cols(&mut cols);
-        Self { kind: Kind::Unknown(cols), ty }
+        Self { kind: Kind::Unknown(cols), ..value }
     }
 
     /// One of two values, as in UNION.
     pub(super) fn either(&self, other: &Self) -> Self {
         let ty = if self.ty == other.ty { self.ty } else { 0 };
+        let mut given = self.given.clone();
+        given.add(&other.given);
         if self.kind == other.kind {
-            return Self { kind: self.kind.clone(), ty };
+            return Self { kind: self.kind.clone(), ty, given };
         }
         match (&self.kind, &other.kind) {
-            (Kind::Members(..), Kind::Constant) => Self { kind: self.kind.clone(), ty },
-            (Kind::Constant, Kind::Members(..)) => Self { kind: other.kind.clone(), ty },
+            (Kind::Members(..), Kind::Constant) => Self { kind: self.kind.clone(), ty, given },
+            (Kind::Constant, Kind::Members(..)) => Self { kind: other.kind.clone(), ty, given },
             (Kind::Members(one, left), Kind::Members(two, right))
                 if one == two && left.len() == right.len() && left.iter().zip(right).all(|(a, b)| a.name == b.name) =>
             {
                 let parts = left.iter().zip(right);
                 let parts =
                     parts.map(|(a, b)| Part { name: a.name.clone(), value: a.value.either(&b.value) }).collect();
-                Self { kind: Kind::Members(*one, parts), ty }
+                Self { kind: Kind::Members(*one, parts), ty, given }
             }
             _ => Self::computed([self, other], ty),
         }

@@ -1,27 +1,29 @@
 //! The state of the walk over one statement, and what it collects.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::effect::{ColumnName, Effect, FunctionClass, Object, TableKind, TableName, Verb};
 use model::lineage::{LiteralRole, Member, Mentions, Origin};
 
 use super::scope::Scope;
-use super::value::{Col, Kind, Outputs, Part, Value};
+use super::value::{Col, Givens, Kind, Outputs, Part, Value};
 use crate::postgres::catalog::{Catalog, Relation, ViewColumn};
 use crate::postgres::tree::Source;
-use crate::postgres::{Changes, MAX_DEPTH, Session};
+use crate::postgres::{Changes, Flow, MAX_DEPTH, Session};
 
 /// How many nodes may be walked for one statement: far more than a text of the usual limit of 1 MiB has.
 const MAX_VISITS: usize = 1_000_000;
 
 /// A constant or parameter in the text.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Spot {
     /// The constant at or after this byte.
     Constant(usize),
     /// `$n`.
     Parameter(usize),
+    /// Any of those in one column of VALUES: where its list is, and which column.
+    Rows(usize, usize),
 }
 
 /// A WITH query that is in scope.
@@ -45,6 +47,14 @@ pub(super) struct Walk<'a> {
     mentioned: BTreeSet<u32>,
     pub(super) anything: bool,
     pub(super) roles: Vec<(Spot, LiteralRole)>,
+    /// Each constant's value, by where it stands, for what is written.
+    pub(super) constants: BTreeMap<usize, Arc<str>>,
+    /// What stands behind each [`Spot::Rows`].
+    pub(super) rows: BTreeMap<(usize, usize), BTreeSet<Spot>>,
+    /// What of the statement itself may get into which column.
+    pub(super) written: Vec<(Col, Givens)>,
+    /// The same of statements inside this one.
+    pub(super) flows: Vec<Flow>,
     pub(super) opaque: Option<&'static str>,
     pub(super) scopes: Vec<Scope<'a>>,
     /// The first scope of the query that is being walked; those before belong to the queries around it.
@@ -73,6 +83,10 @@ impl<'a> Walk<'a> {
             mentioned: BTreeSet::new(),
             anything: false,
             roles: Vec::new(),
+            constants: BTreeMap::new(),
+            rows: BTreeMap::new(),
+            written: Vec::new(),
+            flows: Vec::new(),
             opaque: None,
             scopes: Vec::new(),
             level: 0,
@@ -268,7 +282,7 @@ impl<'a> Walk<'a> {
             Some(ViewColumn::Derived(_)) => Kind::Derived(vec![col]),
             Some(ViewColumn::Unknown) | None => Kind::Unknown(vec![col]),
         };
-        Value { kind, ty }
+        Value { kind, ty, given: Givens::NONE }
     }
 
     /// The constants and parameters seen since `start` are compared with, or written to, `col`.
@@ -288,7 +302,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The names of columns, with what is under a view's.
-    fn names(&mut self, cols: &[Col]) -> BTreeSet<ColumnName> {
+    pub(super) fn names(&mut self, cols: &[Col]) -> BTreeSet<ColumnName> {
         let mut names = BTreeSet::new();
         for col in cols {
             let all: Vec<Col> = std::iter::once(*col).chain(self.under(*col)).collect();

@@ -13,6 +13,7 @@ use pg_raw_parse::{Node, raw};
 
 use super::bounded::is_bounded;
 use super::scope::{Columns, Range, Scope};
+use super::select::Rows;
 use super::value::{Col, Outputs, Value};
 use super::walk::Walk;
 use crate::postgres::Missing;
@@ -132,18 +133,19 @@ impl<'a> Walk<'a> {
 
     /// VALUES or a query; what it puts into each column.
     fn insert_source(&mut self, columns: &[Option<Col>], source: Node<'_>) -> Written {
-        let mut written: Option<Outputs> = None;
-        match source {
+        let written = match source {
             Node::None => return Vec::new(),
             Node::SelectStmt(select) if is_plain_values(select) => {
                 self.with(select.with_clause());
+                let mut rows = Rows::of(select.values_lists());
                 for list in select.values_lists() {
                     let row = self.written_row(columns, list);
-                    written = Some(written.map_or_else(|| row.clone(), |rows| rows.either(&row)));
+                    rows.add(self, row);
                 }
+                rows.all
             }
-            source => written = Some(self.subquery(source)),
-        }
+            source => Some(self.subquery(source)),
+        };
         let outputs = written.unwrap_or_default();
         if outputs.wild {
             self.opaque("it inserts columns that are not known");
@@ -182,6 +184,7 @@ impl<'a> Walk<'a> {
     /// mask of the column that it is written to, which may be of the same class, would show the wrong part of it
     /// (`SET number = left(number, 4)`). Rows then depend on it.
     fn write(&mut self, col: Col, value: &Value) {
+        self.written.push((col, value.givens()));
         self.deliver(value);
         if value.bare().is_none() {
             self.filters(value);

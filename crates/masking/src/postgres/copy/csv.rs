@@ -67,7 +67,11 @@ pub(super) fn row(
 }
 
 /// The next field as it stands, what it means (in `decoded`), and what follows its delimiter.
-fn field<'a>(options: &CsvFormat, text: &'a [u8], decoded: &mut Vec<u8>) -> (&'a [u8], Option<&'a [u8]>) {
+pub(in crate::postgres) fn field<'a>(
+    options: &CsvFormat,
+    text: &'a [u8],
+    decoded: &mut Vec<u8>,
+) -> (&'a [u8], Option<&'a [u8]>) {
     decoded.clear();
     let (mut at, mut inside) = (0, false);
     while let Some(byte) = text.get(at) {

@@ -86,6 +86,46 @@ fn decode(raw: &[u8], decoded: &mut Vec<u8>) -> Result<(), MaskError> {
     Ok(())
 }
 
+/// As `CopyReadAttributesText` reads what comes in, where bytes may be written by number as well.
+pub(in crate::postgres) fn decode_input(raw: &[u8], decoded: &mut Vec<u8>) {
+    decoded.clear();
+    let mut rest = raw;
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        let Some((escape, after)) = after.split_first().filter(|_| *byte == b'\\') else {
+            decoded.push(*byte);
+            continue;
+        };
+        let (digits, radix, most) = match escape {
+            b'0'..=b'7' => (rest, 8, 3),
+            b'x' => (after, 16, 2),
+            _ => (after, 0, 0),
+        };
+        let is_digit = |byte: &u8| char::from(*byte).is_digit(radix);
+        let count = digits.iter().take(most).take_while(|byte| radix > 0 && is_digit(byte)).count();
+        let number = digits.get(..count).and_then(|digits| std::str::from_utf8(digits).ok());
+        match number.and_then(|digits| u32::from_str_radix(digits, radix.max(2)).ok()) {
+            Some(number) => {
+                // The server keeps the low byte of an octal number.
+                decoded.extend(u8::try_from(number & 0xff));
+                rest = digits.get(count..).unwrap_or_default();
+            }
+            None => {
+                decoded.push(match escape {
+                    b'b' => 8,
+                    b'f' => 12,
+                    b'n' => b'\n',
+                    b'r' => b'\r',
+                    b't' => b'\t',
+                    b'v' => 11,
+                    other => *other,
+                });
+                rest = after;
+            }
+        }
+    }
+}
+
 /// As `CopyAttributeOutText` writes.
 fn encode(value: &[u8], delimiter: u8, out: &mut Vec<u8>) {
     for byte in value {

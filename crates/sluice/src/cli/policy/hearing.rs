@@ -132,7 +132,7 @@ impl<'a> Room<'a> {
         Heard {
             connect: bench.connect(&who.at_the_start()),
             verdict: bench.verdict(acts(&statements), &context),
-            mask_as_data: mask_as_data(&lens, &self.labels, text, &statements, values),
+            mask_as_data: mask_as_data(&lens, &self.labels, &statements, values),
             answers: statements.iter().map(|statement| self.answer(&bench, &lens, statement, &context)).collect(),
             effects: effects.collect(),
             statements,
