@@ -105,6 +105,6 @@ fn what_is_said_of_generated_statements_is_true() {
     share(tally.viewed, 50);
     share(tally.compared, 60);
     // Where the secret shows: in columns that are masked, or in what a statement is said to use it for.
-    share(tally.changed, 15);
+    share(tally.changed, 20);
     share(tally.changed + tally.used, 50);
 }

@@ -74,7 +74,11 @@ impl Generator<'_> {
     }
 
     fn leaf(&mut self, scope: &Scope, ty: Type) -> Sql {
-        let columns = scope.columns(ty, !self.hidden);
+        let mut columns = scope.columns(ty, !self.hidden);
+        if columns.iter().any(|(_, column)| column.secret) && self.choices.chance(60) {
+            // Few columns are secret, and it is those that the oracles are about.
+            columns.retain(|(_, column)| column.secret);
+        }
         let at = self.choices.below(columns.len() + 1);
         match columns.get(at) {
             Some((item, column)) => Sql { text: format!("{}.{}", item.alias, column.name), secret: column.secret },
