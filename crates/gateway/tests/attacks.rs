@@ -1015,3 +1015,50 @@ fn pg_09_a_session_opened_to_write_gets_the_wall_when_a_revision_takes_that_away
     }
     std::fs::remove_file(world().dir.path().join("revision/policies/once.cedar")).unwrap();
 }
+
+/// RULES.md 15: policies decide by what the target expects, for each request anew.
+#[test]
+fn what_the_target_expects_decides_and_is_not_remembered() {
+    let _alone = REVISING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let few = r#"
+@id("few-rows")
+permit (principal in Group::"few", action == Action::"update", resource in Namespace::"payments/payments/public")
+when { context.statement has estimatedRows && context.statement.estimatedRows < 20 };
+"#;
+    let sql = |sql: &str| world().server.sql("payments", sql).unwrap();
+    sql(
+        "CREATE TABLE steps (id int PRIMARY KEY, done int); INSERT INTO steps SELECT i, 0 FROM generate_series(1, 500) i; \
+         GRANT ALL ON steps TO PUBLIC",
+    );
+    sql("ANALYZE steps");
+    revise("few.cedar", few);
+    let mut client = Client::login(&world().token("few", &["apps", "readers", "few"]));
+    let update = |most: u32| format!("UPDATE steps SET done = 1 WHERE id <= {most}");
+    let bound = |sql: &str| [parse("", sql), bind("", "", false), execute("", 0), sync()].concat();
+    let known = || {
+        let answers = said(&client.query(&update(3)));
+        Ok((!answers.contains("42P01")).then_some(answers))
+    };
+    let answers = eventually_blocking(Duration::from_secs(20), "the table", known).unwrap();
+    assert!(answers.contains("UPDATE 3"), "{answers}");
+    for (most, allowed) in [(400, false), (3, true), (450, false), (4, true), (400, false)] {
+        let text = update(most);
+        for messages in [vec![query(&text)], vec![bound(&text)]] {
+            let answers = said(&client.exchange(&messages, 1));
+            let (ran, refused) = (answers.contains(&format!("UPDATE {most}")), answers.contains("C42501"));
+            assert_eq!((ran, refused), (allowed, !allowed), "{text}: {answers}");
+        }
+        let answers = said(&client.exchange(&[query("BEGIN"), query(&text), bound(&text), query("ROLLBACK")], 4));
+        assert_eq!(answers.matches("UPDATE ").count(), if allowed { 2 } else { 0 }, "{answers}");
+    }
+    // What cannot be asked about is not permitted by it: a function of the user's is never run to find out.
+    sql("CREATE SEQUENCE runs; GRANT USAGE ON SEQUENCE runs TO PUBLIC; \
+         CREATE FUNCTION counting() RETURNS int IMMUTABLE LANGUAGE sql AS $$SELECT nextval('runs')::int$$");
+    let unknown = ["UPDATE steps SET done = 1 WHERE id = counting()", "UPDATE steps SET done = 1 WHERE id = $1"];
+    let answers = said(&client.exchange(&[query(unknown[0]), parse("", unknown[1]), sync()], 2));
+    assert!(!answers.contains("UPDATE") && answers.matches("E:").count() == 2, "{answers}");
+    assert_eq!(sql("SELECT is_called FROM runs").trim(), "f");
+    assert_eq!(sql("SELECT count(*) FROM steps WHERE done = 1").trim(), "4");
+    sql("DROP TABLE steps; DROP FUNCTION counting; DROP SEQUENCE runs");
+    revise("few.cedar", "");
+}

@@ -144,6 +144,8 @@ pub(super) struct Judged {
     pub(super) user: Option<SubjectKey>,
     /// For what reason.
     pub(super) reason: Option<Arc<str>>,
+    /// How many rows the target expected, where it was asked.
+    pub(super) estimated_rows: Option<u64>,
 }
 
 /// A text with all that is known of it.

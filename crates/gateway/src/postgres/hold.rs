@@ -89,7 +89,8 @@ impl Session {
         if let Some((held, until)) = self.held.filter(|_| self.held_request == Some(request)) {
             return self.still_held(held, until);
         }
-        if let Some(text) = self.estimable(demand.known) {
+        let quiet = self.is_at_rest_but_for_text() && !self.awaiting_sync;
+        if let Some(text) = self.estimable(demand.known).filter(|_| quiet) {
             self.start_own(What::Estimate(&text));
             return Sought::Waiting(Stall::Own);
         }
@@ -126,13 +127,14 @@ impl Session {
         Sought::Waiting(self.hold(approval, until))
     }
 
-    /// The statement, if the target can be asked what it expects of it and was not yet: one statement of the simple
-    /// protocol, where a failing question disturbs nothing. Planning runs what says that it is immutable (constants are
+    /// The statement, if the target can be asked what it expects of it and was not yet: one statement, where nothing of a
+    /// pipeline has been run and a question that fails costs no more than the statement would. Planning runs what says that it is immutable (constants are
     /// folded), so that a statement which calls anything but safe functions is not asked about.
-    fn estimable(&self, known: &Known) -> Option<String> {
+    pub(super) fn estimable(&self, known: &Known) -> Option<String> {
         let [statement] = known.analysed.statements.as_slice() else { return None };
-        let plannable = matches!(&*statement.facts.kind, "SELECT" | "INSERT" | "UPDATE" | "DELETE" | "MERGE");
-        let quiet = self.is_at_rest_but_for_text() && !self.awaiting_sync;
+        let plannable = matches!(&*statement.facts.kind, "SELECT" | "INSERT" | "UPDATE" | "DELETE" | "MERGE")
+            && statement.parameters.is_empty();
+        let quiet = self.script.is_none() && !self.in_pipeline && !self.cannot_read();
         let only_computes = |effect: &Effect| {
             effect.verb != Verb::Execute || matches!(effect.object, Object::Function(_, FunctionClass::Safe))
         };
@@ -140,6 +142,11 @@ impl Session {
         let asks = self.estimate.is_none() && plannable && quiet && harmless;
         let text = asks.then(|| known.analysed.text.get(statement.range.clone())).flatten()?;
         Some(text.trim().trim_end_matches(';').to_owned())
+    }
+
+    /// Whether no portal waits for a Sync that would end it.
+    pub(super) fn is_unbound(&self) -> bool {
+        !self.awaiting_sync || self.runs.is_empty()
     }
 
     fn hold(&self, approval: ApprovalId, until: Instant) -> Stall {

@@ -96,7 +96,7 @@ impl Session {
             self.stage_own(name, Sent::Close, say::close(ObjectKind::Portal, say::OWN));
             self.stage_own(name, Sent::Close, say::close(ObjectKind::Statement, say::OWN));
         }
-        let in_pipeline = self.awaiting_sync && !matches!(what, What::ReadOnly(_));
+        let in_pipeline = self.awaiting_sync && !matches!(what, What::ReadOnly(_) | What::Estimate(_));
         if !in_pipeline {
             self.stage_own(name, Sent::Sync, say::sync());
         }

@@ -107,10 +107,7 @@ impl Session {
         let known = self.memo.recall(&key, self.epoch).cloned();
         let known = match known {
             Some(known) if known.analysed.named.is_none() && self.still_holds(&known.judged, user) => {
-                return match self.lower_wall(&known) {
-                    Some(stall) => Understood::Stalled(stall),
-                    None => Understood::Ready(known),
-                };
+                return self.ready_to_decide(known, user);
             }
             Some(known) => Known { judged: self.judged(&known.analysed, user), ..known },
             None => {
@@ -131,10 +128,39 @@ impl Session {
             self.ask_for_replies();
             return Understood::Stalled(Stall::Settle);
         }
+        self.ready_to_decide(known, user)
+    }
+
+    /// Has read and settled what the decision itself depends on.
+    fn ready_to_decide(&mut self, known: Known, user: Option<&SubjectKey>) -> Understood {
+        let known = match self.estimated(known, user) {
+            Ok(known) => known,
+            Err(stall) => return Understood::Stalled(stall),
+        };
         match self.lower_wall(&known) {
             Some(stall) => Understood::Stalled(stall),
             None => Understood::Ready(known),
         }
+    }
+
+    /// Judges by what the target expects, where a policy that was asked reads it. Such a verdict is for this request alone
+    /// and is not remembered.
+    fn estimated(&mut self, known: Known, user: Option<&SubjectKey>) -> Result<Known, Stall> {
+        if !known.judged.verdict.validity().estimated_rows {
+            return Ok(known);
+        }
+        if let Some(text) = self.estimable(&known) {
+            if !(self.pipeline.is_empty() && self.staged.is_empty()) {
+                self.ask_for_replies();
+                return Err(Stall::Settle);
+            }
+            if self.is_unbound() {
+                self.start_own(What::Estimate(&text));
+                return Err(Stall::Own);
+            }
+        }
+        let judged = self.judged_by(&known.analysed, user, self.estimate.flatten());
+        Ok(Known { judged, ..known })
     }
 
     /// Has the followed state and the catalog read if they may have changed.
@@ -261,7 +287,17 @@ impl Session {
     }
 
     pub(super) fn judged(&self, analysed: &Analysed, user: Option<&SubjectKey>) -> Arc<Judged> {
-        let context = self.context(user);
+        self.judged_by(analysed, user, None)
+    }
+
+    /// Judges a text of which the target expects to touch so many rows.
+    pub(super) fn judged_by(
+        &self,
+        analysed: &Analysed,
+        user: Option<&SubjectKey>,
+        estimated_rows: Option<u64>,
+    ) -> Arc<Judged> {
+        let context = Context { estimated_rows, ..self.context(user) };
         let labels = self.labels();
         let bench = self.place.bench(&self.policies, &labels);
         let verdict = bench.verdict(acts(&analysed.statements), &context);
@@ -277,6 +313,7 @@ impl Session {
             shows: touched.shows,
             user: context.on_behalf_of.cloned(),
             reason: self.caller.reason.clone(),
+            estimated_rows,
         })
     }
 

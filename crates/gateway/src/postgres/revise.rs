@@ -126,7 +126,7 @@ impl Session {
     /// Whether what was sent to run is denied now, or its rows would be masked more.
     fn must_be_cut(&self, number: u64, before: &Before) -> bool {
         let Some(run) = self.runs.get(&number).filter(|run| run.executed) else { return false };
-        let judged = self.judged(&run.analysed, None);
+        let judged = self.judged_by(&run.analysed, None, run.judged.estimated_rows);
         let asks_more = judged.verdict.outcome() == Outcome::Ask && run.approval.is_none();
         let masks = run.plan.is_some() || run.copy.is_some();
         let masks_more = || {
@@ -141,7 +141,7 @@ impl Session {
     /// made then; a request that touches nothing hidden either way goes on.
     fn masks_more(&self, number: u64) -> bool {
         let Some(run) = self.runs.get(&number) else { return false };
-        let now = self.judged(&run.analysed, None);
+        let now = self.judged_by(&run.analysed, None, run.judged.estimated_rows);
         let was = &run.judged;
         let is_stricter = |(classified, mask)| was.hidden.get(classified).is_none_or(|was| is_stricter(mask, was));
         (now.hides && !was.hides) || now.hidden.iter().any(is_stricter)
@@ -156,7 +156,7 @@ impl Session {
         if run.analysed.epoch.revision == self.active.id || run.revision == self.active.id {
             return None;
         }
-        let judged = self.judged(&run.analysed, None);
+        let judged = self.judged_by(&run.analysed, None, run.judged.estimated_rows);
         let allowed = judged.verdict.outcome() == Outcome::Allow
             || (judged.verdict.outcome() == Outcome::Ask
                 && run.approval.is_some()

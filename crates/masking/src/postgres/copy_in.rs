@@ -78,7 +78,8 @@ impl CopyReader {
             _ => return None,
         };
         let ends_line = plain && matches!(byte, b'\n' | b'\r');
-        if !ends_line && !(plain && byte == delimiter) {
+        let ends_field = ends_line || (plain && byte == delimiter);
+        if !ends_field {
             self.keep(&[byte]);
             return None;
         }
