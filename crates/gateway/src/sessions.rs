@@ -9,7 +9,7 @@ use model::id::SessionId;
 use model::subject::{Subject, SubjectKey};
 use model::time::Timestamp;
 use serde::Serialize;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 /// What a session can be told. Each is a level, not an edge: telling it twice before it looked is telling it once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,8 +43,12 @@ impl Signal {
 pub struct Signals {
     flags: AtomicU32,
     renewal: Mutex<Option<Subject>>,
+    cancels: Mutex<Vec<PassingOn>>,
     notify: Notify,
 }
+
+/// Held while a cancel is passed on; dropped, it tells whoever asked for it.
+pub(crate) type PassingOn = oneshot::Sender<()>;
 
 impl Signals {
     /// Tells the session.
@@ -73,6 +77,20 @@ impl Signals {
     pub fn renew(&self, subject: Subject) {
         *self.renewal.lock().unwrap_or_else(PoisonError::into_inner) = Some(subject);
         self.raise(Signal::Renew);
+    }
+
+    /// Asks to cancel what runs. What is returned ends when that was passed on to the target, or was not needed: a client
+    /// that goes on before then could have its next statement cancelled.
+    pub(crate) fn cancel(&self) -> oneshot::Receiver<()> {
+        let (passing_on, passed_on) = oneshot::channel();
+        self.cancels.lock().unwrap_or_else(PoisonError::into_inner).push(passing_on);
+        self.raise(Signal::Cancel);
+        passed_on
+    }
+
+    /// Those who wait for a cancel.
+    pub(crate) fn take_cancels(&self) -> Vec<PassingOn> {
+        std::mem::take(&mut *self.cancels.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn take_renewal(&self) -> Option<Subject> {
@@ -177,16 +195,15 @@ impl Sessions {
         self.lock().values().for_each(|entry| entry.signals.raise(signal));
     }
 
-    /// Passes on a CancelRequest; a wrong key is ignored, as the server ignores it.
-    pub(crate) fn cancel(&self, key: &CancelKey) {
+    /// Passes on a CancelRequest; a wrong key is ignored, as the server ignores it. What is returned ends when that is
+    /// done.
+    pub(crate) fn cancel(&self, key: &CancelKey) -> Option<oneshot::Receiver<()>> {
         let entries = self.lock();
         let owner = entries.values().find(|entry| {
             entry.cancel.process_id == key.process_id
                 && aws_lc_rs::constant_time::verify_slices_are_equal(&entry.cancel.secret, &key.secret).is_ok()
         });
-        if let Some(entry) = owner {
-            entry.signals.raise(Signal::Cancel);
-        }
+        owner.map(|entry| entry.signals.cancel())
     }
 
     /// Enters a session; it leaves when the guard is dropped.

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::scripted::Message;
@@ -31,6 +31,7 @@ const CANCEL: u32 = 80_877_102;
 pub struct Interposer {
     address: SocketAddr,
     task: JoinHandle<()>,
+    holds_cancels: watch::Sender<bool>,
 }
 
 impl Interposer {
@@ -40,17 +41,23 @@ impl Interposer {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let lie = Arc::new(lie);
+        let (holds_cancels, held) = watch::channel(false);
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
-                let lie = Arc::clone(&lie);
+                let (lie, held) = (Arc::clone(&lie), held.clone());
                 connections.spawn(async move {
                     // An error is the end of a connection: what the client makes of it is what the test looks at.
-                    let _ = connection(client, server, &*lie).await;
+                    let _ = connection(client, server, &*lie, held).await;
                 });
             }
         });
-        Ok(Self { address, task })
+        Ok(Self { address, task, holds_cancels })
+    }
+
+    /// From now on, leaves cancel requests without an answer, or lets go of all of them.
+    pub fn hold_cancels(&self, hold: bool) {
+        self.holds_cancels.send_replace(hold);
     }
 
     /// Where it listens.
@@ -69,10 +76,12 @@ async fn connection(
     client: TcpStream,
     server: SocketAddr,
     lie: &(dyn Fn(&Message) -> Lie + Send + Sync),
+    mut held: watch::Receiver<bool>,
 ) -> Result<()> {
     let (mut from_client, to_client) = client.into_split();
     let first = first_packet(&mut from_client).await?;
     if first.get(4..8) == Some(&CANCEL.to_be_bytes()) {
+        held.wait_for(|held| !held).await?;
         return Ok(());
     }
     let (from_server, mut to_server) = TcpStream::connect(server).await?.into_split();

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use effects::postgres::settings;
 use ledger::tape::Tape;
@@ -77,6 +78,9 @@ impl Refusal {
     }
 }
 
+/// How long a client that cancels waits at most for that to be passed on.
+const PASSING_ON: Duration = Duration::from_secs(10);
+
 /// Serves one connection to its end.
 pub(super) async fn serve(
     node: Arc<Node>,
@@ -92,7 +96,12 @@ pub(super) async fn serve(
     let opened = tokio::time::timeout_at(deadline, open(stream, tls)).await;
     let applicant = match opened {
         Ok(Ok(Opening::Session(applicant))) => applicant,
-        Ok(Ok(Opening::Cancel(key))) => return node.sessions.cancel(&key),
+        Ok(Ok(Opening::Cancel(key, leg))) => {
+            if let Some(passed_on) = node.sessions.cancel(&key) {
+                let _ = tokio::time::timeout(PASSING_ON, passed_on).await;
+            }
+            return drop(leg);
+        }
         Ok(Err((refusal, leg))) => return refuse(&node, session, source, refusal, leg).await,
         Err(_) => return refuse(&node, session, source, Refusal::silent("the login took too long"), None).await,
     };

@@ -32,7 +32,8 @@ pub(super) struct Applicant {
 
 pub(super) enum Opening {
     Session(Applicant),
-    Cancel(CancelKey),
+    /// And the connection, which tells the client by its end that the cancel was passed on.
+    Cancel(CancelKey, Leg),
 }
 
 pub(super) type Failed = (Refusal, Option<ClientSide>);
@@ -58,7 +59,7 @@ pub(super) async fn open(stream: TcpStream, tls: Arc<ServerConfig>) -> Result<Op
                 stage.gss_answered = true;
                 continue;
             }
-            First::Cancel(key) => return Ok(Opening::Cancel(key)),
+            First::Cancel(key) => return Ok(Opening::Cancel(key, leg)),
             First::Startup(_) if !stage.encrypted => {
                 let hint = "Set sslmode=require, or better verify-full with Sluice's CA.";
                 let refusal = Refusal::tell("a start-up without TLS", "28000", "TLS is required", hint);

@@ -46,7 +46,7 @@ use crate::gate::{ClientSide, HIGH_WATER, Moved, TargetSide};
 use crate::judging::Bench;
 use crate::node::Node;
 use crate::revision::Active;
-use crate::sessions::{Signal, Signals};
+use crate::sessions::{PassingOn, Signal, Signals};
 
 /// Who is at the other end.
 pub(super) struct Caller {
@@ -599,18 +599,27 @@ impl Session {
 
     /// The client asked to cancel: a held request is withdrawn, a running one is cancelled at the target.
     fn cancel(&mut self) {
+        let waiting = self.signals.take_cancels();
         if matches!(self.stall, Some(Stall::Hold(_))) {
             self.cancelled = true;
             self.retry_held();
         } else if !self.pipeline.is_empty() {
-            self.cancel_at_target();
+            self.cancel_at_target_for(waiting);
         }
     }
 
     /// Asks the target to cancel what runs, on a connection of its own.
     pub(super) fn cancel_at_target(&self) {
+        self.cancel_at_target_for(Vec::new());
+    }
+
+    /// Likewise, and tells those who wait for it when it is done.
+    fn cancel_at_target_for(&self, waiting: Vec<PassingOn>) {
         let (node, place, session) = (Arc::clone(&self.node), self.place.clone(), self.caller.session);
-        self.node.tasks.spawn(async move { super::upstream::cancel(&node, &place, session).await });
+        self.node.tasks.spawn(async move {
+            super::upstream::cancel(&node, &place, session).await;
+            drop(waiting);
+        });
     }
 
     /// Tells the client why, if there is a way, and closes both sides.

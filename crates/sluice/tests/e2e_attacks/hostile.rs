@@ -122,6 +122,25 @@ async fn sm_07_a_lie_in_mid_session_ends_that_session_alone() -> Result<()> {
     Ok(())
 }
 
+/// The end of its connection tells a client that its cancel was passed on: what it runs next must not be cancelled.
+#[tokio::test(flavor = "multi_thread")]
+async fn pg_14_a_cancel_is_passed_on_before_its_connection_ends() -> Result<()> {
+    let (site, interposer) = in_front_of("slow_cancels", |_| Lie::None).await?;
+    let mut client = Raw::login(&site, &site.token(&ORDER_SERVICE)?).await?;
+    interposer.hold_cancels(true);
+    client.send(&[query("SELECT count(*) FROM generate_series(1, 10000000)")]).await?;
+    let mut cancel = super::statements::asked_to_cancel(&site, &client.cancel_key()?).await?;
+    assert!(cancel.is_silent_for(std::time::Duration::from_millis(300)).await, "it ended before it was passed on");
+    interposer.hold_cancels(false);
+    assert!(cancel.read_to_close().await?.is_empty());
+    assert!(client.answer().await?.errors().is_empty(), "the interposer passes no cancel on");
+    // Nothing runs: it ends at once.
+    interposer.hold_cancels(true);
+    let mut cancel = super::statements::asked_to_cancel(&site, &client.cancel_key()?).await?;
+    assert!(cancel.read_to_close().await?.is_empty());
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn sm_07_a_lie_in_a_pipeline_ends_the_session() -> Result<()> {
     let answers: Vec<(&str, Vec<u8>)> = vec![

@@ -308,12 +308,17 @@ async fn pg_14_protocol_3_2_has_longer_keys() -> Result<()> {
 
 /// A CancelRequest, inside TLS as every connection.
 async fn cancel(site: &Site, key: &[u8]) -> Result<()> {
+    let answer = asked_to_cancel(site, key).await?.read_to_close().await?;
+    assert!(answer.is_empty());
+    Ok(())
+}
+
+/// Its connection, which ends when it was passed on.
+pub(super) async fn asked_to_cancel(site: &Site, key: &[u8]) -> Result<testkit::scripted::Peer> {
     let mut peer = encrypted(site).await?;
     let length = u32::try_from(8 + key.len())?.to_be_bytes();
     peer.send(&[length.as_slice(), &80_877_102_u32.to_be_bytes(), key].concat()).await?;
-    let answer = peer.read_to_close().await?;
-    assert!(answer.is_empty());
-    Ok(())
+    Ok(peer)
 }
 
 #[test]
