@@ -64,7 +64,7 @@ impl Session {
         if self.copy_starting.is_some() && tag != FrontendTag::Terminate {
             return Ok(Flow::Stalled(Stall::Settle));
         }
-        if matches!(tag, FrontendTag::Query | FrontendTag::Parse | FrontendTag::Bind)
+        if matches!(tag, FrontendTag::Query | FrontendTag::Parse | FrontendTag::Bind | FrontendTag::FunctionCall)
             && let Some(stall) = self.tend_wall()
         {
             return Ok(Flow::Stalled(stall));
