@@ -22,7 +22,8 @@ pub(super) struct CopyIn {
     at: usize,
     /// Where each field goes.
     columns: Vec<Option<ColumnName>>,
-    reader: CopyReader,
+    /// `None` if no field goes into a classified column: then nothing is looked at.
+    reader: Option<CopyReader>,
 }
 
 impl Session {
@@ -57,6 +58,7 @@ impl Session {
             run.copy_in = CopyIn::of(copy, run.at, classified);
         }
         let CopyIn { columns, reader, .. } = run.copy_in.as_mut()?;
+        let reader = reader.as_mut()?;
         let column = |at: usize| columns.get(at).and_then(Option::as_ref);
         let mut find = |at: usize, value: &[u8]| {
             column(at).is_some_and(|column| holds_mask(&lens, value, labels.marking(column).classes()))
@@ -82,7 +84,8 @@ impl CopyIn {
             _ => None,
         };
         let columns: Vec<_> = copy.columns.as_ref()?.iter().map(|(_, origin)| name(origin)).collect();
-        let watched = columns.iter().map(|column| column.as_ref().is_some_and(&classified)).collect();
-        Some(Self { at, columns, reader: CopyReader::new(layout(&copy.format), watched) })
+        let watched: Vec<bool> = columns.iter().map(|column| column.as_ref().is_some_and(&classified)).collect();
+        let reader = watched.contains(&true).then(|| CopyReader::new(layout(&copy.format), watched));
+        Some(Self { at, columns, reader })
     }
 }
