@@ -128,8 +128,9 @@ impl Session {
     }
 
     /// The statement, if the target can be asked what it expects of it and was not yet: one statement, where nothing of a
-    /// pipeline has been run and a question that fails costs no more than the statement would. Planning runs what says that it is immutable (constants are
-    /// folded), so that a statement which calls anything but safe functions is not asked about.
+    /// pipeline has been run and a question that fails costs no more than the statement would. Planning runs what says that
+    /// it is immutable (constants are folded), so that a statement which calls anything but safe functions is not asked
+    /// about.
     pub(super) fn estimable(&self, known: &Known) -> Option<String> {
         let [statement] = known.analysed.statements.as_slice() else { return None };
         let plannable = matches!(&*statement.facts.kind, "SELECT" | "INSERT" | "UPDATE" | "DELETE" | "MERGE")
