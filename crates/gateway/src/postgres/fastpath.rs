@@ -21,19 +21,16 @@ use super::shape::Shape;
 impl Session {
     /// Takes a FunctionCall.
     pub(super) async fn function_call(&mut self, call: FunctionCall<'_>, bytes: &Bytes) -> Result<Flow, End> {
-        // Any text: what it is looked up in has to be of now.
-        match self.understand("SELECT", &[], None).await {
-            Understood::Ready(_) => {}
-            Understood::Stalled(stall) => return Ok(Flow::Stalled(stall)),
-            Understood::Refused(refusal) => return Ok(self.refuse_unread(refusal, Substitute::Query)),
+        // What it is looked up in has to be of now; any text that is not about the transaction asks for that.
+        if let Err(outcome) = self.be_current("SELECT", &[]).await {
+            return Ok(self.not_ready(outcome));
         }
         let Some(function) = self.catalog.catalog.callable(call.function) else {
             return Ok(self.refuse_unread(Refusal::UnknownFunction(call.function), Substitute::Query));
         };
         let known = match self.understand(&function.text, &function.arguments, None).await {
             Understood::Ready(known) => known,
-            Understood::Stalled(stall) => return Ok(Flow::Stalled(stall)),
-            Understood::Refused(refusal) => return Ok(self.refuse_unread(refusal, Substitute::Query)),
+            outcome => return Ok(self.not_ready(outcome)),
         };
         let bound = Bound { types: &function.arguments, values: call.arguments, formats: call.formats };
         let (permit, entry) = match self.start(&known, bound, &Origin::default(), Substitute::Query) {
@@ -51,6 +48,14 @@ impl Session {
         let (sent, entry) = (Some((Sent::FunctionCall, owed)), Some(entry));
         self.staged.push(Staged { permit, entry, sent, bytes: bytes.clone(), substitute: Substitute::Query });
         Ok(Flow::Done)
+    }
+
+    fn not_ready(&mut self, outcome: Understood) -> Flow {
+        match outcome {
+            Understood::Stalled(stall) => Flow::Stalled(stall),
+            Understood::Refused(refusal) => self.refuse_unread(refusal, Substitute::Query),
+            Understood::Ready(_) => Flow::Done,
+        }
     }
 
     /// Takes the result of a call.

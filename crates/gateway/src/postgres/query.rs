@@ -26,7 +26,7 @@ use crate::judging::acts;
 use crate::recorder::entry;
 
 /// How many statements a text may have: each is named in the journal's entry of its decision.
-const MOST_STATEMENTS: usize = 1000;
+pub(super) const MOST_STATEMENTS: usize = 1000;
 
 /// What became of a text.
 pub(super) enum Understood {
@@ -89,14 +89,7 @@ impl Session {
 
     /// Says what a text would do and what policy says of it, once everything that it depends on is known.
     pub(super) async fn understand(&mut self, text: &str, types: &[u32], user: Option<&SubjectKey>) -> Understood {
-        if self.unsettled > 0 || self.copy_starting.is_some() {
-            self.ask_for_replies();
-            return Understood::Stalled(Stall::Settle);
-        }
-        if self.is_too_late() {
-            return Understood::Refused(Refusal::TooLate);
-        }
-        if let Err(outcome) = self.make_current(text, types).await {
+        if let Err(outcome) = self.be_current(text, types).await {
             return outcome;
         }
         let mut key = text.to_owned();
@@ -161,6 +154,18 @@ impl Session {
         }
         let judged = self.judged_by(&known.analysed, user, self.estimate.flatten());
         Ok(Known { judged, ..known })
+    }
+
+    /// Has everything settled and read that the meaning of a text depends on.
+    pub(super) async fn be_current(&mut self, text: &str, types: &[u32]) -> Result<(), Understood> {
+        if self.unsettled > 0 || self.copy_starting.is_some() {
+            self.ask_for_replies();
+            return Err(Understood::Stalled(Stall::Settle));
+        }
+        if self.is_too_late() {
+            return Err(Understood::Refused(Refusal::TooLate));
+        }
+        self.make_current(text, types).await
     }
 
     /// Has the followed state and the catalog read if they may have changed.
@@ -344,7 +349,8 @@ impl Session {
             return self.refuse(demand, Refusal::MaskAsData(column));
         }
         match decide(&known.judged.verdict, demand.request, None) {
-            Decision::Allow(_) if self.lifts_wall(known) => self.refuse(demand, Refusal::ReadOnly),
+            // No approver is asked to take it down either.
+            Decision::Allow(_) | Decision::Ask(_) if self.lifts_wall(known) => self.refuse(demand, Refusal::ReadOnly),
             Decision::Allow(permit) => self.permitted(permit, demand, None),
             Decision::Deny(denial) => self.refuse(demand, denied(known, denial)),
             Decision::Ask(needs) => match self.seek(demand, &needs) {

@@ -8,6 +8,8 @@ use effects::postgres::Missing;
 use model::decision::Denial;
 use model::id::{ApprovalId, RequestId};
 
+use super::query::MOST_STATEMENTS;
+
 /// Why Sluice refuses a request, or ends a session.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Refusal {
@@ -129,7 +131,7 @@ impl Refusal {
             Self::TooManyStatements(count) => told(
                 "54001",
                 format!("a text of {count} statements is more than can be decided at once"),
-                "Send at most 1000 of them in one message.",
+                &format!("Send at most {MOST_STATEMENTS} of them in one message."),
             ),
             Self::TooManyNames => {
                 told("53400", "too many prepared statements or portals in this session", "Close some first.")
