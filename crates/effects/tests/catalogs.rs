@@ -143,3 +143,25 @@ fn pg_12_what_sluice_asks_a_catalog_hangs_on_no_search_path() {
     let caught = plain.rows("SELECT oid FROM pg_catalog.pg_class WHERE oid = relnamespace").unwrap_err();
     assert!(format!("{caught:#}").contains("used"), "the operators are not in the way: {caught:#}");
 }
+
+#[test]
+fn a_catalogs_version_changes_with_whatever_can_run_a_function() {
+    let server = Postgres::start(Options::default()).unwrap();
+    server.create_database("versions", None).unwrap();
+    let mut plain = Plain::connect(&server, "versions").unwrap();
+    plain.rows("CREATE DOMAIN small AS int; CREATE TABLE t (a int); ALTER TABLE t ENABLE ROW LEVEL SECURITY").unwrap();
+    let mut versions = vec![plain.rows(&queries::version()).unwrap()];
+    assert_eq!(plain.rows(&queries::version()).unwrap(), versions[0]);
+    for change in [
+        "ALTER DOMAIN small ADD CONSTRAINT least CHECK (VALUE > 0)",
+        "CREATE POLICY some_of_it ON t USING (a > 0)",
+        "ALTER TABLE t ADD CHECK (a < 9)",
+        "ALTER TABLE t ALTER a SET DEFAULT 1",
+        "CREATE INDEX ON t ((a + 1))",
+        "ALTER DOMAIN small DROP CONSTRAINT least",
+    ] {
+        plain.rows(change).unwrap();
+        versions.push(plain.rows(&queries::version()).unwrap());
+        assert_ne!(versions[versions.len() - 1], versions[versions.len() - 2], "{change}");
+    }
+}

@@ -51,7 +51,8 @@ mod tests {
 
     #[test]
     fn operators_and_types_are_qualified_and_constants_are_not() {
-        let plain = "SELECT a::text || ' = ' || count(*)::int8::pg_catalog.text FROM t WHERE a <> 'x::y'::name AND b = ANY ('{c}'::\"char\"[])";
+        let plain = "SELECT a::text || ' = ' || count(*)::int8::pg_catalog.text FROM t \
+                     WHERE a <> 'x::y'::name AND b = ANY ('{c}'::\"char\"[])";
         let expected = "SELECT a::pg_catalog.text OPERATOR(pg_catalog.||) ' = ' OPERATOR(pg_catalog.||) \
                         count(*)::pg_catalog.int8::pg_catalog.text FROM t WHERE a OPERATOR(pg_catalog.<>) \
                         'x::y'::pg_catalog.name AND b OPERATOR(pg_catalog.=) ANY ('{c}'::pg_catalog.\"char\"[])";

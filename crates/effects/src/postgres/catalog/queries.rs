@@ -1,6 +1,7 @@
 //! The SQL texts that read a catalog. Every column is text; every query runs on PostgreSQL 13 to 18 by any role, and all
-//! of them read only tables, functions, operators and types of `pg_catalog`, whatever the search path. Run them on one connection, in one transaction if it may
-//! change meanwhile: view definitions are printed relative to that connection's `search_path`, which [`PATH`] reads.
+//! of them read only tables, functions, operators and types of `pg_catalog`, whatever the search path. Run them on one
+//! connection, in one transaction if it may change meanwhile: view definitions are printed relative to that connection's
+//! `search_path`, which [`PATH`] reads.
 
 use super::qualified::qualified;
 
@@ -225,7 +226,8 @@ const VIEW_VERSIONS: Query = Query {
         own!("r.xmin"),
         " FROM pg_catalog.pg_rewrite r CROSS JOIN w WHERE r.oid >= 16384 AND r.ev_type = '1'), \
          versions AS (SELECT rule, \
-         pg_catalog.md5(pg_catalog.string_agg(oid::text || '.' || number::text || '.' || version, ',' ORDER BY oid, number, version)) \
+         pg_catalog.md5(pg_catalog.string_agg(oid::text || '.' || number::text || '.' || version, ',' \
+         ORDER BY oid, number, version)) \
          AS version, pg_catalog.bool_or(own) AS own FROM parts GROUP BY rule), \
          paths AS MATERIALIZED (SELECT coalesce((SELECT p.name = 'pg_catalog' \
          FROM pg_catalog.unnest(pg_catalog.current_schemas(true)) WITH ORDINALITY AS p(name, at) \

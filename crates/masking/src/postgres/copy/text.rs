@@ -73,17 +73,22 @@ fn decode(raw: &[u8], decoded: &mut Vec<u8>) -> Result<(), MaskError> {
             decoded.push(*byte);
             continue;
         }
-        decoded.push(match bytes.next().ok_or(MaskError::Malformed)? {
-            b'b' => 8,
-            b'f' => 12,
-            b'n' => b'\n',
-            b'r' => b'\r',
-            b't' => b'\t',
-            b'v' => 11,
-            other => *other,
-        });
+        decoded.push(escaped(*bytes.next().ok_or(MaskError::Malformed)?));
     }
     Ok(())
+}
+
+/// What a character behind a backslash stands for.
+const fn escaped(character: u8) -> u8 {
+    match character {
+        b'b' => 8,
+        b'f' => 12,
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        b'v' => 11,
+        other => other,
+    }
 }
 
 /// As `CopyReadAttributesText` reads what comes in, where bytes may be written by number as well.
@@ -111,15 +116,7 @@ pub(in crate::postgres) fn decode_input(raw: &[u8], decoded: &mut Vec<u8>) {
                 rest = digits.get(count..).unwrap_or_default();
             }
             None => {
-                decoded.push(match escape {
-                    b'b' => 8,
-                    b'f' => 12,
-                    b'n' => b'\n',
-                    b'r' => b'\r',
-                    b't' => b'\t',
-                    b'v' => 11,
-                    other => *other,
-                });
+                decoded.push(escaped(*escape));
                 rest = after;
             }
         }
