@@ -3,6 +3,7 @@
 mod bounded;
 mod calls;
 mod compare;
+mod constraint;
 mod copy;
 mod definition;
 mod expr;
@@ -11,6 +12,7 @@ mod from;
 mod json;
 mod scope;
 mod select;
+mod table;
 mod total;
 mod types;
 mod utility;

@@ -54,9 +54,19 @@ pub struct PartBuilder {
     views: BTreeMap<u32, ViewRow>,
     inherits: Vec<(u32, u32)>,
     references: Vec<(u32, u32)>,
+    keys: Vec<(u32, Key, Vec<i16>)>,
+    /// A relation, its generated column, and a column that this is computed from.
+    generated: Vec<(u32, i16, i16)>,
     hooks: Vec<(u32, items::Hook)>,
     /// One allocation for each name, however often it occurs.
     interned: HashMap<Box<str>, Arc<str>>,
+}
+
+/// Which key of a relation.
+#[derive(Clone, Copy, Debug)]
+enum Key {
+    Primary,
+    Partition,
 }
 
 /// What was read of a view until now.
@@ -144,6 +154,7 @@ impl PartBuilder {
                     name: self.name(row.text(2)?),
                     ty: row.number(3)?,
                     generated: row.cell(4).is_some_and(|text| !text.is_empty()),
+                    sources: Vec::new(),
                 };
                 self.columns.insert((row.number(0)?, number), column);
             }
@@ -166,6 +177,15 @@ impl PartBuilder {
             Source::Views => self.views.entry(row.number(0)?).or_default().text = row.cell(1).map(Arc::from),
             Source::Inherits => self.inherits.push((row.number(0)?, row.number(1)?)),
             Source::References => self.references.push((row.number(0)?, row.number(1)?)),
+            Source::Keys => {
+                let key = if row.text(1)? == "p" { Key::Primary } else { Key::Partition };
+                let numbers = row.text(2)?.split_ascii_whitespace().map(str::parse);
+                self.keys.push((row.number(0)?, key, numbers.collect::<Result<_, _>>().ok()?));
+            }
+            Source::Generated => {
+                let number = |index: usize| row.text(index)?.parse().ok();
+                self.generated.push((row.number(0)?, number(1)?, number(2)?));
+            }
             Source::Hooks => {
                 let function = TableName::new(self.name(row.text(2)?), self.name(row.text(3)?));
                 self.hooks.push((row.number(0)?, items::Hook { events: row.text(1)?.into(), function }));
@@ -293,7 +313,10 @@ impl PartBuilder {
 
     /// The collected part.
     pub fn finish(self) -> Part {
-        let Self { mut part, columns, views, inherits, references, hooks, .. } = self;
+        let Self { mut part, mut columns, views, inherits, references, keys, generated, hooks, .. } = self;
+        for (relation, number, source) in generated {
+            columns.entry((relation, number)).and_modify(|column| column.sources.push(source));
+        }
         for ((relation, _), column) in columns {
             if let Some(relation) = part.relations.get_mut(&relation) {
                 relation.columns.push(column);
@@ -313,6 +336,12 @@ impl PartBuilder {
         }
         for (referencing, referenced) in references {
             part.relations.entry(referenced).and_modify(|relation| relation.referenced_by.push(referencing));
+        }
+        for (relation, key, numbers) in keys {
+            part.relations.entry(relation).and_modify(|relation| match key {
+                Key::Primary => relation.primary_key = numbers,
+                Key::Partition => relation.partition_key = numbers,
+            });
         }
         for (target, hook) in hooks {
             if let Some(relation) = part.relations.get_mut(&target) {
@@ -437,6 +466,11 @@ impl Catalog {
 
     pub(super) fn all_relations(&self) -> impl Iterator<Item = &Relation> {
         self.user.relations.values().chain(self.system.relations.values())
+    }
+
+    /// Those that are not the server's own.
+    pub(super) fn relations_of_users(&self) -> impl Iterator<Item = &Relation> {
+        self.user.relations.values()
     }
 
     pub(super) fn relation_by_oid(&self, oid: u32) -> Option<&Relation> {

@@ -18,6 +18,12 @@ pub(super) fn classify(name: &str, volatility: u8) -> FunctionClass {
     }
 }
 
+/// Whether a function runs a query of its own whose operators are looked up in the session's search path, so that a
+/// schema before `pg_catalog` decides what runs (`ruleutils.c`).
+pub(super) fn looks_up_operators(name: &str) -> bool {
+    matches!(name, "pg_get_viewdef" | "pg_get_ruledef")
+}
+
 /// An entry that ends in `*` stands for every name with that beginning.
 fn fits(entry: &str, name: &str) -> bool {
     entry.strip_suffix('*').map_or(entry == name, |prefix| name.starts_with(prefix))

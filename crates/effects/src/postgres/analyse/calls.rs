@@ -15,7 +15,7 @@ use super::value::{Kind, Outputs, Value};
 use super::walk::Walk;
 use crate::postgres::Missing;
 use crate::postgres::catalog::Routine;
-use crate::postgres::settings;
+use crate::postgres::{functions, settings};
 
 /// Operators whose result is boolean for all types that the server ships.
 const COMPARISONS: [&str; 10] = ["=", "<>", "<", ">", "<=", ">=", "~~", "!~~", "~~*", "!~~*"];
@@ -172,6 +172,7 @@ impl<'a> Walk<'a> {
             if !self.is_followed(routine) {
                 self.executes(routine.name.clone(), routine.class);
             }
+            self.by_path |= !routine.user && functions::looks_up_operators(&routine.name.name);
         }
     }
 

@@ -4,8 +4,7 @@ use model::effect::{Object, TableKind, TableName, Verb};
 use model::lineage::LiteralRole;
 use pg_raw_parse::list::NodeList;
 use pg_raw_parse::nodes::{
-    AlterTableStmt, Constraint, CreateSchemaStmt, CreateStmt, DefElem, DropStmt, GrantStmt, IndexStmt, ObjectWithArgs,
-    RangeVar, RenameStmt, RuleStmt, ViewStmt,
+    CreateSchemaStmt, DefElem, DropStmt, GrantStmt, ObjectWithArgs, RangeVar, RenameStmt, RuleStmt, ViewStmt,
 };
 use pg_raw_parse::{Node, raw};
 
@@ -34,10 +33,7 @@ impl Walk<'_> {
                 Body::of("CREATE SEQUENCE")
             }
             Node::AlterSeqStmt(alter) => self.ddl_on(alter.sequence(), "ALTER SEQUENCE"),
-            Node::CreateTrigStmt(trigger) => {
-                self.ddl_function(trigger.funcname());
-                self.ddl_on(trigger.relation(), "CREATE TRIGGER")
-            }
+            Node::CreateTrigStmt(trigger) => self.create_trigger(trigger),
             Node::CreatePolicyStmt(policy) => self.policy(policy.table(), [policy.qual(), policy.with_check()]),
             Node::AlterPolicyStmt(policy) => self.policy(policy.table(), [policy.qual(), policy.with_check()]),
             Node::CreateFunctionStmt(create) => {
@@ -108,8 +104,8 @@ impl Walk<'_> {
             Node::AlterExtensionStmt(_) | Node::AlterExtensionContentsStmt(_) => {
                 self.ddl(Object::Database, "ALTER EXTENSION")
             }
-            Node::CreateDomainStmt(_) => self.ddl(Object::Database, "CREATE DOMAIN"),
-            Node::AlterDomainStmt(_) => self.ddl(Object::Database, "ALTER DOMAIN"),
+            Node::CreateDomainStmt(create) => self.create_domain(create),
+            Node::AlterDomainStmt(alter) => self.alter_domain(alter),
             Node::CreateEnumStmt(_) | Node::CompositeTypeStmt(_) | Node::CreateRangeStmt(_) => {
                 self.ddl(Object::Database, "CREATE TYPE")
             }
@@ -124,19 +120,13 @@ impl Walk<'_> {
             Node::CreateOpFamilyStmt(_) | Node::AlterOpFamilyStmt(_) => {
                 self.ddl(Object::Database, "CREATE OPERATOR FAMILY")
             }
-            Node::CreateStatsStmt(_) | Node::AlterStatsStmt(_) => self.ddl(Object::Database, "CREATE STATISTICS"),
+            Node::CreateStatsStmt(statistics) => self.create_statistics(statistics),
+            Node::AlterStatsStmt(_) => self.ddl(Object::Database, "ALTER STATISTICS"),
             Node::CreateEventTrigStmt(_) | Node::AlterEventTrigStmt(_) => {
                 self.ddl(Object::Database, "CREATE EVENT TRIGGER")
             }
-            // Rows leave for whoever subscribes.
-            Node::CreatePublicationStmt(_) => {
-                self.on_database(Verb::Declassify);
-                self.ddl(Object::Database, "CREATE PUBLICATION")
-            }
-            Node::AlterPublicationStmt(_) => {
-                self.on_database(Verb::Declassify);
-                self.ddl(Object::Database, "ALTER PUBLICATION")
-            }
+            Node::CreatePublicationStmt(create) => self.publication(create.pubobjects(), "CREATE PUBLICATION"),
+            Node::AlterPublicationStmt(alter) => self.publication(alter.pubobjects(), "ALTER PUBLICATION"),
             Node::AlterCollationStmt(_) => self.ddl(Object::Database, "ALTER COLLATION"),
             Node::AlterOperatorStmt(_) => self.ddl(Object::Database, "ALTER OPERATOR"),
             Node::AlterObjectDependsStmt(_) => self.ddl(Object::Database, "ALTER"),
@@ -150,7 +140,7 @@ impl Walk<'_> {
         }
     }
 
-    fn ddl(&mut self, object: Object, kind: &'static str) -> Body {
+    pub(super) fn ddl(&mut self, object: Object, kind: &'static str) -> Body {
         self.effect(Verb::Ddl, object);
         Body::of(kind)
     }
@@ -174,7 +164,7 @@ impl Walk<'_> {
     }
 
     /// DDL on an existing relation.
-    fn ddl_on(&mut self, name: Option<&RangeVar>, kind: &'static str) -> Body {
+    pub(super) fn ddl_on(&mut self, name: Option<&RangeVar>, kind: &'static str) -> Body {
         match name {
             Some(name) => {
                 // What is no relation of ours (an index, a composite type) is its schema's.
@@ -195,7 +185,7 @@ impl Walk<'_> {
         Body::of(kind)
     }
 
-    fn ddl_function(&mut self, name: &NodeList) {
+    pub(super) fn ddl_function(&mut self, name: &NodeList) {
         let names: Vec<&str> = name.iter().filter_map(Node::as_str).collect();
         let (schema, name) = match names.as_slice() {
             [.., schema, name] => ((*schema).into(), *name),
@@ -235,46 +225,6 @@ impl Walk<'_> {
         table
     }
 
-    fn create_table(&mut self, create: &CreateStmt, kind: &'static str) -> Body {
-        if let Some(name) = create.relation() {
-            self.new_relation(name, TableKind::Table);
-        }
-        for parent in create.inh_relations() {
-            if let Node::RangeVar(name) = parent {
-                self.ddl_on(Some(name), kind);
-            }
-        }
-        for element in create.table_elts() {
-            match element {
-                Node::ColumnDef(column) => {
-                    for constraint in column.constraints() {
-                        if let Node::Constraint(constraint) = constraint {
-                            self.references(constraint);
-                        }
-                    }
-                }
-                Node::Constraint(constraint) => self.references(constraint),
-                // Column names and defaults of another table, no values.
-                Node::TableLikeClause(like) => {
-                    if let Some(relation) = like.relation().and_then(|name| self.relation(name, Verb::Select)) {
-                        self.on_table(Verb::Select, relation);
-                    }
-                }
-                _ => {
-                    self.opaque("it defines a table in a way that is not understood");
-                }
-            }
-        }
-        Body::of(kind)
-    }
-
-    /// A foreign key asks the other table whether a value is there.
-    fn references(&mut self, constraint: &Constraint) {
-        if let Some(relation) = constraint.pktable().and_then(|name| self.relation(name, Verb::Ddl)) {
-            self.on_table(Verb::Ddl, relation);
-        }
-    }
-
     fn create_view(&mut self, view: &ViewStmt) -> Body {
         let outputs = self.subquery(view.query());
         for (_, value) in &outputs.columns {
@@ -286,74 +236,9 @@ impl Walk<'_> {
         Body::of("CREATE VIEW")
     }
 
-    fn create_index(&mut self, index: &IndexStmt) -> Body {
-        let body = self.ddl_on(index.relation(), "CREATE INDEX");
-        self.in_table(index.relation(), |walk| {
-            for element in index.index_params() {
-                let value = walk.optional(element.expr());
-                walk.filters(&value);
-            }
-            walk.condition(index.where_clause());
-        });
-        body
-    }
-
-    /// Expressions over one table's columns.
-    fn in_table(&mut self, name: Option<&RangeVar>, inner: impl FnOnce(&mut Self)) {
-        let relation = name.and_then(|name| self.find_relation(name.schemaname(), name.relname().unwrap_or_default()));
-        let Some(relation) = relation else {
-            return;
-        };
-        let scope = self.relation_range(relation, None);
-        self.scopes.push(scope);
-        inner(self);
-        self.scopes.pop();
-    }
-
     fn policy(&mut self, table: Option<&RangeVar>, conditions: [Node<'_>; 2]) -> Body {
         let body = self.ddl_on(table, "CREATE POLICY");
-        self.in_table(table, |walk| conditions.into_iter().for_each(|condition| walk.condition(condition)));
-        body
-    }
-
-    fn alter_table(&mut self, alter: &AlterTableStmt) -> Body {
-        let body = self.ddl_on(alter.relation(), "ALTER TABLE");
-        for command in alter.cmds() {
-            let Node::AlterTableCmd(command) = command else {
-                self.opaque("it alters a table in a way that is not understood");
-                continue;
-            };
-            if command.newowner().is_some() {
-                self.on_database(Verb::Grant);
-            }
-            match command.def() {
-                Node::ColumnDef(column) => self.in_table(alter.relation(), |walk| {
-                    // ALTER … TYPE … USING: values of other columns come in here.
-                    let value = walk.optional(column.raw_default());
-                    walk.deliver(&value);
-                    walk.declassifies(&value, None);
-                    for constraint in column.constraints() {
-                        if let Node::Constraint(constraint) = constraint {
-                            let value = walk.optional(constraint.raw_expr());
-                            walk.filters(&value);
-                            walk.references(constraint);
-                        }
-                    }
-                }),
-                Node::Constraint(constraint) => self.in_table(alter.relation(), |walk| {
-                    let value = walk.optional(constraint.raw_expr());
-                    walk.filters(&value);
-                    walk.references(constraint);
-                }),
-                Node::RangeVar(other) => {
-                    self.ddl_on(Some(other), "ALTER TABLE");
-                }
-                Node::PartitionCmd(partition) => {
-                    self.ddl_on(partition.name(), "ALTER TABLE");
-                }
-                _ => {}
-            }
-        }
+        self.in_table(table, |walk, _| conditions.into_iter().for_each(|condition| walk.condition(condition)));
         body
     }
 
@@ -447,19 +332,27 @@ impl Walk<'_> {
 
     fn create_rule(&mut self, rule: &RuleStmt) -> Body {
         let body = self.ddl_on(rule.relation(), "CREATE RULE");
-        let relation =
-            rule.relation().and_then(|name| self.find_relation(name.schemaname(), name.relname().unwrap_or_default()));
-        if let Some(relation) = relation {
-            let range = |name: &str| Range { name: name.into(), schema: None, columns: Columns::Relation(relation) };
-            self.scopes.push(Scope { ranges: vec![range("old"), range("new")], visible: Vec::new() });
-            self.condition(rule.where_clause());
+        self.on_old_and_new(rule.relation(), |walk| {
+            walk.condition(rule.where_clause());
             for action in rule.actions() {
-                let outputs = self.subquery(action);
-                self.deliver(&outputs.all());
+                let outputs = walk.subquery(action);
+                walk.deliver(&outputs.all());
             }
-            self.scopes.pop();
-        }
+        });
         body
+    }
+
+    /// Expressions over the rows `old` and `new` of a table.
+    pub(super) fn on_old_and_new(&mut self, name: Option<&RangeVar>, inner: impl FnOnce(&mut Self)) {
+        self.in_table(name, |walk, relation| {
+            let range = |name: &str| Range { name: name.into(), schema: None, columns: Columns::Relation(relation) };
+            // The table itself has no name in them.
+            let table = walk.scopes.pop();
+            walk.scopes.push(Scope { ranges: vec![range("old"), range("new")], visible: Vec::new() });
+            inner(walk);
+            walk.scopes.pop();
+            walk.scopes.extend(table);
+        });
     }
 
     fn create_schema(&mut self, schema: &CreateSchemaStmt) -> Body {

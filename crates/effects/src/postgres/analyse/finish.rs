@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use model::effect::{Effect, Facts, Object, Verb};
+use model::effect::{Effect, Facts, FunctionClass, Object, Verb};
 use model::lineage::{Literal, LiteralRole, Mentions, Output};
 
 use super::Body;
@@ -50,6 +50,7 @@ pub(super) fn empty(text: &str) -> Statement {
 impl Walk<'_> {
     pub(super) fn finish(mut self, body: Body) -> Statement {
         self.select_tables();
+        self.judge_path();
         let (source, range) = match self.source.clone() {
             Some((source, range)) => (source, range),
             None => return opaque("", "it has no text"),
@@ -95,6 +96,14 @@ impl Walk<'_> {
             transaction: body.transaction,
             own: body.own,
             copy: body.copy,
+        }
+    }
+
+    /// A schema that is searched before `pg_catalog` may have an operator that runs anything.
+    fn judge_path(&mut self) {
+        let first = self.path().find(|schema| *schema != "pg_temp");
+        if self.by_path && first != Some("pg_catalog") {
+            self.executes(Self::builtin("pg_get_viewdef"), FunctionClass::DynamicSql);
         }
     }
 

@@ -49,7 +49,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Users' casts that can turn the value into `ty`.
-    fn user_casts(&mut self, value: &Value, ty: u32) {
+    pub(super) fn user_casts(&mut self, value: &Value, ty: u32) {
         if ty == 0 {
             return;
         }
@@ -85,12 +85,17 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn find_type(&mut self, name: &TypeName) -> Option<&'a Type> {
+    pub(super) fn find_type(&self, name: &TypeName) -> Option<&'a Type> {
         let names: Vec<&str> = name.names().iter().filter_map(|part| part.sval()).collect();
         if name.pct_type || name.setof {
             return None;
         }
-        match names.as_slice() {
+        self.type_named(&names)
+    }
+
+    /// The type of a possibly qualified name.
+    pub(super) fn type_named(&self, names: &[&str]) -> Option<&'a Type> {
+        match names {
             [name] => self.path().find_map(|schema| self.catalog.type_named(schema, name)),
             [schema, name] => self.catalog.type_named(canonical_schema(schema), name),
             [database, schema, name] if *database == self.catalog.database() => {

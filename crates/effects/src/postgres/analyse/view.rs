@@ -114,7 +114,7 @@ fn work_out(catalog: &Catalog, relation: &Relation, definition: &Definition, vie
     });
     let functions = functions.collect();
     let under = walk.mentioned_oids().iter().copied().filter(|oid| *oid != relation.oid).collect();
-    ViewShape { columns, under, functions, anything: !understood || walk.anything }
+    ViewShape { columns, under, functions, by_path: walk.by_path, anything: !understood || walk.anything }
 }
 
 fn not_understood(walk: &mut Walk<'_>) -> Outputs {

@@ -46,6 +46,8 @@ pub(super) struct Walk<'a> {
     delivered: BTreeSet<u32>,
     mentioned: BTreeSet<u32>,
     pub(super) anything: bool,
+    /// Whether a function runs that looks up operators in the search path.
+    pub(super) by_path: bool,
     pub(super) roles: Vec<(Spot, LiteralRole)>,
     /// Each constant's value, by where it stands, for what is written.
     pub(super) constants: BTreeMap<usize, Arc<str>>,
@@ -82,6 +84,7 @@ impl<'a> Walk<'a> {
             delivered: BTreeSet::new(),
             mentioned: BTreeSet::new(),
             anything: false,
+            by_path: false,
             roles: Vec::new(),
             constants: BTreeMap::new(),
             rows: BTreeMap::new(),
@@ -160,6 +163,7 @@ impl<'a> Walk<'a> {
                 self.executes(function.clone(), *class);
             }
             self.anything |= shape.anything;
+            self.by_path |= shape.by_path;
             // Row security of the tables under it runs too.
             for oid in &shape.under {
                 if let Some(under) = self.catalog.relation_by_oid(*oid) {
@@ -273,7 +277,13 @@ impl<'a> Walk<'a> {
     pub(super) fn column_value(&mut self, relation: &'a Relation, number: i16, ty: u32) -> Value {
         let col = (relation.oid, number);
         if relation.view.is_none() {
-            return Value::column(col, ty);
+            let sources = relation.column(number).map_or(&[][..], |column| &column.sources);
+            if sources.is_empty() {
+                return Value::column(col, ty);
+            }
+            // A generated column shows what it is computed from.
+            let sources = sources.iter().map(|source| (relation.oid, *source));
+            return Value::derived(sources.chain([col]).collect(), ty);
         }
         let shape = self.view_shape(relation);
         let position = relation.columns.iter().position(|column| column.number == number);

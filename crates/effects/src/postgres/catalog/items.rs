@@ -19,6 +19,10 @@ pub(in crate::postgres) struct Relation {
     pub(in crate::postgres) real_schema: Option<Arc<str>>,
     /// In the order of their numbers.
     pub(in crate::postgres) columns: Vec<Column>,
+    /// The numbers of the columns of its primary key.
+    pub(in crate::postgres) primary_key: Vec<i16>,
+    /// Those of a partitioned table's key; 0 is an expression.
+    pub(in crate::postgres) partition_key: Vec<i16>,
     pub(in crate::postgres) parents: Vec<u32>,
     pub(in crate::postgres) children: Vec<u32>,
     /// The tables whose foreign keys refer to this one.
@@ -38,6 +42,8 @@ impl Default for Relation {
             has_rules: false,
             real_schema: None,
             columns: Vec::new(),
+            primary_key: Vec::new(),
+            partition_key: Vec::new(),
             parents: Vec::new(),
             children: Vec::new(),
             referenced_by: Vec::new(),
@@ -74,6 +80,8 @@ pub(in crate::postgres) struct Column {
     pub(in crate::postgres) ty: u32,
     /// `GENERATED ALWAYS AS (…)`: not part of COPY.
     pub(in crate::postgres) generated: bool,
+    /// The numbers of the columns that a generated one is computed from.
+    pub(in crate::postgres) sources: Vec<i16>,
 }
 
 /// A user's function that runs without being named: see `queries::HOOKS`.
@@ -116,6 +124,8 @@ pub(in crate::postgres) struct ViewShape {
     pub(in crate::postgres) under: Vec<u32>,
     /// Users' functions and operators that its query calls.
     pub(in crate::postgres) functions: Vec<(TableName, FunctionClass)>,
+    /// Whether it calls a function that looks up operators in the session's search path.
+    pub(in crate::postgres) by_path: bool,
     /// Whether it may show relations that it does not name, or is not understood.
     pub(in crate::postgres) anything: bool,
 }

@@ -20,6 +20,8 @@ pub(crate) enum Source {
     Views,
     Inherits,
     References,
+    Keys,
+    Generated,
     Hooks,
     Namespaces,
 }
@@ -277,6 +279,34 @@ const REFERENCES: Query = Query {
     columns: 2,
 };
 
+/// The columns of primary keys (`p`) and of partitioned tables' keys (`k`).
+const KEYS: Query = Query {
+    name: "user keys",
+    sql: "SELECT i.indrelid::text, 'p', i.indkey::text FROM pg_catalog.pg_index i \
+          WHERE i.indisprimary AND i.indrelid >= 16384 \
+          UNION ALL SELECT p.partrelid::text, 'k', p.partattrs::text FROM pg_catalog.pg_partitioned_table p",
+    source: Source::Keys,
+    columns: 3,
+};
+
+/// Which columns a generated one is computed from. Before version 15 the column itself depended on them, since then its
+/// expression does.
+const GENERATED: Query = Query {
+    name: "user generated columns",
+    sql: "SELECT e.adrelid::text, e.adnum::text, d.refobjsubid::text FROM pg_catalog.pg_depend d \
+          JOIN pg_catalog.pg_attrdef e ON d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid = e.oid \
+          JOIN pg_catalog.pg_attribute a ON a.attrelid = e.adrelid AND a.attnum = e.adnum \
+          WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = e.adrelid \
+          AND d.refobjsubid > 0 AND d.refobjsubid <> e.adnum AND a.attgenerated <> '' \
+          UNION SELECT d.objid::text, d.objsubid::text, d.refobjsubid::text FROM pg_catalog.pg_depend d \
+          JOIN pg_catalog.pg_attribute a ON a.attrelid = d.objid AND a.attnum = d.objsubid \
+          WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objsubid > 0 \
+          AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = d.objid \
+          AND d.refobjsubid > 0 AND a.attgenerated <> ''",
+    source: Source::Generated,
+    columns: 3,
+};
+
 /// Users' functions that run without being named: by triggers (`i`, `u`, `d`, `t`), by defaults (`i`), by checks and
 /// expression indexes (`w`: any write), by row security (`r`: any use), and by a domain's checks (`c`: a value becomes one).
 const HOOKS: Query = Query {
@@ -377,5 +407,7 @@ pub const USER: &[Query] = &[
     VIEW_VERSIONS,
     INHERITS,
     REFERENCES,
+    KEYS,
+    GENERATED,
     HOOKS,
 ];
