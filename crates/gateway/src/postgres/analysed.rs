@@ -1,6 +1,7 @@
 //! Texts that were analysed, and what policy said of them: remembered per session, dropped when anything that they were
 //! read under changes.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -68,7 +69,7 @@ impl Analysed {
         let (target, database) = (&place.model.name, &place.database);
         let ids = match memo.twin(&statements) {
             Some(twin) => twin.analysed.ids.clone(),
-            None => statements.iter().map(|statement| statement_id(statement, target, database)).collect(),
+            None => statements.iter().map(|one| statement_id(one, &shown(one, &text), target, database)).collect(),
         };
         let (named, standard_conforming_strings) = (None, true);
         Self { text, statements, ids, epoch, named, standard_conforming_strings, needs_order }
@@ -81,7 +82,7 @@ impl Analysed {
             id: *id,
             target: Arc::clone(target),
             database: Arc::clone(database),
-            text: statement.normal.clone(),
+            text: shown(statement, &self.text).into_owned(),
             effects: statement.effects.clone(),
             facts: statement.facts.clone(),
             output: statement.output.clone(),
@@ -111,10 +112,27 @@ impl Analysed {
     }
 }
 
-/// A digest of target, database, normalised text, effects and lineage.
-fn statement_id(statement: &Statement, target: &str, database: &str) -> Digest {
+/// What the record shows of a statement: its normalised text. In a text that was not read, nobody can tell constants from
+/// the rest: of that, its first word and its length.
+fn shown<'a>(statement: &'a Statement, text: &str) -> Cow<'a, str> {
+    if !statement.normal.is_empty() || statement.facts.opaque.is_none() {
+        return Cow::Borrowed(&statement.normal);
+    }
+    let first = text.split(|symbol: char| !symbol.is_ascii_alphabetic()).find(|word| !word.is_empty());
+    let command = first.map(str::to_ascii_uppercase).filter(|word| COMMANDS.contains(&word.as_str()));
+    Cow::Owned(format!("{} … ({} bytes that were not understood)", command.unwrap_or_default(), text.len()))
+}
+
+/// The words that statements begin with; any other may be part of a value.
+const COMMANDS: [&str; 16] = [
+    "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "VALUES", "COPY", "CALL", "DO", "CREATE", "ALTER", "DROP",
+    "EXPLAIN", "PREPARE", "EXECUTE",
+];
+
+/// A digest of target, database, text, effects and lineage.
+fn statement_id(statement: &Statement, text: &str, target: &str, database: &str) -> Digest {
     let mut context = Context::new(&SHA256);
-    for part in [target, database, &statement.normal] {
+    for part in [target, database, text] {
         context.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         context.update(part.as_bytes());
     }
