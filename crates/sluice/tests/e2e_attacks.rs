@@ -8,6 +8,8 @@ mod support;
 mod approvals;
 #[path = "e2e_attacks/bombs.rs"]
 mod bombs;
+#[path = "e2e_attacks/definitions.rs"]
+mod definitions;
 #[path = "e2e_attacks/gaps.rs"]
 mod gaps;
 #[path = "e2e_attacks/hostile.rs"]

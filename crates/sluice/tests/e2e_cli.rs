@@ -33,7 +33,7 @@ fn live_session(site: &Site, subject: &str) -> Result<Option<String>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_is_listed_replayed_and_ended() -> Result<()> {
-    let site = shared()?;
+    let site = &shared()?;
     let token = support::token(site, "watched", &["payments-apps"])?;
     let mut client = Raw::login(site, &token).await?;
     client.simple("SELECT id, total FROM orders ORDER BY id LIMIT 2").await?;
@@ -65,7 +65,7 @@ async fn a_session_is_listed_replayed_and_ended() -> Result<()> {
 
 #[test]
 fn a_window_is_asked_for_agreed_to_and_used() -> Result<()> {
-    let site = shared()?;
+    let site = &shared()?;
     let token = site.token(&ORDER_SERVICE)?;
     let database = site.database();
     let request = ["request", "--target", "payments", "--database", database, "--verb", "delete"];

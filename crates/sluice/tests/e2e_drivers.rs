@@ -97,7 +97,7 @@ fn assert_same(driver: Driver, database: &str) -> Result<Value> {
 
 /// No value of these columns, in any form, and a mask in each run of what is prepared.
 fn assert_masked(driver: Driver) -> Result<Value> {
-    let site = shared()?;
+    let site = &shared()?;
     let results = through_sluice(driver, site, &site.token(&ORDER_SERVICE)?)?;
     let text = results.to_string();
     let hidden = "SELECT number FROM cards WHERE id <= 5 UNION ALL SELECT email FROM customers WHERE id <= 5 \
@@ -208,7 +208,7 @@ faithful! {
 
 #[test]
 fn sqlalchemy_never_writes_masks_back() -> Result<()> {
-    let site = shared()?;
+    let site = &shared()?;
     let before = postgres()?.sql(site.database(), "SELECT email, ssn, phone FROM customers WHERE id = 1")?;
     let results = through_sluice(drivers::ALL[1], site, &site.token(&ORDER_SERVICE)?)?;
     assert_eq!(results["full_row_update"]["sqlstate"], json!("42501"), "{}", results["full_row_update"]);
@@ -218,7 +218,7 @@ fn sqlalchemy_never_writes_masks_back() -> Result<()> {
 
 #[test]
 fn psql_gets_what_the_server_gives() -> Result<()> {
-    let site = shared()?;
+    let site = &shared()?;
     let token = site.token(&CLEARED)?;
     for sql in [
         "SELECT * FROM customers ORDER BY id",
@@ -239,7 +239,7 @@ fn psql_gets_what_the_server_gives() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_larger_than_a_buffer_pass_whole() -> Result<()> {
-    let site = shared()?;
+    let site = &shared()?;
     let mut client = support::raw::Raw::login(site, &site.token(&CLEARED)?).await?;
     let text = "x".repeat(900_000);
     assert_eq!(client.simple(&format!("SELECT length('{text}')")).await?.column(), ["900000"]);

@@ -18,6 +18,7 @@ use testkit::scripted::{
 };
 use testkit::wait::eventually_blocking;
 
+use support::oracle::Watched;
 use support::raw::Raw;
 use support::{LIMIT, assert_refused, binary, database, postgres, prepare, psql, rows, run, shared, site, sqlstates};
 
@@ -30,7 +31,7 @@ fn login_error(site: &Site, token: &str) -> Result<String> {
 
 #[test]
 fn tokens_that_are_not_good_open_nothing() -> Result<()> {
-    let site = shared()?;
+    let site = &shared()?;
     let grant = || ORDER_SERVICE.grant();
     let issuer = site.issuer();
     let good = issuer.issue(grant())?;
@@ -93,7 +94,7 @@ fn an_issuer_that_is_down_is_asked_again_and_then_believed_for_a_while() -> Resu
 
 #[test]
 fn what_cannot_be_understood_is_refused() -> Result<()> {
-    let site = shared()?;
+    let site = &shared()?;
     let token = site.token(&ORDER_SERVICE)?;
     for sql in ["SELECT nonsense FROM", "FROBNICATE", "SELECT 'open", "SELECT 1; FROBNICATE"] {
         let states = sqlstates(&run(site, &token, sql)?);
@@ -107,7 +108,7 @@ fn what_cannot_be_understood_is_refused() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_large_is_54000_and_what_is_unknown_is_08p01() -> Result<()> {
-    let site = shared()?;
+    let site = &shared()?;
     let token = site.token(&ORDER_SERVICE)?;
     let mut client = Raw::login(site, &token).await?;
     client.send(&[query(&format!("SELECT '{}'", "x".repeat(1024 * 1024)))]).await?;
@@ -302,7 +303,7 @@ fn a_target_that_is_down_is_08006_and_its_return_needs_no_restart() -> Result<()
 type Lie = fn(usize) -> Vec<u8>;
 
 /// Sluice in front of a server that does what the script says.
-async fn in_front_of(name: &str, answer: Lie) -> Result<(Site, ScriptedServer)> {
+async fn in_front_of(name: &str, answer: Lie) -> Result<(Watched<Site>, ScriptedServer)> {
     let server = ScriptedServer::start(move |mut peer: Peer, number| async move {
         peer.read_startup().await?;
         peer.send(&answer(number)).await?;

@@ -22,6 +22,7 @@ pub mod issuer;
 mod keeper;
 pub mod marked;
 pub mod mutation;
+pub mod normal;
 pub mod payments;
 pub mod postgres;
 pub mod process;

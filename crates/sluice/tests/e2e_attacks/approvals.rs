@@ -50,7 +50,7 @@ async fn retry(client: &mut Raw, sql: &str) -> Result<Vec<String>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ap_01_an_approval_is_for_exactly_what_was_shown() -> Result<()> {
-    let site = shared()?;
+    let site = &shared()?;
     let mut client = Raw::login(site, &site.token(&ORDER_SERVICE)?).await?;
     let approved = "DELETE FROM payments WHERE id = 201";
     approved_ticket(site, &mut client, approved).await?;
@@ -80,7 +80,7 @@ async fn ap_01_an_approval_is_for_exactly_what_was_shown() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ap_01_parameters_are_bound() -> Result<()> {
-    let site = shared()?;
+    let site = &shared()?;
     let mut client = Raw::login(site, &site.token(&ORDER_SERVICE)?).await?;
     let delete =
         |id: &str| [parse("", "DELETE FROM payments WHERE id = $1"), bind("", "", &[id], 0), execute("", 0), sync()];
@@ -139,7 +139,7 @@ async fn ap_02_a_hundred_retries_and_a_restart_use_it_once() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ap_03_nobody_approves_their_own() -> Result<()> {
-    let site = shared()?;
+    let site = &shared()?;
     let dba = site.token(&DBA)?;
     let mut client = Raw::login(site, &dba).await?;
     let approval = ticket(&mut client, "DELETE FROM payments WHERE id = 231").await?;
@@ -160,7 +160,7 @@ async fn ap_03_nobody_approves_their_own() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ap_08_what_comes_right_behind_is_decided_by_itself() -> Result<()> {
-    let site = shared()?;
+    let site = &shared()?;
     let mut client = Raw::login(site, &site.token(&ORDER_SERVICE)?).await?;
     let sql = "DELETE FROM payments WHERE id = 241";
     approved_ticket(site, &mut client, sql).await?;
@@ -182,7 +182,7 @@ async fn ap_08_what_comes_right_behind_is_decided_by_itself() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ap_09_who_went_away_is_not_served_later() -> Result<()> {
-    let site = shared()?;
+    let site = &shared()?;
     let dba = site.token(&DBA)?;
     let mut client = Raw::login(site, &site.token(&ORDER_SERVICE)?).await?;
     client.send(&[query("DELETE FROM payments WHERE id = 251")]).await?;
@@ -214,7 +214,7 @@ async fn ap_09_past_the_hold_it_is_a_ticket() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ap_12_a_denial_is_final() -> Result<()> {
-    let site = shared()?;
+    let site = &shared()?;
     let mut client = Raw::login(site, &site.token(&ORDER_SERVICE)?).await?;
     client.send(&[query("DELETE FROM payments WHERE id = 261")]).await?;
     let approval = approval_in(&Answer(vec![client.peer.read_message().await?]))?;
@@ -252,7 +252,7 @@ async fn an_estimate_for_the_approver_runs_nothing() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn id_14_a_session_ends_with_its_token() -> Result<()> {
-    let site = shared()?;
+    let site = &shared()?;
     let short = ORDER_SERVICE.grant().lifetime(Duration::from_secs(4));
     let token = site.issuer().issue(short)?;
     let mut idle = Raw::login(site, &token).await?;
@@ -276,7 +276,7 @@ async fn id_14_a_session_ends_with_its_token() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn id_14_renewed_in_time_it_goes_on_and_a_strangers_token_does_not_help() -> Result<()> {
-    let site = shared()?;
+    let site = &shared()?;
     let begun = std::time::Instant::now();
     let token = site.issuer().issue(ORDER_SERVICE.grant().lifetime(Duration::from_secs(4)))?;
     let mut client = Raw::login(site, &token).await?;

@@ -144,7 +144,7 @@ async fn rx_06_a_text_of_many_statements_costs_bounded_time() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rx_06_what_is_over_the_limit_is_54000_before_it_is_read() -> Result<()> {
-    let site = crate::support::shared()?;
+    let site = &crate::support::shared()?;
     let token = site.token(&ORDER_SERVICE)?;
     let before = memory(site)?;
     for tag in [b'Q', b'P'] {

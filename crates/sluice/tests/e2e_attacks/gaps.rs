@@ -13,7 +13,7 @@ use crate::support::{postgres, rows, shared, site, tls, token};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pg_04_the_encoding_stays_utf8() -> Result<()> {
-    let site = shared()?;
+    let site = &shared()?;
     let mut client = Raw::login(site, &site.token(&ORDER_SERVICE)?).await?;
     for sql in [
         "SET client_encoding = 'SJIS'",
@@ -38,7 +38,7 @@ async fn pg_04_the_encoding_stays_utf8() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pg_04_text_that_is_not_utf8_is_refused_wherever_it_is() -> Result<()> {
-    let site = shared()?;
+    let site = &shared()?;
     let token = site.token(&ORDER_SERVICE)?;
     // A trail byte 0x5C behind a lead byte, overlong forms, a surrogate, beyond the last code point, cut off.
     let invalid: [&[u8]; 6] =
@@ -76,7 +76,7 @@ async fn pg_04_text_that_is_not_utf8_is_refused_wherever_it_is() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pg_18_channels_and_locks_are_policy() -> Result<()> {
-    let site = shared()?;
+    let site = &shared()?;
     let mut client = Raw::login(site, &site.token(&ORDER_SERVICE)?).await?;
     for sql in [
         "LISTEN covert",
@@ -99,7 +99,7 @@ async fn pg_18_channels_and_locks_are_policy() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pg_22_nothing_of_one_session_is_seen_by_the_next() -> Result<()> {
-    let site = shared()?;
+    let site = &shared()?;
     let mine = token(site, "first-one", &["payments-apps"])?;
     let theirs = token(site, "second-one", &["payments-apps"])?;
     let mut first = Raw::login(site, &mine).await?;
@@ -170,7 +170,7 @@ fn direct(site: &Site) -> Result<Arc<rustls::ClientConfig>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sm_21_direct_tls_is_a_session_and_is_never_resumed() -> Result<()> {
-    let site = shared()?;
+    let site = &shared()?;
     let config = direct(site)?;
     for _ in 0..3 {
         let stream = tokio::net::TcpStream::connect(site.process()?.address("postgres")?).await?;
@@ -201,7 +201,7 @@ async fn sm_21_direct_tls_is_a_session_and_is_never_resumed() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sm_21_other_application_protocols_are_no_way_in() -> Result<()> {
-    let site = shared()?;
+    let site = &shared()?;
     for name in [&b"http/1.1"[..], b"h2", b"postgresql2", b"POSTGRESQL"] {
         let mut config = (*tls::trusting(&site.ca())?).clone();
         config.alpn_protocols = vec![name.to_vec()];
@@ -216,7 +216,7 @@ async fn sm_21_other_application_protocols_are_no_way_in() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rx_16_little_is_answered_before_a_login() -> Result<()> {
-    let site = shared()?;
+    let site = &shared()?;
     let address = site.process()?.address("postgres")?;
     for sent in [
         ssl_request(),

@@ -12,6 +12,7 @@ use testkit::scripted::{
 use testkit::wait::eventually_blocking;
 
 use super::resources::memory;
+use crate::support::oracle::Watched;
 use crate::support::raw::{Raw, bind, execute, last_error, parse, sync};
 use crate::support::{LIMIT, binary, database, postgres};
 
@@ -72,7 +73,10 @@ fn lies() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 /// Sluice in front of a server that lies whenever a message holds one of the words.
-async fn in_front_of(name: &str, lie: impl Fn(&Message) -> Lie + Send + Sync + 'static) -> Result<(Site, Interposer)> {
+async fn in_front_of(
+    name: &str,
+    lie: impl Fn(&Message) -> Lie + Send + Sync + 'static,
+) -> Result<(Watched<Site>, Interposer)> {
     let server = postgres()?;
     let interposer = Interposer::start(format!("{}:{}", server.host(), server.port()).parse()?, lie).await?;
     let login = server.login("hostile_app", Authentication::ScramWithoutTls)?;
@@ -83,7 +87,8 @@ async fn in_front_of(name: &str, lie: impl Fn(&Message) -> Lie + Send + Sync + '
         target: "tls = \"off\"\n".into(),
         ..Tuning::default()
     };
-    let mut site = Site::prepare(server, &testkit::payments::Payments { login, ..payments }, binary(), &tuning)?;
+    let payments = testkit::payments::Payments { login, ..payments };
+    let mut site = Watched::new(Site::prepare(server, &payments, binary(), &tuning)?)?;
     site.start()?;
     Ok((site, interposer))
 }
@@ -207,7 +212,7 @@ async fn rx_17_what_a_target_sends_without_end_costs_bounded_memory() -> Result<
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rx_09_a_result_that_nobody_reads_costs_bounded_memory() -> Result<()> {
-    let site = crate::support::shared()?;
+    let site = &crate::support::shared()?;
     let token = site.token(&ORDER_SERVICE)?;
     let before = memory(site)?;
     let mut idle = Vec::new();
@@ -307,7 +312,7 @@ async fn sm_02_a_target_that_answers_the_request_for_tls_with_anything_else_gets
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sm_16_a_connection_to_the_target_is_nobodys_after_its_session() -> Result<()> {
-    let site = crate::support::shared()?;
+    let site = &crate::support::shared()?;
     let token = site.token(&ORDER_SERVICE)?;
     let mut first = Raw::login(site, &token).await?;
     first.simple("CREATE TEMP TABLE mine (x int)").await?;

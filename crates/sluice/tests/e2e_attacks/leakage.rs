@@ -61,7 +61,7 @@ fn files_under(directory: &std::path::Path) -> Result<Vec<(String, Vec<u8>)>> {
 
 #[test]
 fn lk_03_what_callers_are_told_names_nothing_of_the_inside() -> Result<()> {
-    let site = crate::support::shared()?;
+    let site = &crate::support::shared()?;
     let token = site.token(&ORDER_SERVICE)?;
     let stranger = crate::support::token(site, "stranger", &["nobody"])?;
     let mut told = String::new();
@@ -94,7 +94,7 @@ fn lk_03_what_callers_are_told_names_nothing_of_the_inside() -> Result<()> {
 
 #[test]
 fn lk_12_the_targets_own_user_is_not_shown() -> Result<()> {
-    let site = crate::support::shared()?;
+    let site = &crate::support::shared()?;
     let token = site.token(&ORDER_SERVICE)?;
     let denied = psql(site, &token, &["-c", "SELECT rolpassword FROM pg_authid"], "")?;
     assert!(!denied.stderr.contains("sluice_app"), "{}", denied.stderr);

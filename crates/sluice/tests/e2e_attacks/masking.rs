@@ -7,8 +7,9 @@ use testkit::canary::{Canary, assert_absent};
 use testkit::demo::site::{ORDER_SERVICE, Site, Tuning};
 use testkit::scripted::{message, text};
 
+use crate::support::oracle::Watched;
 use crate::support::raw::{Raw, bind, execute, parse, sync};
-use crate::support::{postgres, psql, rows, run, site, sqlstates};
+use crate::support::{postgres, psql, rows, run, sqlstates, started};
 
 /// Callers may do everything, and see nothing that is classified; keepers see that too.
 const CALLERS: &str = r#"
@@ -21,18 +22,20 @@ permit (principal in Group::"keepers", action, resource);
 "#;
 
 struct Guarded {
-    site: Site,
-    canary: Canary,
-    token: String,
+    site: Watched<&'static Site>,
+    canary: &'static Canary,
+    token: &'static str,
 }
 
 /// A site of which one customer and one card are canaries.
-fn guarded() -> Result<&'static Guarded> {
-    static GUARDED: OnceLock<Result<Guarded, String>> = OnceLock::new();
-    GUARDED.get_or_init(|| prepare().map_err(|error| format!("{error:#}"))).as_ref().map_err(|error| anyhow!("{error}"))
+fn guarded() -> Result<Guarded> {
+    static GUARDED: OnceLock<Result<(Site, Canary, String), String>> = OnceLock::new();
+    let prepared = GUARDED.get_or_init(|| prepare().map_err(|error| format!("{error:#}")));
+    let (site, canary, token) = prepared.as_ref().map_err(|error| anyhow!("{error}"))?;
+    Ok(Guarded { site: Watched::new(site)?, canary, token })
 }
 
-fn prepare() -> Result<Guarded> {
+fn prepare() -> Result<(Site, Canary, String)> {
     let canary = Canary::random()?;
     let database = "masking";
     let prepared = crate::support::database(database)?;
@@ -54,15 +57,15 @@ fn prepare() -> Result<Guarded> {
     )?;
     let mut tuning = Tuning::default();
     tuning.policies.push(("50-callers.cedar".into(), CALLERS.into()));
-    let site = site(database, tuning)?;
+    let site = started(database, tuning)?;
     let token = site.token(&ORDER_SERVICE)?;
-    Ok(Guarded { site, canary, token })
+    Ok((site, canary, token))
 }
 
 /// Runs each statement in text and in binary, and looks for the canary in all that came back. At least so many have to
 /// succeed: a test in which everything fails shows little.
 fn assert_hidden(least: usize, statements: &[&str]) -> Result<()> {
-    let Guarded { site, canary, token } = guarded()?;
+    let Guarded { site, canary, token } = &guarded()?;
     let mut succeeded = 0;
     for sql in statements {
         let output = run(site, token, sql)?;
@@ -98,7 +101,7 @@ fn mk_00_a_plain_column_is_masked_and_others_see_it() -> Result<()> {
             "WITH x AS MATERIALIZED (SELECT number FROM cards WHERE id = 1) TABLE x",
         ],
     )?;
-    let Guarded { site, canary, .. } = guarded()?;
+    let Guarded { site, canary, .. } = &guarded()?;
     let cleared = site.token(&crate::support::CLEARED)?;
     assert_eq!(rows(site, &cleared, "SELECT ssn FROM customers WHERE id = 1")?, canary.ssn);
     Ok(())
@@ -304,7 +307,7 @@ fn mk_13_views_and_sql_functions() -> Result<()> {
 
 #[test]
 fn mk_14_copy() -> Result<()> {
-    let Guarded { site, canary, token } = guarded()?;
+    let Guarded { site, canary, token } = &guarded()?;
     for sql in [
         "COPY customers TO STDOUT",
         "COPY customers (id, ssn, email) TO STDOUT (FORMAT csv, HEADER)",
@@ -324,7 +327,7 @@ fn mk_14_copy() -> Result<()> {
 
 #[test]
 fn mk_14_errors_and_notices() -> Result<()> {
-    let canary = &guarded()?.canary;
+    let canary = guarded()?.canary;
     let duplicate = format!("INSERT INTO customers (id, name, email, ssn) VALUES (1, 'x', '{}', 'x')", "x@example.com");
     assert_hidden(
         0,
@@ -371,7 +374,7 @@ fn call(function: &str, argument: &[u8]) -> Result<Vec<u8>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mk_14_function_calls_are_decided_and_masked() -> Result<()> {
-    let Guarded { site, canary, token } = guarded()?;
+    let Guarded { site, canary, token } = &guarded()?;
     let leaky = call("leaky(bigint)", &1_u64.to_be_bytes())?;
     let mut client = Raw::login(site, token).await?;
     let answer = client.exchange(std::slice::from_ref(&leaky)).await?;
@@ -401,7 +404,7 @@ async fn mk_14_function_calls_are_decided_and_masked() -> Result<()> {
 
 #[test]
 fn mk_14_a_copy_that_is_not_understood_is_withheld_from_whoever_may_not_see_all_of_it() -> Result<()> {
-    let Guarded { site, canary, .. } = guarded()?;
+    let Guarded { site, canary, .. } = &guarded()?;
     let opaque = "COPY customers TO STDOUT (ENCODING 'LATIN1')";
     let output = run(site, &crate::support::token(site, "caller", &["callers"])?, opaque)?;
     assert!(!output.status.success(), "{}", output.stdout);
@@ -415,7 +418,7 @@ fn mk_14_a_copy_that_is_not_understood_is_withheld_from_whoever_may_not_see_all_
 
 #[test]
 fn mk_16_predicates_are_no_oracle() -> Result<()> {
-    let Guarded { site, token, .. } = guarded()?;
+    let Guarded { site, token, .. } = &guarded()?;
     for sql in [
         "SELECT id FROM customers WHERE ssn LIKE '1%'",
         "SELECT id FROM customers WHERE ssn < '5'",
@@ -441,7 +444,7 @@ fn mk_16_predicates_are_no_oracle() -> Result<()> {
 /// Whether a derived value is NULL is not told apart from any other value of it.
 #[test]
 fn mk_16_a_null_is_no_oracle() -> Result<()> {
-    let Guarded { site, token, canary } = guarded()?;
+    let Guarded { site, token, canary } = &guarded()?;
     for form in ["nullif(ssn, 'GUESS')", "CASE WHEN ssn = 'GUESS' THEN 'yes' END", "substring(ssn FROM 'GUESS')"] {
         let asked = |guess: &str| {
             rows(site, token, &format!("SELECT {} FROM customers WHERE id = 1", form.replace("GUESS", guess)))
@@ -475,7 +478,7 @@ fn mk_21_swapped_names_are_masked_by_where_they_come_from() -> Result<()> {
             "SELECT s.name FROM (SELECT ssn AS name FROM customers WHERE id = 1) s",
         ],
     )?;
-    let Guarded { site, token, .. } = guarded()?;
+    let Guarded { site, token, .. } = &guarded()?;
     let script = "SELECT name AS ssn, ssn AS name FROM customers WHERE id = 2;";
     let shown = psql(site, token, &["-f", "-"], script)?.success()?;
     assert!(shown.trim().ends_with("|[us_ssn]"), "{shown}");

@@ -63,7 +63,7 @@ async fn rx_02_one_address_cannot_take_every_place() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rx_03_a_declared_length_allocates_nothing() -> Result<()> {
-    let site = shared()?;
+    let site = &shared()?;
     let token = site.token(&ORDER_SERVICE)?;
     let before = memory(site)?;
     let mut held = Vec::new();
@@ -82,7 +82,7 @@ async fn rx_03_a_declared_length_allocates_nothing() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rx_06_intricate_statements_are_refused_in_time() -> Result<()> {
-    let site = shared()?;
+    let site = &shared()?;
     let token = site.token(&ORDER_SERVICE)?;
     let begun = Instant::now();
     // Noughts alone: the other tests look for their own numbers in the server's log.

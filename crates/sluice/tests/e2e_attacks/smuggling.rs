@@ -21,7 +21,7 @@ fn assert_alive(site: &Site) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sm_01_nothing_before_tls_counts_inside_it() -> Result<()> {
-    let site = shared()?;
+    let site = &shared()?;
     let start = startup(V3_0, &[("user", "x"), ("database", "shared")]);
     // Behind the SSLRequest, in one segment.
     let mut peer = plain(site).await?;
@@ -61,7 +61,7 @@ async fn sm_01_nothing_before_tls_counts_inside_it() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sm_03_wrong_lengths_close_that_connection_alone() -> Result<()> {
-    let site = shared()?;
+    let site = &shared()?;
     let token = site.token(&ORDER_SERVICE)?;
     let lengths: [u32; 6] = [0, 3, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 0xffff_fffc];
     for length in lengths {
@@ -103,7 +103,7 @@ async fn sm_03_wrong_lengths_close_that_connection_alone() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sm_06_errors_skip_to_sync_exactly_as_the_server_does() -> Result<()> {
-    let site = shared()?;
+    let site = &shared()?;
     let mut client = Raw::login(site, &site.token(&ORDER_SERVICE)?).await?;
     let denied = parse("", "DELETE FROM orders WHERE id = 1");
     let answer = client.exchange(&[denied.clone(), query("SELECT 1"), parse("", "SELECT 2"), sync()]).await?;
@@ -121,7 +121,7 @@ async fn sm_06_errors_skip_to_sync_exactly_as_the_server_does() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sm_08_copied_bytes_are_never_messages() -> Result<()> {
-    let site = shared()?;
+    let site = &shared()?;
     let mut client = Raw::login(site, &site.token(&ORDER_SERVICE)?).await?;
     let copy = "COPY refunds (payment_id, amount, reason) FROM STDIN";
     let smuggled = [query("DELETE FROM orders WHERE id = 1"), message(b'X', b"")].concat();
@@ -154,7 +154,7 @@ async fn sm_08_copied_bytes_are_never_messages() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sm_19_a_byte_at_a_time_is_the_same_as_all_at_once() -> Result<()> {
-    let site = shared()?;
+    let site = &shared()?;
     let mut client = Raw::login(site, &site.token(&ORDER_SERVICE)?).await?;
     let sql = "SELECT number FROM cards WHERE id <= 2 ORDER BY id";
     let at_once = client.simple(sql).await?;
@@ -165,7 +165,7 @@ async fn sm_19_a_byte_at_a_time_is_the_same_as_all_at_once() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sm_22_other_protocols_are_turned_away() -> Result<()> {
-    let site = shared()?;
+    let site = &shared()?;
     for bytes in
         [&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..], b"SSH-2.0-OpenSSH_9.2\r\n", b"PROXY TCP4 1.2.3.4 1.2.3.4 1 2\r\n"]
     {

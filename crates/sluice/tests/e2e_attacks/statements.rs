@@ -3,12 +3,14 @@
 use anyhow::{Context, Result};
 use testkit::demo::site::{ORDER_SERVICE, Site};
 
+use crate::support::oracle::Watched;
 use crate::support::raw::{Raw, bind, close, encrypted, execute, parse, started, sync};
 use crate::support::{assert_refused, postgres, psql, rows, run, shared, sqlstates};
 
-fn order_service() -> Result<(&'static Site, String)> {
+fn order_service() -> Result<(Watched<&'static Site>, String)> {
     let site = shared()?;
-    Ok((site, site.token(&ORDER_SERVICE)?))
+    let token = site.token(&ORDER_SERVICE)?;
+    Ok((site, token))
 }
 
 /// Fails if the server executed anything with this in its text.
@@ -27,18 +29,18 @@ fn assert_all_refused(site: &Site, token: &str, statements: &[&str]) {
 
 #[test]
 fn pg_01_several_statements_in_one_message_are_all_or_nothing() -> Result<()> {
-    let (site, token) = order_service()?;
-    assert_refused(site, &token, "SELECT 7101; DELETE FROM orders WHERE id = 7101", "42501");
-    assert_refused(site, &token, "DROP TABLE refunds; SELECT 7101", "42501");
+    let (site, token) = &order_service()?;
+    assert_refused(site, token, "SELECT 7101; DELETE FROM orders WHERE id = 7101", "42501");
+    assert_refused(site, token, "DROP TABLE refunds; SELECT 7101", "42501");
     assert_not_executed("7101")
 }
 
 #[test]
 fn pg_02_comments_quotes_and_escapes_hide_nothing() -> Result<()> {
-    let (site, token) = order_service()?;
+    let (site, token) = &order_service()?;
     assert_all_refused(
         site,
-        &token,
+        token,
         &[
             "DELETE /* /* nested */ */ FROM orders WHERE id = 7102",
             "delete\nfrom--\n\"orders\" where id = 7102",
@@ -51,7 +53,7 @@ fn pg_02_comments_quotes_and_escapes_hide_nothing() -> Result<()> {
 
 #[test]
 fn pg_03_standard_conforming_strings_stay_on() -> Result<()> {
-    let (site, token) = order_service()?;
+    let (site, token) = &order_service()?;
     for sql in [
         "SET standard_conforming_strings = off",
         "SET SESSION standard_conforming_strings TO 'off'",
@@ -59,26 +61,26 @@ fn pg_03_standard_conforming_strings_stay_on() -> Result<()> {
         "ALTER ROLE CURRENT_USER SET standard_conforming_strings = off",
         "BEGIN; SET LOCAL standard_conforming_strings = off; COMMIT",
     ] {
-        assert!(!sqlstates(&run(site, &token, sql)?).is_empty(), "{sql}");
+        assert!(!sqlstates(&run(site, token, sql)?).is_empty(), "{sql}");
     }
     let ssn = postgres()?.sql(site.database(), "SELECT ssn FROM customers WHERE id = 1")?;
     let script =
         "SET standard_conforming_strings = off;\nSELECT 'x\\'' , (SELECT ssn FROM customers WHERE id = 1) --';\n;";
-    let output = psql(site, &token, &["-f", "-"], script)?;
+    let output = psql(site, token, &["-f", "-"], script)?;
     assert!(!output.stdout.contains(&ssn), "{}", output.stdout);
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pg_03_nor_can_they_be_turned_off_at_the_start() -> Result<()> {
-    let (site, token) = order_service()?;
+    let (site, token) = &order_service()?;
     for parameters in [
         [("options", "-c standard_conforming_strings=off")],
         [("options", "--standard-conforming-strings=off")],
         [("standard_conforming_strings", "off")],
         [("client_encoding", "SJIS")],
     ] {
-        let refused = Raw::login_with(site, &token, crate::support::raw::V3_0, &parameters).await;
+        let refused = Raw::login_with(site, token, crate::support::raw::V3_0, &parameters).await;
         assert!(refused.is_err(), "{parameters:?} was accepted");
     }
     Ok(())
@@ -86,8 +88,8 @@ async fn pg_03_nor_can_they_be_turned_off_at_the_start() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pg_06_a_name_prepared_anew_is_judged_anew() -> Result<()> {
-    let (site, token) = order_service()?;
-    let mut client = Raw::login(site, &token).await?;
+    let (site, token) = &order_service()?;
+    let mut client = Raw::login(site, token).await?;
     let answer = client
         .exchange(&[
             parse("a", "SELECT 7106"),
@@ -120,10 +122,10 @@ async fn pg_06_a_name_prepared_anew_is_judged_anew() -> Result<()> {
 
 #[test]
 fn pg_07_opaque_execution_is_refused() -> Result<()> {
-    let (site, token) = order_service()?;
+    let (site, token) = &order_service()?;
     assert_all_refused(
         site,
-        &token,
+        token,
         &[
             "DO $$ BEGIN PERFORM 7107; END $$",
             "DO LANGUAGE plpgsql $$ BEGIN EXECUTE format('DELETE FROM %I', 'orders'); END $$",
@@ -139,10 +141,10 @@ fn pg_07_opaque_execution_is_refused() -> Result<()> {
 
 #[test]
 fn pg_08_writes_in_disguise_are_writes() -> Result<()> {
-    let (site, token) = order_service()?;
+    let (site, token) = &order_service()?;
     assert_all_refused(
         site,
-        &token,
+        token,
         &[
             "EXPLAIN ANALYZE DELETE FROM orders WHERE id = 1",
             "EXPLAIN (ANALYZE true, FORMAT json) DELETE FROM orders WHERE id = 1",
@@ -165,10 +167,10 @@ fn pg_08_writes_in_disguise_are_writes() -> Result<()> {
 
 #[test]
 fn pg_09_functions_with_side_effects_are_refused() -> Result<()> {
-    let (site, token) = order_service()?;
+    let (site, token) = &order_service()?;
     assert_all_refused(
         site,
-        &token,
+        token,
         &[
             "SELECT pg_terminate_backend(7109)",
             "SELECT pg_cancel_backend(7109)",
@@ -191,7 +193,7 @@ fn pg_09_functions_with_side_effects_are_refused() -> Result<()> {
 
 #[test]
 fn pg_11_the_role_cannot_be_changed_and_resets_lose_nothing() -> Result<()> {
-    let (site, token) = order_service()?;
+    let (site, token) = &order_service()?;
     for sql in [
         "SET ROLE postgres",
         "SET SESSION AUTHORIZATION postgres",
@@ -200,20 +202,20 @@ fn pg_11_the_role_cannot_be_changed_and_resets_lose_nothing() -> Result<()> {
         "ALTER DATABASE shared SET search_path = pg_temp",
         "SET search_path = pg_temp, public",
     ] {
-        assert_eq!(sqlstates(&run(site, &token, sql)?), ["42501"], "{sql}");
+        assert_eq!(sqlstates(&run(site, token, sql)?), ["42501"], "{sql}");
     }
     let number = postgres()?.sql(site.database(), "SELECT number FROM cards WHERE id = 1")?;
     let script = "RESET ALL;\nDISCARD ALL;\nSELECT number FROM cards WHERE id = 1;\n";
-    let output = psql(site, &token, &["-f", "-"], script)?;
+    let output = psql(site, token, &["-f", "-"], script)?;
     assert!(output.stdout.contains("****") && !output.stdout.contains(&number), "{}{}", output.stdout, output.stderr);
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pg_12_temporary_names_shadow_nothing() -> Result<()> {
-    let (site, token) = order_service()?;
+    let (site, token) = &order_service()?;
     let number = postgres()?.sql(site.database(), "SELECT number FROM cards WHERE id = 1")?;
-    let mut client = Raw::login(site, &token).await?;
+    let mut client = Raw::login(site, token).await?;
     for sql in [
         "CREATE TEMP TABLE copied AS SELECT number FROM cards WHERE id = 1",
         "SELECT * FROM copied",
@@ -239,19 +241,19 @@ async fn pg_12_temporary_names_shadow_nothing() -> Result<()> {
 
 #[test]
 fn pg_12_as_a_script_of_psql() -> Result<()> {
-    let (site, token) = order_service()?;
+    let (site, token) = &order_service()?;
     let script = "CREATE TEMP TABLE own (id int);\nINSERT INTO own VALUES (7112);\nSELECT id FROM own;\n";
-    let output = psql(site, &token, &["-f", "-"], script)?;
+    let output = psql(site, token, &["-f", "-"], script)?;
     assert_eq!(output.stdout.trim(), "7112", "{}", output.stderr);
     let script = "CREATE TEMP TABLE copied AS SELECT number FROM cards WHERE id = 1;\nSELECT * FROM copied;\n";
-    let output = psql(site, &token, &["-f", "-"], script)?;
+    let output = psql(site, token, &["-f", "-"], script)?;
     assert!(output.stderr.contains("42501"), "{}", output.stderr);
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pg_13_start_up_parameters_are_an_allow_list() -> Result<()> {
-    let (site, token) = order_service()?;
+    let (site, token) = &order_service()?;
     for parameters in [
         [("replication", "true")],
         [("replication", "database")],
@@ -260,21 +262,21 @@ async fn pg_13_start_up_parameters_are_an_allow_list() -> Result<()> {
         [("session_authorization", "postgres")],
         [("no_such_setting", "1")],
     ] {
-        let refused = Raw::login_with(site, &token, crate::support::raw::V3_0, &parameters).await;
+        let refused = Raw::login_with(site, token, crate::support::raw::V3_0, &parameters).await;
         assert!(refused.is_err(), "{parameters:?} was accepted");
     }
     // Unknown protocol options are negotiated away, as a server does.
     let mut peer = started(site, crate::support::raw::V3_0, &[("_pq_.unknown", "1")]).await?;
     assert_eq!(peer.read_message().await?.tag, b'v');
-    let mut client = Raw::login_with(site, &token, crate::support::raw::V3_0, &[("application_name", "fine")]).await?;
+    let mut client = Raw::login_with(site, token, crate::support::raw::V3_0, &[("application_name", "fine")]).await?;
     assert_eq!(client.simple("SHOW application_name").await?.column(), ["fine"]);
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pg_14_a_guessed_cancel_key_cancels_nothing() -> Result<()> {
-    let (site, token) = order_service()?;
-    let mut waiting = Raw::login(site, &token).await?;
+    let (site, token) = &order_service()?;
+    let mut waiting = Raw::login(site, token).await?;
     waiting.send(&[testkit::scripted::query("DELETE FROM payments WHERE id = 71")]).await?;
     assert_eq!(waiting.peer.read_message().await?.tag, b'N', "it waits for approval");
     let key = waiting.cancel_key()?;
@@ -285,7 +287,7 @@ async fn pg_14_a_guessed_cancel_key_cancels_nothing() -> Result<()> {
     }
     assert!(waiting.peer.is_silent_for(std::time::Duration::from_millis(300)).await, "a stranger cancelled it");
     // Another session's key is another session's.
-    let other = Raw::login(site, &token).await?;
+    let other = Raw::login(site, token).await?;
     cancel(site, &other.cancel_key()?).await?;
     assert!(waiting.peer.is_silent_for(std::time::Duration::from_millis(300)).await, "another session cancelled it");
     cancel(site, &key).await?;
@@ -295,8 +297,8 @@ async fn pg_14_a_guessed_cancel_key_cancels_nothing() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pg_14_protocol_3_2_has_longer_keys() -> Result<()> {
-    let (site, token) = order_service()?;
-    let mut waiting = Raw::login_with(site, &token, crate::support::raw::V3_2, &[]).await?;
+    let (site, token) = &order_service()?;
+    let mut waiting = Raw::login_with(site, token, crate::support::raw::V3_2, &[]).await?;
     let key = waiting.cancel_key()?;
     assert!(key.len() > 8, "{} bytes", key.len());
     waiting.send(&[testkit::scripted::query("DELETE FROM payments WHERE id = 72")]).await?;
@@ -323,10 +325,10 @@ pub(super) async fn asked_to_cancel(site: &Site, key: &[u8]) -> Result<testkit::
 
 #[test]
 fn pg_17_statistics_and_other_sessions_are_not_to_be_seen() -> Result<()> {
-    let (site, token) = order_service()?;
+    let (site, token) = &order_service()?;
     assert_all_refused(
         site,
-        &token,
+        token,
         &[
             "SELECT * FROM pg_stats",
             "SELECT histogram_bounds FROM pg_catalog.pg_stats WHERE tablename = 'customers'",
@@ -338,14 +340,14 @@ fn pg_17_statistics_and_other_sessions_are_not_to_be_seen() -> Result<()> {
             "SELECT query FROM pg_stat_get_activity(NULL)",
         ],
     );
-    assert_eq!(rows(site, &token, "SELECT relname FROM pg_class WHERE relname = 'cards'")?, "cards");
+    assert_eq!(rows(site, token, "SELECT relname FROM pg_class WHERE relname = 'cards'")?, "cards");
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pg_21_parameters_are_seen_and_bound() -> Result<()> {
-    let (site, token) = order_service()?;
-    let mut client = Raw::login(site, &token).await?;
+    let (site, token) = &order_service()?;
+    let mut client = Raw::login(site, token).await?;
     let number = postgres()?.sql(site.database(), "SELECT number FROM cards WHERE id = 1")?;
     for (sql, parameter) in [
         ("SELECT id FROM cards WHERE number = $1", number.as_str()),

@@ -6,6 +6,7 @@ use testkit::canary::{Canary, assert_absent};
 use testkit::demo::site::{ORDER_SERVICE, Site, Tuning};
 use testkit::scripted::{Message, query};
 
+use crate::support::oracle::Watched;
 use crate::support::raw::{Answer, Raw, bind, describe, execute, parse, sync};
 use crate::support::{postgres, site, token};
 
@@ -14,7 +15,7 @@ const ENDLESS: &str = "generate_series(1, 400000)";
 
 /// A site of its own, since its revision changes. Every customer, card and note is a canary.
 struct Stage {
-    site: Site,
+    site: Watched<Site>,
     canary: Canary,
 }
 

@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
 
 pub mod admin;
+pub mod oracle;
 pub mod raw;
 pub mod tls;
 
@@ -16,6 +17,8 @@ use testkit::demo::site::{Person, Site, Tuning};
 use testkit::issuer::Grant;
 use testkit::payments::{self, Payments};
 use testkit::postgres::Postgres;
+
+use self::oracle::Watched;
 
 /// How long a test waits for a state; far more than it takes.
 pub const LIMIT: Duration = Duration::from_secs(30);
@@ -78,14 +81,21 @@ pub fn database(name: &str) -> Result<Payments> {
 }
 
 /// The Sluice and the database that all tests of this program share, unless they change what others rely on.
-pub fn shared() -> Result<&'static Site> {
+pub fn shared() -> Result<Watched<&'static Site>> {
     static SHARED: OnceLock<Result<Site, String>> = OnceLock::new();
-    let started = SHARED.get_or_init(|| site("shared", Tuning::default()).map_err(|error| format!("{error:#}")));
-    started.as_ref().map_err(|error| anyhow!("the shared Sluice did not start: {error}"))
+    let started = SHARED.get_or_init(|| started("shared", Tuning::default()).map_err(|error| format!("{error:#}")));
+    Watched::new(started.as_ref().map_err(|error| anyhow!("the shared Sluice did not start: {error}"))?)
 }
 
 /// A Sluice of one's own, in front of a database of one's own.
-pub fn site(database_name: &str, tuning: Tuning) -> Result<Site> {
+pub fn site(database_name: &str, tuning: Tuning) -> Result<Watched<Site>> {
+    let mut site = Watched::new(prepare(database_name, tuning)?)?;
+    site.start()?;
+    Ok(site)
+}
+
+/// One for several tests, each of which watches it.
+pub fn started(database_name: &str, tuning: Tuning) -> Result<Site> {
     let mut site = prepare(database_name, tuning)?;
     site.start()?;
     Ok(site)

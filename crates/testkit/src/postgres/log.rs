@@ -1,6 +1,7 @@
 //! The oracle O1: what the server executed, in its own words and order.
 
 use std::fs;
+use std::io::{Read, Seek, SeekFrom};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -87,12 +88,24 @@ impl Postgres {
     /// Everything executed since the server started, except by this kit's own administration. Complete: it waits for
     /// the server's log to be written.
     pub fn statement_log(&self) -> Result<Vec<LoggedStatement>> {
-        Ok(self.records()?.into_iter().filter_map(logged_statement).collect())
+        self.statement_log_since(0)
+    }
+
+    /// What was executed since the log was as long as [`Postgres::log_length`] said.
+    pub fn statement_log_since(&self, length: u64) -> Result<Vec<LoggedStatement>> {
+        Ok(self.records(length)?.into_iter().filter_map(logged_statement).collect())
+    }
+
+    /// How long the log is in bytes, up to the end of a line.
+    pub fn log_length(&self) -> Result<u64> {
+        let content = fs::read(self.directory.join("log/server.json"))?;
+        let end = memchr::memrchr(b'\n', &content).map_or(0, |at| at.saturating_add(1));
+        Ok(u64::try_from(end)?)
     }
 
     /// Every error of a session since the server started, likewise.
     pub fn error_log(&self) -> Result<Vec<LoggedError>> {
-        let errors = self.records()?.into_iter().filter(|record| matches!(&*record.error_severity, "ERROR" | "FATAL"));
+        let errors = self.records(0)?.into_iter().filter(|record| matches!(&*record.error_severity, "ERROR" | "FATAL"));
         let error = |record: Record| LoggedError {
             user: record.user,
             database: record.dbname,
@@ -107,18 +120,21 @@ impl Postgres {
 
     /// The server's raw log, in both its forms: for canaries, and for a person.
     pub fn raw_log(&self) -> Result<Vec<u8>> {
-        self.records()?;
+        self.records(0)?;
         let read = |name: &str| fs::read(self.directory.join("log").join(name));
         Ok([read("server.log")?, read("server.json")?].concat())
     }
 
-    fn records(&self) -> Result<Vec<Record>> {
+    fn records(&self, from: u64) -> Result<Vec<Record>> {
         let path = self.directory.join("log/server.json");
         // All backends write to one pipe: once the collector has written this mark, it has all that came before.
         let mark = format!("testkit mark {}", random::word()?);
         self.sql("postgres", &format!("SELECT '{mark}'"))?;
         let content = eventually_blocking(COLLECTOR_LIMIT, "the server's log", || {
-            let content = fs::read(&path)?;
+            let mut content = Vec::new();
+            let mut file = fs::File::open(&path)?;
+            file.seek(SeekFrom::Start(from))?;
+            file.read_to_end(&mut content)?;
             Ok((memchr::memmem::find(&content, mark.as_bytes()).is_some() && content.ends_with(b"\n"))
                 .then_some(content))
         })?;
