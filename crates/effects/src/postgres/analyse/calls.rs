@@ -240,7 +240,11 @@ impl<'a> Walk<'a> {
                 all
             }
             FunctionClass::DynamicSql => Value::unknown(all.cols()),
-            FunctionClass::Sequence if name != "setval" => Value::constant(ty),
+            FunctionClass::Sequence if name != "setval" => {
+                // Whether there is such a sequence.
+                self.decide_failure(&values);
+                Value::constant(ty)
+            }
             _ => {
                 // Values go to a place where nobody follows them, and what comes back may be from anywhere.
                 self.declassifies(&all, None);

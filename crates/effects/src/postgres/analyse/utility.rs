@@ -306,6 +306,9 @@ impl Walk<'_> {
         for (at, argument) in execute.params().into_iter().enumerate() {
             let start = self.roles.len();
             let value = self.expr(argument);
+            if !value.is_constant() {
+                self.opaque("a value of its EXECUTE is no constant");
+            }
             self.deliver(&value);
             arguments.push(value.givens());
             if let Some(role) = inner.as_ref().and_then(|inner| inner.parameters.get(at)) {

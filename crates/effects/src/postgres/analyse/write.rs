@@ -111,7 +111,7 @@ impl<'a> Walk<'a> {
                 self.opaque("its column list is not understood");
                 continue;
             };
-            self.indirect(Value::constant(0), target.indirection().iter().filter(|step| step.as_str().is_none()));
+            self.subscripts(target);
             columns.push(self.target_column(relation, target.name()));
         }
         columns
@@ -247,7 +247,7 @@ impl<'a> Walk<'a> {
         let mut written = Vec::new();
         for target in targets {
             let col = self.target_column(relation, target.name());
-            self.indirect(Value::constant(0), target.indirection().iter().filter(|step| step.as_str().is_none()));
+            self.subscripts(target);
             let start = self.roles.len();
             let value = self.assigned(target.val());
             let Some(col) = col else { continue };
@@ -257,6 +257,13 @@ impl<'a> Walk<'a> {
             written.push((col.1, value));
         }
         written
+    }
+
+    /// `a[1] = …`: the array shows at which places something is.
+    fn subscripts(&mut self, target: &ResTarget) {
+        let steps = target.indirection().iter().filter(|step| step.as_str().is_none());
+        let place = self.indirect(Value::constant(0), steps);
+        self.filters(&place);
     }
 
     fn assigned(&mut self, node: Node<'_>) -> Value {
