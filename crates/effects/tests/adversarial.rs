@@ -11,6 +11,8 @@ use model::classification::{Classification, ColumnRule};
 use model::effect::{ColumnName, TableName, Verb};
 use model::lineage::{Origin, Output};
 use proptest::prelude::*;
+use testkit::normal;
+use testkit::statements::Choices;
 
 fn is_opaque(text: &str) -> bool {
     common::run(text).iter().all(|statement| statement.is_opaque())
@@ -42,6 +44,88 @@ fn rx_06_parser_bombs_end_quickly_and_safely() {
     assert!(!is_opaque(&format!("SELECT '{}'", "x".repeat(10_000_000))));
     let ors: String = (0..5_000).map(|at| format!(" OR id = {at}")).collect();
     assert!(!is_opaque(&format!("SELECT id FROM cards WHERE false{ors}")));
+}
+
+/// Pieces that lexers disagree about.
+const PIECES: [&str; 50] = [
+    ";SELECT 2",
+    ";\n",
+    "'",
+    "''",
+    "'a'",
+    "E'",
+    r"\'",
+    r"\",
+    "\"",
+    "\"\"",
+    "$",
+    "$$",
+    "$a$",
+    "$1",
+    "$ä$",
+    "--",
+    "\n",
+    "\r",
+    "/*",
+    "*/",
+    "*",
+    "/",
+    ";",
+    " ",
+    "\t",
+    "\u{b}",
+    "U&'",
+    "U&\"",
+    "UESCAPE '!'",
+    "x'",
+    "B'01'",
+    "n'",
+    "1",
+    ".5",
+    "1e",
+    "-",
+    "+",
+    "a",
+    "E",
+    "_",
+    "é",
+    "\u{a0}",
+    "(",
+    ")",
+    ",",
+    "::",
+    "SELECT ",
+    " AS ",
+    "'\n'",
+    "0x1f",
+];
+
+/// What an unrelated lexer makes of the same text: as many statements, and the same constants in the same places.
+#[test]
+fn pg_02_another_lexer_finds_the_same_tokens() {
+    let (mut read, mut several, mut quoted) = (0, 0, 0);
+    for number in 0..300_000 {
+        let mut choices = Choices::of(2, number);
+        let count = 1 + choices.below(12);
+        let text: String = (0..count).map(|_| PIECES[choices.below(PIECES.len())]).collect();
+        let text = format!("SELECT 1{text}");
+        if pg_raw_parse::parse(&text).is_err() {
+            continue;
+        }
+        let found = common::run(&text);
+        let ours: Vec<String> = found.iter().flat_map(|statement| normal::statements(&statement.normal)).collect();
+        // What is refused for its form alone has none.
+        if ours.is_empty() {
+            assert!(is_opaque(&text) || normal::statements(&text).is_empty(), "{text:?}");
+            continue;
+        }
+        assert_eq!(ours, normal::statements(&text), "{text:?}");
+        read += 1;
+        several += usize::from(ours.len() > 1);
+        quoted += usize::from(text.contains(['\'', '"', '$', '/']));
+    }
+    println!("{read} texts were read, {several} with several statements, {quoted} with quotes or comments");
+    assert!(read > 5000 && several > 100 && quoted > 1000, "{read} {several} {quoted}");
 }
 
 #[test]

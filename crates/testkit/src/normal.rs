@@ -14,13 +14,23 @@ pub fn statements(text: &str) -> Vec<String> {
         match (token, statements.last_mut()) {
             (Token::End, _) => statements.push(String::new()),
             (Token::Blank, Some(last)) if !last.is_empty() && !last.ends_with(' ') => last.push(' '),
-            (Token::Constant, Some(last)) => last.push('?'),
+            (Token::Constant, Some(last)) => {
+                let behind_a_word = last.ends_with(|before: char| {
+                    before.is_ascii_alphanumeric() || matches!(before, '_' | '$') || !before.is_ascii()
+                });
+                last.push_str(if behind_a_word { " ?" } else { "?" });
+            }
             (Token::Other, Some(last)) => last.push_str(taken),
             (Token::Blank, _) | (_, None) => {}
         }
     }
     let trimmed = statements.into_iter().map(|statement| statement.trim().to_owned());
     trimmed.filter(|statement| !statement.is_empty()).collect()
+}
+
+/// Since version 16, a vertical tab too.
+const fn is_blank(symbol: char) -> bool {
+    symbol.is_ascii_whitespace() || symbol == '\x0b'
 }
 
 enum Token {
@@ -35,8 +45,8 @@ fn token(rest: &str, first: char) -> (usize, Token) {
     let while_ = |test: &dyn Fn(char) -> bool| rest.find(|symbol| !test(symbol)).unwrap_or(rest.len());
     let is_word = |symbol: char| symbol.is_alphanumeric() || symbol == '_' || symbol == '$' || !symbol.is_ascii();
     match first {
-        _ if first.is_ascii_whitespace() => (while_(&|symbol| symbol.is_ascii_whitespace()), Token::Blank),
-        _ if rest.starts_with("--") => (rest.find('\n').unwrap_or(rest.len()), Token::Blank),
+        _ if is_blank(first) => (while_(&is_blank), Token::Blank),
+        _ if rest.starts_with("--") => (rest.find(['\n', '\r']).unwrap_or(rest.len()), Token::Blank),
         _ if rest.starts_with("/*") => (comment(rest), Token::Blank),
         ';' => (1, Token::End),
         '\'' => (quoted(rest, 1, '\'', false), Token::Constant),
@@ -90,10 +100,30 @@ fn quoted(rest: &str, start: usize, quote: char, escapes: bool) -> usize {
         if symbol == '\\' && escapes {
             symbols.next();
         } else if symbol == quote && symbols.next_if(|(_, next)| *next == quote).is_none() {
-            return start + at + 1;
+            let end = start + at + 1;
+            let gap = if quote == '\'' { continued(&rest[end..]) } else { None };
+            return gap.map_or(end, |gap| end + gap + quoted(&rest[end + gap..], 1, quote, escapes));
         }
     }
     rest.len()
+}
+
+/// How far off the rest of a string is that goes on in another line: behind blanks and comments with an end of line.
+fn continued(rest: &str) -> Option<usize> {
+    let (mut at, mut lines) = (0, 0);
+    loop {
+        let here = &rest[at..];
+        if here.starts_with('\n') || here.starts_with('\r') {
+            lines += 1;
+            at += 1;
+        } else if here.starts_with(|symbol: char| matches!(symbol, ' ' | '\t' | '\x0b' | '\x0c')) {
+            at += 1;
+        } else if here.starts_with("--") {
+            at += here.find(['\n', '\r']).unwrap_or(here.len());
+        } else {
+            return (lines > 0 && here.starts_with('\'')).then_some(at);
+        }
+    }
 }
 
 /// `$1`, `$$…$$` or `$tag$…$tag$`.
@@ -138,6 +168,7 @@ mod tests {
             (r"SELECT E'\';', 'a\'; DELETE FROM t", &["SELECT ?, ?", "DELETE FROM t"]),
             ("SELECT 'it''s;', $1, $$;$$, $a$ $$;$b$ $a$", &["SELECT ?, ?, ?, ?"]),
             ("SELECT U&'\\0041', u&\"d\\0061ta\", x'1F', B'01', a$b", &["SELECT ?, u&\"d\\0061ta\", ?, ?, a$b"]),
+            ("SELECT 'a' -- b\n  'c', 'd' 'e'", &["SELECT ?, ? ?"]),
             ("", &[]),
         ] {
             assert_eq!(statements(text), expected, "{text}");

@@ -239,6 +239,12 @@ fn normal(tokens: &[&Token], text: &str, parameters: usize) -> String {
                 }
                 if kind == Kind::Constant {
                     number += 1;
+                    // `interval'1 day'`: a number behind a word would be part of it.
+                    if out.ends_with(|before: char| {
+                        before.is_ascii_alphanumeric() || matches!(before, '_' | '$') || !before.is_ascii()
+                    }) {
+                        out.push(' ');
+                    }
                     // Writing to a String cannot fail.
                     let _ = write!(out, "${number}");
                 } else {
