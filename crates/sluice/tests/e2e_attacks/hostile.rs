@@ -1,13 +1,15 @@
 //! A target that is hostile from the middle of a session on: it answers what was not asked, or without end (SM-07,
 //! RX-03, RX-09, RX-17), or lies about TLS (SM-02).
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result};
 use testkit::demo::site::{ORDER_SERVICE, Site, Tuning};
 use testkit::interposed::{Interposer, Lie};
 use testkit::postgres::Authentication;
 use testkit::scripted::{
-    Message, ScriptedServer, authentication_ok, command_complete, data_row, error_response, message, query,
-    ready_for_query, row_description,
+    Message, ScriptedServer, authentication_ok, command_complete, data_row, error_response, message, parameter_status,
+    query, ready_for_query, row_description,
 };
 use testkit::wait::eventually_blocking;
 
@@ -135,7 +137,7 @@ async fn pg_14_a_cancel_is_passed_on_before_its_connection_ends() -> Result<()> 
     interposer.hold_cancels(true);
     client.send(&[query("SELECT count(*) FROM generate_series(1, 10000000)")]).await?;
     let mut cancel = super::statements::asked_to_cancel(&site, &client.cancel_key()?).await?;
-    assert!(cancel.is_silent_for(std::time::Duration::from_millis(300)).await, "it ended before it was passed on");
+    assert!(cancel.is_silent_for(Duration::from_millis(300)).await, "it ended before it was passed on");
     interposer.hold_cancels(false);
     assert!(cancel.read_to_close().await?.is_empty());
     assert!(client.answer().await?.errors().is_empty(), "the interposer passes no cancel on");
@@ -206,6 +208,63 @@ async fn rx_17_what_a_target_sends_without_end_costs_bounded_memory() -> Result<
         assert_eq!(Raw::login(&site, &token).await?.simple("SELECT 2").await?.column(), ["2"], "{word}");
         let grown = memory(&site)?.saturating_sub(before);
         assert!(grown < 256 * 1024 * 1024, "{word} cost {grown} bytes");
+    }
+    Ok(())
+}
+
+/// Every session of these waits for a message that never comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn rx_03_a_length_that_a_target_declares_allocates_nothing() -> Result<()> {
+    let announced = [&b"D"[..], &(63 * 1024 * 1024_u32).to_be_bytes(), b"x"].concat();
+    let lie = move |message: &Message| match holds(message, "announce") {
+        true => Lie::Once([described(), announced.clone()].concat()),
+        false => Lie::None,
+    };
+    let (site, _interposer) = in_front_of("announced", lie).await?;
+    let token = site.token(&ORDER_SERVICE)?;
+    let before = memory(&site)?;
+    let mut held = Vec::new();
+    for _ in 0..20 {
+        let mut client = Raw::login(&site, &token).await?;
+        client.send(&[query("SELECT 'announce'")]).await?;
+        assert_eq!(client.peer.read_message().await?.tag, b'T');
+        held.push(client);
+    }
+    assert_eq!(Raw::login(&site, &token).await?.simple("SELECT 1").await?.column(), ["1"]);
+    let grown = memory(&site)?.saturating_sub(before);
+    assert!(grown < 200 * 1024 * 1024, "20 declared lengths cost {grown} bytes");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rx_01_a_slow_target_is_left_at_the_deadline() -> Result<()> {
+    // Silent; a byte now and then; a login that goes on without an end.
+    let scripts: [fn() -> Vec<Vec<u8>>; 3] = [
+        || Vec::new(),
+        || authentication_ok().into_iter().map(|byte| vec![byte]).collect(),
+        || [vec![authentication_ok()], vec![parameter_status("a", "b"); 1000]].concat(),
+    ];
+    for script in scripts {
+        let server = ScriptedServer::start(move |mut peer, _| async move {
+            peer.read_startup().await?;
+            for part in script() {
+                peer.send_slowly(&part, Duration::from_millis(100)).await?;
+            }
+            peer.read_to_close().await.map(|_| ())
+        })
+        .await?;
+        let tuning = Tuning {
+            target_address: Some(server.address().to_string()),
+            target: "tls = \"off\"\n".into(),
+            sluice_toml: "[limits]\nconnect_timeout = \"2s\"\n".into(),
+            ..Tuning::default()
+        };
+        let mut site = Site::prepare(postgres()?, &database("certificate")?, binary(), &tuning)?;
+        site.start()?;
+        let begun = Instant::now();
+        let refused = Raw::login(&site, &site.token(&ORDER_SERVICE)?).await.err().context("it let somebody in")?;
+        assert!(format!("{refused:#}").contains("08006"), "{refused:#}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     }
     Ok(())
 }
