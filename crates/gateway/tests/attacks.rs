@@ -32,20 +32,29 @@ struct Client {
 
 impl Client {
     fn login(token: &str) -> Self {
+        Self::login_with(token, &[]).unwrap()
+    }
+
+    /// With more in its StartupMessage; what it was told if it was turned away.
+    fn login_with(token: &str, parameters: &[(&str, &str)]) -> Result<Self, String> {
+        let parameters = [&[("user", "app"), ("database", "payments")], parameters].concat();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let (peer, key) = runtime.block_on(async {
+        let (peer, first, greeting) = runtime.block_on(async {
             let mut peer = Peer::connect(world().address).await.unwrap();
             peer.send(&ssl_request()).await.unwrap();
             assert_eq!(peer.read(1).await.unwrap(), b"S");
             let mut peer = peer.into_tls_client(tls(), "localhost").await.unwrap();
-            peer.send(&startup(196_608, &[("user", "app"), ("database", "payments")])).await.unwrap();
+            peer.send(&startup(196_608, &parameters)).await.unwrap();
             peer.read_until(b'R').await.unwrap();
             peer.send(&password(token)).await.unwrap();
-            let greeting = peer.read_until(b'Z').await.unwrap();
-            let key = greeting.iter().find(|message| message.tag == b'K').unwrap().body.clone();
-            (peer, key)
+            let first = peer.read_message().await.unwrap();
+            let greeting = if first.tag == b'E' { Vec::new() } else { peer.read_until(b'Z').await.unwrap() };
+            (peer, first, greeting)
         });
-        Self { runtime, peer, key }
+        match greeting.iter().find(|message| message.tag == b'K') {
+            Some(key) => Ok(Self { runtime, peer, key: key.body.clone() }),
+            None => Err(said(&[first])),
+        }
     }
 
     fn send(&mut self, messages: &[Vec<u8>]) {

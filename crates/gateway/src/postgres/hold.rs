@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use effects::postgres::{Statement, TransactionStep};
 use model::approval::{Asked, Consumed, Mode, Status};
 use model::decision::Need;
 use model::effect::{Effect, FunctionClass, Object, Verb};
@@ -186,8 +187,15 @@ impl Session {
     /// A connection may wait only where nothing else waits for it: outside a transaction, with nothing pipelined.
     fn may_wait(&self) -> bool {
         self.pipeline.status() == TransactionStatus::Idle
+            && !self.is_beginning()
             && !self.in_pipeline
             && !self.node.config.approvals.hold_max.is_zero()
+    }
+
+    /// Whether a transaction begins with what is under way: nobody may wait in it.
+    fn is_beginning(&self) -> bool {
+        let begins = |statement: &Statement| statement.transaction == Some(TransactionStep::Begin);
+        self.runs.values().any(|run| run.executed && run.analysed.statements.iter().any(begins))
     }
 
     fn asked(&self, demand: Demand<'_>, needs: &[Need], digest: Digest, waits: bool) -> Asked {

@@ -49,6 +49,12 @@ fn pg_09_whoever_may_not_write_has_a_read_only_session() {
     let call = "SELECT misjudged()";
     let extended = || [parse("", call), bind("", "", false), execute("", 0), sync()].concat();
     assert_eq!(mode(&mut client), "on");
+    // Nor at its start.
+    let token = world().token("walled", &["apps", "readers", "walled"]);
+    for parameter in [("options", "-c default_transaction_read_only=off"), ("default_transaction_read_only", "off")] {
+        let told = Client::login_with(&token, &[parameter]).err().unwrap();
+        assert!(told.contains("C42501") && told.contains("read-only"), "{parameter:?}: {told}");
+    }
     // A call of what is not there yet, as far as the catalog in hand knows, is refused in other words.
     let called = || {
         let answers = said(&client.query(call));
@@ -164,6 +170,30 @@ fn pg_09_a_session_opened_to_write_gets_the_wall_when_a_revision_takes_that_away
     for reset in ["SELECT 1", "RESET ALL", "DISCARD ALL", "RESET default_transaction_read_only", "BEGIN; COMMIT"] {
         assert_eq!(mode(reset), "on", "{reset}");
     }
+}
+
+/// Nobody is asked for what would be refused in any case.
+#[test]
+fn pg_09_no_approver_is_asked_to_take_the_wall_down() {
+    let _alone = REVISING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let asked = r#"
+@id("settings-are-asked")
+@require_approval("dba")
+forbid (principal in Group::"asked", action == Action::"set", resource)
+unless { context has approval && context.approval.groups.contains("dba") };
+"#;
+    revise("asked.cedar", asked);
+    let mut client = Client::login(&world().token("asked", &["apps", "readers", "asked"]));
+    // Inside a transaction nobody waits: one is told whom to ask.
+    let texts = ["BEGIN", "SET statement_timeout = '7s'", "ROLLBACK"].map(query);
+    let answers = said(&client.exchange(&texts, 3));
+    assert!(answers.contains("approv"), "{answers}");
+    for lift in ["SET default_transaction_read_only = off", "SELECT set_config('transaction_read_only', 'off', true)"] {
+        let answers = said(&client.query(lift));
+        assert!(answers.contains("C42501") && answers.contains("read-only"), "{lift}: {answers}");
+        assert!(!answers.contains("approv"), "{lift}: {answers}");
+    }
+    revise("asked.cedar", "");
 }
 
 const ANYTHING_SMALL: &str = r#"

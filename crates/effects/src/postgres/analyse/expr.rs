@@ -63,7 +63,7 @@ impl Walk<'_> {
             Node::A_Indirection(indirection) => self.indirection(indirection),
             Node::A_ArrayExpr(array) => {
                 let values = self.exprs(array.elements());
-                let element = any_of(&values);
+                let element = Value::any_of(&values);
                 array_of(element)
             }
             Node::RowExpr(row) => self.row(row),
@@ -388,7 +388,12 @@ fn last_name(name: &NodeList) -> &str {
 
 /// One of several values. What `COALESCE(json_agg(…), '[]')` builds is still built of its parts.
 pub(super) fn any_of(values: &[Value]) -> Value {
-    Value::any_of(values)
+    let any = Value::any_of(values);
+    // A choice between equal columns is one all the same, and no bare column.
+    match any.bare() {
+        Some(col) if values.len() > 1 => Value { given: any.given, ..Value::derived(vec![col], any.ty) },
+        _ => any,
+    }
 }
 
 /// A SQL array of elements with this origin.
