@@ -130,6 +130,25 @@ fn a_case_that_fails_is_shown_with_what_differs() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn what_the_target_would_expect_is_an_input() -> Result<()> {
+    let revision = examples().join("writer").display().to_string();
+    let catalog = examples().join("shop.catalog").display().to_string();
+    let explained = |rows: &[&str]| {
+        let subject = ["--subject", "corp|order-service", "--group", "corp|order-services", "--target", "shop"];
+        let statement = ["UPDATE orders SET status = 'late' WHERE total > 100", "--json"];
+        let place = ["explain", "--revision", &revision, "--catalog", &catalog];
+        json(&policy(&[&place, &subject[..], rows, &statement].concat())?)
+    };
+    for (rows, decision) in
+        [(&[][..], "allow"), (&["--estimated-rows", "7"], "allow"), (&["--estimated-rows", "7000"], "ask")]
+    {
+        let found = explained(rows)?;
+        assert_eq!(found["decision"], decision, "{rows:?}: {found:#}");
+    }
+    Ok(())
+}
+
 /// A database that is made as `shop.sql` says, with a Sluice before it. `EXAMPLES=write` writes the saved catalog.
 #[test]
 fn a_saved_catalog_says_what_the_live_one_says() -> Result<()> {

@@ -116,7 +116,7 @@ fn continued(rest: &str) -> Option<usize> {
         if here.starts_with('\n') || here.starts_with('\r') {
             lines += 1;
             at += 1;
-        } else if here.starts_with(|symbol: char| matches!(symbol, ' ' | '\t' | '\x0b' | '\x0c')) {
+        } else if here.starts_with([' ', '\t', '\x0b', '\x0c']) {
             at += 1;
         } else if here.starts_with("--") {
             at += here.find(['\n', '\r']).unwrap_or(here.len());
