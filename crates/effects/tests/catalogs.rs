@@ -165,3 +165,83 @@ fn a_catalogs_version_changes_with_whatever_can_run_a_function() {
         assert_ne!(versions[versions.len() - 1], versions[versions.len() - 2], "{change}");
     }
 }
+
+/// Syntax and functions by the version that brought them. Where a server does not have them, it says so or Sluice does not
+/// claim to know what they are: an older one could read the text as something else.
+const NEW: [(u32, &str); 16] = [
+    (140_000, "SELECT extra['pan'] FROM notes"),
+    (140_000, "SELECT id FROM notes GROUP BY DISTINCT ROLLUP (id), ROLLUP (id)"),
+    (
+        140_000,
+        "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < 3) SEARCH DEPTH FIRST BY n SET o \
+         SELECT n FROM t",
+    ),
+    (150_000, "MERGE INTO notes USING (VALUES (1)) v(i) ON id = i WHEN MATCHED THEN DELETE"),
+    (150_000, "CREATE UNIQUE INDEX ON notes (id) NULLS NOT DISTINCT"),
+    (150_000, "SELECT regexp_count(body, 'a') FROM notes"),
+    (160_000, "SELECT JSON_OBJECT('a' VALUE body) FROM notes"),
+    (160_000, "SELECT body IS JSON FROM notes"),
+    (160_000, "SELECT any_value(id) FROM notes"),
+    (160_000, "SELECT id FROM notes WHERE id = 0x1F OR id = 1_000"),
+    (170_000, "SELECT JSON_VALUE(extra, '$.a') FROM notes"),
+    (170_000, "SELECT t.a FROM notes, JSON_TABLE(extra, '$' COLUMNS (a int PATH '$.a')) t"),
+    (
+        170_000,
+        "MERGE INTO notes USING (VALUES (1)) v(i) ON id = i WHEN MATCHED THEN DELETE RETURNING merge_action(), id",
+    ),
+    (170_000, "MERGE INTO notes USING (VALUES (1)) v(i) ON id = i WHEN NOT MATCHED BY SOURCE THEN DELETE"),
+    (180_000, "UPDATE notes SET id = 2 RETURNING old.body, new.id"),
+    (180_000, "CREATE TABLE folded (a int, b int GENERATED ALWAYS AS (a + 1) VIRTUAL)"),
+];
+
+#[test]
+fn what_a_version_brings_is_known_where_the_server_has_it_and_only_there() {
+    let server = Postgres::start(Options::default()).unwrap();
+    server.create_database("brought", None).unwrap();
+    let mut plain = Plain::connect(&server, "brought").unwrap();
+    plain.rows("CREATE TABLE notes (id int, body text, extra jsonb)").unwrap();
+    let catalog = common::catalog_of(&mut plain);
+    for (since, sql) in NEW {
+        let answers = plain.run(&format!("BEGIN; {sql}; ROLLBACK")).unwrap();
+        plain.run("ROLLBACK").unwrap();
+        let runs = answers.error.is_none();
+        let found = effects::postgres::analyse(sql, &common::session(&catalog, &effects::postgres::NoPrepared));
+        let known = found.iter().all(|statement| !statement.is_opaque());
+        if catalog.version() >= since {
+            assert!(runs && known, "{sql}: {:?} {}", answers.error, common::show(sql, &found[0]));
+        } else {
+            assert!(!runs || !known, "{sql}: the server runs it, {}", common::show(sql, &found[0]));
+        }
+    }
+}
+
+/// What the analysis needs of keys and generated columns, which the versions keep in different places.
+#[test]
+fn keys_and_generated_columns_are_read() {
+    let server = Postgres::start(Options::default()).unwrap();
+    server.create_database("generated", None).unwrap();
+    let mut plain = Plain::connect(&server, "generated").unwrap();
+    plain
+        .run(
+            "CREATE TABLE t (a text, b text, c text GENERATED ALWAYS AS (a || coalesce(b, '')) STORED, d int DEFAULT 1,
+             PRIMARY KEY (d, a));
+             CREATE TABLE p (x int, y text) PARTITION BY LIST (y)",
+        )
+        .unwrap();
+    let catalog = common::catalog_of(&mut plain);
+    let show = |sql: &str| {
+        let found = effects::postgres::analyse(sql, &common::session(&catalog, &effects::postgres::NoPrepared));
+        common::show(sql, &found[0])
+    };
+    assert!(
+        show("SELECT c FROM t").contains("out c: derived(public.t.a, public.t.b, public.t.c)"),
+        "{}",
+        show("SELECT c FROM t")
+    );
+    assert!(show("SELECT d FROM t").contains("out d: public.t.d"));
+    let key = show("CREATE TABLE u (one int, two text, FOREIGN KEY (one, two) REFERENCES t)");
+    assert!(key.contains("join column public.t.d with public.u.one"), "{key}");
+    assert!(key.contains("join column public.t.a with public.u.two"), "{key}");
+    let part = show("CREATE TABLE q PARTITION OF p FOR VALUES IN ('z')");
+    assert!(part.contains("filter column public.p.y") && !part.contains("public.p.x"), "{part}");
+}
