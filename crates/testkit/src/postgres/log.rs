@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use super::{OWN_APPLICATION, Postgres};
+use super::{OWN_APPLICATION, Postgres, binaries};
 use crate::random;
 use crate::wait::eventually_blocking;
 
@@ -96,11 +96,15 @@ impl Postgres {
         Ok(self.records(length)?.into_iter().filter_map(logged_statement).collect())
     }
 
-    /// How long the log is in bytes, up to the end of a line.
-    pub fn log_length(&self) -> Result<u64> {
+    /// How long the log is in bytes, up to the end of a line. `None` for a server before version 15, which keeps none that
+    /// can be read.
+    pub fn log_length(&self) -> Result<Option<u64>> {
+        if binaries::major()? < binaries::OLDEST_WITH_JSON_LOG {
+            return Ok(None);
+        }
         let content = fs::read(self.directory.join("log/server.json"))?;
         let end = memchr::memrchr(b'\n', &content).map_or(0, |at| at.saturating_add(1));
-        Ok(u64::try_from(end)?)
+        Ok(Some(u64::try_from(end)?))
     }
 
     /// Every error of a session since the server started, likewise.
