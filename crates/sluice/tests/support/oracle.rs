@@ -65,7 +65,9 @@ impl<S: Borrow<Site>> Drop for Watched<S> {
 fn verify(site: &Site, since: u64) -> Result<()> {
     // The server's log first: what is in it was decided before.
     let executed = postgres()?.statement_log_since(since)?;
-    let mut permitted = permitted(site)?;
+    let mut permitted = Permitted::of(site);
+    permitted.read_on()?;
+    let mut permitted = permitted.counts;
     let executed = executed.iter().filter(|entry| entry.database == site.database() && entry.user != "postgres");
     let mut wrong = BTreeSet::new();
     for entry in executed.filter(|entry| is_a_clients(entry)) {
@@ -104,27 +106,40 @@ fn is_a_clients(entry: &LoggedStatement) -> bool {
     !is_own && entry.text.len() <= LONGEST
 }
 
-/// How often each statement was permitted.
-fn permitted(site: &Site) -> Result<BTreeMap<String, usize>> {
-    let mut reader = Reader::open(Arc::new(RealDisk), &site.data().join("journal"), 0);
-    let mut texts: HashMap<Digest, Vec<String>> = HashMap::new();
-    let mut permitted = BTreeMap::new();
-    while let Some((_, entry)) = reader.next()? {
-        match entry.event {
-            Event::Statement { id, text, .. } => {
-                // Not split: it is no SQL.
-                let whole = text.ends_with("not understood)");
-                texts.insert(id, if whole { vec![text] } else { statements(&text) });
-            }
-            Event::Decided { statements, outcome: Outcome::Allow, .. } => {
-                for id in statements {
-                    for text in texts.get(&id).context("a statement without its text")? {
-                        *permitted.entry(text.clone()).or_default() += 1;
+/// What a journal permits, read as it grows.
+pub struct Permitted {
+    reader: Reader,
+    texts: HashMap<Digest, Vec<String>>,
+    /// How often each statement was permitted.
+    pub counts: BTreeMap<String, usize>,
+}
+
+impl Permitted {
+    /// Of this Sluice, from the beginning.
+    pub fn of(site: &Site) -> Self {
+        let reader = Reader::open(Arc::new(RealDisk), &site.data().join("journal"), 0);
+        Self { reader, texts: HashMap::new(), counts: BTreeMap::new() }
+    }
+
+    /// Reads what has come since the last time.
+    pub fn read_on(&mut self) -> Result<()> {
+        while let Some((_, entry)) = self.reader.next()? {
+            match entry.event {
+                Event::Statement { id, text, .. } => {
+                    // Not split: it is no SQL.
+                    let whole = text.ends_with("not understood)");
+                    self.texts.insert(id, if whole { vec![text] } else { statements(&text) });
+                }
+                Event::Decided { statements, outcome: Outcome::Allow, .. } => {
+                    for id in statements {
+                        for text in self.texts.get(&id).context("a statement without its text")? {
+                            *self.counts.entry(text.clone()).or_default() += 1;
+                        }
                     }
                 }
+                _ => {}
             }
-            _ => {}
         }
+        Ok(())
     }
-    Ok(permitted)
 }
