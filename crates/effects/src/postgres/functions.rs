@@ -40,6 +40,17 @@ const DANGEROUS: &[(&str, FunctionClass)] = &[
     ("ts_stat", FunctionClass::DynamicSql),
     ("ts_rewrite", FunctionClass::DynamicSql),
     ("currtid*", FunctionClass::DynamicSql),
+    // They make a value of a type that they get by its oid or its name, with the checks of its domains.
+    ("domain_*", FunctionClass::DynamicSql),
+    ("array_in", FunctionClass::DynamicSql),
+    ("array_recv", FunctionClass::DynamicSql),
+    ("record_in", FunctionClass::DynamicSql),
+    ("record_recv", FunctionClass::DynamicSql),
+    ("range_in", FunctionClass::DynamicSql),
+    ("range_recv", FunctionClass::DynamicSql),
+    ("multirange_in", FunctionClass::DynamicSql),
+    ("multirange_recv", FunctionClass::DynamicSql),
+    ("pg_input_*", FunctionClass::DynamicSql),
     // Sequences.
     ("nextval", FunctionClass::Sequence),
     ("currval", FunctionClass::Sequence),

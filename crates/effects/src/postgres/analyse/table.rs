@@ -153,7 +153,10 @@ impl<'a> Walk<'a> {
             Node::ColumnDef(column) if command.subtype == Kind::AT_AlterColumnType => {
                 self.alter_type(column, command.name().unwrap_or_default(), known);
             }
-            Node::ColumnDef(column) => self.column_constraints(column, &about),
+            Node::ColumnDef(column) => {
+                self.fills(column);
+                self.column_constraints(column, &about);
+            }
             Node::Constraint(constraint) => self.constraint(constraint, &about, None),
             Node::RangeVar(other) => {
                 self.ddl_on(Some(other), "ALTER TABLE");
@@ -173,6 +176,16 @@ impl<'a> Walk<'a> {
                 let value = self.kept(expression);
                 self.flows_out_of_sight(&value);
             }
+        }
+    }
+
+    /// ADD COLUMN: the rows that are there get a value, which a domain checks. `serial` is no type but syntax.
+    fn fills(&mut self, column: &ColumnDef) {
+        let Some(name) = column.type_name() else { return };
+        let names: Vec<&str> = name.names().iter().filter_map(|part| part.sval()).collect();
+        let serial = ["serial", "serial2", "serial4", "serial8", "smallserial", "bigserial"];
+        if !matches!(names.as_slice(), [name] if serial.contains(name)) {
+            self.uses_type(name);
         }
     }
 
