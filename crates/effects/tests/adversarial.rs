@@ -395,8 +395,8 @@ fn word() -> impl Strategy<Value = &'static str> {
 fn columns_that_are_not_known_hide_no_others() {
     // The function's columns are not known, so `c` may be one of them: and it is the whole row of cards.
     for text in [
-        "SELECT lower(c::text) FROM unnest(coalesce(ARRAY['a'], ARRAY['b'])) WITH ORDINALITY AS f(u, o), cards c",
-        "SELECT (SELECT number FROM unnest(coalesce(ARRAY['a'], ARRAY['b'])) WITH ORDINALITY AS f(u, o)) FROM cards",
+        "SELECT lower(c::text) FROM unnest(array_cat(ARRAY['a'], ARRAY['b'])) WITH ORDINALITY AS f(u, o), cards c",
+        "SELECT (SELECT number FROM unnest(array_cat(ARRAY['a'], ARRAY['b'])) WITH ORDINALITY AS f(u, o)) FROM cards",
     ] {
         let statement = common::run(text).remove(0);
         let Output::Rows(columns) = &statement.output else { panic!("{text}") };

@@ -10,6 +10,7 @@ mod expr;
 mod finish;
 mod from;
 mod json;
+mod operand;
 mod scope;
 mod select;
 mod table;

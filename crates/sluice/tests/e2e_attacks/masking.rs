@@ -127,6 +127,24 @@ fn mk_01_functions_and_operators() -> Result<()> {
     )
 }
 
+/// A function before a column of its name, a column outside before one that is not there, a row's own names.
+#[test]
+fn mk_01_names_that_mean_something_else() -> Result<()> {
+    assert_hidden(
+        6,
+        &[
+            "SELECT row_to_json(k) FROM (SELECT 1 AS row_to_json, ssn FROM customers WHERE id = 1) k",
+            "SELECT array_agg(k) FROM (SELECT 1 AS array_agg, ssn FROM customers WHERE id = 1) k",
+            "SELECT (SELECT xmin FROM cards a JOIN cards b ON a.id = b.id LIMIT 1)
+               FROM (SELECT ssn AS xmin FROM customers WHERE id = 1) k",
+            "SELECT (SELECT tableoid FROM (SELECT 1) s) FROM (SELECT ssn AS tableoid FROM customers WHERE id = 1) k",
+            "SELECT row_to_json(k) FROM customers AS k(name, email, ssn, id) WHERE k.name = 1",
+            "SELECT (k).ssn, (x).ssn FROM (SELECT k, k AS x FROM customers AS k(a, email, ssn) WHERE k.a = 1) s",
+            "SELECT json_agg(k) FROM customers AS k(a, ssn, b) WHERE k.a = 1",
+        ],
+    )
+}
+
 #[test]
 fn mk_02_casts() -> Result<()> {
     assert_hidden(
@@ -435,6 +453,54 @@ fn mk_16_predicates_are_no_oracle() -> Result<()> {
         "SELECT coalesce(nullif(ssn, '123-45-6789'), (1 / (id - id))::text) FROM customers",
         "SELECT generate_series(1, length(ssn)) FROM customers",
         "SELECT unnest(string_to_array(ssn, '1')) FROM customers",
+    ] {
+        assert_eq!(sqlstates(&run(site, token, sql)?), ["42501"], "{sql}");
+    }
+    Ok(())
+}
+
+/// What runs for some values alone must neither fail nor do anything that can be seen.
+#[test]
+fn mk_16_what_runs_for_some_values_is_no_oracle() -> Result<()> {
+    let Guarded { site, token, .. } = &guarded()?;
+    for then in [
+        "regexp_match('a', '(')",
+        "split_part('a', ',', 0)",
+        "substring('a', 1, -1)",
+        "date_trunc('no such', now())",
+        "current_setting('no.such')",
+        "to_jsonb(v.json)",
+        "abs(v.number)",
+        "v.text > 'a' COLLATE \"C\"",
+        "v.large > 1.5::float8",
+        "v.date::timestamp",
+        "v.large * 10",
+        "json_build_object(NULL, 1)",
+        "ARRAY[ARRAY[1], string_to_array(v.list, ',')::int[]]",
+        "format(v.list || '%', 1)",
+        "'a' LIKE v.list || '\\'",
+        "random()",
+        "EXISTS (SELECT FROM orders LIMIT 1 FOR UPDATE)",
+        "(SELECT 1 FROM orders LIMIT 1 FOR UPDATE)",
+        "pg_notify('x', 'y')",
+        "pg_advisory_lock(1)",
+    ] {
+        let values =
+            "VALUES ('\"\\u0000\"'::json, -2147483648, 'a' COLLATE \"POSIX\", 9e131071, date '5874897-01-01', '1,2')";
+        let sql = format!(
+            "SELECT CASE WHEN ssn LIKE '1%' THEN ({then})::text END
+               FROM customers, ({values}) AS v(json, number, text, large, date, list)"
+        );
+        assert_eq!(sqlstates(&run(site, token, &sql)?), ["42501"], "{sql}");
+    }
+    for sql in [
+        "SELECT ssn LIKE '1%\\' FROM customers",
+        "SELECT repeat(ssn, 100000000) FROM customers",
+        "SELECT replace(ssn, '1', repeat('x', 600000000)) FROM customers",
+        "SELECT ssn || repeat('x', 1073741800) FROM customers",
+        "SELECT format('%' || ssn || 's', 1) FROM customers",
+        "SELECT ARRAY[string_to_array(ssn, '1'), string_to_array(email, '1')] FROM customers",
+        "SELECT ARRAY(SELECT string_to_array(ssn, '1') FROM customers)",
     ] {
         assert_eq!(sqlstates(&run(site, token, sql)?), ["42501"], "{sql}");
     }

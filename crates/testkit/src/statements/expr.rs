@@ -75,7 +75,7 @@ impl Generator<'_> {
 
     fn leaf(&mut self, scope: &Scope, ty: Type) -> Sql {
         let mut columns = scope.columns(ty, !self.hidden);
-        if columns.iter().any(|(_, column)| column.secret) && self.choices.chance(60) {
+        if columns.iter().any(|(_, column)| column.secret) && self.choices.chance(80) {
             // Few columns are secret, and it is those that the oracles are about.
             columns.retain(|(_, column)| column.secret);
         }

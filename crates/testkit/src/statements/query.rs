@@ -58,7 +58,7 @@ impl Scope {
 
 impl<'c> Generator<'c> {
     pub(super) fn new(choices: &'c mut Choices) -> Self {
-        let careful = !choices.chance(15);
+        let careful = !choices.chance(10);
         Self { choices, relations: relations(), with: Vec::new(), names: 0, careful, hidden: false, budget: 60 }
     }
 

@@ -8,13 +8,14 @@ use pg_raw_parse::Node;
 use pg_raw_parse::list::NodeList;
 use pg_raw_parse::nodes::FuncCall;
 
-use super::expr::array_of;
 use super::json::{constant_text, json_array, json_array_of, object_of};
+use super::operand::Operand;
+use super::total::Json;
 use super::types::oid;
 use super::value::{Kind, Outputs, Value};
 use super::walk::Walk;
 use crate::postgres::Missing;
-use crate::postgres::catalog::Routine;
+use crate::postgres::catalog::{Routine, Type};
 use crate::postgres::{functions, settings};
 
 /// Operators whose result is boolean for all types that the server ships.
@@ -32,28 +33,56 @@ impl<'a> Walk<'a> {
         }
         let names: Vec<&str> = call.funcname().iter().filter_map(Node::as_str).collect();
         let plain = !(call.agg_star || call.agg_distinct || call.func_variadic || call.agg_within_group);
-        if let ([name], [value], true) = (names.as_slice(), values.as_slice(), plain)
-            && let Kind::Members(Container::Row, parts) = &value.kind
-            && let Some(part) = parts.iter().find(|part| part.name.as_deref() == Some(name))
-        {
-            // `number(c)` is `c.number` where c has such a column.
-            return part.value.clone();
-        }
         let routines = self.candidates(&names, &values, call.func_variadic);
+        // `number(c)` is `c.number` where c has such a column, and there is no such function or type.
+        let column = if plain { self.column_named_as(&names, &values) } else { None };
+        match column {
+            Some(column) if routines.is_empty() && self.type_called(&names).is_none() => column,
+            Some(column) => {
+                let called = self.call_routines(call, &names, values, &routines, start);
+                Value::computed([&called, &column], 0)
+            }
+            None => self.call_routines(call, &names, values, &routines, start),
+        }
+    }
+
+    /// The column of a row that a call of one argument may mean (`ParseFuncOrColumn`, parse_func.c).
+    fn column_named_as(&self, names: &[&str], values: &[Value]) -> Option<Value> {
+        let ([name], [value]) = (names, values) else { return None };
+        match &value.kind {
+            Kind::Members(Container::Row, parts) if parts.iter().any(|part| part.name.is_none()) => {
+                Some(Value::computed([value], 0))
+            }
+            Kind::Members(Container::Row, parts) => {
+                let part = parts.iter().find(|part| part.name.as_deref() == Some(name))?;
+                Some(part.value.clone())
+            }
+            _ => None,
+        }
+    }
+
+    fn call_routines(
+        &mut self,
+        call: &FuncCall,
+        names: &[&str],
+        values: Vec<Value>,
+        routines: &[&'a Routine],
+        start: usize,
+    ) -> Value {
         if routines.is_empty() {
-            return self.no_function(&names, &values);
+            return self.no_function(names, &values);
         }
         if call.agg_distinct {
             let all = Value::computed(&values, 0);
             self.filters(&all);
         }
-        self.run_routines(&routines);
+        self.run_routines(routines);
         let name = names.last().copied().unwrap_or_default();
         if is_encryption(name) {
             self.role_of_all(start, &LiteralRole::Secret);
         }
-        let ty = result_type(&routines);
-        if let Some(user) = self.result_of_users(&routines, &values) {
+        let ty = result_type(routines);
+        if let Some(user) = self.result_of_users(routines, &values) {
             return user;
         }
         if routines.iter().any(|routine| routine.returns_set) {
@@ -76,31 +105,23 @@ impl<'a> Walk<'a> {
             return user;
         }
         let [row] = values;
+        self.may_fail_in(name, &[Operand::hidden(&row)]);
         match name {
-            "row_to_json" | "to_json" | "to_jsonb" => row.as_json(),
+            "row_to_json" | "to_json" | "to_jsonb" => Value { ty: result_type(&routines), ..row.as_json() },
             "count" => self.counted(&row),
-            "array_agg" => array_of(row),
+            "array_agg" => self.array_of(row, false),
             "json_agg" | "jsonb_agg" => json_array_of(&row),
-            _ => {
-                let value = Value::computed([&row], result_type(&routines));
-                self.may_fail_in(name, &[row]);
-                value
-            }
+            _ => Value::computed([&row], result_type(&routines)),
         }
     }
 
     /// No such function: a cast written as a call, or nothing that is known.
     fn no_function(&mut self, names: &[&str], values: &[Value]) -> Value {
-        let ty = match names {
-            [name] => self.path().find_map(|schema| self.catalog.type_named(schema, name)),
-            [schema, name] => self.catalog.type_named(schema, name),
-            _ => None,
-        };
-        match ty {
+        match self.type_called(names) {
             Some(ty) if values.len() == 1 => {
                 self.type_functions(ty, 0);
                 for value in values {
-                    self.may_fail_as(value, ty.oid, false);
+                    self.may_fail_as(Operand::hidden(value), ty.oid, false);
                 }
                 Value::computed(values, ty.oid)
             }
@@ -113,6 +134,14 @@ impl<'a> Walk<'a> {
                 self.opaque(Missing::Function.reason());
                 Value::unknown(Value::computed(values, 0).cols())
             }
+        }
+    }
+
+    fn type_called(&self, names: &[&str]) -> Option<&'a Type> {
+        match names {
+            [name] => self.path().find_map(|schema| self.catalog.type_named(schema, name)),
+            [schema, name] => self.catalog.type_named(schema, name),
+            _ => None,
         }
     }
 
@@ -133,7 +162,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Every function that the server could choose.
-    fn candidates(&self, names: &[&str], values: &[Value], variadic: bool) -> Vec<&'a Routine> {
+    pub(super) fn candidates(&self, names: &[&str], values: &[Value], variadic: bool) -> Vec<&'a Routine> {
         let (schema, name) = match names {
             [name] => (None, *name),
             [schema, name] => (Some(*schema), *name),
@@ -145,7 +174,14 @@ impl<'a> Walk<'a> {
             Some(schema) => &*routine.name.schema == schema,
             None => self.path().any(|schema| *schema == *routine.name.schema),
         };
-        catalog.routines(name).filter(|routine| in_scope(routine) && self.fits(routine, values, variadic)).collect()
+        let fits = |routine: &&Routine| in_scope(routine) && self.fits(routine, values, variadic);
+        let mut fitting: Vec<&'a Routine> = catalog.routines(name).filter(fits).collect();
+        // What takes just these types is chosen before what takes others.
+        let exact = |routine: &Routine| routine.arguments.iter().copied().eq(values.iter().map(|value| value.ty));
+        if !variadic && values.iter().all(|value| value.ty != 0) && fitting.iter().any(|routine| exact(routine)) {
+            fitting.retain(|routine| routine.variadic || routine.arguments.len() != values.len() || exact(routine));
+        }
+        fitting
     }
 
     fn fits(&self, routine: &Routine, values: &[Value], variadic: bool) -> bool {
@@ -167,7 +203,7 @@ impl<'a> Walk<'a> {
     fn run_routines(&mut self, routines: &[&'a Routine]) {
         for routine in routines {
             if routine.user || routine.class != FunctionClass::Safe {
-                self.fallible += 1;
+                self.can_be_seen();
             }
             if !self.is_followed(routine) {
                 self.executes(routine.name.clone(), routine.class);
@@ -209,36 +245,56 @@ impl<'a> Walk<'a> {
     /// Built-in functions of which more is known than that they compute.
     fn special(&mut self, call: &FuncCall, name: &str, class: FunctionClass, mut values: Vec<Value>, ty: u32) -> Value {
         let all = Value::computed(&values, ty);
+        if class == FunctionClass::Safe && !matches!(name, "count" | "pg_typeof") {
+            let named = call.func_variadic || call.args().iter().any(|node| matches!(node, Node::NamedArgExpr(_)));
+            if named {
+                self.decide_failure(&values);
+            } else if let ("json_object_agg" | "jsonb_object_agg", [key, value]) = (name, values.as_slice()) {
+                // A key must not be NULL.
+                self.decide_failure([key]);
+                let made = if name == "json_object_agg" { Json::Text } else { Json::Binary };
+                self.must_print(std::slice::from_ref(value), made);
+            } else {
+                self.may_fail_in(name, &Operand::each(&values, call.args()));
+            }
+        }
         match (name, values.len()) {
             ("set_config", _) => return self.set_config(call, &values),
             ("pg_notify", _) => return self.pg_notify(call, &values),
             ("count", 1) => return self.counted(&values.remove(0)),
             ("count", _) => return self.counted(&all),
-            ("pg_typeof", _) => return Value::constant(0),
+            ("pg_typeof", _) => return Value::constant(ty),
             ("json_build_object" | "jsonb_build_object", count) if count % 2 == 0 && !call.func_variadic => {
-                if values.iter().step_by(2).any(|key| !key.is_constant()) {
-                    self.decide_failure(values.iter().step_by(2));
-                }
-                return build_object(call.args(), values);
+                return Value { ty, ..build_object(call.args(), values) };
             }
-            ("json_build_array" | "jsonb_build_array", _) if !call.func_variadic => return json_array(values, false),
+            ("json_build_array" | "jsonb_build_array", _) if !call.func_variadic => {
+                return Value { ty, ..json_array(values, false) };
+            }
             ("row_to_json" | "to_json" | "to_jsonb", 1) => {
                 let value = values.remove(0);
                 let json = value.as_json();
-                return if json.kind == value.kind { Value::computed([&value], ty) } else { json };
+                return if json.kind == value.kind { Value::computed([&value], ty) } else { Value { ty, ..json } };
             }
-            ("json_agg" | "jsonb_agg", 1) => return json_array_of(&values.remove(0)),
+            (
+                "json_populate_record"
+                | "json_populate_recordset"
+                | "jsonb_populate_record"
+                | "jsonb_populate_recordset",
+                _,
+            ) => {
+                self.populates(values.first());
+            }
+            ("json_agg" | "jsonb_agg", 1) => return Value { ty, ..json_array_of(&values.remove(0)) },
             ("array_agg", 1) => {
-                self.may_fail_in(name, &values);
-                return array_of(values.remove(0));
+                let value = values.remove(0);
+                let scalars = self.has_scalar(Operand::hidden(&value));
+                let ty = if scalars { self.array_type(&[Operand::hidden(&value)]) } else { 0 };
+                return Value { ty, ..self.array_of(value, scalars) };
             }
             _ => {}
         }
         match class {
-            FunctionClass::Safe => {
-                self.may_fail_in(name, &values);
-                all
-            }
+            FunctionClass::Safe => all,
             FunctionClass::DynamicSql => Value::unknown(all.cols()),
             FunctionClass::Sequence if name != "setval" => {
                 // Whether there is such a sequence.
@@ -256,6 +312,16 @@ impl<'a> Walk<'a> {
                     }
                 }
             }
+        }
+    }
+
+    /// A record of this value's type is made, with the checks of its domains.
+    fn populates(&mut self, base: Option<&Value>) {
+        match base.map_or(0, |value| value.ty) {
+            0 => {
+                self.opaque("it makes a record of a type that is not known");
+            }
+            ty => self.writes_type(ty),
         }
     }
 
@@ -451,11 +517,22 @@ impl<'a> Walk<'a> {
         if COMPARISONS.contains(&name) {
             return Some(oid::BOOL);
         }
-        if left == 0 || right == 0 {
-            return Some(0);
+        Some(self.result_of_operator(name, left, right))
+    }
+
+    /// The type of a built-in operator's result, 0 if it is not certain. Text is `text` to operators, and what has no
+    /// type goes with what has one.
+    fn result_of_operator(&self, name: &str, left: u32, right: u32) -> u32 {
+        let [left, right] = [left, right].map(|ty| if ty == oid::VARCHAR { oid::TEXT } else { ty });
+        if left == 0 && right == 0 {
+            return 0;
         }
-        let exact = catalog.operators(name).find(|operator| operator.left == left && operator.right == right);
-        Some(exact.map_or(0, |operator| operator.result))
+        let is = |given: u32, wanted: u32| given == 0 && wanted != 0 || given == wanted;
+        let fitting =
+            self.catalog.operators(name).filter(|one| !one.user && is(left, one.left) && is(right, one.right));
+        let mut results = fitting.map(|operator| operator.result);
+        let first = results.next().unwrap_or(0);
+        if results.all(|result| result == first) { first } else { 0 }
     }
 }
 

@@ -96,8 +96,6 @@ impl Walk<'_> {
         for (name, value) in &outputs.columns {
             for col in value.cols() {
                 self.on_column(Verb::Insert, col);
-                let ty = relation.column(col.1).map_or(0, |column| column.ty);
-                self.writes_type(ty);
             }
             columns.push((Arc::clone(name), self.origin(value)));
         }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use model::lineage::{Container, LiteralRole};
 use pg_raw_parse::list::NodeList;
-use pg_raw_parse::nodes::{A_Expr, A_Indirection, CaseExpr, RowExpr, SubLink, XmlExpr};
+use pg_raw_parse::nodes::{A_Expr, A_Indirection, CaseExpr, RowExpr, SQLValueFunction, SubLink, XmlExpr};
 use pg_raw_parse::{ConstValue, Node, raw};
 
+use super::operand::{DATES, NAME, Operand};
 use super::types::oid;
 use super::value::{Kind, Part, Value};
 use super::walk::{Spot, Walk};
@@ -45,11 +46,15 @@ impl Walk<'_> {
             Node::CaseExpr(case) => self.case(case),
             Node::CoalesceExpr(coalesce) => {
                 let values = self.in_order(coalesce.args().iter());
-                any_of(&values)
+                let operands = Operand::each(&values, coalesce.args());
+                self.must_unify(&operands);
+                Value { ty: self.common_type(&operands), ..any_of(&values) }
             }
             Node::MinMaxExpr(expr) => {
                 let values = self.exprs(expr.args());
-                Value::computed(&values, 0)
+                let operands = Operand::each(&values, expr.args());
+                self.must_be_alike(&operands);
+                Value::computed(&values, self.common_type(&operands))
             }
             Node::NullTest(test) => {
                 let value = self.expr(test.arg());
@@ -63,13 +68,21 @@ impl Walk<'_> {
             Node::A_Indirection(indirection) => self.indirection(indirection),
             Node::A_ArrayExpr(array) => {
                 let values = self.exprs(array.elements());
-                let element = Value::any_of(&values);
-                array_of(element)
+                let operands = Operand::each(&values, array.elements());
+                self.must_unify(&operands);
+                let scalars = operands.iter().all(|operand| self.has_scalar(*operand));
+                if !scalars {
+                    // Arrays in an array must be of one size.
+                    self.decide_failure(&values);
+                }
+                let ty = if scalars { self.array_type(&operands) } else { 0 };
+                Value { ty, ..self.array_of(Value::any_of(&values), scalars) }
             }
             Node::RowExpr(row) => self.row(row),
             Node::CollateClause(collate) => {
+                // Where two collations meet, nothing can be compared: its type is none that is known to be total.
                 let value = self.expr(collate.arg());
-                Value::computed([&value], value.ty)
+                Value::computed([&value], 0)
             }
             Node::NamedArgExpr(named) => self.expr(named.arg()),
             Node::GroupingFunc(grouping) => {
@@ -80,13 +93,15 @@ impl Walk<'_> {
                 self.since(170_000);
                 Value::constant(0)
             }
-            Node::SQLValueFunction(_) | Node::SetToDefault(_) | Node::CurrentOfExpr(_) => Value::constant(0),
+            Node::SQLValueFunction(function) => Value::constant(type_of_function(function)),
+            Node::SetToDefault(_) | Node::CurrentOfExpr(_) => Value::constant(0),
             Node::XmlExpr(xml) => self.xml(xml),
             Node::XmlSerialize(xml) => {
                 let value = self.expr(xml.expr());
                 if let Some(ty) = xml.type_name() {
                     self.uses_type(ty);
                 }
+                self.decide_failure([&value]);
                 Value::computed([&value], 0)
             }
             other => self.json_expr(other),
@@ -145,20 +160,29 @@ impl Walk<'_> {
         for step in chain.into_iter().rev() {
             let middle = self.roles.len();
             let right = self.expr(step.rexpr());
-            left = Some(self.apply(step.name(), left.as_ref(), &right, [start, middle]));
+            let operands = (left.as_ref().map(|left| Operand::new(left, leftmost)), Operand::new(&right, step.rexpr()));
+            left = Some(self.apply(step.name(), operands.0, operands.1, [start, middle]));
+            leftmost = Node::None;
             start = middle;
         }
         left.unwrap_or_else(|| Value::constant(0))
     }
 
     /// One operator on its operands; `starts` is where the constants of each begin.
-    fn apply(&mut self, operator: &NodeList, left: Option<&Value>, right: &Value, starts: [usize; 2]) -> Value {
-        if let Some(left) = left {
-            self.share_roles(left, right, starts, starts[1]);
+    fn apply(
+        &mut self,
+        operator: &NodeList,
+        left: Option<Operand<'_, '_>>,
+        right: Operand<'_, '_>,
+        starts: [usize; 2],
+    ) -> Value {
+        let values = (left.map(|left| left.value), right.value);
+        if let Some(left) = values.0 {
+            self.share_roles(left, values.1, starts, starts[1]);
         }
-        let ty = self.operator(operator, left, Some(right));
+        let ty = self.operator(operator, values.0, Some(values.1));
         self.may_fail_at(last_name(operator), left, right);
-        let value = Value::computed(left.into_iter().chain([right]), ty.unwrap_or(0));
+        let value = Value::computed(values.0.into_iter().chain([values.1]), ty.unwrap_or(0));
         if ty.is_none() { Value::unknown(value.cols()) } else { value }
     }
 
@@ -185,13 +209,6 @@ impl Walk<'_> {
         let right = Value::computed(&values, 0);
         self.share_roles(&left, &right, [start, middle], middle);
         let is_boolean = expr.kind != raw::A_Expr_Kind::AEXPR_NULLIF;
-        let pattern = matches!(
-            expr.kind,
-            raw::A_Expr_Kind::AEXPR_LIKE | raw::A_Expr_Kind::AEXPR_ILIKE | raw::A_Expr_Kind::AEXPR_SIMILAR
-        );
-        if pattern && !right.is_constant() {
-            self.decide_failure([&left, &right]);
-        }
         let known = matches!(
             expr.kind,
             raw::A_Expr_Kind::AEXPR_OP_ANY
@@ -211,26 +228,43 @@ impl Walk<'_> {
                 | raw::A_Expr_Kind::AEXPR_BETWEEN_SYM
                 | raw::A_Expr_Kind::AEXPR_NOT_BETWEEN_SYM
         );
+        let nodes = match expr.rexpr() {
+            Node::NodeList(list) => list.iter().collect(),
+            other => vec![other],
+        };
+        let tested = Operand::new(&left, expr.lexpr());
+        let operands = Operand::each(&values, nodes);
         let mut users = false;
         if between {
             for name in ["<=", ">="] {
-                for value in &values {
-                    users |= self.operator_named(None, name, Some(&left), Some(value)).is_none();
+                for operand in &operands {
+                    users |= self.operator_named(None, name, Some(&left), Some(operand.value)).is_none();
+                    self.may_fail_at(name, Some(tested), *operand);
                 }
             }
         } else if known {
             let whole = matches!(expr.kind, raw::A_Expr_Kind::AEXPR_OP_ANY | raw::A_Expr_Kind::AEXPR_OP_ALL);
-            for value in &values {
-                // For ANY and ALL the operand is an element of the array, whose type is not known here.
-                users |= self.operator(expr.name(), Some(&left), (!whole).then_some(value)).is_none();
+            for operand in &operands {
+                // For ANY and ALL the operand is an element of the array.
+                users |= self.operator(expr.name(), Some(&left), (!whole).then_some(operand.value)).is_none();
                 if whole {
-                    self.may_fail_at(last_name(expr.name()), Some(&left), value);
+                    self.may_fail_at_elements(last_name(expr.name()), tested, *operand);
+                } else {
+                    self.may_fail_at(last_name(expr.name()), Some(tested), *operand);
                 }
             }
         } else {
             return self.opaque("it has an operator that is not understood");
         }
-        let value = Value::computed([&left, &right], if is_boolean { oid::BOOL } else { 0 });
+        let ty = match operands.as_slice() {
+            _ if is_boolean => oid::BOOL,
+            [other] if other.is_untyped() || other.value.ty == left.ty => match self.base_type(left.ty) {
+                oid::VARCHAR => oid::TEXT,
+                ty => ty,
+            },
+            _ => 0,
+        };
+        let value = Value::computed([&left, &right], ty);
         if users { Value::unknown(value.cols()) } else { value }
     }
 
@@ -240,26 +274,35 @@ impl Walk<'_> {
         let mut conditions = vec![subject.clone()];
         let mut results = Vec::new();
         // The first condition always runs, and what comes after it for some values alone.
-        let mut fallible = None;
+        let mut visible = None;
+        let mut nodes = Vec::new();
         for when in case.args() {
             let Node::CaseWhen(when) = when else { return self.opaque("its CASE is not understood") };
             let start = self.roles.len();
             let mut condition = self.expr(when.expr());
-            fallible.get_or_insert(self.fallible);
+            visible.get_or_insert(self.visible);
             if has_subject {
                 self.share_roles(&subject, &condition, [start, start], start);
                 if self.operator_named(None, "=", Some(&subject), Some(&condition)).is_none() {
                     condition = Value::unknown(condition.cols());
                 }
+                self.must_be_alike(&[Operand::new(&subject, case.arg()), Operand::new(&condition, when.expr())]);
             }
             conditions.push(condition);
             results.push(self.expr(when.result()));
+            nodes.push(when.result());
         }
-        results.push(self.optional(case.defresult()));
-        if fallible.is_some_and(|before| before != self.fallible) {
+        if !matches!(case.defresult(), Node::None) {
+            results.push(self.expr(case.defresult()));
+            nodes.push(case.defresult());
+        }
+        let operands = Operand::each(&results, nodes);
+        self.must_unify(&operands);
+        let ty = self.common_type(&operands);
+        if visible.is_some_and(|before| before != self.visible) {
             conditions.iter().for_each(|condition| self.filters(condition));
         }
-        let result = any_of(&results);
+        let result = Value { ty, ..any_of(&results) };
         if conditions.iter().all(Value::is_constant) {
             return result;
         }
@@ -269,24 +312,31 @@ impl Walk<'_> {
 
     fn sub_link(&mut self, link: &SubLink) -> Value {
         let outputs = self.subquery(link.subselect());
+        // It may fail, lock rows, and is counted.
+        self.can_be_seen();
         match link.sub_link_type {
             raw::SubLinkType::EXISTS_SUBLINK => Value::constant(oid::BOOL),
-            // It fails if there are several rows.
-            raw::SubLinkType::EXPR_SUBLINK => {
-                self.fallible += 1;
-                outputs.first()
-            }
+            raw::SubLinkType::EXPR_SUBLINK => outputs.first(),
             raw::SubLinkType::MULTIEXPR_SUBLINK => outputs.all(),
-            raw::SubLinkType::ARRAY_SUBLINK => array_of(outputs.first()),
+            raw::SubLinkType::ARRAY_SUBLINK => {
+                let element = outputs.first();
+                let scalars = self.has_scalar(Operand::hidden(&element));
+                if !scalars {
+                    self.decide_failure([&element]);
+                }
+                self.array_of(element, scalars)
+            }
             raw::SubLinkType::ANY_SUBLINK | raw::SubLinkType::ALL_SUBLINK => {
                 let tested = self.expr(link.testexpr());
                 let all = outputs.all();
+                let mut name = "=";
                 if link.oper_name().is_empty() {
-                    self.operator_named(None, "=", Some(&tested), None);
+                    self.operator_named(None, name, Some(&tested), None);
                 } else {
                     self.operator(link.oper_name(), Some(&tested), None);
-                    self.may_fail_at(last_name(link.oper_name()), Some(&tested), &all);
+                    name = last_name(link.oper_name());
                 }
+                self.may_fail_at(name, Some(Operand::new(&tested, link.testexpr())), Operand::hidden(&outputs.first()));
                 Value::computed([&tested, &all], oid::BOOL)
             }
             _ => self.opaque("it has a subquery that is not understood"),
@@ -328,15 +378,27 @@ impl Walk<'_> {
                 Node::A_Indices(indices) => {
                     let start = self.roles.len();
                     let bounds = [self.optional(indices.lidx()), self.optional(indices.uidx())];
+                    for (bound, node) in bounds.iter().zip([indices.lidx(), indices.uidx()]) {
+                        self.subscript(Operand::new(bound, node));
+                    }
                     if bounds.iter().all(Value::is_constant) {
                         self.role_of_all(start, &LiteralRole::Unknown);
                     }
-                    Value::computed(bounds.iter().chain([&value]), 0)
+                    let ty = if indices.is_slice { value.ty } else { self.element_of(value.ty).unwrap_or(value.ty) };
+                    Value::computed(bounds.iter().chain([&value]), ty)
                 }
                 _ => self.opaque("it takes a part of a value in a way that is not understood"),
             };
         }
         value
+    }
+
+    /// What is no whole number may be too large for one.
+    fn subscript(&mut self, bound: Operand<'_, '_>) {
+        let absent = matches!(bound.node, Node::None);
+        if !(absent || bound.is_given() || self.has_type(bound, |ty| ty == oid::INT4)) {
+            self.decide_failure([bound.value]);
+        }
     }
 
     /// A field of a composite value, or a function of it.
@@ -345,8 +407,20 @@ impl Walk<'_> {
             if let Some(part) = parts.iter().find(|part| part.name.as_deref() == Some(name)) {
                 return part.value.clone();
             }
-        } else if self.composite(value.ty).is_none_or(|relation| relation.column_named(name).is_some()) {
-            return Value::computed([value], 0);
+            if parts.iter().any(|part| part.name.is_none()) {
+                let field = Value::computed([value], 0);
+                if self.candidates(&[name], std::slice::from_ref(value), false).is_empty() {
+                    return field;
+                }
+                let called = self.call_on_row(name, value.clone());
+                return Value::computed([&field, &called], 0);
+            }
+        } else {
+            let relation = self.composite(value.ty);
+            let column = relation.and_then(|relation| relation.column_named(name));
+            if relation.is_none() || column.is_some() {
+                return Value::computed([value], column.map_or(0, |column| column.ty));
+            }
         }
         self.call_on_row(name, value.clone())
     }
@@ -360,6 +434,14 @@ impl Walk<'_> {
         let relation = self.composite(value.ty)?;
         let part = Value::computed([value], 0);
         Some(relation.columns.iter().map(|column| (Arc::clone(&column.name), part.clone())).collect())
+    }
+
+    /// A SQL array of elements with this origin. An array of arrays shows how large these are, whatever is masked.
+    pub(super) fn array_of(&self, element: Value, scalars: bool) -> Value {
+        if element.is_constant() || !(scalars || element.bare().is_some() || is_row(&element)) {
+            return Value::computed([&element], 0);
+        }
+        Value::members(Container::ArrayOf, vec![Part { name: None, value: element }])
     }
 
     fn xml(&mut self, xml: &XmlExpr) -> Value {
@@ -396,10 +478,23 @@ pub(super) fn any_of(values: &[Value]) -> Value {
     }
 }
 
-/// A SQL array of elements with this origin.
-pub(super) fn array_of(element: Value) -> Value {
-    if element.is_constant() {
-        return Value::computed([&element], 0);
+const fn is_row(value: &Value) -> bool {
+    matches!(value.kind, Kind::Members(Container::Row, _))
+}
+
+/// What a keyword such as CURRENT_DATE is of.
+const fn type_of_function(function: &SQLValueFunction) -> u32 {
+    use raw::SQLValueFunctionOp as Op;
+    match function.op {
+        Op::SVFOP_CURRENT_DATE => DATES[0],
+        Op::SVFOP_CURRENT_TIMESTAMP => DATES[2],
+        Op::SVFOP_LOCALTIMESTAMP => DATES[1],
+        Op::SVFOP_CURRENT_ROLE
+        | Op::SVFOP_CURRENT_USER
+        | Op::SVFOP_USER
+        | Op::SVFOP_SESSION_USER
+        | Op::SVFOP_CURRENT_CATALOG
+        | Op::SVFOP_CURRENT_SCHEMA => NAME,
+        _ => 0,
     }
-    Value::members(Container::ArrayOf, vec![Part { name: None, value: element }])
 }

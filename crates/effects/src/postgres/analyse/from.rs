@@ -135,9 +135,7 @@ impl<'a> Walk<'a> {
         let joined = if join.is_natural || !join.using_clause().is_empty() {
             self.join_using(join, left, right)
         } else {
-            let mut joined = left;
-            joined.absorb(right);
-            self.on_clause(joined, join.quals())
+            self.on_clause(left.joined(right), join.quals())
         };
         match join.alias() {
             None => joined,
@@ -199,7 +197,7 @@ impl<'a> Walk<'a> {
         }
         let merged = visible.iter().filter_map(|visible| match visible {
             Visible::One(name, value) => Some((Arc::clone(name), value.clone())),
-            Visible::All(_) => None,
+            Visible::All(_) | Visible::Joined(_) => None,
         });
         let using_alias = join.join_using_alias().and_then(Alias::aliasname).map(|name| Range {
             name: name.into(),

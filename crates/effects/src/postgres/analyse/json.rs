@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use model::lineage::Container;
-use pg_raw_parse::nodes::{JsonAggConstructor, JsonBehavior, JsonKeyValue, JsonOutput};
-use pg_raw_parse::{ConstValue, Node};
+use pg_raw_parse::nodes::{JsonAggConstructor, JsonBehavior, JsonKeyValue, JsonOutput, JsonValueExpr};
+use pg_raw_parse::{ConstValue, Node, raw};
 
+use super::operand::Operand;
+use super::total::Json;
 use super::types::oid;
 use super::value::{Kind, Part, Value};
 use super::walk::Walk;
@@ -25,28 +27,30 @@ impl Walk<'_> {
             _ => {}
         }
         match node {
-            Node::JsonValueExpr(value) => self.expr(value.raw_expr()),
+            Node::JsonValueExpr(value) => self.json_value(value),
             Node::JsonArgument(argument) => match argument.val() {
-                Some(value) => self.expr(value.raw_expr()),
+                Some(value) => self.json_value(value),
                 None => Value::constant(0),
             },
             Node::JsonObjectConstructor(object) => {
-                self.json_output(object.output());
-                let value = self.json_object(object.exprs().iter());
+                let made = self.json_output(object.output());
+                let value = self.json_object(object.exprs().iter(), made);
                 self.may_be_absent(std::slice::from_ref(&value), object.absent_on_null);
                 value
             }
             Node::JsonArrayConstructor(array) => {
-                self.json_output(array.output());
-                let values: Vec<Value> = array.exprs().iter().map(|item| self.expr(item.raw_expr())).collect();
+                let made = self.json_output(array.output());
+                let values: Vec<Value> = array.exprs().iter().map(|item| self.json_value(item)).collect();
+                self.must_print(&values, made);
                 self.may_be_absent(&values, array.absent_on_null);
                 // ABSENT ON NULL, the default, leaves NULLs out: then positions say nothing.
                 json_array(values, array.absent_on_null)
             }
             Node::JsonArrayQueryConstructor(array) => {
-                self.json_output(array.output());
-                let outputs = self.subquery(array.query());
-                json_array_of(&outputs.first())
+                let made = self.json_output(array.output());
+                let element = self.subquery(array.query()).first();
+                self.must_print(std::slice::from_ref(&element), made);
+                json_array_of(&element)
             }
             Node::JsonObjectAgg(agg) => {
                 let mut values = Vec::new();
@@ -54,14 +58,16 @@ impl Walk<'_> {
                     let key = self.expr(pair.key());
                     self.decide_failure([&key]);
                     values.push(key);
-                    values.extend(pair.value().map(|value| self.expr(value.raw_expr())));
+                    values.extend(pair.value().map(|value| self.json_value(value)));
                 }
-                self.json_agg(agg.constructor());
+                let made = self.json_agg(agg.constructor());
+                self.must_print(&values, made);
                 Value::computed(&values, 0)
             }
             Node::JsonArrayAgg(agg) => {
-                let value = agg.arg().map_or_else(|| Value::constant(0), |value| self.expr(value.raw_expr()));
-                self.json_agg(agg.constructor());
+                let value = agg.arg().map_or_else(|| Value::constant(0), |value| self.json_value(value));
+                let made = self.json_agg(agg.constructor());
+                self.must_print(std::slice::from_ref(&value), made);
                 json_array_of(&value)
             }
             Node::JsonParseExpr(parse) => {
@@ -71,23 +77,29 @@ impl Walk<'_> {
                 Value::computed([&value], 0)
             }
             Node::JsonScalarExpr(scalar) => {
-                self.json_output(scalar.output());
+                let made = self.json_output(scalar.output());
                 let value = self.expr(scalar.expr());
+                self.must_print(std::slice::from_ref(&value), made);
                 Value::computed([&value], 0)
             }
             Node::JsonSerializeExpr(serialize) => {
-                self.json_output(serialize.output());
-                let value = serialize.expr().map_or_else(|| Value::constant(0), |value| self.expr(value.raw_expr()));
+                let made = self.json_output(serialize.output());
+                let value = serialize.expr().map_or_else(|| Value::constant(0), |value| self.json_value(value));
+                let json = self.has_type(Operand::hidden(&value), |ty| matches!(ty, oid::JSON | oid::JSONB));
+                self.must_print(std::slice::from_ref(&value), if json { made } else { Json::Other });
                 Value::computed([&value], 0)
             }
             Node::JsonIsPredicate(test) => {
                 let value = self.expr(test.expr());
+                if !self.has_text(Operand::new(&value, test.expr())) {
+                    self.decide_failure([&value]);
+                }
                 Value::computed([&value], oid::BOOL)
             }
             Node::JsonFuncExpr(function) => {
                 self.json_output(function.output());
                 let mut values = vec![self.optional(function.pathspec())];
-                values.extend(function.context_item().map(|item| self.expr(item.raw_expr())));
+                values.extend(function.context_item().map(|item| self.json_value(item)));
                 values.extend(self.exprs(function.passing()));
                 values.extend(self.json_behavior(function.on_empty()));
                 values.extend(self.json_behavior(function.on_error()));
@@ -117,15 +129,27 @@ impl Walk<'_> {
         }
     }
 
-    fn json_output(&mut self, output: Option<&JsonOutput>) {
-        if let Some(ty) = output.and_then(JsonOutput::type_name) {
-            self.uses_type(ty);
+    /// `x FORMAT JSON` has to be JSON already.
+    fn json_value(&mut self, value: &JsonValueExpr) -> Value {
+        let inner = self.expr(value.raw_expr());
+        if value.format().is_some_and(|format| format.format_type != raw::JsonFormatType::JS_FORMAT_DEFAULT) {
+            self.decide_failure([&inner]);
+        }
+        inner
+    }
+
+    fn json_output(&mut self, output: Option<&JsonOutput>) -> Json {
+        let Some(name) = output.and_then(JsonOutput::type_name) else { return Json::Text };
+        match self.uses_type(name) {
+            oid::JSONB => Json::Binary,
+            oid::JSON | oid::TEXT => Json::Text,
+            _ => Json::Other,
         }
     }
 
-    fn json_agg(&mut self, constructor: Option<&JsonAggConstructor>) {
-        let Some(constructor) = constructor else { return };
-        self.json_output(constructor.output());
+    fn json_agg(&mut self, constructor: Option<&JsonAggConstructor>) -> Json {
+        let Some(constructor) = constructor else { return Json::Text };
+        let made = self.json_output(constructor.output());
         self.condition(constructor.agg_filter());
         for item in constructor.agg_order() {
             match item {
@@ -141,16 +165,18 @@ impl Walk<'_> {
         if let Some(window) = constructor.over() {
             self.window(window);
         }
+        made
     }
 
-    fn json_object<'n>(&mut self, pairs: impl Iterator<Item = &'n JsonKeyValue>) -> Value {
+    fn json_object<'n>(&mut self, pairs: impl Iterator<Item = &'n JsonKeyValue>, made: Json) -> Value {
         let mut items = Vec::new();
         for pair in pairs {
             let key = constant_text(pair.key());
             let key_value = self.expr(pair.key());
             // A key that is NULL, or there twice, is an error.
             self.decide_failure([&key_value]);
-            let value = pair.value().map_or_else(|| Value::constant(0), |value| self.expr(value.raw_expr()));
+            let value = pair.value().map_or_else(|| Value::constant(0), |value| self.json_value(value));
+            self.must_print(std::slice::from_ref(&value), made);
             items.push((key, key_value, value));
         }
         object_of(items)

@@ -32,10 +32,34 @@ pub(super) enum Columns<'a> {
     Wild(Value),
 }
 
+impl Columns<'_> {
+    /// A view has none.
+    fn has_system_columns(&self) -> bool {
+        match self {
+            Self::Relation(relation) | Self::Listed(_, Some(relation)) => relation.relkind != b'v',
+            Self::Listed(_, None) | Self::Wild(_) => false,
+        }
+    }
+
+    /// The relation whose row type its rows have, and whether the type calls the columns by these names.
+    fn row_type(&self) -> (u32, bool) {
+        match self {
+            Self::Relation(relation) => (relation.row_type, true),
+            Self::Listed(columns, Some(relation)) => {
+                let own = relation.columns.iter().map(|column| &column.name);
+                (relation.row_type, columns.iter().map(|(name, _)| name).eq(own))
+            }
+            Self::Listed(_, None) | Self::Wild(_) => (0, true),
+        }
+    }
+}
+
 /// A column that an unqualified name can mean.
 #[derive(Debug)]
 pub(super) enum Visible {
     All(usize),
+    /// One inside a join: all but its system columns.
+    Joined(usize),
     One(Arc<str>, Value),
 }
 
@@ -57,8 +81,20 @@ impl<'a> Scope<'a> {
         self.ranges.extend(other.ranges);
         self.visible.extend(other.visible.into_iter().map(|visible| match visible {
             Visible::All(index) => Visible::All(index + offset),
+            Visible::Joined(index) => Visible::Joined(index + offset),
             one @ Visible::One(..) => one,
         }));
+    }
+
+    /// The two sides of a join without USING.
+    pub(super) fn joined(mut self, right: Self) -> Self {
+        self.absorb(right);
+        for visible in &mut self.visible {
+            if let Visible::All(index) = *visible {
+                *visible = Visible::Joined(index);
+            }
+        }
+        self
     }
 }
 
@@ -165,25 +201,36 @@ impl<'a> Walk<'a> {
             };
         }
         if matches!(found, Found::None) && SYSTEM_COLUMNS.contains(&name) {
-            let ranges = self.scopes.get(scope).map(|scope| scope.ranges.as_slice()).unwrap_or_default();
-            if ranges.iter().any(|range| matches!(range.columns, Columns::Relation(_) | Columns::Listed(_, Some(_)))) {
-                return Found::One(Value::constant(0));
-            }
+            return self.system_column(scope);
         }
         found
+    }
+
+    /// An unqualified system column: of a table that is no side of a join.
+    fn system_column(&self, scope: usize) -> Found {
+        let Some(scope) = self.scopes.get(scope) else { return Found::None };
+        let items = scope.visible.iter().filter_map(|visible| match visible {
+            Visible::All(range) => scope.ranges.get(*range),
+            Visible::Joined(_) | Visible::One(..) => None,
+        });
+        match items.filter(|range| range.columns.has_system_columns()).count() {
+            0 => Found::None,
+            1 => Found::One(Value::constant(0)),
+            _ => Found::Ambiguous,
+        }
     }
 
     /// Whether an item takes any name for one of its columns.
     fn is_wild(&self, scope: usize, at: usize) -> bool {
         let Some(scope) = self.scopes.get(scope) else { return false };
-        let Some(Visible::All(range)) = scope.visible.get(at) else { return false };
+        let Some(Visible::All(range) | Visible::Joined(range)) = scope.visible.get(at) else { return false };
         scope.ranges.get(*range).is_some_and(|range| matches!(range.columns, Columns::Wild(_)))
     }
 
     fn visible(&mut self, scope: usize, at: usize, name: &str) -> Option<Value> {
         match self.scopes.get(scope)?.visible.get(at)? {
             Visible::One(visible, value) => (&**visible == name).then(|| value.clone()),
-            Visible::All(range) => {
+            Visible::All(range) | Visible::Joined(range) => {
                 let range = *range;
                 self.field(scope, range, name)
             }
@@ -236,8 +283,7 @@ impl<'a> Walk<'a> {
             return value;
         }
         let columns = self.scopes.get(scope).and_then(|scope| scope.ranges.get(range)).map(|range| &range.columns);
-        let is_table = matches!(columns, Some(Columns::Relation(_) | Columns::Listed(_, Some(_))));
-        if is_table && SYSTEM_COLUMNS.contains(&name) {
+        if columns.is_some_and(Columns::has_system_columns) && SYSTEM_COLUMNS.contains(&name) {
             return Value::constant(0);
         }
         // `t.f` is `f(t)` where t has no column f.
@@ -264,18 +310,16 @@ impl<'a> Walk<'a> {
             .collect()
     }
 
+    /// Where the relation's columns were renamed, a row of it has the new names or the old ones, depending on where it is
+    /// looked at: its parts have none.
     fn whole_row(&mut self, scope: usize, range: usize) -> Value {
-        let found = self.scopes.get(scope).and_then(|scope| scope.ranges.get(range));
-        let (ty, wild) = match found.map(|range| &range.columns) {
-            Some(Columns::Relation(relation)) => (relation.row_type, None),
-            Some(Columns::Wild(value)) => (0, Some(value.clone())),
-            _ => (0, None),
-        };
-        if let Some(value) = wild {
+        let found = self.scopes.get(scope).and_then(|scope| scope.ranges.get(range)).map(|range| &range.columns);
+        if let Some(Columns::Wild(value)) = found {
             return Value::unknown(value.cols());
         }
+        let (ty, named) = found.map_or((0, true), Columns::row_type);
         let columns = self.columns_of(scope, range).unwrap_or_default();
-        let parts = columns.into_iter().map(|(name, value)| Part { name: Some(name), value }).collect();
+        let parts = columns.into_iter().map(|(name, value)| Part { name: named.then_some(name), value }).collect();
         Value { ty, ..Value::members(Container::Row, parts) }
     }
 
@@ -287,7 +331,7 @@ impl<'a> Walk<'a> {
         for at in 0..count {
             match self.scopes.get(scope)?.visible.get(at)? {
                 Visible::One(name, value) => all.push((Arc::clone(name), value.clone())),
-                Visible::All(range) => {
+                Visible::All(range) | Visible::Joined(range) => {
                     let range = *range;
                     all.extend(self.columns_of(scope, range)?);
                 }

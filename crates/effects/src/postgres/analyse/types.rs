@@ -4,6 +4,7 @@ use model::effect::{FunctionClass, TableName};
 use model::lineage::Container;
 use pg_raw_parse::nodes::{TypeCast, TypeName};
 
+use super::operand::Operand;
 use super::value::{Kind, Value};
 use super::walk::Walk;
 use crate::postgres::Missing;
@@ -20,6 +21,13 @@ pub(super) mod oid {
     pub(in crate::postgres) const BIT: u32 = 1560;
     pub(in crate::postgres) const NUMERIC: u32 = 1700;
     pub(in crate::postgres) const JSONB: u32 = 3802;
+    pub(in crate::postgres) const ANYARRAY: u32 = 2277;
+    pub(in crate::postgres) const ANYENUM: u32 = 3500;
+    pub(in crate::postgres) const ANYRANGE: u32 = 3831;
+    pub(in crate::postgres) const ANYMULTIRANGE: u32 = 4537;
+    pub(in crate::postgres) const ANYCOMPATIBLEARRAY: u32 = 5078;
+    pub(in crate::postgres) const ANYCOMPATIBLERANGE: u32 = 5080;
+    pub(in crate::postgres) const ANYCOMPATIBLEMULTIRANGE: u32 = 4538;
 }
 
 impl<'a> Walk<'a> {
@@ -28,7 +36,7 @@ impl<'a> Walk<'a> {
         let Some(name) = cast.type_name() else { return self.opaque("it has a cast without a type") };
         let ty = self.uses_type(name);
         self.user_casts(&value, ty);
-        self.may_fail_as(&value, ty, !name.typmods().is_empty());
+        self.may_fail_as(Operand::new(&value, cast.arg()), ty, !name.typmods().is_empty());
         let plain = name.typmods().is_empty() && name.array_bounds().is_empty();
         let kept = plain && ty != 0 && self.keeps(&value, ty);
         if kept { Value { ty, ..value } } else { Value::computed([&value], ty) }
@@ -161,7 +169,14 @@ impl<'a> Walk<'a> {
         let (Some(from), Some(to)) = (self.catalog.type_by_oid(given), self.catalog.type_by_oid(wanted)) else {
             return true;
         };
-        // Pseudo-types take anything; composite types have rules of their own.
+        // Pseudo-types take anything, but these only what is of the kind; composite types have rules of their own.
+        match wanted {
+            oid::ANYRANGE | oid::ANYCOMPATIBLERANGE => return from.kind == b'r' || from.kind == b'p',
+            oid::ANYMULTIRANGE | oid::ANYCOMPATIBLEMULTIRANGE => return from.kind == b'm' || from.kind == b'p',
+            oid::ANYENUM => return from.kind == b'e' || from.kind == b'p',
+            oid::ANYARRAY | oid::ANYCOMPATIBLEARRAY => return from.element != 0 || from.kind == b'p',
+            _ => {}
+        }
         if to.kind == b'p' || from.kind == b'p' || from.kind == b'c' {
             return true;
         }

@@ -69,8 +69,8 @@ pub(super) struct Walk<'a> {
     pub(super) viewing: Vec<u32>,
     pub(super) changes: Changes,
     pub(super) bounded: bool,
-    /// How many computations were met that can fail.
-    pub(super) fallible: usize,
+    /// How many computations were met of which something can be seen from outside.
+    pub(super) visible: usize,
 }
 
 impl<'a> Walk<'a> {
@@ -99,7 +99,7 @@ impl<'a> Walk<'a> {
             viewing: Vec::new(),
             changes: Changes::default(),
             bounded: true,
-            fallible: 0,
+            visible: 0,
         }
     }
 

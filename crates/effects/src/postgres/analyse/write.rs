@@ -12,7 +12,7 @@ use pg_raw_parse::nodes::{
 use pg_raw_parse::{Node, raw};
 
 use super::bounded::is_bounded;
-use super::scope::{Columns, Range, Scope};
+use super::scope::{Columns, Range, Scope, Visible};
 use super::select::Rows;
 use super::value::{Col, Outputs, Value};
 use super::walk::Walk;
@@ -53,6 +53,10 @@ impl<'a> Walk<'a> {
     /// The hooks of a relation and of its partitions and children.
     fn all_hooks(&mut self, relation: &'a Relation, event: char, depth: usize) {
         self.run_hooks(relation, event);
+        if event == 'i' {
+            // A column that is left out gets a value too, its default or NULL.
+            relation.columns.iter().for_each(|column| self.writes_type(column.ty));
+        }
         if depth < 32 {
             for child in relation.children.iter().filter_map(|oid| self.catalog.relation_by_oid(*oid)) {
                 self.all_hooks(child, event, depth + 1);
@@ -310,7 +314,7 @@ impl<'a> Walk<'a> {
         scope.ranges.remove(0);
         scope.visible.remove(0);
         for visible in &mut scope.visible {
-            if let super::scope::Visible::All(index) = visible {
+            if let Visible::All(index) | Visible::Joined(index) = visible {
                 *index = index.saturating_sub(1);
             }
         }
