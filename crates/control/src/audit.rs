@@ -54,6 +54,8 @@ pub(crate) struct SearchParams {
     /// Running this statement, by its digest.
     #[param(value_type = Option<String>)]
     statement: Option<Digest>,
+    /// Belonging to the trace with this id: 32 hexadecimal digits.
+    trace: Option<String>,
     /// Running a statement with this in its text.
     text: Option<String>,
     /// Of this session.
@@ -89,6 +91,7 @@ impl SearchParams {
             policy: self.policy,
             class: self.class.map(DataClass::new),
             statement: self.statement,
+            trace: self.trace.as_deref().map(trace_id).transpose()?,
             text: self.text,
             session: self.session,
             request: self.request,
@@ -117,6 +120,15 @@ fn column(text: &str) -> Result<ColumnName, Problem> {
     match (parts.next(), parts.next(), parts.next(), parts.next()) {
         (Some(schema), Some(table), Some(column), None) => Ok(ColumnName::new(TableName::new(schema, table), column)),
         (_, _, _, _) => Err(Problem::bad("a column is written as schema.table.column, such as public.cards.number")),
+    }
+}
+
+fn trace_id(text: &str) -> Result<String, Problem> {
+    let is_id = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_id {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err(Problem::bad("a trace id is 32 hexadecimal digits, such as 4bf92f3577b34da6a3ce929d0e0e4736"))
     }
 }
 

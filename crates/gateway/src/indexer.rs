@@ -1,11 +1,14 @@
 //! Feeds the index from the journal: behind it by a moment, and never in its way.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ledger::Reader;
+use ledger::{Reader, RealDisk};
 use model::event::Entry;
-use store::State;
+use store::{Sqlite, State};
+
+use crate::node::Layout;
 
 use crate::recorder::Recorder;
 
@@ -55,6 +58,55 @@ enum FeedError {
     Read(#[from] ledger::ReadError),
 }
 
+/// Why the index cannot be made again.
+#[derive(Debug, thiserror::Error)]
+pub enum RebuildError {
+    /// A Sluice has the journal, or it cannot be read.
+    #[error(transparent)]
+    Journal(#[from] ledger::OpenError),
+    /// An entry cannot be read.
+    #[error(transparent)]
+    Read(#[from] ledger::ReadError),
+    /// The index cannot be written.
+    #[error(transparent)]
+    State(#[from] store::Error),
+    /// The old index cannot be removed.
+    #[error("the old index cannot be removed: {0}")]
+    Remove(#[source] std::io::Error),
+}
+
+/// Makes the index of a data directory anew, from its journal alone, whatever state the old one is in; no Sluice may run
+/// there. `progress` is told how many entries are in it so far. Returns how many there are.
+///
+/// # Errors
+/// See [`RebuildError`].
+pub fn rebuild(data_dir: &Path, mut progress: impl FnMut(u64)) -> Result<u64, RebuildError> {
+    let journal = Layout::of(data_dir).journal();
+    let _held = ledger::hold(&RealDisk, &journal)?;
+    store::remove_index(data_dir).map_err(RebuildError::Remove)?;
+    let index = Sqlite::open(data_dir)?;
+    let mut reader = Reader::open(Arc::new(RealDisk), &journal, 0);
+    loop {
+        let batch = next_batch(&mut reader)?;
+        if batch.is_empty() {
+            return Ok(reader.position());
+        }
+        index.index(&batch)?;
+        progress(reader.position());
+    }
+}
+
+fn next_batch(reader: &mut Reader) -> Result<Vec<(u64, Entry)>, ledger::ReadError> {
+    let mut batch = Vec::new();
+    while batch.len() < BATCH {
+        match reader.next()? {
+            Some(entry) => batch.push(entry),
+            None => break,
+        }
+    }
+    Ok(batch)
+}
+
 /// Takes what is new, at most a batch; returns the reader, and how many entries it took. After a failure the next call
 /// begins where the index ends.
 fn feed(state: &dyn State, recorder: &Recorder, reader: Option<Reader>) -> Result<(Reader, usize), FeedError> {
@@ -65,13 +117,7 @@ fn feed(state: &dyn State, recorder: &Recorder, reader: Option<Reader>) -> Resul
             recorder.journal().reader(next)
         }
     };
-    let mut batch: Vec<(u64, Entry)> = Vec::new();
-    while batch.len() < BATCH {
-        match reader.next()? {
-            Some(entry) => batch.push(entry),
-            None => break,
-        }
-    }
+    let batch = next_batch(&mut reader)?;
     if !batch.is_empty() {
         state.index(&batch)?;
     }

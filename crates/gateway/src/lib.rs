@@ -12,7 +12,7 @@
 pub mod clock;
 mod fetch;
 mod gate;
-mod indexer;
+pub mod indexer;
 pub mod issuers;
 pub mod judging;
 pub mod metrics;

@@ -132,7 +132,7 @@ pub fn read_sealed_segment(input: &[u8]) -> u64 {
     while let Ok(Some((read, _))) = reader.next() {
         assert!(read < index);
     }
-    let _ = verify(&RealDisk, folder.path(), key().public());
+    let _ = verify(&RealDisk, folder.path(), key().public(), &[]);
     reader.position()
 }
 

@@ -28,7 +28,7 @@ use crate::segment::{self, Header};
 
 mod recovery;
 
-pub use recovery::{OpenError, Recovery};
+pub use recovery::{OpenError, Recovery, hold};
 
 /// Where a new segment begins, in bytes.
 const SEGMENT_LIMIT: u64 = 64 * 1024 * 1024;
@@ -332,7 +332,7 @@ fn start_segment(disk: &dyn Disk, dir: &Path, header: &Header, frames: &[u8]) ->
 }
 
 /// The request that an event is about; a session's own entries are about its request 0.
-pub(crate) fn request_of(event: &Event) -> Option<RequestId> {
+pub fn request_of(event: &Event) -> Option<RequestId> {
     match event {
         Event::Decided { request, .. }
         | Event::Completed { request, .. }

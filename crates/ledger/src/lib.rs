@@ -32,9 +32,9 @@ mod verify;
 
 pub use disk::{Disk, RealDisk};
 pub use frame::{DecodeError, EncodeError, MAX_PAYLOAD, decode, fits};
-pub use journal::{Journal, JournalError, OpenError, Recovery};
+pub use journal::{Journal, JournalError, OpenError, Recovery, hold, request_of};
 pub use note::{Checkpoint, KeyError, NoteError, SigningKey, VerifyingKey};
-pub use prove::{Proof, ProveError, prove_consistency, prove_inclusion};
+pub use prove::{EntryProof, Proof, ProofError, ProveError, prove_consistency, prove_entry, prove_inclusion};
 pub use reader::{ReadError, Reader};
 pub use receipt::{Appended, Level, NotSynced, Receipt, Synced};
 pub use tape::{Tape, Taped};

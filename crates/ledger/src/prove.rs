@@ -3,8 +3,13 @@
 use std::io;
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::checkpoints;
 use crate::disk::Disk;
 use crate::merkle::{self, Hash, Leaves};
+use crate::note::{Checkpoint, NoteError, VerifyingKey};
 use crate::segment::{self, Scan, Step};
 
 /// A proof about the tree of a checkpoint.
@@ -20,6 +25,119 @@ pub struct Proof {
     pub hashes: Vec<Hash>,
 }
 
+/// A proof that an entry is in a signed tree, with the entry itself: all that somebody needs who has the public key.
+///
+/// Its text is that of c2sp.org/tlog-proof; the entry's bytes are its extra data.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EntryProof {
+    /// The entry's place.
+    pub index: u64,
+    /// The entry as the journal has it; [`crate::decode`] reads it.
+    pub entry: Vec<u8>,
+    /// The hashes of the proof, in the order of RFC 6962.
+    hashes: Vec<Hash>,
+    /// The signed tree.
+    pub checkpoint: Checkpoint,
+}
+
+/// The first line of a proof's text.
+const PROOF: &str = "c2sp.org/tlog-proof@v1";
+/// A proof has no more hashes than an index has bits.
+const MAX_HASHES: usize = 63;
+
+/// Why a text proves nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ProofError {
+    /// Not a proof, or one without its entry.
+    #[error("not a proof of an entry (c2sp.org/tlog-proof with the entry as its extra data)")]
+    Malformed,
+    /// The checkpoint is not by that key.
+    #[error("its checkpoint: {0}")]
+    Checkpoint(#[from] NoteError),
+    /// The tree does not hold the entry.
+    #[error("the entry is not in the signed tree")]
+    NotIncluded,
+}
+
+impl EntryProof {
+    /// The text of the proof, which ends with a newline.
+    pub fn text(&self) -> String {
+        let hashes: String = self.hashes.iter().map(|hash| format!("{}\n", STANDARD.encode(hash))).collect();
+        let (extra, index, note) = (STANDARD.encode(&self.entry), self.index, self.checkpoint.note());
+        format!("{PROOF}\nextra {extra}\nindex {index}\n{hashes}\n{note}")
+    }
+
+    /// Reads a proof and verifies it.
+    ///
+    /// # Errors
+    /// If it is not one, or proves nothing under this key.
+    pub fn open(text: &str, key: &VerifyingKey) -> Result<Self, ProofError> {
+        let (head, note) = text.split_once("\n\n").ok_or(ProofError::Malformed)?;
+        let mut lines = head.split('\n');
+        let mut labelled = |label: &str| lines.next().and_then(|line| line.strip_prefix(label));
+        if labelled(PROOF) != Some("") {
+            return Err(ProofError::Malformed);
+        }
+        let entry = labelled("extra ").and_then(|entry| STANDARD.decode(entry).ok()).ok_or(ProofError::Malformed)?;
+        let digits = labelled("index ").ok_or(ProofError::Malformed)?;
+        let index: u64 = digits.parse().map_err(|_| ProofError::Malformed)?;
+        let hashes = lines.map(|line| STANDARD.decode(line).ok()?.try_into().ok()).collect::<Option<Vec<Hash>>>();
+        let hashes = hashes.filter(|hashes| hashes.len() <= MAX_HASHES).ok_or(ProofError::Malformed)?;
+        // The one spelling of a number is the one that we would write.
+        if index.to_string() != digits {
+            return Err(ProofError::Malformed);
+        }
+        let checkpoint = Checkpoint::open(note.as_bytes(), key)?;
+        let leaf = merkle::leaf_hash(&entry);
+        if !merkle::verify_inclusion(&leaf, index, checkpoint.size(), &hashes, checkpoint.root()) {
+            return Err(ProofError::NotIncluded);
+        }
+        Ok(Self { index, entry, hashes, checkpoint })
+    }
+}
+
+/// Proves entry `index` by the first stored checkpoint that covers it.
+///
+/// # Errors
+/// See [`ProveError`].
+pub fn prove_entry(disk: &dyn Disk, dir: &Path, key: &VerifyingKey, index: u64) -> Result<EntryProof, ProveError> {
+    let checkpoint = covering(disk, dir, key, index)?;
+    let hashes = prove_inclusion(disk, dir, index, checkpoint.size())?.hashes;
+    let proof = EntryProof { index, entry: payload_of(disk, dir, index)?, hashes, checkpoint };
+    // What is handed out is what whoever gets it will find: the files may be damaged.
+    EntryProof::open(&proof.text(), key).map_err(|_| ProveError::Damaged(index))
+}
+
+/// The first stored checkpoint whose tree has the entry.
+fn covering(disk: &dyn Disk, dir: &Path, key: &VerifyingKey, index: u64) -> Result<Checkpoint, ProveError> {
+    let names = disk.list(dir)?;
+    let mut lists: Vec<&String> = names.iter().filter(|name| checkpoints::first_size(name).is_some()).collect();
+    lists.sort_unstable();
+    for name in lists {
+        let notes = checkpoints::read_list(disk, &dir.join(name), key)?;
+        let covers = |(_, checkpoint): &(u64, Checkpoint)| checkpoint.size() > index;
+        if let Some((_, checkpoint)) = notes.good.into_iter().find(covers) {
+            return Ok(checkpoint);
+        }
+        if let Some(bad) = notes.bad.filter(|bad| !bad.torn) {
+            return Err(ProveError::Checkpoint(bad.error));
+        }
+    }
+    Err(ProveError::NotSigned(index))
+}
+
+fn payload_of(disk: &dyn Disk, dir: &Path, wanted: u64) -> Result<Vec<u8>, ProveError> {
+    let firsts = segment::list(disk, dir)?;
+    let first = firsts.into_iter().take_while(|first| *first <= wanted).last().ok_or(ProveError::Range)?;
+    let (_, mut scan) = Scan::open(disk, &segment::path(dir, first))?.ok_or(ProveError::Damaged(first))?;
+    while let Step::Frame { index, payload, .. } = scan.next()? {
+        if index == wanted {
+            return Ok(payload.to_vec());
+        }
+    }
+    Err(ProveError::Damaged(wanted))
+}
+
 /// Why there is no proof.
 #[derive(Debug, thiserror::Error)]
 pub enum ProveError {
@@ -32,6 +150,12 @@ pub enum ProveError {
     /// An entry is damaged; `verify` says more.
     #[error("entry {0} is damaged")]
     Damaged(u64),
+    /// No checkpoint covers the entry yet.
+    #[error("no checkpoint covers entry {0} yet; Sluice signs one every 10 seconds")]
+    NotSigned(u64),
+    /// A checkpoint is damaged.
+    #[error("a checkpoint is damaged: {0}")]
+    Checkpoint(NoteError),
 }
 
 /// Proves that entry `index` is in the tree of the first `size` entries. [`merkle::verify_inclusion`] checks it.

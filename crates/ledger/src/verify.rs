@@ -126,11 +126,14 @@ fn stop(what: impl Into<String>, place: Where) -> Stop {
 /// Entries after the latest checkpoint are protected by checksums alone, as is the fact that there are none missing at
 /// the very end: [`Report::signed`] says how far the signatures reach.
 ///
+/// Whether the whole journal was exchanged for an older one, or written anew with the stolen key, only a checkpoint tells
+/// that was kept elsewhere: `kept` are such, and the journal must have grown from each of them.
+///
 /// # Errors
 /// If the disk fails. What is wrong with the journal is in the report.
-pub fn verify(disk: &dyn Disk, dir: &Path, key: &VerifyingKey) -> io::Result<Report> {
+pub fn verify(disk: &dyn Disk, dir: &Path, key: &VerifyingKey, kept: &[Checkpoint]) -> io::Result<Report> {
     let mut walk = Walk::default();
-    let fault = match walk.run(disk, dir, key) {
+    let fault = match walk.run(disk, dir, key, kept) {
         Ok(()) => None,
         Err(Stop::Fault(fault)) => Some(*fault),
         Err(Stop::Disk(error)) => return Err(error),
@@ -142,6 +145,20 @@ pub fn verify(disk: &dyn Disk, dir: &Path, key: &VerifyingKey) -> io::Result<Rep
         root: walk.edge.root(),
         fault,
     })
+}
+
+/// What stands for the file of a checkpoint that was kept elsewhere.
+const KEPT: &str = "a checkpoint kept elsewhere";
+
+/// All checkpoints in the order in which the tree grew to them; the stored ones stay in theirs.
+fn with_kept<'a>(stored: &'a [Stored], kept: &'a [Stored]) -> Vec<&'a Stored> {
+    let mut all: Vec<&Stored> = stored.iter().collect();
+    for one in kept {
+        let size = one.checkpoint.size();
+        let at = all.iter().position(|other| other.checkpoint.size() > size).unwrap_or(all.len());
+        all.insert(at, one);
+    }
+    all
 }
 
 /// A stored checkpoint, and where it is stored.
@@ -163,7 +180,7 @@ struct Walk {
 }
 
 impl Walk {
-    fn run(&mut self, disk: &dyn Disk, dir: &Path, key: &VerifyingKey) -> Result<(), Stop> {
+    fn run(&mut self, disk: &dyn Disk, dir: &Path, key: &VerifyingKey, kept: &[Checkpoint]) -> Result<(), Stop> {
         // A live journal grows meanwhile. So what speaks of more is read before what it speaks of: the latest checkpoint, then
         // the lists, then the segments.
         let latest = read_latest(disk, dir)?;
@@ -175,13 +192,20 @@ impl Walk {
         if firsts.is_empty() {
             return Err(stop("there is no journal", Where::at(segment::file_name(0), 0).entry(0)));
         }
-        let mut pending = stored.iter().peekable();
+        let kept = kept.iter().map(|checkpoint| Stored {
+            file: String::from(KEPT),
+            offset: 0,
+            checkpoint: checkpoint.clone(),
+        });
+        let kept: Vec<Stored> = kept.collect();
+        let mut pending = with_kept(&stored, &kept).into_iter().peekable();
         for (number, first) in firsts.iter().enumerate() {
             let is_last = number.saturating_add(1) == firsts.len();
             self.segment(disk, dir, *first, is_last, &mut pending)?;
         }
         if let Some(next) = pending.next() {
-            let what = format!("entries are missing: {} were signed", next.checkpoint.size());
+            let elsewhere = if next.file == KEPT { ", as a checkpoint says that was kept elsewhere" } else { "" };
+            let what = format!("entries are missing: {} were signed{elsewhere}", next.checkpoint.size());
             let place = Where::at(self.file_at_end(&firsts), self.previous.1).entry(self.edge.size());
             return Err(stop(what, Where { before: Some(next.checkpoint.size()), ..place }));
         }
@@ -277,10 +301,15 @@ impl Walk {
                 let (file, offset) = self.unsigned_at.clone();
                 let place = Where::at(file, offset).entry(self.signed);
                 let before = Some(self.edge.size());
-                return Err(stop("entries are not the signed ones", Where { before, ..place }));
+                let what = if stored.file == KEPT {
+                    "entries are not those that a checkpoint kept elsewhere signed"
+                } else {
+                    "entries are not the signed ones"
+                };
+                return Err(stop(what, Where { before, ..place }));
             }
             self.signed = self.edge.size();
-            self.verified = self.verified.saturating_add(1);
+            self.verified = self.verified.saturating_add(u64::from(stored.file != KEPT));
         }
         Ok(())
     }

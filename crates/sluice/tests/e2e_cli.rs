@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use support::raw::Raw;
 use support::{LIMIT, run, shared};
-use testkit::demo::site::{DBA, ORDER_SERVICE, Site};
+use testkit::demo::site::{DBA, ORDER_SERVICE, Site, Tuning};
 use testkit::process::sluice;
 use testkit::wait::eventually_blocking;
 
@@ -83,5 +83,69 @@ fn a_window_is_asked_for_agreed_to_and_used() -> Result<()> {
     let shown = command(site, Some(&site.token(&DBA)?), &["approvals", "show", id])?.success()?;
     assert!(shown.contains("used by") && shown.contains("only on public.payments"), "{shown}");
     assert!(shown.contains("consumed"), "{shown}");
+    Ok(())
+}
+
+/// From the files and the public key alone, as an auditor who was sent both.
+#[test]
+fn an_entry_is_proved_to_somebody_who_has_the_key_alone() -> Result<()> {
+    let site = &shared()?;
+    let token = support::token(site, "proven", &["payments-apps"])?;
+    run(site, &token, "SELECT id AS proven FROM orders WHERE id = 1")?.success()?;
+    let found = eventually_blocking(LIMIT, "the request in the index", || {
+        let found = as_json(site, &["audit", "search", "--subject", "proven", "--text", "proven"])?;
+        Ok(found[0]["request"].as_str().map(str::to_owned))
+    })?;
+    let listed =
+        command(site, None, &["audit", "search", "--subject", "proven", "--text", "proven", "--csv"])?.success()?;
+    assert!(listed.starts_with("WHEN,SUBJECT,TARGET,") && listed.contains(&found), "{listed}");
+    let data_dir = site.data().display().to_string();
+    let outside = tempfile::tempdir()?;
+    let kept = |name: &str| outside.path().join(name).display().to_string();
+    std::fs::copy(site.data().join("journal.pub"), kept("journal.pub"))?;
+    let proof = eventually_blocking(LIMIT, "a checkpoint that covers it", || {
+        let output = command(site, None, &["audit", "prove", &found, "--data-dir", &data_dir])?;
+        Ok(output.status.success().then_some(output.stdout))
+    })?;
+    std::fs::write(kept("request.tlog-proof"), &proof)?;
+    let checked = as_json(site, &["audit", "check-proof", &kept("request.tlog-proof"), "--key", &kept("journal.pub")])?;
+    let content = checked["content"].to_string();
+    assert!(checked["good"] == true && content.contains("decided") && content.contains(&found), "{checked}");
+    let forged = proof.replacen("index ", "index 1", 1);
+    std::fs::write(kept("forged.tlog-proof"), forged)?;
+    let refused =
+        command(site, None, &["audit", "check-proof", &kept("forged.tlog-proof"), "--key", &kept("journal.pub")])?;
+    assert!(refused.status.code() == Some(1) && refused.stderr.contains("proves NOTHING"), "{}", refused.stderr);
+    // A checkpoint that is kept is what the journal must have grown from.
+    std::fs::copy(site.data().join("journal/checkpoint"), kept("checkpoint"))?;
+    let verify = ["audit", "verify", "--data-dir", &data_dir, "--checkpoint", &kept("checkpoint")];
+    assert!(command(site, None, &verify)?.success()?.contains("the record is whole"));
+    Ok(())
+}
+
+#[test]
+fn the_index_is_made_again_from_the_journal() -> Result<()> {
+    let mut site = support::site("reindexed", Tuning::default())?;
+    let token = support::token(&site, "searched", &["payments-apps"])?;
+    run(&site, &token, "SELECT id, 'searched' FROM orders WHERE id = 1")?.success()?;
+    let search = |site: &Site| {
+        eventually_blocking(LIMIT, "the request in the index", || {
+            let found = as_json(site, &["audit", "search", "--subject", "searched"])?;
+            Ok(found[0]["completion"].is_object().then(|| found.to_string()))
+        })
+    };
+    let before = search(&site)?;
+    let reindex = |site: &Site| {
+        let data_dir = site.data().display().to_string();
+        command(site, None, &["audit", "reindex", "--data-dir", &data_dir])
+    };
+    let refused = reindex(&site)?;
+    assert!(refused.status.code() == Some(1) && refused.stderr.contains("another process"), "{}", refused.stderr);
+    site.stop()?;
+    std::fs::write(site.data().join("index.db"), "this is no database any more")?;
+    let told = reindex(&site)?.success()?;
+    assert!(told.contains("entries indexed"), "{told}");
+    site.start()?;
+    assert_eq!(search(&site)?, before);
     Ok(())
 }

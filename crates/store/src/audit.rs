@@ -44,6 +44,8 @@ pub struct Search {
     pub class: Option<DataClass>,
     /// Running this statement.
     pub statement: Option<Digest>,
+    /// Belonging to this trace: the 32 hexadecimal digits of its id (W3C Trace Context).
+    pub trace: Option<String>,
     /// Running a statement whose text has this in it, without regard to the case of ASCII letters.
     pub text: Option<String>,
     /// Of this session.

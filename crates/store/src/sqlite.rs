@@ -51,6 +51,20 @@ pub struct Sqlite {
     clock: clock::Clock,
 }
 
+/// Removes the index of a directory that nobody has open: it is made again from the journal.
+///
+/// # Errors
+/// If a file of it cannot be removed.
+pub fn remove_index(directory: &Path) -> std::io::Result<()> {
+    for name in ["index.db", "index.db-wal", "index.db-shm"] {
+        match std::fs::remove_file(directory.join(name)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            result => result?,
+        }
+    }
+    Ok(())
+}
+
 impl Sqlite {
     /// Opens the state in `directory`, which must exist, and brings its schema up to date.
     ///

@@ -102,6 +102,14 @@ fn next_id() -> JournalId {
     JournalId(NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
+/// Keeps every writer away from a journal that is only read, until what is returned is dropped.
+///
+/// # Errors
+/// If a writer has it, or the disk fails.
+pub fn hold(disk: &dyn Disk, dir: &Path) -> Result<impl Sized + use<>, OpenError> {
+    lock(disk, dir)
+}
+
 fn lock(disk: &dyn Disk, dir: &Path) -> Result<Arc<dyn DiskFile>, OpenError> {
     let path = dir.join("lock");
     let file = match disk.create(&path) {

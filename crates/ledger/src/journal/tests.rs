@@ -69,7 +69,7 @@ fn check(left: &FaultyDisk, acknowledged: &BTreeMap<u64, Entry>, checkpoint: u64
     }
     drop(journal.append(&one_of_each()).unwrap().at_process());
     let last = journal.checkpoint().unwrap();
-    let report = verify(left, dir(), key().public()).unwrap();
+    let report = verify(left, dir(), key().public(), &[]).unwrap();
     assert_eq!((report.fault, report.entries), (None, last.size()), "{what}");
 }
 
@@ -135,7 +135,7 @@ fn rc_04_a_failed_fsync_abandons_the_segment_and_gives_no_receipt() {
     assert!(next.at_power(&journal.sync().unwrap()).is_ok());
     journal.checkpoint().unwrap();
     assert_eq!(read_all(&disk.power_cut(0)), [entry(0), entry(1), entry(2), entry(3)]);
-    assert!(verify(&disk, dir(), key().public()).unwrap().is_good());
+    assert!(verify(&disk, dir(), key().public(), &[]).unwrap().is_good());
 }
 
 #[test]
@@ -306,7 +306,7 @@ fn threads_share_the_real_disk() {
         assert_eq!(found, entry(receipts[&position]));
     }
     assert_eq!(reader.position(), 200);
-    let report = verify(disk.as_ref(), &dir, key().public()).unwrap();
+    let report = verify(disk.as_ref(), &dir, key().public(), &[]).unwrap();
     assert_eq!((report.fault, report.entries, report.signed), (None, 200, 200));
     drop(journal);
     assert!(Journal::open(disk, &dir, key()).is_ok());
@@ -339,7 +339,7 @@ fn td_12_the_independent_verifier_agrees_on_mutated_journals() {
             Some(bytes) => std::fs::write(target.join(path.file_name().unwrap()), bytes).unwrap(),
             None => std::fs::remove_file(target.join(path.file_name().unwrap())).unwrap(),
         }
-        let good = verify(&crate::disk::RealDisk, &target, key().public()).unwrap().is_good();
+        let good = verify(&crate::disk::RealDisk, &target, key().public(), &[]).unwrap().is_good();
         ours.push(format!("{case:03} {}", if good { "good" } else { "bad" }));
     }
     assert!(ours.iter().filter(|line| line.ends_with("good")).count() >= 10);

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use super::*;
 use crate::disk::FaultyDisk;
 use crate::journal::Journal;
-use crate::prove::{ProveError, prove_consistency, prove_inclusion};
+use crate::prove::{EntryProof, ProofError, ProveError, prove_consistency, prove_entry, prove_inclusion};
 use crate::samples::{dir, entry, key, one_of_each, open};
 
 fn check(disk: &FaultyDisk) -> Report {
-    verify(disk, dir(), key().public()).unwrap()
+    verify(disk, dir(), key().public(), &[]).unwrap()
 }
 
 /// Eight entries in segments of about two, with checkpoints after 3 and 8 of them.
@@ -203,7 +203,7 @@ fn an_empty_folder_is_no_journal() {
 fn another_key_verifies_nothing() {
     let disk = sample(1 << 20);
     let other = crate::note::SigningKey::from_seed("sluice.example/journal", &[8; 32]).unwrap();
-    assert!(!verify(&disk, dir(), other.public()).unwrap().is_good());
+    assert!(!verify(&disk, dir(), other.public(), &[]).unwrap().is_good());
 }
 
 #[test]
@@ -220,4 +220,77 @@ fn proofs_from_the_files_verify() {
     assert!(matches!(prove_inclusion(&disk, dir(), 8, 8), Err(ProveError::Range)));
     assert!(matches!(prove_inclusion(&disk, dir(), 0, 9), Err(ProveError::Range)));
     assert!(matches!(prove_consistency(&disk, dir(), 0, 8), Err(ProveError::Range)));
+}
+
+#[test]
+fn a_proof_of_an_entry_needs_nothing_but_the_key() {
+    let disk = sample(150);
+    for index in 0..8 {
+        let proof = prove_entry(&disk, dir(), key().public(), index).unwrap();
+        assert_eq!(proof.checkpoint.size(), if index < 3 { 3 } else { 8 });
+        let text = proof.text();
+        let opened = EntryProof::open(&text, key().public()).unwrap();
+        assert_eq!((opened.index, frame::decode(&opened.entry).unwrap()), (index, entry(index)));
+        // Whatever is changed in it, it proves nothing any more, or says the same: an em dash is three bytes.
+        for at in 0..text.len() {
+            let mut changed = text.clone().into_bytes();
+            changed[at] ^= 1;
+            let Ok(changed) = String::from_utf8(changed) else { continue };
+            if let Ok(other) = EntryProof::open(&changed, key().public()) {
+                assert_eq!((other.index, &other.entry), (opened.index, &opened.entry), "byte {at}");
+            }
+        }
+    }
+    assert!(matches!(prove_entry(&disk, dir(), key().public(), 8), Err(ProveError::NotSigned(8))));
+    let other = crate::note::SigningKey::from_seed("sluice.example/journal", &[8; 32]).unwrap();
+    let text = prove_entry(&disk, dir(), key().public(), 1).unwrap().text();
+    assert!(matches!(EntryProof::open(&text, other.public()), Err(ProofError::Checkpoint(_))));
+    assert!(matches!(prove_entry(&disk, dir(), other.public(), 1), Err(ProveError::Checkpoint(_))));
+}
+
+#[test]
+fn an_entry_is_not_moved_to_another_place_by_a_proof() {
+    let disk = sample(150);
+    let text = prove_entry(&disk, dir(), key().public(), 4).unwrap().text();
+    for index in (0..12).filter(|index| *index != 4) {
+        let moved = text.replace("index 4\n", &format!("index {index}\n"));
+        assert_eq!(EntryProof::open(&moved, key().public()), Err(ProofError::NotIncluded), "{index}");
+    }
+}
+
+#[test]
+fn td_04_an_older_state_is_found_by_a_checkpoint_kept_elsewhere() {
+    let disk = FaultyDisk::new();
+    let (journal, _) = open(&disk, 1 << 20).unwrap();
+    drop(journal.append(&[entry(0)]).unwrap().at_process());
+    journal.checkpoint().unwrap();
+    let old = files(&disk);
+    drop(journal.append(&[entry(1)]).unwrap().at_process());
+    let kept = journal.checkpoint().unwrap();
+    drop(journal);
+    assert_eq!(verify(&disk, dir(), key().public(), std::slice::from_ref(&kept)).unwrap().fault, None);
+    let restored = FaultyDisk::new();
+    for (path, content) in old {
+        restored.put(&path, Some(content));
+    }
+    assert_eq!(check(&restored).fault, None);
+    let fault = verify(&restored, dir(), key().public(), &[kept]).unwrap().fault.unwrap();
+    assert!(fault.what.contains("kept elsewhere"), "{fault}");
+    assert_eq!(fault.place.entry, Some(1));
+}
+
+#[test]
+fn td_03_a_history_written_anew_is_found_by_a_checkpoint_kept_elsewhere() {
+    let disk = sample(150);
+    let kept = prove_entry(&disk, dir(), key().public(), 1).unwrap().checkpoint;
+    let other = FaultyDisk::new();
+    let (journal, _) = open(&other, 150).unwrap();
+    for number in [0, 1, 9, 3, 4, 5, 6, 7] {
+        drop(journal.append(&[entry(number)]).unwrap().at_process());
+    }
+    journal.checkpoint().unwrap();
+    assert_eq!(check(&other).fault, None);
+    let fault = verify(&other, dir(), key().public(), &[kept]).unwrap().fault.unwrap();
+    assert!(fault.what.contains("kept elsewhere"), "{fault}");
+    assert_eq!((fault.place.entry, fault.place.before), (Some(0), Some(3)));
 }

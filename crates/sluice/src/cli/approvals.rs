@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::connect::Connect;
 use super::failure::Failure;
+use super::listing::Form;
 use super::{listing, put, put_line, show, time};
 
 /// See and answer what waits for a human
@@ -56,9 +57,8 @@ pub(super) struct ListArgs {
     /// At most so many
     #[arg(long, default_value_t = 100)]
     limit: u32,
-    /// For programs
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    form: Form,
 }
 
 /// An answer
@@ -114,10 +114,12 @@ fn list(args: ListArgs) -> Result<(), Failure> {
         ("since", args.since.map(|since| since.to_string())),
     ]);
     let found = args.connect.client()?.get("/v1/approvals", &query)?;
-    listing::print(&found, args.json, &["ID", "STATUS", "ASKED", "BY", "AT", "NEEDS", "WHAT"], row)
+    listing::print(&found, args.form, &["ID", "STATUS", "ASKED", "BY", "AT", "NEEDS", "WHAT"], |approval| {
+        row(approval, args.form)
+    })
 }
 
-fn row(approval: &Value) -> Vec<String> {
+fn row(approval: &Value, form: Form) -> Vec<String> {
     let needs: Vec<String> = show::list(approval, "/progress")
         .iter()
         .map(|need| {
@@ -132,7 +134,7 @@ fn row(approval: &Value) -> Vec<String> {
         show::subject(approval, "/asked/subject"),
         show::text(approval, "/asked/target"),
         needs.join("; "),
-        show::cut(&show::text(approval, "/asked/statement"), 60),
+        form.cut(&show::text(approval, "/asked/statement"), 60),
     ]
 }
 

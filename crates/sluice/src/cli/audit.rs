@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::connect::Connect;
 use super::failure::Failure;
-use super::{listing, put, show, time, verify};
+use super::listing::Form;
+use super::{listing, prove, put, reindex, show, time, verify};
 
 /// Search the record, and verify it
 #[derive(clap::Subcommand)]
@@ -23,6 +24,12 @@ pub(super) enum Command {
     Events(Box<SearchArgs>),
     /// Verify a journal offline, from its files and the public key; name the first damaged entry
     Verify(verify::Args),
+    /// Prove that an entry is in the journal, for somebody who has the public key alone
+    Prove(prove::Args),
+    /// Check such a proof, and show the entry
+    CheckProof(prove::CheckArgs),
+    /// Make the index of searches anew from the journal, while Sluice is stopped
+    Reindex(reindex::Args),
 }
 
 /// What to find; everything that is given narrows the search
@@ -63,6 +70,12 @@ pub(super) struct SearchArgs {
     /// Shown a value of this class, in clear or masked
     #[arg(long)]
     class: Option<String>,
+    /// Running this statement, by the digest that the record has of it
+    #[arg(long, value_name = "DIGEST")]
+    statement: Option<String>,
+    /// Belonging to this trace (W3C Trace Context), as in 4bf92f3577b34da6a3ce929d0e0e4736
+    #[arg(long, value_name = "ID")]
+    trace: Option<String>,
     /// Running a statement with this in its text
     #[arg(long)]
     text: Option<String>,
@@ -84,9 +97,8 @@ pub(super) struct SearchArgs {
     /// At most so many
     #[arg(long, default_value_t = 100)]
     limit: u32,
-    /// For programs
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    form: Form,
 }
 
 /// Of which class, since when
@@ -100,9 +112,8 @@ pub(super) struct ReportArgs {
     /// Since then: 24h, or 2026-11-23T02:00:00Z
     #[arg(long, value_parser = time::since)]
     since: Option<control::time::Moment>,
-    /// For programs
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    form: Form,
 }
 
 impl SearchArgs {
@@ -118,6 +129,8 @@ impl SearchArgs {
             ("outcome", self.outcome.clone()),
             ("policy", self.policy.clone()),
             ("class", self.class.clone()),
+            ("statement", self.statement.clone()),
+            ("trace", self.trace.clone()),
             ("text", self.text.clone()),
             ("session", self.session.clone()),
             ("request", self.request.clone()),
@@ -137,6 +150,9 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
         Command::Report(args) => report(&args),
         Command::Events(args) => events(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Prove(args) => prove::run(&args),
+        Command::CheckProof(args) => prove::check(&args),
+        Command::Reindex(args) => reindex::run(&args),
     }
 }
 
@@ -144,8 +160,8 @@ fn search(args: &SearchArgs) -> Result<(), Failure> {
     let client = args.connect.client()?;
     let found = client.get("/v1/audit/search", &args.query())?;
     let headings = ["WHEN", "SUBJECT", "TARGET", "OUTCOME", "ROWS", "SHOWN", "REQUEST", "STATEMENT"];
-    listing::print(&found, args.json, &headings, request_row)?;
-    if args.json {
+    listing::print(&found, args.form, &headings, |request| request_row(request, args.form))?;
+    if !args.form.is_table() {
         return Ok(());
     }
     if show::list(&found, "").len() >= usize::try_from(args.limit).unwrap_or(usize::MAX) {
@@ -162,7 +178,7 @@ fn disclosed(args: &SearchArgs) -> Result<(), Failure> {
         return Err(Failure::Usage(String::from("name the class: --class card_number")));
     };
     let answer = args.connect.client()?.get("/v1/audit/disclosed", &args.query())?;
-    put(&if args.json { show::json(&answer) } else { summary(args, class, &answer) })
+    put(&if args.form.json { show::json(&answer) } else { summary(args, class, &answer) })
 }
 
 /// `order-service read card_number: 0 in clear, 12 masked, 0 unknown`
@@ -178,7 +194,7 @@ fn summary(args: &SearchArgs, class: &str, answer: &Value) -> String {
     )
 }
 
-fn request_row(request: &Value) -> Vec<String> {
+fn request_row(request: &Value, form: Form) -> Vec<String> {
     let texts: Vec<String> = show::list(request, "/statements")
         .iter()
         .map(|statement| match show::text(statement, "/text") {
@@ -199,7 +215,7 @@ fn request_row(request: &Value) -> Vec<String> {
         show::text(request, "/completion/rows"),
         shown(request),
         show::text(request, "/request"),
-        show::cut(&texts.join("; "), 80),
+        form.cut(&texts.join("; "), 80),
     ]
 }
 
@@ -229,7 +245,7 @@ fn report(args: &ReportArgs) -> Result<(), Failure> {
             show::text(line, "/unknown"),
         ]
     };
-    listing::print(&found, args.json, &["SUBJECT", "IN CLEAR", "MASKED", "REQUESTS", "UNKNOWN"], row)
+    listing::print(&found, args.form, &["SUBJECT", "IN CLEAR", "MASKED", "REQUESTS", "UNKNOWN"], row)
 }
 
 fn events(args: &SearchArgs) -> Result<(), Failure> {
@@ -240,7 +256,7 @@ fn events(args: &SearchArgs) -> Result<(), Failure> {
             Some((kind, fields)) => (kind.clone(), fields.to_string()),
             None => (inner.map(|kind| show::text(kind, "")).unwrap_or_default(), String::new()),
         };
-        vec![show::text(event, "/position"), show::moment(event, "/at"), kind, show::cut(&what, 120)]
+        vec![show::text(event, "/position"), show::moment(event, "/at"), kind, args.form.cut(&what, 120)]
     };
-    listing::print(&found, args.json, &["ENTRY", "WHEN", "WHAT", "DETAILS"], row)
+    listing::print(&found, args.form, &["ENTRY", "WHEN", "WHAT", "DETAILS"], row)
 }

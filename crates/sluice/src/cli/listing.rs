@@ -5,21 +5,44 @@ use serde_json::Value;
 use super::failure::Failure;
 use super::{put, show};
 
+/// How a list is shown; unless one is given, as a table for people
+#[derive(clap::Args, Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Form {
+    /// For programs
+    #[arg(long)]
+    pub(super) json: bool,
+    /// For spreadsheets (RFC 4180): whole texts, and a ' before what would be taken for a formula
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+}
+
+impl Form {
+    /// Whether people read it.
+    pub(super) const fn is_table(self) -> bool {
+        !self.json && !self.csv
+    }
+
+    /// A text that may be long: as far as there is room for it, or whole.
+    pub(super) fn cut(self, text: &str, most: usize) -> String {
+        if self.is_table() { show::cut(text, most) } else { text.to_owned() }
+    }
+}
+
 /// The parts of a query that were given.
 pub(super) fn query<const N: usize>(parts: [(&'static str, Option<String>); N]) -> Vec<(&'static str, String)> {
     parts.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
-/// Prints a list: as it came for programs, as a table for people.
+/// Prints a list: as it came for programs, or as a table.
 pub(super) fn print(
     found: &Value,
-    as_json: bool,
+    form: Form,
     headings: &[&str],
     row: impl Fn(&Value) -> Vec<String>,
 ) -> Result<(), Failure> {
-    if as_json {
+    if form.json {
         return put(&show::json(found));
     }
     let rows: Vec<Vec<String>> = show::list(found, "").iter().map(row).collect();
-    put(&show::table(headings, &rows))
+    put(&if form.csv { show::csv(headings, &rows) } else { show::table(headings, &rows) })
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::connect::Connect;
 use super::failure::Failure;
+use super::listing::Form;
 use super::{listing, put, put_line, show, time};
 
 mod replay;
@@ -21,9 +22,8 @@ pub(super) enum Command {
     List {
         #[command(flatten)]
         connect: Connect,
-        /// For programs
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        form: Form,
     },
     /// List sessions of the record, the newest first
     History(HistoryArgs),
@@ -55,9 +55,8 @@ pub(super) struct HistoryArgs {
     /// At most so many
     #[arg(long, default_value_t = 100)]
     limit: u32,
-    /// For programs
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    form: Form,
 }
 
 /// Which one
@@ -74,7 +73,7 @@ pub(super) struct OneArgs {
 
 pub(super) fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::List { connect, json } => list(&connect, json),
+        Command::List { connect, form } => list(&connect, form),
         Command::History(args) => history(args),
         Command::Show(args) => one(&args),
         Command::Replay(args) => play(&args),
@@ -82,7 +81,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
     }
 }
 
-fn list(connect: &Connect, json: bool) -> Result<(), Failure> {
+fn list(connect: &Connect, form: Form) -> Result<(), Failure> {
     let live = connect.client()?.get("/v1/sessions", &[])?;
     let row = |session: &Value| {
         vec![
@@ -95,7 +94,7 @@ fn list(connect: &Connect, json: bool) -> Result<(), Failure> {
             show::moment(session, "/opened_at"),
         ]
     };
-    listing::print(&live, json, &["SESSION", "SUBJECT", "FOR", "TARGET", "DATABASE", "FROM", "SINCE"], row)
+    listing::print(&live, form, &["SESSION", "SUBJECT", "FOR", "TARGET", "DATABASE", "FROM", "SINCE"], row)
 }
 
 fn history(args: HistoryArgs) -> Result<(), Failure> {
@@ -120,7 +119,7 @@ fn history(args: HistoryArgs) -> Result<(), Failure> {
         ]
     };
     let headings = ["SESSION", "SUBJECT", "TARGET", "FROM", "OPENED", "CLOSED", "REQUESTS", "ENDED BY"];
-    listing::print(&found, args.json, &headings, row)
+    listing::print(&found, args.form, &headings, row)
 }
 
 fn one(args: &OneArgs) -> Result<(), Failure> {

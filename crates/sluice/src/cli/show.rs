@@ -102,6 +102,27 @@ pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     out
 }
 
+/// Rows under their headings as comma-separated values (RFC 4180). A cell that a spreadsheet would run as a formula, or
+/// that holds what could drive a terminal, is escaped.
+pub(super) fn csv(headings: &[&str], rows: &[Vec<String>]) -> String {
+    let mut out = format!("{}\r\n", headings.join(","));
+    for row in rows {
+        let cells: Vec<String> = row.iter().map(|cell| csv_cell(&safe(cell))).collect();
+        out.push_str(&format!("{}\r\n", cells.join(",")));
+    }
+    out
+}
+
+fn csv_cell(text: &str) -> String {
+    let is_formula = text.starts_with(['=', '+', '-', '@']);
+    let quoted = text.contains([',', '"']).then(|| text.replace('"', "\"\""));
+    match (is_formula, quoted) {
+        (true, quoted) => format!("\"'{}\"", quoted.unwrap_or_else(|| text.to_owned())),
+        (false, Some(quoted)) => format!("\"{quoted}\""),
+        (false, None) => text.to_owned(),
+    }
+}
+
 /// Names and what they are, one on a line; what is empty is left out.
 pub(super) fn facts(facts: &[(&str, String)]) -> String {
     let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);

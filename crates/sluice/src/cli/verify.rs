@@ -5,33 +5,29 @@ use std::sync::Arc;
 
 use gateway::node::Layout;
 use ledger::tape::TapeReader;
-use ledger::{Reader, RealDisk, VerifyingKey};
+use ledger::{Checkpoint, Reader, RealDisk, VerifyingKey};
 use model::event::Event;
 use model::id::{Digest, SessionId};
 
 use super::failure::Failure;
-use super::paths::ConfigArg;
+use super::journal::{JournalArgs, Places, unreadable};
 use super::{put, show};
 
 /// Verify a journal offline
 #[derive(clap::Args)]
 #[command(
-    after_help = "A public key that was kept elsewhere proves more than the one beside the journal.\n\nExamples:\n  \
+    after_help = "A public key that was kept elsewhere proves more than the one beside the journal, and a checkpoint that \
+    was kept elsewhere\nshows whether the whole journal was exchanged for an older or another one. The latest is the file \
+    journal/checkpoint.\n\nExamples:\n  \
     sluice audit verify --data-dir /var/lib/sluice\n  \
-    sluice audit verify --journal /backup/journal --key /safe/journal.pub"
+    sluice audit verify --journal /backup/journal --key /safe/journal.pub --checkpoint /safe/yesterday.checkpoint"
 )]
 pub(super) struct Args {
     #[command(flatten)]
-    config: ConfigArg,
-    /// A data directory: its journal, its key and its tapes
-    #[arg(long, value_name = "DIR", conflicts_with = "journal")]
-    data_dir: Option<PathBuf>,
-    /// A journal by itself
-    #[arg(long, value_name = "DIR", requires = "key")]
-    journal: Option<PathBuf>,
-    /// The public key that the checkpoints are signed by
+    place: JournalArgs,
+    /// A checkpoint that was kept elsewhere: the journal must have grown from it; may be given several times
     #[arg(long, value_name = "FILE")]
-    key: Option<PathBuf>,
+    checkpoint: Vec<PathBuf>,
     /// Tapes to compare with what the journal says of them
     #[arg(long, value_name = "DIR")]
     tapes: Option<PathBuf>,
@@ -40,36 +36,13 @@ pub(super) struct Args {
     json: bool,
 }
 
-struct Places {
-    journal: PathBuf,
-    key: PathBuf,
-    tapes: Option<PathBuf>,
-}
-
-fn places(args: &Args) -> Result<Places, Failure> {
-    if let (Some(journal), Some(key)) = (&args.journal, &args.key) {
-        return Ok(Places { journal: journal.clone(), key: key.clone(), tapes: args.tapes.clone() });
-    }
-    let data_dir = match &args.data_dir {
-        Some(dir) => dir.clone(),
-        None => args.config.load()?.data_dir,
-    };
-    let layout = Layout::of(&data_dir);
-    let key = args.key.clone().unwrap_or_else(|| layout.journal_public_key());
-    let tapes = args.tapes.clone().or_else(|| Some(layout.tapes()).filter(|dir| dir.exists()));
-    Ok(Places { journal: layout.journal(), key, tapes })
-}
-
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let places = places(args)?;
-    let unreadable =
-        |path: &Path, error: &dyn std::fmt::Display| Failure::failed(format!("{}: {error}", path.display()));
-    let text = std::fs::read_to_string(&places.key).map_err(|error| unreadable(&places.key, &error))?;
-    let key: VerifyingKey = text.trim().parse().map_err(|error| unreadable(&places.key, &error))?;
-    let report =
-        ledger::verify(&RealDisk, &places.journal, &key).map_err(|error| unreadable(&places.journal, &error))?;
-    let (tapes, tape_fault) = match (&places.tapes, report.is_good()) {
-        (Some(dir), true) => verify_tapes(&places.journal, dir),
+    let Places { journal, key, data_dir } = args.place.places()?;
+    let kept = args.checkpoint.iter().map(|file| kept(file, &key)).collect::<Result<Vec<_>, _>>()?;
+    let report = ledger::verify(&RealDisk, &journal, &key, &kept).map_err(|error| unreadable(&journal, &error))?;
+    let own_tapes = || data_dir.map(|dir| Layout::of(&dir).tapes()).filter(|dir| dir.exists());
+    let (tapes, tape_fault) = match (args.tapes.clone().or_else(own_tapes), report.is_good()) {
+        (Some(dir), true) => verify_tapes(&journal, &dir),
         (Some(_) | None, _) => (0, None),
     };
     let fault = report.fault.as_ref().map(ToString::to_string).or(tape_fault);
@@ -97,6 +70,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             Digest(report.root)
         )),
     }
+}
+
+fn kept(file: &Path, key: &VerifyingKey) -> Result<Checkpoint, Failure> {
+    let note = std::fs::read(file).map_err(|error| unreadable(file, &error))?;
+    Checkpoint::open(&note, key).map_err(|error| unreadable(file, &error))
 }
 
 /// Compares each closed session's tape with the digest and length that the journal has of it.

@@ -11,7 +11,8 @@ pub(crate) type Step = (&'static str, &'static str);
 pub(crate) const STATE: &[Step] = &[("approvals, vault, revisions", include_str!("state_1.sql"))];
 
 /// The steps of `index.db`.
-pub(crate) const INDEX: &[Step] = &[("index over the journal", include_str!("index_1.sql"))];
+pub(crate) const INDEX: &[Step] =
+    &[("index over the journal", include_str!("index_1.sql")), ("requests by trace", include_str!("index_2.sql"))];
 
 /// Applies every step that the file lacks, each in a transaction of its own.
 pub(crate) fn apply(connection: &mut Connection, file: &'static str, steps: &[Step]) -> Result<(), Error> {

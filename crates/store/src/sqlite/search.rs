@@ -174,6 +174,11 @@ fn on_the_row(conditions: &mut Conditions<'_>, search: &Search) {
     if let Some(approval) = search.approval {
         conditions.plain("r.approval = ?", [Value::from(approval.bits().cast_signed())]);
     }
+    if let Some(trace) = &search.trace {
+        // Just what the index is over.
+        let is_of = "r.traceparent IS NOT NULL AND substr(r.traceparent, 4, 32) = ?";
+        conditions.plain(is_of, [Value::from(trace.clone())]);
+    }
     // Written out, so that SQLite sees that a partial index has exactly these.
     match search.outcome {
         Some(Outcome::Allow) => conditions.plain("r.outcome = 'allow'", []),

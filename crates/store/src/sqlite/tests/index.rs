@@ -59,6 +59,8 @@ fn statement(id: u8, text: &str, effects: Vec<Effect>) -> Event {
     }
 }
 
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
 fn decided(request: RequestId, statement: u8, outcome: Outcome, policy: &str) -> Event {
     let denial = Denial { policies: vec![policy.into()], message: "no".into(), missing: "delete".into() };
     Event::Decided {
@@ -92,8 +94,9 @@ fn journal() -> Vec<(u64, Entry)> {
         *approval = Some(ApprovalId::from_bits(5));
     }
     let mut in_a_name = decided(one.request(4), 2, Outcome::Allow, "baseline");
-    if let Event::Decided { on_behalf_of, .. } = &mut in_a_name {
+    if let Event::Decided { on_behalf_of, traceparent, .. } = &mut in_a_name {
         *on_behalf_of = Some(key("corp|dora"));
+        *traceparent = Some(format!("00-{TRACE}-00f067aa0ba902b7-01").into());
     }
     let events = vec![
         Event::Started { version: "0.1.0".into() },
@@ -398,6 +401,15 @@ fn a_popular_and_a_rare_table_are_both_found() {
 }
 
 #[test]
+fn a_request_is_found_by_its_trace() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = indexed(directory.path());
+    let of = |trace: &str| Search { trace: Some(trace.to_owned()), ..Search::default() };
+    assert_eq!(found(&state, &of(TRACE)), "1.4");
+    assert_eq!(found(&state, &of("00f067aa0ba902b700f067aa0ba902b7")), "");
+}
+
+#[test]
 fn searches_by_time_subject_and_target_use_an_index_and_need_no_sorting() {
     let directory = tempfile::tempdir().unwrap();
     let state = indexed(directory.path());
@@ -414,6 +426,7 @@ fn searches_by_time_subject_and_target_use_an_index_and_need_no_sorting() {
         (Search { outcome: Some(Outcome::Deny), ..Search::default() }, "requests_denied"),
         (Search { outcome: Some(Outcome::Ask), ..Search::default() }, "requests_asked"),
         (Search { unknown_only: true, ..Search::default() }, "requests_unknown"),
+        (Search { trace: Some(TRACE.into()), ..Search::default() }, "requests_trace"),
     ] {
         let plan = state.plan(&search);
         let of_requests = plan.iter().find(|step| step.contains(" r ")).unwrap();
