@@ -101,6 +101,9 @@ fn is_no_use(text: &str) -> bool {
         || matches!(last, "from" | "regclass" | "sametable" | "text")
         || text.contains("EXISTS (SELECT (")
         || text.contains(").f2")
+        // A subquery's column that nobody takes.
+        || text.contains(") s) FROM (SELECT number")
+        || text.contains(" AS a) o GROUP BY o")
 }
 
 fn comes_from(origin: &Origin, ours: &dyn Fn(&ColumnName) -> bool) -> bool {

@@ -153,7 +153,8 @@ impl PartBuilder {
                     number,
                     name: self.name(row.text(2)?),
                     ty: row.number(3)?,
-                    generated: row.cell(4).is_some_and(|text| !text.is_empty()),
+                    generated: row.cell(4).is_some_and(|text| text.starts_with(['s', 'v'])),
+                    collated: row.cell(4).is_some_and(|text| text.ends_with('c')),
                     sources: Vec::new(),
                 };
                 self.columns.insert((row.number(0)?, number), column);
@@ -269,6 +270,7 @@ impl PartBuilder {
         let ty = Type {
             oid,
             kind: row.text(3)?.bytes().next()?,
+            collated: row.text(3)?.ends_with("dc"),
             base: row.number(4)?,
             element: row.number(5)?,
             array: row.number(6)?,
@@ -505,6 +507,11 @@ impl Catalog {
 
     pub(super) fn cast(&self, source: u32, target: u32) -> Option<&Cast> {
         self.user.casts.get(&(source, target)).or_else(|| self.system.casts.get(&(source, target)))
+    }
+
+    /// Whether any cast runs a user's function.
+    pub(super) fn has_user_casts(&self) -> bool {
+        self.user.casts.values().any(|cast| cast.function.is_some())
     }
 
     /// The functions of users' casts to `target`, from any type.

@@ -131,7 +131,7 @@ fn mk_01_functions_and_operators() -> Result<()> {
 #[test]
 fn mk_01_names_that_mean_something_else() -> Result<()> {
     assert_hidden(
-        6,
+        9,
         &[
             "SELECT row_to_json(k) FROM (SELECT 1 AS row_to_json, ssn FROM customers WHERE id = 1) k",
             "SELECT array_agg(k) FROM (SELECT 1 AS array_agg, ssn FROM customers WHERE id = 1) k",
@@ -141,6 +141,12 @@ fn mk_01_names_that_mean_something_else() -> Result<()> {
             "SELECT row_to_json(k) FROM customers AS k(name, email, ssn, id) WHERE k.name = 1",
             "SELECT (k).ssn, (x).ssn FROM (SELECT k, k AS x FROM customers AS k(a, email, ssn) WHERE k.a = 1) s",
             "SELECT json_agg(k) FROM customers AS k(a, ssn, b) WHERE k.a = 1",
+            "SELECT (SELECT \"?column?\" FROM (SELECT (VALUES ('x'))) s)
+               FROM (SELECT ssn AS \"?column?\" FROM customers WHERE id = 1) k",
+            "SELECT (SELECT t FROM (SELECT (SELECT t.* FROM (SELECT 'x' AS a) t)) s)
+               FROM (SELECT ssn AS t FROM customers WHERE id = 1) k",
+            "SELECT (SELECT u FROM unnest(ARRAY['a'], ARRAY['b']) AS u LIMIT 1)
+               FROM (SELECT ssn AS u FROM customers WHERE id = 1) k",
         ],
     )
 }
@@ -501,6 +507,16 @@ fn mk_16_what_runs_for_some_values_is_no_oracle() -> Result<()> {
         "SELECT format('%' || ssn || 's', 1) FROM customers",
         "SELECT ARRAY[string_to_array(ssn, '1'), string_to_array(email, '1')] FROM customers",
         "SELECT ARRAY(SELECT string_to_array(ssn, '1') FROM customers)",
+        "SELECT (1, '123-45-6789') < (SELECT 1, ssn FROM customers WHERE id = 1)",
+        "SELECT id FROM orders WHERE (1, '123-45-6789') < (SELECT 1, ssn FROM customers WHERE id = 1)",
+        "SELECT substr(ssn, 1, 1) AS o, count(*) FROM customers, (SELECT 1 AS a) o GROUP BY o",
+        "SELECT CASE WHEN ssn LIKE '1%' THEN s.x END FROM customers, (SELECT current_setting('no.such') AS x) s",
+        "SELECT CASE WHEN ssn LIKE '1%' THEN (-1)::bigint ELSE 1::bigint END FROM customers UNION ALL SELECT 1::oid",
+        "SELECT repeat(repeat(repeat(substring(ssn FROM '^1.'), 1000), 1000), 1000) FROM customers",
+        "SELECT ARRAY[(v.x)[1][1:position('1' IN ssn)]] FROM customers, (VALUES ('{{a,b,c}}'::text[])) v(x)",
+        "SELECT ('/etc/hostname'::text).pg_read_file",
+        "SELECT (0.1::float8).pg_sleep",
+        "SELECT (1::bigint).pg_advisory_lock",
     ] {
         assert_eq!(sqlstates(&run(site, token, sql)?), ["42501"], "{sql}");
     }

@@ -12,7 +12,7 @@ use super::json::{constant_text, json_array, json_array_of, object_of};
 use super::operand::Operand;
 use super::total::Json;
 use super::types::oid;
-use super::value::{Kind, Outputs, Value};
+use super::value::{Kind, LARGE, Outputs, Value};
 use super::walk::Walk;
 use crate::postgres::Missing;
 use crate::postgres::catalog::{Routine, Type};
@@ -33,16 +33,17 @@ impl<'a> Walk<'a> {
         }
         let names: Vec<&str> = call.funcname().iter().filter_map(Node::as_str).collect();
         let plain = !(call.agg_star || call.agg_distinct || call.func_variadic || call.agg_within_group);
-        let routines = self.candidates(&names, &values, call.func_variadic);
+        let written = Arguments::of(call);
+        let routines = self.candidates(&names, &values, written);
         // `number(c)` is `c.number` where c has such a column, and there is no such function or type.
         let column = if plain { self.column_named_as(&names, &values) } else { None };
         match column {
             Some(column) if routines.is_empty() && self.type_called(&names).is_none() => column,
             Some(column) => {
-                let called = self.call_routines(call, &names, values, &routines, start);
+                let called = self.call_routines(written, &names, values, &routines, start);
                 Value::computed([&called, &column], 0)
             }
-            None => self.call_routines(call, &names, values, &routines, start),
+            None => self.call_routines(written, &names, values, &routines, start),
         }
     }
 
@@ -63,7 +64,7 @@ impl<'a> Walk<'a> {
 
     fn call_routines(
         &mut self,
-        call: &FuncCall,
+        written: Arguments<'_>,
         names: &[&str],
         values: Vec<Value>,
         routines: &[&'a Routine],
@@ -72,11 +73,17 @@ impl<'a> Walk<'a> {
         if routines.is_empty() {
             return self.no_function(names, &values);
         }
-        if call.agg_distinct {
+        if written.distinct {
             let all = Value::computed(&values, 0);
             self.filters(&all);
         }
         self.run_routines(routines);
+        for routine in routines {
+            for (wanted, value) in routine.arguments.iter().zip(&values) {
+                self.user_casts(value, *wanted);
+            }
+        }
+        self.literal_meets(&written.operands(&values));
         let name = names.last().copied().unwrap_or_default();
         if is_encryption(name) {
             self.role_of_all(start, &LiteralRole::Secret);
@@ -90,29 +97,15 @@ impl<'a> Walk<'a> {
             self.decide_failure(&values);
         }
         let class = routines.first().map_or(FunctionClass::Unknown, |routine| routine.class);
-        self.special(call, name, class, values, ty)
+        self.special(written, name, class, values, ty)
     }
 
-    /// `c.f` where the row c has no column f: the function f of the row.
+    /// `x.f` where x has no column f: the function f of x.
     pub(super) fn call_on_row(&mut self, name: &str, row: Value) -> Value {
-        let values = [row];
-        let routines = self.candidates(&[name], &values, false);
-        if routines.is_empty() {
-            return self.no_function(&[name], &values);
-        }
-        self.run_routines(&routines);
-        if let Some(user) = self.result_of_users(&routines, &values) {
-            return user;
-        }
-        let [row] = values;
-        self.may_fail_in(name, &[Operand::hidden(&row)]);
-        match name {
-            "row_to_json" | "to_json" | "to_jsonb" => Value { ty: result_type(&routines), ..row.as_json() },
-            "count" => self.counted(&row),
-            "array_agg" => self.array_of(row, false),
-            "json_agg" | "jsonb_agg" => json_array_of(&row),
-            _ => Value::computed([&row], result_type(&routines)),
-        }
+        let values = vec![row];
+        let routines = self.candidates(&[name], &values, Arguments::BARE);
+        let start = self.roles.len();
+        self.call_routines(Arguments::BARE, &[name], values, &routines, start)
     }
 
     /// No such function: a cast written as a call, or nothing that is known.
@@ -121,6 +114,7 @@ impl<'a> Walk<'a> {
             Some(ty) if values.len() == 1 => {
                 self.type_functions(ty, 0);
                 for value in values {
+                    self.user_casts(value, ty.oid);
                     self.may_fail_as(Operand::hidden(value), ty.oid, false);
                 }
                 Value::computed(values, ty.oid)
@@ -162,7 +156,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Every function that the server could choose.
-    pub(super) fn candidates(&self, names: &[&str], values: &[Value], variadic: bool) -> Vec<&'a Routine> {
+    pub(super) fn candidates(&self, names: &[&str], values: &[Value], written: Arguments<'_>) -> Vec<&'a Routine> {
         let (schema, name) = match names {
             [name] => (None, *name),
             [schema, name] => (Some(*schema), *name),
@@ -174,17 +168,20 @@ impl<'a> Walk<'a> {
             Some(schema) => &*routine.name.schema == schema,
             None => self.path().any(|schema| *schema == *routine.name.schema),
         };
-        let fits = |routine: &&Routine| in_scope(routine) && self.fits(routine, values, variadic);
+        let fits = |routine: &&Routine| in_scope(routine) && self.fits(routine, values, written);
         let mut fitting: Vec<&'a Routine> = catalog.routines(name).filter(fits).collect();
         // What takes just these types is chosen before what takes others.
         let exact = |routine: &Routine| routine.arguments.iter().copied().eq(values.iter().map(|value| value.ty));
-        if !variadic && values.iter().all(|value| value.ty != 0) && fitting.iter().any(|routine| exact(routine)) {
+        if !(written.variadic || written.named)
+            && values.iter().all(|value| value.ty != 0)
+            && fitting.iter().any(|routine| exact(routine))
+        {
             fitting.retain(|routine| routine.variadic || routine.arguments.len() != values.len() || exact(routine));
         }
         fitting
     }
 
-    fn fits(&self, routine: &Routine, values: &[Value], variadic: bool) -> bool {
+    fn fits(&self, routine: &Routine, values: &[Value], written: Arguments<'_>) -> bool {
         let wanted = routine.arguments.len();
         let enough = values.len() + routine.defaults >= wanted;
         let not_too_many = values.len() <= wanted;
@@ -194,7 +191,8 @@ impl<'a> Walk<'a> {
         if !(enough && not_too_many || any_number || any) {
             return false;
         }
-        if routine.variadic || variadic {
+        // Which argument is which is not known where they are named.
+        if routine.variadic || written.variadic || written.named {
             return true;
         }
         routine.arguments.iter().zip(values).all(|(wanted, value)| self.accepts(value.ty, *wanted))
@@ -243,11 +241,21 @@ impl<'a> Walk<'a> {
     }
 
     /// Built-in functions of which more is known than that they compute.
-    fn special(&mut self, call: &FuncCall, name: &str, class: FunctionClass, mut values: Vec<Value>, ty: u32) -> Value {
-        let all = Value::computed(&values, ty);
+    fn special(
+        &mut self,
+        written: Arguments<'_>,
+        name: &str,
+        class: FunctionClass,
+        mut values: Vec<Value>,
+        ty: u32,
+    ) -> Value {
+        let size = grown_size(name, &written.operands(&values));
+        let all = Value { size, ..Value::computed(&values, ty) };
         if class == FunctionClass::Safe && !matches!(name, "count" | "pg_typeof") {
-            let named = call.func_variadic || call.args().iter().any(|node| matches!(node, Node::NamedArgExpr(_)));
-            if named {
+            if makes_json(name) {
+                values.iter().for_each(|value| self.casts_to_json(value, 0));
+            }
+            if written.variadic || written.named {
                 self.decide_failure(&values);
             } else if let ("json_object_agg" | "jsonb_object_agg", [key, value]) = (name, values.as_slice()) {
                 // A key must not be NULL.
@@ -255,25 +263,25 @@ impl<'a> Walk<'a> {
                 let made = if name == "json_object_agg" { Json::Text } else { Json::Binary };
                 self.must_print(std::slice::from_ref(value), made);
             } else {
-                self.may_fail_in(name, &Operand::each(&values, call.args()));
+                self.may_fail_in(name, &written.operands(&values));
             }
         }
         match (name, values.len()) {
-            ("set_config", _) => return self.set_config(call, &values),
-            ("pg_notify", _) => return self.pg_notify(call, &values),
+            ("set_config", _) => return self.set_config(written, &values),
+            ("pg_notify", _) => return self.pg_notify(written, &values),
             ("count", 1) => return self.counted(&values.remove(0)),
             ("count", _) => return self.counted(&all),
             ("pg_typeof", _) => return Value::constant(ty),
-            ("json_build_object" | "jsonb_build_object", count) if count % 2 == 0 && !call.func_variadic => {
-                return Value { ty, ..build_object(call.args(), values) };
+            ("json_build_object" | "jsonb_build_object", count) if count % 2 == 0 && !written.variadic => {
+                return Value { ty, size, ..build_object(written, values) };
             }
-            ("json_build_array" | "jsonb_build_array", _) if !call.func_variadic => {
-                return Value { ty, ..json_array(values, false) };
+            ("json_build_array" | "jsonb_build_array", _) if !written.variadic => {
+                return Value { ty, size, ..json_array(values, false) };
             }
             ("row_to_json" | "to_json" | "to_jsonb", 1) => {
                 let value = values.remove(0);
                 let json = value.as_json();
-                return if json.kind == value.kind { Value::computed([&value], ty) } else { Value { ty, ..json } };
+                return if json.kind == value.kind { all } else { Value { ty, size, ..json } };
             }
             (
                 "json_populate_record"
@@ -282,14 +290,15 @@ impl<'a> Walk<'a> {
                 | "jsonb_populate_recordset",
                 _,
             ) => {
-                self.populates(values.first());
+                // Which of them is the record is not known where they are named.
+                self.populates(values.first().filter(|_| !written.named));
             }
-            ("json_agg" | "jsonb_agg", 1) => return Value { ty, ..json_array_of(&values.remove(0)) },
+            ("json_agg" | "jsonb_agg", 1) => return Value { ty, size, ..json_array_of(&values.remove(0)) },
             ("array_agg", 1) => {
                 let value = values.remove(0);
                 let scalars = self.has_scalar(Operand::hidden(&value));
                 let ty = if scalars { self.array_type(&[Operand::hidden(&value)]) } else { 0 };
-                return Value { ty, ..self.array_of(value, scalars) };
+                return Value { ty, size, ..self.array_of(value, scalars) };
             }
             _ => {}
         }
@@ -325,10 +334,10 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn set_config(&mut self, call: &FuncCall, values: &[Value]) -> Value {
+    fn set_config(&mut self, written: Arguments<'_>, values: &[Value]) -> Value {
         let all = Value::computed(values, 0);
         self.declassifies(&all, None);
-        let argument = |at: usize| call.args().get(at).unwrap_or(Node::None);
+        let argument = |at: usize| if written.named { Node::None } else { written.node(at) };
         let Some(name) = constant_text(argument(0)) else {
             self.executes(Self::builtin("set_config"), FunctionClass::Config);
             self.changes.state = true;
@@ -351,12 +360,19 @@ impl<'a> Walk<'a> {
         self.effect(Verb::Set, Object::Setting(name.to_ascii_lowercase().into(), class));
     }
 
-    fn pg_notify(&mut self, call: &FuncCall, values: &[Value]) -> Value {
-        let channel = call.args().first().and_then(constant_text).unwrap_or_else(|| "*".into());
+    fn pg_notify(&mut self, written: Arguments<'_>, values: &[Value]) -> Value {
+        let channel = constant_text(written.node(0)).filter(|_| !written.named).unwrap_or_else(|| "*".into());
         self.effect(Verb::Notify, Object::Channel(channel));
         let all = Value::computed(values, 0);
         self.declassifies(&all, None);
         Value::constant(0)
+    }
+
+    /// Whether a function's one column may have the function's own name by its declaration: then no alias replaces it.
+    pub(super) fn has_output_called(&self, call: Node<'_>, name: &str) -> bool {
+        let Node::FuncCall(call) = call else { return false };
+        let called = call.funcname().iter().filter_map(Node::as_str).next_back().unwrap_or_default();
+        self.catalog.routines(called).any(|routine| matches!(routine.outputs.as_slice(), [(own, _)] if &**own == name))
     }
 
     /// A function in FROM: its columns.
@@ -493,6 +509,7 @@ impl<'a> Walk<'a> {
         right: Option<&Value>,
     ) -> Option<u32> {
         let ty = |value: Option<&Value>| value.map_or(0, |value| value.ty);
+        let values = [left, right];
         let (left, right) = (ty(left), ty(right));
         let catalog = self.catalog;
         let mut users = false;
@@ -515,21 +532,48 @@ impl<'a> Walk<'a> {
             return None;
         }
         if COMPARISONS.contains(&name) {
+            self.casts_of_operands(name, values);
             return Some(oid::BOOL);
         }
-        Some(self.result_of_operator(name, left, right))
+        self.casts_of_operands(name, values);
+        Some(0)
     }
 
-    /// The type of a built-in operator's result, 0 if it is not certain. Text is `text` to operators, and what has no
-    /// type goes with what has one.
-    fn result_of_operator(&self, name: &str, left: u32, right: u32) -> u32 {
-        let [left, right] = [left, right].map(|ty| if ty == oid::VARCHAR { oid::TEXT } else { ty });
-        if left == 0 && right == 0 {
+    /// Users' casts that turn an operand into what a built-in operator of this name takes.
+    fn casts_of_operands(&mut self, name: &str, operands: [Option<&Value>; 2]) {
+        let catalog = self.catalog;
+        if !catalog.has_user_casts() {
+            return;
+        }
+        for operator in catalog.operators(name).filter(|operator| !operator.user) {
+            for (value, wanted) in operands.into_iter().zip([operator.left, operator.right]) {
+                if let Some(value) = value.filter(|_| wanted != 0) {
+                    self.user_casts(value, wanted);
+                }
+            }
+        }
+    }
+
+    /// The type of a built-in operator's result, 0 if it is not certain. Text is `text` to operators, and a constant without
+    /// a type goes with what has one.
+    pub(super) fn result_of_operator(&self, name: &str, left: Option<Operand<'_, '_>>, right: Operand<'_, '_>) -> u32 {
+        let given = |operand: Operand<'_, '_>| match operand.value.ty {
+            oid::VARCHAR => oid::TEXT,
+            ty => ty,
+        };
+        let operands = [left, Some(right)];
+        let known = |operand: &Option<Operand<'_, '_>>| operand.is_none_or(|one| one.is_untyped() || one.value.ty != 0);
+        let typed = operands.iter().flatten().any(|operand| operand.value.ty != 0);
+        if !typed || !operands.iter().all(known) {
             return 0;
         }
-        let is = |given: u32, wanted: u32| given == 0 && wanted != 0 || given == wanted;
+        let is = |operand: Option<Operand<'_, '_>>, wanted: u32| match operand {
+            None => wanted == 0,
+            Some(operand) if operand.is_untyped() => wanted != 0,
+            Some(operand) => given(operand) == wanted,
+        };
         let fitting =
-            self.catalog.operators(name).filter(|one| !one.user && is(left, one.left) && is(right, one.right));
+            self.catalog.operators(name).filter(|one| !one.user && is(left, one.left) && is(Some(right), one.right));
         let mut results = fitting.map(|operator| operator.result);
         let first = results.next().unwrap_or(0);
         if results.all(|result| result == first) { first } else { 0 }
@@ -550,14 +594,71 @@ fn is_encryption(name: &str) -> bool {
     name.starts_with("pgp_") || name.starts_with("dblink") || matches!(name, "encrypt" | "decrypt" | "crypt" | "hmac")
 }
 
-fn build_object(arguments: &NodeList, values: Vec<Value>) -> Value {
+fn build_object(written: Arguments<'_>, values: Vec<Value>) -> Value {
     let mut items = Vec::new();
-    let mut values = values.into_iter();
-    let mut nodes = arguments.into_iter();
-    while let (Some(key), Some(value)) = (values.next(), values.next()) {
-        let name = nodes.next().and_then(constant_text);
-        nodes.next();
-        items.push((name, key, value));
+    let mut values = values.into_iter().enumerate();
+    while let (Some((at, key)), Some((_, value))) = (values.next(), values.next()) {
+        items.push((constant_text(written.node(at)), key, value));
     }
     object_of(items)
+}
+
+fn makes_json(name: &str) -> bool {
+    name.starts_with("json") || name.starts_with("to_json") || matches!(name, "row_to_json" | "array_to_json")
+}
+
+/// How much longer than its arguments a function's result may be.
+pub(super) fn grown_size(name: &str, arguments: &[Operand<'_, '_>]) -> u32 {
+    let sizes = || arguments.iter().map(|argument| argument.value.size);
+    let most = sizes().max().unwrap_or(1);
+    let text = |at: usize| arguments.get(at).and_then(|argument| argument.text());
+    let number = |at: usize| arguments.get(at).and_then(|argument| argument.integer());
+    let count = |at: usize| number(at).and_then(|number| u32::try_from(number).ok());
+    match name {
+        "repeat" => count(1).map_or(u32::MAX, |times| most.saturating_mul(times.max(1))),
+        "lpad" | "rpad" => count(1).map_or(u32::MAX, |length| most.max(length)),
+        "replace" | "regexp_replace" => text(2).map_or(u32::MAX, |with| {
+            most.saturating_mul(u32::try_from(with.len()).unwrap_or(u32::MAX).saturating_add(1))
+        }),
+        "concat" | "concat_ws" | "format" | "overlay" => sizes().fold(0, u32::saturating_add),
+        // Of any number of rows or elements.
+        "string_agg" | "array_agg" | "array_to_string" | "json_agg" | "jsonb_agg" => most.max(LARGE / 16),
+        "quote_ident" | "quote_literal" | "quote_nullable" => most.saturating_mul(2),
+        // What becomes a string is escaped.
+        name if makes_json(name) => {
+            let is_json = |value: &Value| matches!(value.ty, oid::JSON | oid::JSONB);
+            let sizes =
+                arguments.iter().map(|one| one.value.size.saturating_mul(if is_json(one.value) { 1 } else { 2 }));
+            sizes.max().unwrap_or(1)
+        }
+        _ => most,
+    }
+}
+
+/// How a function's arguments are written.
+#[derive(Clone, Copy)]
+pub(super) struct Arguments<'n> {
+    nodes: Option<&'n NodeList>,
+    variadic: bool,
+    /// Whether any has a name.
+    named: bool,
+    distinct: bool,
+}
+
+impl<'n> Arguments<'n> {
+    /// One that the text does not show as an argument.
+    pub(super) const BARE: Self = Self { nodes: None, variadic: false, named: false, distinct: false };
+
+    fn of(call: &'n FuncCall) -> Self {
+        let named = call.args().iter().any(|node| matches!(node, Node::NamedArgExpr(_)));
+        Self { nodes: Some(call.args()), variadic: call.func_variadic, named, distinct: call.agg_distinct }
+    }
+
+    fn node(self, at: usize) -> Node<'n> {
+        self.nodes.and_then(|nodes| nodes.get(at)).unwrap_or(Node::None)
+    }
+
+    fn operands<'v>(self, values: &'v [Value]) -> Vec<Operand<'v, 'n>> {
+        Operand::each(values, self.nodes.into_iter().flatten())
+    }
 }

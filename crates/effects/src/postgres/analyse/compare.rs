@@ -5,6 +5,7 @@ use pg_raw_parse::list::NodeList;
 use pg_raw_parse::nodes::{A_Expr, SubLink};
 use pg_raw_parse::{Node, raw};
 
+use super::operand::Operand;
 use super::types::oid;
 use super::value::Value;
 use super::walk::Walk;
@@ -58,6 +59,7 @@ impl Walk<'_> {
         let any = matches!(expr.kind, raw::A_Expr_Kind::AEXPR_OP_ANY);
         for value in &values {
             self.operator(expr.name(), Some(&left), (!any).then_some(value));
+            self.literal_meets(&[Operand::hidden(&left), Operand::hidden(value)]);
             self.use_equal(&left, value);
         }
     }
@@ -83,6 +85,7 @@ impl Walk<'_> {
     /// `left = right` of the default operator.
     pub(super) fn compare_equal(&mut self, left: &Value, right: &Value) {
         self.operator_named(None, "=", Some(left), Some(right));
+        self.literal_meets(&[Operand::hidden(left), Operand::hidden(right)]);
         self.use_equal(left, right);
     }
 

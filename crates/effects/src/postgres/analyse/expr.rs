@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use model::lineage::{Container, LiteralRole};
 use pg_raw_parse::list::NodeList;
-use pg_raw_parse::nodes::{A_Expr, A_Indirection, CaseExpr, RowExpr, SQLValueFunction, SubLink, XmlExpr};
+use pg_raw_parse::nodes::{A_Expr, A_Indices, A_Indirection, CaseExpr, RowExpr, SQLValueFunction, SubLink, XmlExpr};
 use pg_raw_parse::{ConstValue, Node, raw};
 
+use super::calls::Arguments;
 use super::operand::{DATES, NAME, Operand};
 use super::types::oid;
 use super::value::{Kind, Part, Value};
@@ -48,12 +49,15 @@ impl Walk<'_> {
                 let values = self.in_order(coalesce.args().iter());
                 let operands = Operand::each(&values, coalesce.args());
                 self.must_unify(&operands);
-                Value { ty: self.common_type(&operands), ..any_of(&values) }
+                let any = any_of(&values);
+                Value { ty: self.common_type(&operands), literal: false, ..any }
             }
             Node::MinMaxExpr(expr) => {
                 let values = self.exprs(expr.args());
                 let operands = Operand::each(&values, expr.args());
                 self.must_be_alike(&operands);
+                // They become one type before they are compared.
+                self.must_unify(&operands);
                 Value::computed(&values, self.common_type(&operands))
             }
             Node::NullTest(test) => {
@@ -109,7 +113,8 @@ impl Walk<'_> {
     }
 
     fn constant(&mut self, constant: &pg_raw_parse::nodes::A_Const) -> Value {
-        let Some(value) = constant.val().filter(|_| !constant.isnull) else { return Value::constant(0) };
+        let literal = |value: Value| Value { literal: true, ..value };
+        let Some(value) = constant.val().filter(|_| !constant.isnull) else { return literal(Value::constant(0)) };
         let ty = match value {
             ConstValue::Boolean(_) => return Value::constant(oid::BOOL),
             ConstValue::Integer(_) => oid::INT4,
@@ -119,15 +124,15 @@ impl Walk<'_> {
             _ => 0,
         };
         // One without a place is the grammar's own, such as the 1 of FETCH FIRST ROW ONLY.
-        let Ok(at) = usize::try_from(constant.location) else { return Value::constant(ty) };
+        let Ok(at) = usize::try_from(constant.location) else { return literal(Value::constant(ty)) };
         self.roles.push((Spot::Constant(at), LiteralRole::Unknown));
         let text: Arc<str> = match value {
             ConstValue::Integer(number) => number.to_string().into(),
             ConstValue::Float(text) | ConstValue::String(text) => text.into(),
-            _ => return Value::constant(ty),
+            _ => return literal(Value::constant(ty)),
         };
         self.constants.insert(at, text);
-        Value::given(Spot::Constant(at), ty)
+        literal(Value::given(Spot::Constant(at), ty))
     }
 
     fn parameter(&mut self, number: i32) -> Value {
@@ -180,9 +185,13 @@ impl Walk<'_> {
         if let Some(left) = values.0 {
             self.share_roles(left, values.1, starts, starts[1]);
         }
+        let name = last_name(operator);
         let ty = self.operator(operator, values.0, Some(values.1));
-        self.may_fail_at(last_name(operator), left, right);
+        let ty = ty.map(|ty| if ty == 0 { self.result_of_operator(name, left, right) } else { ty });
+        self.may_fail_at(name, left, right);
         let value = Value::computed(values.0.into_iter().chain([values.1]), ty.unwrap_or(0));
+        let joined = values.0.filter(|_| name == "||").map(|left| joined_size(left, values.1));
+        let value = Value { size: joined.unwrap_or(value.size), ..value };
         if ty.is_none() { Value::unknown(value.cols()) } else { value }
     }
 
@@ -244,6 +253,10 @@ impl Walk<'_> {
             }
         } else if known {
             let whole = matches!(expr.kind, raw::A_Expr_Kind::AEXPR_OP_ANY | raw::A_Expr_Kind::AEXPR_OP_ALL);
+            if expr.kind == raw::A_Expr_Kind::AEXPR_IN {
+                let all: Vec<Operand<'_, '_>> = std::iter::once(tested).chain(operands.iter().copied()).collect();
+                self.must_unify(&all);
+            }
             for operand in &operands {
                 // For ANY and ALL the operand is an element of the array.
                 users |= self.operator(expr.name(), Some(&left), (!whole).then_some(operand.value)).is_none();
@@ -302,7 +315,7 @@ impl Walk<'_> {
         if visible.is_some_and(|before| before != self.visible) {
             conditions.iter().for_each(|condition| self.filters(condition));
         }
-        let result = Value { ty, ..any_of(&results) };
+        let result = Value { ty, literal: false, ..any_of(&results) };
         if conditions.iter().all(Value::is_constant) {
             return result;
         }
@@ -316,10 +329,12 @@ impl Walk<'_> {
         self.can_be_seen();
         match link.sub_link_type {
             raw::SubLinkType::EXISTS_SUBLINK => Value::constant(oid::BOOL),
-            raw::SubLinkType::EXPR_SUBLINK => outputs.first(),
+            // Only a row can be compared with several columns.
+            raw::SubLinkType::EXPR_SUBLINK if outputs.columns.len() > 1 => Value::computed([&outputs.all()], 0),
+            raw::SubLinkType::EXPR_SUBLINK => outputs.first().settled(),
             raw::SubLinkType::MULTIEXPR_SUBLINK => outputs.all(),
             raw::SubLinkType::ARRAY_SUBLINK => {
-                let element = outputs.first();
+                let element = outputs.first().settled();
                 let scalars = self.has_scalar(Operand::hidden(&element));
                 if !scalars {
                     self.decide_failure([&element]);
@@ -336,7 +351,8 @@ impl Walk<'_> {
                     self.operator(link.oper_name(), Some(&tested), None);
                     name = last_name(link.oper_name());
                 }
-                self.may_fail_at(name, Some(Operand::new(&tested, link.testexpr())), Operand::hidden(&outputs.first()));
+                let right = if outputs.columns.len() > 1 { all.clone() } else { outputs.first().settled() };
+                self.may_fail_at(name, Some(Operand::new(&tested, link.testexpr())), Operand::hidden(&right));
                 Value::computed([&tested, &all], oid::BOOL)
             }
             _ => self.opaque("it has a subquery that is not understood"),
@@ -372,20 +388,23 @@ impl Walk<'_> {
 
     /// `.field`, `[1]`, `[1:2]`.
     pub(super) fn indirect<'n>(&mut self, mut value: Value, steps: impl Iterator<Item = Node<'n>>) -> Value {
-        for step in steps {
+        let mut steps = steps.peekable();
+        while let Some(step) = steps.next() {
             value = match step {
                 Node::String(name) => self.field_of(&value, name.sval().unwrap_or_default()),
                 Node::A_Indices(indices) => {
                     let start = self.roles.len();
-                    let bounds = [self.optional(indices.lidx()), self.optional(indices.uidx())];
-                    for (bound, node) in bounds.iter().zip([indices.lidx(), indices.uidx()]) {
-                        self.subscript(Operand::new(bound, node));
+                    let mut bounds = self.subscripts_of(indices);
+                    let mut slice = indices.is_slice;
+                    // Several in a row are one: a slice among them makes all of them slices.
+                    while let Some(Node::A_Indices(more)) = steps.next_if(|step| matches!(step, Node::A_Indices(_))) {
+                        bounds.extend(self.subscripts_of(more));
+                        slice |= more.is_slice;
                     }
                     if bounds.iter().all(Value::is_constant) {
                         self.role_of_all(start, &LiteralRole::Unknown);
                     }
-                    let ty = if indices.is_slice { value.ty } else { self.element_of(value.ty).unwrap_or(value.ty) };
-                    Value::computed(bounds.iter().chain([&value]), ty)
+                    Value::computed(bounds.iter().chain([&value]), self.type_of_part(value.ty, slice))
                 }
                 _ => self.opaque("it takes a part of a value in a way that is not understood"),
             };
@@ -393,36 +412,59 @@ impl Walk<'_> {
         value
     }
 
+    fn subscripts_of(&mut self, indices: &A_Indices) -> Vec<Value> {
+        let bounds = vec![self.optional(indices.lidx()), self.optional(indices.uidx())];
+        for (bound, node) in bounds.iter().zip([indices.lidx(), indices.uidx()]) {
+            self.subscript(Operand::new(bound, node));
+        }
+        bounds
+    }
+
+    /// The type of an element or a slice of an array, or of a part of a `jsonb`; 0 if it is not certain.
+    fn type_of_part(&self, ty: u32, slice: bool) -> u32 {
+        match self.element_of(ty) {
+            Some(_) if slice => ty,
+            Some(element) => element,
+            None if self.base_type(ty) == oid::JSONB => oid::JSONB,
+            None => 0,
+        }
+    }
+
     /// What is no whole number may be too large for one.
     fn subscript(&mut self, bound: Operand<'_, '_>) {
         let absent = matches!(bound.node, Node::None);
-        if !(absent || bound.is_given() || self.has_type(bound, |ty| ty == oid::INT4)) {
+        if !(absent || bound.is_untyped() || self.has_type(bound, |ty| ty == oid::INT4)) {
             self.decide_failure([bound.value]);
         }
     }
 
-    /// A field of a composite value, or a function of it.
+    /// A field of a composite value, or a function of it: `(x).f` is `f(x)` where there is no such field, whatever x is.
     pub(super) fn field_of(&mut self, value: &Value, name: &str) -> Value {
-        if let Kind::Members(Container::Row, parts) = &value.kind {
-            if let Some(part) = parts.iter().find(|part| part.name.as_deref() == Some(name)) {
-                return part.value.clone();
-            }
-            if parts.iter().any(|part| part.name.is_none()) {
-                let field = Value::computed([value], 0);
-                if self.candidates(&[name], std::slice::from_ref(value), false).is_empty() {
-                    return field;
+        let nameless = match &value.kind {
+            Kind::Members(Container::Row, parts) => {
+                if let Some(part) = parts.iter().find(|part| part.name.as_deref() == Some(name)) {
+                    return part.value.clone();
                 }
-                let called = self.call_on_row(name, value.clone());
-                return Value::computed([&field, &called], 0);
+                parts.iter().any(|part| part.name.is_none())
             }
-        } else {
-            let relation = self.composite(value.ty);
-            let column = relation.and_then(|relation| relation.column_named(name));
-            if relation.is_none() || column.is_some() {
-                return Value::computed([value], column.map_or(0, |column| column.ty));
+            _ => {
+                let relation = self.composite(value.ty);
+                if let Some(column) = relation.and_then(|relation| relation.column_named(name)) {
+                    return Value::computed([value], column.ty);
+                }
+                value.ty == 0
             }
+        };
+        if !nameless {
+            return self.call_on_row(name, value.clone());
         }
-        self.call_on_row(name, value.clone())
+        // It may have such a field.
+        let field = Value::computed([value], 0);
+        if self.candidates(&[name], std::slice::from_ref(value), Arguments::BARE).is_empty() {
+            return field;
+        }
+        let called = self.call_on_row(name, value.clone());
+        Value::computed([&field, &called], 0)
     }
 
     /// All fields of a composite value; `None` if they are not known.
@@ -461,6 +503,11 @@ impl Walk<'_> {
         self.decide_failure([&all]);
         all
     }
+}
+
+/// How long a text is that is put together from two.
+const fn joined_size(left: &Value, right: &Value) -> u32 {
+    left.size.saturating_add(if right.literal { 0 } else { right.size })
 }
 
 /// An operator's name without its schema.

@@ -71,6 +71,7 @@ impl<'a> Walk<'a> {
         let name = alias.and_then(Alias::aliasname);
         let schema = name.is_none().then(|| Arc::clone(&relation.name.schema));
         let name = name.map_or_else(|| Arc::clone(&relation.name.name), Into::into);
+        self.collates |= relation.columns.iter().any(|column| column.collated);
         let renamed = alias.is_some_and(|alias| !alias.colnames().is_empty());
         let columns = if relation.relkind == b'S' {
             let names = ["last_value", "log_cnt", "is_called"];
@@ -103,7 +104,8 @@ impl<'a> Walk<'a> {
         let columns = if outputs.wild {
             Columns::Wild(Value::computed(outputs.columns.iter().map(|(_, value)| value), 0))
         } else {
-            Columns::Listed(self.rename(outputs.columns, alias), None)
+            let columns = outputs.columns.into_iter().map(|(name, value)| (name, value.settled())).collect();
+            Columns::Listed(self.rename(columns, alias), None)
         };
         Scope::of(Range { name: name.into(), schema: None, columns })
     }
@@ -189,6 +191,8 @@ impl<'a> Walk<'a> {
             };
             self.compare_equal(&this, &other);
             let merged = match join.jointype {
+                // The server takes the side that needs no cast.
+                _ if this.ty == 0 || this.ty != other.ty => Value { ty: 0, ..this.either(&other) },
                 raw::JoinType::JOIN_RIGHT => other,
                 raw::JoinType::JOIN_FULL => this.either(&other),
                 _ => this,
@@ -239,6 +243,9 @@ impl<'a> Walk<'a> {
                 Some(Node::NodeList(list)) => Some(list),
                 _ => None,
             };
+            if self.has_output_called(call, &name) {
+                self.opaque("its FROM clause has a function that names its column like itself");
+            }
             let columns = self.function_columns(call, &name);
             let columns = match definitions {
                 Some(definitions) => self.defined_columns(definitions.iter(), &columns),
@@ -250,12 +257,13 @@ impl<'a> Walk<'a> {
             outputs.wild |= columns.wild;
             outputs.columns.extend(columns.columns);
         }
+        // The one column of a scalar function takes the alias's name.
+        let one = count == 1 && outputs.columns.len() == 1;
         if function.ordinality {
             outputs.columns.push(("ordinality".into(), Value::constant(20)));
         }
-        // The one column of a scalar function takes the alias's name.
         let alias = function.alias().and_then(Alias::aliasname);
-        let scalar = count == 1 && outputs.columns.first().is_some_and(|(column, _)| *column == name);
+        let scalar = one && outputs.columns.first().is_some_and(|(column, _)| *column == name);
         if let (Some(alias), true, Some(first)) = (alias, scalar, outputs.columns.first_mut()) {
             first.0 = alias.into();
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use model::lineage::Container;
-use pg_raw_parse::nodes::{JsonAggConstructor, JsonBehavior, JsonKeyValue, JsonOutput, JsonValueExpr};
+use pg_raw_parse::nodes::{JsonAggConstructor, JsonBehavior, JsonKeyValue, JsonOutput, JsonValueExpr, TypeName};
 use pg_raw_parse::{ConstValue, Node, raw};
 
 use super::operand::Operand;
@@ -48,8 +48,9 @@ impl Walk<'_> {
             }
             Node::JsonArrayQueryConstructor(array) => {
                 let made = self.json_output(array.output());
-                let element = self.subquery(array.query()).first();
+                let element = self.subquery(array.query()).first().settled();
                 self.must_print(std::slice::from_ref(&element), made);
+                self.may_be_absent(std::slice::from_ref(&element), true);
                 json_array_of(&element)
             }
             Node::JsonObjectAgg(agg) => {
@@ -68,6 +69,7 @@ impl Walk<'_> {
                 let value = agg.arg().map_or_else(|| Value::constant(0), |value| self.json_value(value));
                 let made = self.json_agg(agg.constructor());
                 self.must_print(std::slice::from_ref(&value), made);
+                self.may_be_absent(std::slice::from_ref(&value), agg.absent_on_null);
                 json_array_of(&value)
             }
             Node::JsonParseExpr(parse) => {
@@ -216,13 +218,15 @@ pub(super) fn constant_text(node: Node<'_>) -> Option<Arc<str>> {
             _ => None,
         },
         Node::TypeCast(cast) => match cast.type_name()?.names().iter().next_back()?.sval()? {
-            "text" | "varchar" if cast.type_name().is_some_and(|ty| ty.typmods().is_empty()) => {
-                constant_text_of_const(cast.arg())
-            }
+            "text" | "varchar" if cast.type_name().is_some_and(is_plain) => constant_text_of_const(cast.arg()),
             _ => None,
         },
         _ => None,
     }
+}
+
+fn is_plain(ty: &TypeName) -> bool {
+    ty.typmods().is_empty() && ty.array_bounds().is_empty()
 }
 
 fn constant_text_of_const(node: Node<'_>) -> Option<Arc<str>> {

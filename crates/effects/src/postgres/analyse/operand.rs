@@ -50,15 +50,14 @@ impl<'v, 'n> Operand<'v, 'n> {
         values.iter().zip(nodes).map(|(value, node)| Self { value, node }).collect()
     }
 
-    /// A constant without a type of its own, or a parameter: it is what it is used as before anything runs, or it never
-    /// runs.
+    /// A constant without a type of its own: it is what it is used as before anything runs, or it never runs.
     pub(super) const fn is_untyped(self) -> bool {
-        self.value.ty == 0 && self.is_given()
+        self.value.ty == 0 && self.value.literal
     }
 
     /// A constant or parameter as it stands.
-    pub(super) const fn is_given(self) -> bool {
-        matches!(self.node, Node::A_Const(_) | Node::ParamRef(_))
+    const fn is_given(self) -> bool {
+        self.value.literal || matches!(self.node, Node::A_Const(_) | Node::ParamRef(_))
     }
 
     /// A constant that is computed, and could be large.
@@ -70,9 +69,16 @@ impl<'v, 'n> Operand<'v, 'n> {
         constant_text(self.node)
     }
 
+    pub(super) fn integer(self) -> Option<i32> {
+        let Node::A_Const(constant) = self.node else { return None };
+        match constant.val() {
+            Some(ConstValue::Integer(number)) if !constant.isnull => Some(number),
+            _ => None,
+        }
+    }
+
     pub(super) fn is_integer_in(self, range: impl RangeBounds<i32>) -> bool {
-        let Node::A_Const(constant) = self.node else { return false };
-        matches!(constant.val(), Some(ConstValue::Integer(number)) if !constant.isnull && range.contains(&number))
+        self.integer().is_some_and(|number| range.contains(&number))
     }
 
     pub(super) fn is_short_number(self) -> bool {
@@ -99,7 +105,7 @@ pub(super) const fn is_exact(ty: u32) -> bool {
 
 impl Walk<'_> {
     pub(super) fn has_text(&self, operand: Operand<'_, '_>) -> bool {
-        operand.is_untyped() || is_text(self.base_type(operand.value.ty))
+        !self.collates && (operand.is_untyped() || is_text(self.base_type(operand.value.ty)))
     }
 
     pub(super) fn has_type(&self, operand: Operand<'_, '_>, is: impl Fn(u32) -> bool) -> bool {
@@ -113,12 +119,17 @@ impl Walk<'_> {
 
     fn is_scalar(&self, ty: u32) -> bool {
         let ty = self.base_type(ty);
-        self.is_ordered(ty) || matches!(ty, oid::JSON | oid::JSONB)
+        self.is_ordered(ty) || is_text(ty) || matches!(ty, oid::JSON | oid::JSONB)
     }
 
     /// A type that is not built of others, with an order that never fails.
     pub(super) fn is_ordered(&self, ty: u32) -> bool {
-        let known = is_text(ty) || is_exact(ty) || DATES.contains(&ty) || FLOATS.contains(&ty) || OTHERS.contains(&ty);
+        // Where two collations meet, texts cannot be compared.
+        let known = is_text(ty) && !self.collates
+            || is_exact(ty)
+            || DATES.contains(&ty)
+            || FLOATS.contains(&ty)
+            || OTHERS.contains(&ty);
         let is_enum = || self.catalog.type_by_oid(ty).is_some_and(|ty| ty.kind == b'e');
         known || matches!(ty, oid::BOOL | BYTEA | NAME) || is_enum()
     }
@@ -195,7 +206,15 @@ impl Walk<'_> {
             })
     }
 
-    /// Whether the two can be compared, and turned into one type, whatever they are.
+    /// Whether the two can become one type, whatever they are.
+    pub(super) fn become_one(&self, left: Operand<'_, '_>, right: Operand<'_, '_>) -> bool {
+        let [one, other] = [left, right].map(|operand| operand.value.ty);
+        let is_date = |ty: u32| DATES.contains(&self.base_type(ty));
+        let both_text = is_text(self.base_type(one)) && is_text(self.base_type(other));
+        one != 0 && one == other || both_text || !(is_date(one) && is_date(other)) && self.are_alike(left, right)
+    }
+
+    /// Whether the two can be compared, whatever they are.
     pub(super) fn are_alike(&self, left: Operand<'_, '_>, right: Operand<'_, '_>) -> bool {
         let [one, other] = [left, right].map(|operand| self.base_type(operand.value.ty));
         let known = |ty: u32| self.compares(ty);
@@ -207,7 +226,7 @@ impl Walk<'_> {
                 let both = |is: &dyn Fn(u32) -> bool| is(one) && is(other);
                 one == other && known(one)
                     || self.are_rows_alike(left, right)
-                    || both(&is_text)
+                    || both(&is_text) && !self.collates
                     || both(&is_exact)
                     || both(&|ty| DATES.contains(&ty))
                     || both(&|ty| is_integer(ty) || FLOATS.contains(&ty))

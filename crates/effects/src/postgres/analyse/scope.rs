@@ -8,7 +8,7 @@ use pg_raw_parse::Node;
 use pg_raw_parse::list::NodeList;
 use pg_raw_parse::nodes::RangeVar;
 
-use super::value::{Part, Value};
+use super::value::{Col, Part, Value};
 use super::walk::Walk;
 use crate::postgres::Missing;
 use crate::postgres::catalog::{Relation, canonical_schema};
@@ -189,6 +189,12 @@ impl<'a> Walk<'a> {
         Some(either(perhaps, row))
     }
 
+    /// Whether the innermost query's FROM has a column of this name; an item's own name is none.
+    pub(super) fn has_column_here(&mut self, name: &str) -> bool {
+        let Some(innermost) = self.scopes.len().checked_sub(1) else { return false };
+        !matches!(self.find_in_scope(innermost, name), Found::None)
+    }
+
     fn find_in_scope(&mut self, scope: usize, name: &str) -> Found {
         let count = self.scopes.get(scope).map_or(0, |scope| scope.visible.len());
         let mut found = Found::None;
@@ -201,22 +207,49 @@ impl<'a> Walk<'a> {
             };
         }
         if matches!(found, Found::None) && SYSTEM_COLUMNS.contains(&name) {
-            return self.system_column(scope);
+            return self.system_column(scope, name);
         }
         found
     }
 
     /// An unqualified system column: of a table that is no side of a join.
-    fn system_column(&self, scope: usize) -> Found {
+    fn system_column(&self, scope: usize, name: &str) -> Found {
         let Some(scope) = self.scopes.get(scope) else { return Found::None };
         let items = scope.visible.iter().filter_map(|visible| match visible {
             Visible::All(range) => scope.ranges.get(*range),
             Visible::Joined(_) | Visible::One(..) => None,
         });
-        match items.filter(|range| range.columns.has_system_columns()).count() {
-            0 => Found::None,
-            1 => Found::One(Value::constant(0)),
-            _ => Found::Ambiguous,
+        let mut found = items.filter(|range| range.columns.has_system_columns());
+        match (found.next(), found.next()) {
+            (None, _) => Found::None,
+            (Some(range), None) => Found::One(self.system_value(&range.columns, name)),
+            (Some(_), Some(_)) => Found::Ambiguous,
+        }
+    }
+
+    /// A system column's value. Which partition a row is in depends on its key.
+    fn system_value(&self, columns: &Columns<'_>, name: &str) -> Value {
+        match columns {
+            Columns::Relation(relation) | Columns::Listed(_, Some(relation)) if name == "tableoid" => {
+                let mut cols = Vec::new();
+                self.add_partition_key(relation, relation, 0, &mut cols);
+                Value::derived(cols, 0)
+            }
+            _ => Value::constant(0),
+        }
+    }
+
+    /// The columns of `root` by which the rows of `relation`, itself or a partition of it, are told apart.
+    fn add_partition_key(&self, root: &Relation, relation: &Relation, depth: usize, cols: &mut Vec<Col>) {
+        let any = relation.partition_key.contains(&0);
+        let key = relation.columns.iter().filter(|column| any || relation.partition_key.contains(&column.number));
+        if !relation.partition_key.is_empty() {
+            cols.extend(key.filter_map(|column| Some((root.oid, root.column_named(&column.name)?.number))));
+        }
+        if depth < 32 {
+            for child in relation.children.iter().filter_map(|oid| self.catalog.relation_by_oid(*oid)) {
+                self.add_partition_key(root, child, depth + 1, cols);
+            }
         }
     }
 
@@ -229,7 +262,11 @@ impl<'a> Walk<'a> {
 
     fn visible(&mut self, scope: usize, at: usize, name: &str) -> Option<Value> {
         match self.scopes.get(scope)?.visible.get(at)? {
-            Visible::One(visible, value) => (&**visible == name).then(|| value.clone()),
+            Visible::One(visible, value) if &**visible == name => {
+                let value = value.clone();
+                Some(self.taken(value))
+            }
+            Visible::One(..) => None,
             Visible::All(range) | Visible::Joined(range) => {
                 let range = *range;
                 self.field(scope, range, name)
@@ -239,6 +276,19 @@ impl<'a> Walk<'a> {
 
     /// The column `name` of a FROM item.
     fn field(&mut self, scope: usize, range: usize, name: &str) -> Option<Value> {
+        let value = self.column_called(scope, range, name)?;
+        Some(self.taken(value))
+    }
+
+    /// A column is used. The query that it comes from may be worked out just here, and only for some rows.
+    fn taken(&mut self, value: Value) -> Value {
+        if value.seen {
+            self.can_be_seen();
+        }
+        value
+    }
+
+    fn column_called(&mut self, scope: usize, range: usize, name: &str) -> Option<Value> {
         match &self.scopes.get(scope)?.ranges.get(range)?.columns {
             Columns::Relation(relation) => {
                 let relation = *relation;
@@ -283,8 +333,9 @@ impl<'a> Walk<'a> {
             return value;
         }
         let columns = self.scopes.get(scope).and_then(|scope| scope.ranges.get(range)).map(|range| &range.columns);
-        if columns.is_some_and(Columns::has_system_columns) && SYSTEM_COLUMNS.contains(&name) {
-            return Value::constant(0);
+        if let Some(columns) = columns.filter(|columns| columns.has_system_columns() && SYSTEM_COLUMNS.contains(&name))
+        {
+            return self.system_value(columns, name);
         }
         // `t.f` is `f(t)` where t has no column f.
         let row = self.whole_row(scope, range);
@@ -319,6 +370,9 @@ impl<'a> Walk<'a> {
         }
         let (ty, named) = found.map_or((0, true), Columns::row_type);
         let columns = self.columns_of(scope, range).unwrap_or_default();
+        if columns.iter().any(|(_, value)| value.seen) {
+            self.can_be_seen();
+        }
         let parts = columns.into_iter().map(|(name, value)| Part { name: named.then_some(name), value }).collect();
         Value { ty, ..Value::members(Container::Row, parts) }
     }

@@ -7,8 +7,9 @@ use pg_raw_parse::list::NodeList;
 use pg_raw_parse::nodes::{CommonTableExpr, ResTarget, SelectStmt, WindowDef, WithClause};
 use pg_raw_parse::{ConstValue, Node, raw};
 
+use super::operand::Operand;
 use super::scope::Scope;
-use super::value::{Givens, Outputs, Value};
+use super::value::{Givens, LARGE, Outputs, Value};
 use super::walk::{Cte, Spot, Walk};
 
 /// Names and values.
@@ -21,12 +22,14 @@ const ROUNDS: usize = 8;
 pub(super) struct Rows {
     /// Where their list is.
     at: usize,
+    /// Whether the values of a column become one type; what is inserted becomes its column's, each by itself.
+    unite: bool,
     pub(super) all: Option<Outputs>,
 }
 
 impl Rows {
-    pub(super) fn of(lists: &NodeList) -> Self {
-        Self { at: std::ptr::from_ref(lists).addr(), all: None }
+    pub(super) fn of(lists: &NodeList, unite: bool) -> Self {
+        Self { at: std::ptr::from_ref(lists).addr(), unite, all: None }
     }
 
     pub(super) fn add(&mut self, walk: &mut Walk<'_>, mut row: Outputs) {
@@ -38,6 +41,7 @@ impl Rows {
             }
         }
         self.all = Some(match self.all.take() {
+            Some(rows) if self.unite => walk.unite(&rows, &row),
             Some(rows) => rows.either(&row),
             None => row,
         });
@@ -138,14 +142,60 @@ impl<'a> Walk<'a> {
                     self.opaque("it uses * where the columns are not known");
                 }
                 None => {
-                    let value = self.expr(target.val());
-                    let name =
-                        target.name().map_or_else(|| column_name(target.val(), self.catalog.version()), Into::into);
+                    let value = self.column_expr(target.val());
+                    let name = match target.name() {
+                        Some(name) => name.into(),
+                        None => self.name_of(target.val()),
+                    };
                     outputs.columns.push((name, value));
                 }
             }
         }
         outputs
+    }
+
+    /// An expression that becomes a column, which may be worked out where it is used.
+    fn column_expr(&mut self, node: Node<'_>) -> Value {
+        let before = self.visible;
+        let value = self.expr(node);
+        Value { seen: value.seen || self.visible != before, ..value }
+    }
+
+    /// The name of a column without AS.
+    fn name_of(&mut self, node: Node<'_>) -> Arc<str> {
+        let version = self.catalog.version();
+        match named_by_star(node, 0) {
+            NamedBy::Itself => column_name(node, version),
+            NamedBy::Star(query) => {
+                let outputs = self.subquery(query);
+                match outputs.columns.into_iter().next().filter(|_| !outputs.wild) {
+                    Some((name, _)) => name,
+                    None => self.has_no_name(),
+                }
+            }
+            NamedBy::StarInside => self.has_no_name(),
+        }
+    }
+
+    fn has_no_name(&mut self) -> Arc<str> {
+        self.opaque("it has a column whose name is not known");
+        "?column?".into()
+    }
+
+    /// Rows of both: the values of a column become one type.
+    fn unite(&mut self, left: &Outputs, right: &Outputs) -> Outputs {
+        let mut all = left.either(right);
+        if all.wild {
+            return all;
+        }
+        for (column, ((_, one), (_, other))) in all.columns.iter_mut().zip(left.columns.iter().zip(&right.columns)) {
+            let operands = [Operand::hidden(one), Operand::hidden(other)];
+            self.must_unify(&operands);
+            if !column.1.literal {
+                column.1.ty = self.common_type(&operands);
+            }
+        }
+        all
     }
 
     /// `None` if the expression is not a star; `Some(None)` if it is one whose columns are not known.
@@ -216,7 +266,7 @@ impl<'a> Walk<'a> {
                     return self.filters(&value);
                 }
                 if let Some(name) = single_name(node)
-                    && self.find_here(name).is_none()
+                    && !self.has_column_here(name)
                     && let Some((_, value)) = outputs.columns.iter().find(|(column, _)| &**column == name)
                 {
                     return self.filters(value);
@@ -244,7 +294,7 @@ impl<'a> Walk<'a> {
     }
 
     fn values(&mut self, lists: &NodeList) -> Outputs {
-        let mut rows = Rows::of(lists);
+        let mut rows = Rows::of(lists, true);
         for list in lists {
             let row = self.value_row(list);
             rows.add(self, row);
@@ -260,7 +310,7 @@ impl<'a> Walk<'a> {
             return outputs;
         };
         for (at, item) in list.into_iter().enumerate() {
-            let value = self.expr(item);
+            let value = self.column_expr(item);
             outputs.columns.push((format!("column{}", at + 1).into(), value));
         }
         outputs
@@ -291,7 +341,9 @@ impl<'a> Walk<'a> {
                         self.filters(&left.all());
                         self.filters(&outputs.all());
                     }
-                    left.either(&outputs)
+                    let mut both = self.unite(&left, &outputs);
+                    both.columns.iter_mut().for_each(|(_, value)| *value = value.clone().settled());
+                    both
                 }
                 None => outputs,
             });
@@ -342,7 +394,13 @@ impl<'a> Walk<'a> {
             }
             let again = self.subquery(cte.ctequery());
             let again = self.named_outputs(cte, again);
-            let merged = if outputs.columns.is_empty() { again.clone() } else { outputs.either(&again) };
+            let mut merged = if outputs.columns.is_empty() { again.clone() } else { outputs.either(&again) };
+            for ((_, now), (_, before)) in merged.columns.iter_mut().zip(&outputs.columns) {
+                if now.size > before.size {
+                    // It grows from row to row.
+                    now.size = LARGE;
+                }
+            }
             if merged == outputs {
                 return outputs;
             }
@@ -371,17 +429,6 @@ impl<'a> Walk<'a> {
         }
         outputs
     }
-
-    /// Whether the innermost query's FROM has a column of this name.
-    fn find_here(&mut self, name: &str) -> Option<Value> {
-        let outer = self.scopes.len().checked_sub(1)?;
-        let around: Vec<Scope<'a>> = self.scopes.drain(..outer).collect();
-        let opaque = self.opaque;
-        let found = self.find_unqualified(name);
-        self.opaque = opaque;
-        self.scopes.splice(0..0, around);
-        found
-    }
 }
 
 /// Whether an arm of a set operation has no clauses of its own, so that it can be taken apart.
@@ -399,6 +446,59 @@ fn single_name(node: Node<'_>) -> Option<&str> {
     let Node::ColumnRef(column) = node else { return None };
     let fields = column.fields();
     if fields.len() == 1 { fields.first().and_then(Node::as_str) } else { None }
+}
+
+/// Where the name of an output column without AS comes from.
+enum NamedBy<'n> {
+    Itself,
+    /// The first column of this query, which begins with a star.
+    Star(Node<'n>),
+    /// Of a query inside another one.
+    StarInside,
+}
+
+fn named_by_star(node: Node<'_>, depth: usize) -> NamedBy<'_> {
+    if depth > super::super::MAX_DEPTH {
+        return NamedBy::Itself;
+    }
+    match node {
+        Node::A_Indirection(indirection) if indirection.indirection().iter().all(|step| step.as_str().is_none()) => {
+            named_by_star(indirection.arg(), depth + 1)
+        }
+        Node::TypeCast(cast) => named_by_star(cast.arg(), depth + 1),
+        Node::CollateClause(collate) => named_by_star(collate.arg(), depth + 1),
+        Node::CaseExpr(case) => named_by_star(case.defresult(), depth + 1),
+        Node::SubLink(link) if link.sub_link_type == raw::SubLinkType::EXPR_SUBLINK => {
+            let Some(target) = first_target(link.subselect()) else { return NamedBy::Itself };
+            if is_star(target.val()) {
+                return NamedBy::Star(link.subselect());
+            }
+            match target.name().map_or_else(|| named_by_star(target.val(), depth + 1), |_| NamedBy::Itself) {
+                NamedBy::Itself => NamedBy::Itself,
+                NamedBy::Star(_) | NamedBy::StarInside => NamedBy::StarInside,
+            }
+        }
+        _ => NamedBy::Itself,
+    }
+}
+
+/// The first target of a query's first arm.
+fn first_target(query: Node<'_>) -> Option<&ResTarget> {
+    let Node::SelectStmt(mut select) = query else { return None };
+    while let Some(left) = select.larg() {
+        select = left;
+    }
+    select.target_list().iter().next()
+}
+
+fn is_star(node: Node<'_>) -> bool {
+    match node {
+        Node::ColumnRef(column) => matches!(column.fields().iter().next_back(), Some(Node::A_Star(_))),
+        Node::A_Indirection(indirection) => {
+            matches!(indirection.indirection().iter().next_back(), Some(Node::A_Star(_)))
+        }
+        _ => false,
+    }
 }
 
 /// The name that the server gives an output column without AS (`FigureColname`, parse_target.c).
@@ -449,7 +549,10 @@ fn figure_name(node: Node<'_>, server: u32, depth: usize) -> Option<(&str, bool)
                 while let Some(left) = select.larg() {
                     select = left;
                 }
-                let target = select.target_list().iter().next()?;
+                let Some(target) = select.target_list().iter().next() else {
+                    // VALUES.
+                    return Some(("column1", true));
+                };
                 // Its own column has a name by then, whatever it is called after.
                 let name = target.name().or_else(|| Some(figure_name(target.val(), server, depth + 1)?.0));
                 Some((name.unwrap_or("?column?"), true))

@@ -7,15 +7,17 @@
 //! What is in no list here may fail. A list's entry holds for operands whose types are certain, and for constants that
 //! are in the text as they are: what is computed of constants can be of any size. Lack of memory is not looked at.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use model::lineage::Container;
 use pg_raw_parse::Node;
 
+use super::calls::grown_size;
 use super::operand::{BYTEA, DATES, FLOATS, INT2, NAME, Operand, is_exact, is_integer, is_text};
 use super::types::oid;
-use super::value::{Kind, Value};
+use super::value::{LARGE, Value};
 use super::walk::Walk;
+use crate::postgres::catalog::FIRST_USER_OID;
 
 /// When a computation fails.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,32 +38,31 @@ pub(super) enum Json {
     Other,
 }
 
-/// Total for texts. Sorted.
-const OF_TEXTS: &[&str] = &[
-    "ascii",
-    "bit_length",
-    "btrim",
-    "char_length",
-    "character_length",
-    "hashtext",
-    "initcap",
-    "length",
-    "lower",
-    "ltrim",
-    "md5",
-    "octet_length",
-    "position",
-    "quote_ident",
-    "quote_literal",
-    "quote_nullable",
-    "replace",
-    "reverse",
-    "rtrim",
-    "starts_with",
-    "string_agg",
-    "strpos",
-    "translate",
-    "upper",
+/// Total for so many texts. Sorted.
+const OF_TEXTS: &[(&str, &[usize])] = &[
+    ("bit_length", &[1]),
+    ("btrim", &[1, 2]),
+    ("char_length", &[1]),
+    ("character_length", &[1]),
+    ("hashtext", &[1]),
+    ("initcap", &[1]),
+    ("length", &[1]),
+    ("lower", &[1]),
+    ("ltrim", &[1, 2]),
+    ("md5", &[1]),
+    ("octet_length", &[1]),
+    ("position", &[2]),
+    ("quote_ident", &[1]),
+    ("quote_literal", &[1]),
+    ("quote_nullable", &[1]),
+    ("replace", &[3]),
+    ("reverse", &[1]),
+    ("rtrim", &[1, 2]),
+    ("starts_with", &[2]),
+    ("string_agg", &[2]),
+    ("strpos", &[2]),
+    ("translate", &[3]),
+    ("upper", &[1]),
 ];
 
 /// Those of them whose result can be much longer than their arguments.
@@ -103,6 +104,7 @@ impl Walk<'_> {
     /// The operands of a built-in operator, likewise.
     pub(super) fn may_fail_at(&mut self, name: &str, left: Option<Operand<'_, '_>>, right: Operand<'_, '_>) {
         let failure = self.failure_of_operator(name, left, right);
+        self.literal_meets(&left.into_iter().chain([right]).collect::<Vec<_>>());
         let operands: Vec<Operand<'_, '_>> = left.into_iter().chain([right]).collect();
         self.fails(failure, &operands);
     }
@@ -112,6 +114,7 @@ impl Walk<'_> {
         let element = self.element_of(array.value.ty).unwrap_or(0);
         let element = Value { ty: element, ..array.value.clone() };
         let node = if array.is_untyped() { array.node } else { Node::None };
+        self.literal_meets(&[left, array]);
         let failure = self.failure_of_operator(name, Some(left), Operand::new(&element, node));
         self.fails(failure, &[left, array]);
     }
@@ -129,21 +132,42 @@ impl Walk<'_> {
         self.fails(if alike { Failure::Never } else { Failure::Any }, operands);
     }
 
+    /// A constant without a type becomes what stands beside it, and its domains are checked.
+    pub(super) fn literal_meets(&mut self, operands: &[Operand<'_, '_>]) {
+        if !operands.iter().any(|operand| operand.is_untyped()) {
+            return;
+        }
+        for ty in operands.iter().map(|operand| operand.value.ty).filter(|ty| *ty >= FIRST_USER_OID) {
+            if self.catalog.type_by_oid(ty).is_some_and(|ty| ty.kind != b'd') {
+                self.writes_type(ty);
+            }
+        }
+    }
+
+    fn casts_to_each_other(&mut self, operands: &[Operand<'_, '_>]) {
+        if !self.catalog.has_user_casts() {
+            return;
+        }
+        let types: BTreeSet<u32> = operands.iter().map(|operand| operand.value.ty).collect();
+        for operand in operands {
+            types.iter().for_each(|ty| self.user_casts(operand.value, *ty));
+        }
+    }
+
     /// The values become one type.
     pub(super) fn must_unify(&mut self, operands: &[Operand<'_, '_>]) {
         let typed: Vec<Operand<'_, '_>> = operands.iter().copied().filter(|operand| !operand.is_untyped()).collect();
         let Some((first, others)) = typed.split_first() else { return };
-        let unites = |other: &Operand<'_, '_>| {
-            let ty = other.value.ty;
-            ty != 0 && ty == first.value.ty || self.are_alike(*first, *other)
-        };
         let total = first.value.ty != 0 || others.is_empty() && operands.len() == 1;
-        let total = total && others.iter().all(unites);
+        let total = total && others.iter().all(|other| self.become_one(*first, *other));
+        self.casts_to_each_other(&typed);
+        self.literal_meets(operands);
         self.fails(if total { Failure::Never } else { Failure::Any }, operands);
     }
 
     /// Values become JSON, or what else a constructor returns.
     pub(super) fn must_print(&mut self, values: &[Value], made: Json) {
+        values.iter().for_each(|value| self.casts_to_json(value, 0));
         let prints = |value: &Value| self.is_printable(Operand::hidden(value), made == Json::Binary);
         let total = made != Json::Other && values.iter().all(prints);
         if !total {
@@ -170,7 +194,8 @@ impl Walk<'_> {
         let never = |yes: bool| if yes { Failure::Never } else { Failure::Any };
         match (name, arguments) {
             _ if OF_ANYTHING.contains(&name) => Failure::Never,
-            _ if OF_TEXTS.contains(&name)
+            _ if grown_size(name, arguments) > LARGE => Failure::Any,
+            _ if is_of_texts(name, arguments.len())
                 && (small || !GROWING.contains(&name))
                 && of(&|argument| self.has_text(argument)) =>
             {
@@ -214,14 +239,12 @@ impl Walk<'_> {
             ("jsonb_agg" | "to_jsonb", [one]) => never(self.is_printable(*one, true)),
             ("json_build_array", _) => never(of(&|argument| self.is_printable(argument, false))),
             ("jsonb_build_array", _) => never(of(&|argument| self.is_printable(argument, true))),
-            ("json_build_object", _) => never(
-                arguments.iter().step_by(2).all(|key| key.text().is_some())
-                    && of(&|argument| self.is_printable(argument, false)),
-            ),
-            ("jsonb_build_object", _) => never(
-                arguments.iter().step_by(2).all(|key| key.text().is_some())
-                    && of(&|argument| self.is_printable(argument, true)),
-            ),
+            ("json_build_object", _) => {
+                never(are_keys(arguments) && of(&|argument| self.is_printable(argument, false)))
+            }
+            ("jsonb_build_object", _) => {
+                never(are_keys(arguments) && of(&|argument| self.is_printable(argument, true)))
+            }
             ("jsonb_typeof" | "jsonb_pretty" | "jsonb_strip_nulls", [one]) => {
                 never(self.has_type(*one, |ty| ty == oid::JSONB))
             }
@@ -300,7 +323,8 @@ impl Walk<'_> {
                 let small = !left.is_computed_constant() && !right.is_computed_constant();
                 let scalar = |operand| self.has_scalar(operand) && self.is_printable(operand, false);
                 let text = |operand: Operand<'_, '_>| is_text(self.base_type(operand.value.ty));
-                never(small && scalar(left) && scalar(right) && (text(left) || text(right)))
+                let size = left.value.size.saturating_add(right.value.size);
+                never(small && size <= LARGE && scalar(left) && scalar(right) && (text(left) || text(right)))
             }
             "->" | "->>" => {
                 let step = right.text().is_some() || right.is_integer_in(i32::MIN..=i32::MAX);
@@ -328,8 +352,8 @@ impl Walk<'_> {
                 if with_short(left, right) || with_short(right, left) {
                     return Failure::Extreme;
                 }
-                let date = |operand: Operand<'_, '_>| self.has_type(operand, |ty| ty == DATES[0]);
-                never(name == "-" && date(left) && date(right))
+                let date = |one: Operand<'_, '_>| one.value.bare().is_some() && self.has_type(one, |ty| ty == DATES[0]);
+                if name == "-" && date(left) && date(right) { Failure::Extreme } else { Failure::Any }
             }
             _ => Failure::Any,
         }
@@ -361,20 +385,12 @@ impl Walk<'_> {
         let wider = exact(from) > 0 && exact(from) <= exact(ty);
         let float = is_integer(from) && FLOATS.contains(&ty);
         let to_json = ty == oid::JSON && matches!(from, oid::JSON | oid::JSONB);
-        never(operand.value.ty == ty || from == ty || wider || float || to_json || self.is_row_of(operand.value, ty))
-    }
-
-    /// Whether it is a row of just the fields that the composite type has.
-    fn is_row_of(&self, value: &Value, ty: u32) -> bool {
-        let Kind::Members(Container::Row, parts) = &value.kind else { return false };
-        let Some(relation) = self.composite(ty).filter(|_| self.base_type(ty) == ty) else { return false };
-        let given = parts.iter().map(|part| part.value.ty);
-        let is_plain = |ty: u32| ty != 0 && self.base_type(ty) == ty;
-        given.clone().all(is_plain) && given.eq(relation.columns.iter().map(|column| column.ty))
+        never(operand.value.ty == ty || from == ty || wider || float || to_json)
     }
 
     fn is_own_array(&self, ty: u32) -> bool {
-        self.element_of(ty).is_some_and(|element| self.base_type(element) == element && self.is_ordered(element))
+        let scalar = |ty: u32| self.base_type(ty) == ty && (self.is_ordered(ty) || is_text(ty));
+        self.base_type(ty) == ty && self.element_of(ty).is_some_and(scalar)
     }
 
     /// Something of what runs here can be seen from outside, an error or another effect.
@@ -449,17 +465,28 @@ fn is_class(rest: &mut std::str::Chars<'_>) -> bool {
             '^' if at == 0 => {}
             '-' if last.is_some() => from = last.take(),
             c if c.is_ascii_alphanumeric() => {
-                if from.take().is_some_and(|from| from > c) {
-                    return false;
-                }
                 // The end of a range begins no other one.
-                last = Some(c);
+                last = match from.take() {
+                    Some(from) if from > c => return false,
+                    Some(_) => None,
+                    None => Some(c),
+                };
                 any = true;
             }
             _ => return false,
         }
     }
     false
+}
+
+fn is_of_texts(name: &str, count: usize) -> bool {
+    OF_TEXTS.iter().any(|(text, counts)| *text == name && counts.contains(&count))
+}
+
+/// Keys and values by turns, where no key can be NULL.
+fn are_keys(arguments: &[Operand<'_, '_>]) -> bool {
+    let is_text = |key: &Operand<'_, '_>| key.text().is_some() && (key.is_untyped() || is_text(key.value.ty));
+    arguments.len().is_multiple_of(2) && arguments.iter().step_by(2).all(is_text)
 }
 
 /// A format of `%s` alone, for as many values as there are.

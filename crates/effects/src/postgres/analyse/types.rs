@@ -39,7 +39,13 @@ impl<'a> Walk<'a> {
         self.may_fail_as(Operand::new(&value, cast.arg()), ty, !name.typmods().is_empty());
         let plain = name.typmods().is_empty() && name.array_bounds().is_empty();
         let kept = plain && ty != 0 && self.keeps(&value, ty);
-        if kept { Value { ty, ..value } } else { Value::computed([&value], ty) }
+        if kept {
+            return Value { ty, literal: false, ..value };
+        }
+        // What is built of parts is quoted when it becomes a text.
+        let built = matches!(value.kind, Kind::Members(..)) || self.element_of(value.ty).is_some();
+        let size = value.size.saturating_mul(if built { 2 } else { 1 });
+        Value { size, ..Value::computed([&value], ty) }
     }
 
     /// Whether a cast without a type modifier leaves the value as it is.
@@ -56,18 +62,65 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Users' casts that can turn the value into `ty`.
+    /// Users' casts that can turn the value into `ty`, its elements and fields included.
     pub(super) fn user_casts(&mut self, value: &Value, ty: u32) {
-        if ty == 0 {
+        if ty == 0 || ty == value.ty || value.literal || !self.catalog.has_user_casts() {
             return;
         }
-        let target = self.base_type(ty);
-        let source = self.base_type(value.ty);
+        self.casts_between(value.ty, ty, 0);
+        let Kind::Members(container, parts) = &value.kind else { return };
+        if *container == Container::ArrayOf {
+            let element = self.element_of(ty).unwrap_or(0);
+            parts.iter().for_each(|part| self.user_casts(&part.value, element));
+        } else if let Some(relation) = self.composite(ty) {
+            for (part, column) in parts.iter().zip(&relation.columns) {
+                self.user_casts(&part.value, column.ty);
+            }
+        }
+    }
+
+    fn casts_between(&mut self, source: u32, target: u32, depth: usize) {
+        let (source, target) = (self.base_type(source), self.base_type(target));
+        if source == target && source != 0 || depth > 16 {
+            return;
+        }
         let catalog = self.catalog;
         for (from, function) in catalog.user_casts_to(target) {
             if source == 0 || source == from {
                 self.executes(function.clone(), FunctionClass::Unknown);
             }
+        }
+        if let (Some(one), Some(other)) = (self.element_of(source), self.element_of(target)) {
+            self.casts_between(one, other, depth + 1);
+        }
+        if let (Some(one), Some(other)) = (self.composite(source), self.composite(target)) {
+            for (one, other) in one.columns.iter().zip(&other.columns) {
+                self.casts_between(one.ty, other.ty, depth + 1);
+            }
+        }
+    }
+
+    /// A value becomes JSON: by users' casts, where they made such for its types.
+    pub(super) fn casts_to_json(&mut self, value: &Value, depth: usize) {
+        if value.literal || depth > 16 || !self.catalog.has_user_casts() {
+            return;
+        }
+        match &value.kind {
+            Kind::Members(_, parts) => parts.iter().for_each(|part| self.casts_to_json(&part.value, depth + 1)),
+            _ => self.type_to_json(value.ty, depth),
+        }
+    }
+
+    fn type_to_json(&mut self, ty: u32, depth: usize) {
+        self.casts_between(ty, oid::JSON, 0);
+        if depth > 16 {
+            return;
+        }
+        if let Some(element) = self.element_of(ty) {
+            self.type_to_json(element, depth + 1);
+        }
+        for column in self.composite(ty).into_iter().flat_map(|relation| &relation.columns) {
+            self.type_to_json(column.ty, depth + 1);
         }
     }
 
@@ -83,6 +136,7 @@ impl<'a> Walk<'a> {
             self.role_of_all(start, &model::lineage::LiteralRole::Plain);
         }
         self.type_functions(ty, 0);
+        self.collates |= ty.collated;
         if name.array_bounds().is_empty() { ty.oid } else { ty.array }
     }
 

@@ -18,7 +18,16 @@ pub(super) struct Value {
     pub(super) ty: u32,
     /// What of the statement itself may be in it.
     pub(super) given: Givens,
+    /// A constant of the text that has no type of its own yet: it is what it is used as before anything runs.
+    pub(super) literal: bool,
+    /// Whether it is computed anew where it is used, and that can be seen from outside (`total.rs`).
+    pub(super) seen: bool,
+    /// How many times longer it may be than what is stored or stands in the text.
+    pub(super) size: u32,
 }
+
+/// Longer than this many times is of any size.
+pub(super) const LARGE: u32 = 4096;
 
 /// The constants and parameters whose value may be in another value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,19 +87,24 @@ pub(super) struct Part {
 
 impl Value {
     pub(super) const fn constant(ty: u32) -> Self {
-        Self { kind: Kind::Constant, ty, given: Givens::NONE }
+        Self::of(Kind::Constant, ty, Givens::NONE)
+    }
+
+    pub(super) const fn of(kind: Kind, ty: u32, given: Givens) -> Self {
+        Self { kind, ty, given, literal: false, seen: false, size: 1 }
     }
 
     pub(super) const fn column(col: Col, ty: u32) -> Self {
-        Self { kind: Kind::Column(col), ty, given: Givens::NONE }
+        Self::of(Kind::Column(col), ty, Givens::NONE)
     }
 
     pub(super) const fn unknown(cols: Vec<Col>) -> Self {
-        Self { kind: Kind::Unknown(cols), ty: 0, given: Givens::Any }
+        Self::of(Kind::Unknown(cols), 0, Givens::Any)
     }
 
-    pub(super) const fn members(container: Container, parts: Vec<Part>) -> Self {
-        Self { kind: Kind::Members(container, parts), ty: 0, given: Givens::NONE }
+    pub(super) fn members(container: Container, parts: Vec<Part>) -> Self {
+        let size = parts.iter().map(|part| part.value.size).max().unwrap_or(1);
+        Self { size, ..Self::of(Kind::Members(container, parts), 0, Givens::NONE) }
     }
 
     /// Computed from these columns; a constant if there are none.
@@ -98,7 +112,7 @@ impl Value {
         cols.sort_unstable();
         cols.dedup();
         let kind = if cols.is_empty() { Kind::Constant } else { Kind::Derived(cols) };
-        Self { kind, ty, given: Givens::NONE }
+        Self::of(kind, ty, Givens::NONE)
     }
 
     /// A constant or parameter of the statement.
@@ -120,15 +134,17 @@ impl Value {
         let mut cols = Vec::new();
         let mut unknown = false;
         let mut given = Givens::NONE;
+        let mut size = 1;
         for value in values {
             unknown |= value.is_unknown();
             value.add_cols(&mut cols);
+            size = size.max(value.size);
             // Nothing of what is compared is in the truth of it.
             if ty != oid::BOOL {
                 given.add(&value.givens());
             }
         }
-        let value = Self { given, ..Self::derived(cols, ty) };
+        let value = Self { given, size, ..Self::derived(cols, ty) };
         if !unknown {
             return value;
         }
@@ -137,26 +153,36 @@ impl Value {
         Self { kind: Kind::Unknown(cols), ..value }
     }
 
+    /// The same, as a column of a query: a constant without a type is a text there.
+    pub(super) fn settled(self) -> Self {
+        let ty = if self.literal && self.ty == 0 { oid::TEXT } else { self.ty };
+        Self { ty, literal: false, ..self }
+    }
+
     /// One of two values, as in UNION.
     pub(super) fn either(&self, other: &Self) -> Self {
         let ty = if self.ty == other.ty { self.ty } else { 0 };
         let mut given = self.given.clone();
         given.add(&other.given);
+        let seen = self.seen || other.seen;
+        let literal = self.literal && other.literal;
+        let of =
+            |kind: Kind| Self { seen, literal, size: self.size.max(other.size), ..Self::of(kind, ty, given.clone()) };
         if self.kind == other.kind {
-            return Self { kind: self.kind.clone(), ty, given };
+            return of(self.kind.clone());
         }
         match (&self.kind, &other.kind) {
-            (Kind::Members(..), Kind::Constant) => Self { kind: self.kind.clone(), ty, given },
-            (Kind::Constant, Kind::Members(..)) => Self { kind: other.kind.clone(), ty, given },
+            (Kind::Members(..), Kind::Constant) => of(self.kind.clone()),
+            (Kind::Constant, Kind::Members(..)) => of(other.kind.clone()),
             (Kind::Members(one, left), Kind::Members(two, right))
                 if one == two && left.len() == right.len() && left.iter().zip(right).all(|(a, b)| a.name == b.name) =>
             {
                 let parts = left.iter().zip(right);
                 let parts =
                     parts.map(|(a, b)| Part { name: a.name.clone(), value: a.value.either(&b.value) }).collect();
-                Self { kind: Kind::Members(*one, parts), ty, given }
+                of(Kind::Members(*one, parts))
             }
-            _ => Self::computed([self, other], ty),
+            _ => Self { seen, ..Self::computed([self, other], ty) },
         }
     }
 

@@ -95,6 +95,7 @@ fn work_out(catalog: &Catalog, relation: &Relation, definition: &Definition, vie
     let session = session_of(catalog, &definition.path);
     let mut walk = Walk::new(&session, None);
     walk.viewing = viewing;
+    walk.collates = names_collation(&definition.text);
     let outputs = match tree::parse(&definition.text) {
         Ok((_, tree)) => match tree.iter().next() {
             Some(raw) if tree.len() == 1 => walk.subquery(raw.stmt()),
@@ -108,13 +109,19 @@ fn work_out(catalog: &Catalog, relation: &Relation, definition: &Definition, vie
     } else {
         Vec::new()
     };
+    let seen = outputs.columns.iter().map(|(_, value)| value.seen).collect();
     let functions = walk.effects.iter().filter_map(|effect| match &effect.object {
         Object::Function(name, class) if *class != FunctionClass::Safe => Some((name.clone(), *class)),
         _ => None,
     });
     let functions = functions.collect();
     let under = walk.mentioned_oids().iter().copied().filter(|oid| *oid != relation.oid).collect();
-    ViewShape { columns, under, functions, by_path: walk.by_path, anything: !understood || walk.anything }
+    ViewShape { columns, seen, under, functions, by_path: walk.by_path, anything: !understood || walk.anything }
+}
+
+/// Whether a text may have a COLLATE clause.
+pub(super) fn names_collation(text: &str) -> bool {
+    text.as_bytes().windows(7).any(|word| word.eq_ignore_ascii_case(b"collate"))
 }
 
 fn not_understood(walk: &mut Walk<'_>) -> Outputs {

@@ -8,6 +8,7 @@ use model::lineage::{LiteralRole, Member, Mentions, Origin};
 
 use super::scope::Scope;
 use super::value::{Col, Givens, Kind, Outputs, Part, Value};
+use super::view::names_collation;
 use crate::postgres::catalog::{Catalog, Relation, ViewColumn};
 use crate::postgres::tree::Source;
 use crate::postgres::{Changes, Flow, MAX_DEPTH, Session};
@@ -71,10 +72,14 @@ pub(super) struct Walk<'a> {
     pub(super) bounded: bool,
     /// How many computations were met of which something can be seen from outside.
     pub(super) visible: usize,
+    /// Whether a collation that is not the default one may be in it: then not all texts can be compared.
+    pub(super) collates: bool,
 }
 
 impl<'a> Walk<'a> {
     pub(super) fn new(session: &'a Session<'a>, source: Option<(&'a Source<'a>, std::ops::Range<usize>)>) -> Self {
+        let text = source.as_ref().and_then(|(source, range)| source.text.get(range.clone()));
+        let collates = text.is_some_and(names_collation);
         Self {
             session,
             source,
@@ -100,6 +105,7 @@ impl<'a> Walk<'a> {
             changes: Changes::default(),
             bounded: true,
             visible: 0,
+            collates,
         }
     }
 
@@ -185,6 +191,7 @@ impl<'a> Walk<'a> {
     pub(super) fn executes(&mut self, function: TableName, class: FunctionClass) {
         if class == FunctionClass::Unknown {
             self.changes.state = true;
+            self.can_be_seen();
         }
         if class == FunctionClass::DynamicSql {
             self.anything = true;
@@ -281,9 +288,9 @@ impl<'a> Walk<'a> {
             if sources.is_empty() {
                 return Value::column(col, ty);
             }
-            // A generated column shows what it is computed from.
+            // A generated column shows what it is computed from; a virtual one is computed where it is used.
             let sources = sources.iter().map(|source| (relation.oid, *source));
-            return Value::derived(sources.chain([col]).collect(), ty);
+            return Value { seen: true, ..Value::derived(sources.chain([col]).collect(), ty) };
         }
         let shape = self.view_shape(relation);
         let position = relation.columns.iter().position(|column| column.number == number);
@@ -292,7 +299,8 @@ impl<'a> Walk<'a> {
             Some(ViewColumn::Derived(_)) => Kind::Derived(vec![col]),
             Some(ViewColumn::Unknown) | None => Kind::Unknown(vec![col]),
         };
-        Value { kind, ty, given: Givens::NONE }
+        let seen = shape.seen.get(position.unwrap_or(usize::MAX)).copied().unwrap_or(true);
+        Value { seen, ..Value::of(kind, ty, Givens::NONE) }
     }
 
     /// The constants and parameters seen since `start` are compared with, or written to, `col`.

@@ -141,7 +141,7 @@ impl<'a> Walk<'a> {
             Node::None => return Vec::new(),
             Node::SelectStmt(select) if is_plain_values(select) => {
                 self.with(select.with_clause());
-                let mut rows = Rows::of(select.values_lists());
+                let mut rows = Rows::of(select.values_lists(), false);
                 for list in select.values_lists() {
                     let row = self.written_row(columns, list);
                     rows.add(self, row);
@@ -188,6 +188,8 @@ impl<'a> Walk<'a> {
     /// mask of the column that it is written to, which may be of the same class, would show the wrong part of it
     /// (`SET number = left(number, 4)`). Rows then depend on it.
     fn write(&mut self, col: Col, value: &Value) {
+        let column = self.catalog.relation_by_oid(col.0).and_then(|relation| relation.column(col.1));
+        self.user_casts(value, column.map_or(0, |column| column.ty));
         self.written.push((col, value.givens()));
         self.deliver(value);
         if value.bare().is_none() {

@@ -80,6 +80,8 @@ pub(in crate::postgres) struct Column {
     pub(in crate::postgres) ty: u32,
     /// `GENERATED ALWAYS AS (…)`: not part of COPY.
     pub(in crate::postgres) generated: bool,
+    /// Whether it has a collation of its own, neither the database's nor `C`.
+    pub(in crate::postgres) collated: bool,
     /// The numbers of the columns that a generated one is computed from.
     pub(in crate::postgres) sources: Vec<i16>,
 }
@@ -120,6 +122,8 @@ impl View {
 pub(in crate::postgres) struct ViewShape {
     /// One for each of its columns, in order; empty if the view's text is not understood.
     pub(in crate::postgres) columns: Vec<ViewColumn>,
+    /// For each, whether computing it can be seen from outside: a view's query runs where its columns are used.
+    pub(in crate::postgres) seen: Vec<bool>,
     /// The relations under it, by oid, down to the base tables.
     pub(in crate::postgres) under: Vec<u32>,
     /// Users' functions and operators that its query calls.
@@ -167,6 +171,8 @@ pub(in crate::postgres) struct Type {
     pub(in crate::postgres) oid: u32,
     /// `pg_type.typtype`.
     pub(in crate::postgres) kind: u8,
+    /// Whether a domain has a collation of its own.
+    pub(in crate::postgres) collated: bool,
     /// A domain's base type.
     pub(in crate::postgres) base: u32,
     pub(in crate::postgres) element: u32,

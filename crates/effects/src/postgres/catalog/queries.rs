@@ -103,7 +103,9 @@ parts!(
     "columns",
     Columns,
     5,
-    "SELECT a.attrelid::text, a.attnum::text, a.attname::text, a.atttypid::text, a.attgenerated::text \
+    "SELECT a.attrelid::text, a.attnum::text, a.attname::text, a.atttypid::text, \
+     CASE WHEN a.attcollation = ANY ('{0,100,950}'::oid[]) THEN a.attgenerated::text \
+     ELSE pg_catalog.concat(a.attgenerated::text, 'c') END \
      FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
      WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind = ANY ('{r,v,m,f,p,c}'::\"char\"[]) AND a.attrelid "
 );
@@ -127,7 +129,9 @@ parts!(
     "types",
     Types,
     9,
-    "SELECT t.oid::text, n.nspname::text, t.typname::text, t.typtype::text, t.typbasetype::text, t.typelem::text, \
+    "SELECT t.oid::text, n.nspname::text, t.typname::text, \
+     CASE WHEN t.typtype <> 'd' OR t.typcollation = ANY ('{0,100,950}'::oid[]) THEN t.typtype::text ELSE 'dc' END, \
+     t.typbasetype::text, t.typelem::text, \
      t.typarray::text, t.typrelid::text, \
      (SELECT pn.nspname::text || '.' || p.proname::text FROM pg_catalog.pg_proc p \
      JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace WHERE p.oid = t.typinput AND p.oid >= 16384) \
