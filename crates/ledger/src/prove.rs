@@ -195,12 +195,13 @@ impl FileLeaves {
             let (_, mut scan) = Scan::open(disk, &path)?.ok_or(ProveError::Damaged(first))?;
             while let Step::Frame { index, payload, .. } = scan.next()? {
                 let expected = u64::try_from(leaves.len()).map_err(|_| ProveError::Range)?;
+                if expected == size {
+                    break;
+                }
                 if index != expected {
                     return Err(ProveError::Damaged(expected));
                 }
-                if index < size {
-                    leaves.push(merkle::leaf_hash(payload));
-                }
+                leaves.push(merkle::leaf_hash(payload));
             }
         }
         let complete = u64::try_from(leaves.len()).is_ok_and(|count| count == size && size > 0);

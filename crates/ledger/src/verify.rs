@@ -1,7 +1,7 @@
 //! Offline verification: is the journal in these files what was signed?
 //!
-//! One pass over the segments checks every checksum, index and encoding, grows the tree, compares it with the edge that
-//! each segment's header pins and with every stored checkpoint on the way. What is not covered by a checksum is refused:
+//! One pass over the segments, several at a time, checks every checksum, index and encoding, grows the tree, compares it
+//! with the edge that each segment's header pins and with every stored checkpoint on the way. What is not covered by a checksum is refused:
 //! stray bytes, unknown files, a `checkpoint` that is in no list.
 
 use std::collections::BTreeSet;
@@ -14,9 +14,13 @@ use crate::checkpoints;
 use crate::disk::{Disk, read_small};
 use crate::frame;
 use crate::journal::request_of;
-use crate::merkle::{self, Edge, Hash};
+use crate::merkle::{Edge, Hash};
 use crate::note::{Checkpoint, MAX_NOTE, VerifyingKey};
-use crate::segment::{self, Header, Scan, Step};
+use crate::segment::{self, Header};
+
+mod segments;
+
+use segments::{Checked, Wrong};
 
 /// What verification found.
 #[derive(Debug)]
@@ -168,6 +172,12 @@ struct Stored {
     checkpoint: Checkpoint,
 }
 
+impl Stored {
+    fn is_kept(&self) -> bool {
+        self.file == KEPT
+    }
+}
+
 #[derive(Default)]
 struct Walk {
     edge: Edge,
@@ -198,13 +208,12 @@ impl Walk {
             checkpoint: checkpoint.clone(),
         });
         let kept: Vec<Stored> = kept.collect();
-        let mut pending = with_kept(&stored, &kept).into_iter().peekable();
-        for (number, first) in firsts.iter().enumerate() {
-            let is_last = number.saturating_add(1) == firsts.len();
-            self.segment(disk, dir, *first, is_last, &mut pending)?;
+        let all = with_kept(&stored, &kept);
+        for (first, checked) in firsts.iter().zip(segments::check_all(disk, dir, &firsts, &all)?) {
+            self.join(*first, checked)?;
         }
-        if let Some(next) = pending.next() {
-            let elsewhere = if next.file == KEPT { ", as a checkpoint says that was kept elsewhere" } else { "" };
+        if let Some(next) = all.iter().find(|stored| stored.checkpoint.size() > self.edge.size()) {
+            let elsewhere = if next.is_kept() { ", as a checkpoint says that was kept elsewhere" } else { "" };
             let what = format!("entries are missing: {} were signed{elsewhere}", next.checkpoint.size());
             let place = Where::at(self.file_at_end(&firsts), self.previous.1).entry(self.edge.size());
             return Err(stop(what, Where { before: Some(next.checkpoint.size()), ..place }));
@@ -220,49 +229,37 @@ impl Walk {
         segment::file_name(firsts.last().copied().unwrap_or(0))
     }
 
-    fn segment<'a>(
-        &mut self,
-        disk: &dyn Disk,
-        dir: &Path,
-        first: u64,
-        is_last: bool,
-        pending: &mut std::iter::Peekable<impl Iterator<Item = &'a Stored>>,
-    ) -> Result<(), Stop> {
+    /// Adds a segment to what was verified before it.
+    fn join(&mut self, first: u64, checked: Checked) -> Result<(), Stop> {
         let name = segment::file_name(first);
-        let Some((header, mut scan)) = Scan::open(disk, &dir.join(&name))? else {
+        let Some(header) = &checked.header else {
             return Err(stop("the segment's header is damaged", Where::at(name, 0).entry(self.edge.size())));
         };
-        self.check_header(&header, first, &name)?;
-        let mut looked_again = 0;
-        loop {
-            self.check_roots(pending)?;
-            let offset = scan.offset();
-            let expected = self.edge.size();
-            if self.signed == expected {
-                self.unsigned_at = (name.clone(), offset);
-            }
-            match scan.next()? {
-                Step::Frame { index, payload, .. } => {
-                    check_entry(index, expected, payload).map_err(|what| {
-                        stop(what, Where::at(name.clone(), offset).entry(expected).described(payload))
-                    })?;
-                    self.edge.push(merkle::leaf_hash(payload));
-                }
-                Step::End => break,
-                // On a live journal it may be a write that was half done a moment ago: it gets a second look.
-                Step::Bad if is_last && offset != looked_again => {
-                    looked_again = offset;
-                    scan.refresh();
-                }
-                Step::Bad => {
-                    let what =
-                        if is_last { "the entry is damaged, or its write was cut off" } else { "the entry is damaged" };
-                    return Err(stop(what, Where::at(name, offset).entry(expected)));
-                }
+        self.check_header(header, first, &name)?;
+        if self.signed == self.edge.size() {
+            self.unsigned_at = (name.clone(), checked.begins);
+        }
+        if let Some((signed, next)) = checked.signed {
+            self.signed = signed;
+            self.unsigned_at = (name, next);
+        }
+        self.verified = self.verified.saturating_add(checked.verified);
+        self.edge = checked.edge;
+        self.previous = (first, checked.ends);
+        match checked.wrong {
+            None => Ok(()),
+            Some(Wrong::Fault(fault)) => Err(Stop::Fault(fault)),
+            Some(Wrong::NotSigned { by, before }) => {
+                let (file, offset) = self.unsigned_at.clone();
+                let place = Where::at(file, offset).entry(self.signed);
+                let what = if by == KEPT {
+                    "entries are not those that a checkpoint kept elsewhere signed"
+                } else {
+                    "entries are not the signed ones"
+                };
+                Err(stop(what, Where { before: Some(before), ..place }))
             }
         }
-        self.previous = (first, scan.offset());
-        Ok(())
     }
 
     fn check_header(&self, header: &Header, first: u64, name: &str) -> Result<(), Stop> {
@@ -287,32 +284,6 @@ impl Walk {
         }
         Ok(())
     }
-
-    /// Compares the tree with the checkpoints of just this size.
-    fn check_roots<'a>(
-        &mut self,
-        pending: &mut std::iter::Peekable<impl Iterator<Item = &'a Stored>>,
-    ) -> Result<(), Stop> {
-        while let Some(stored) = pending.next_if(|stored| stored.checkpoint.size() <= self.edge.size()) {
-            if stored.checkpoint.size() < self.edge.size() {
-                return Err(stop("checkpoints are out of order", Where::at(stored.file.clone(), stored.offset)));
-            }
-            if *stored.checkpoint.root() != self.edge.root() {
-                let (file, offset) = self.unsigned_at.clone();
-                let place = Where::at(file, offset).entry(self.signed);
-                let before = Some(self.edge.size());
-                let what = if stored.file == KEPT {
-                    "entries are not those that a checkpoint kept elsewhere signed"
-                } else {
-                    "entries are not the signed ones"
-                };
-                return Err(stop(what, Where { before, ..place }));
-            }
-            self.signed = self.edge.size();
-            self.verified = self.verified.saturating_add(u64::from(stored.file != KEPT));
-        }
-        Ok(())
-    }
 }
 
 fn check_entry(index: u64, expected: u64, payload: &[u8]) -> Result<(), String> {
@@ -334,7 +305,13 @@ fn read_stored(
         let checkpoints::Notes { good: notes, bad } = checkpoints::read_list(disk, &dir.join(name), key)?;
         let misnamed = notes.first().is_some_and(|(_, note)| Some(note.size()) != checkpoints::first_size(name));
         let stored = |(offset, checkpoint)| Stored { file: name.clone(), offset, checkpoint };
-        all.extend(notes.into_iter().map(stored));
+        for one in notes.into_iter().map(stored) {
+            if all.last().is_some_and(|before: &Stored| before.checkpoint.size() > one.checkpoint.size()) {
+                let place = Where::at(one.file.clone(), one.offset);
+                return Ok((all, Some(Fault { what: "checkpoints are out of order".to_owned(), place })));
+            }
+            all.push(one);
+        }
         if let Some(bad) = bad {
             let what = format!("a checkpoint is damaged: {}", bad.error);
             return Ok((all, Some(Fault { what, place: Where::at(name.clone(), bad.offset) })));

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use super::*;
 use crate::disk::FaultyDisk;
 use crate::journal::Journal;
+use crate::merkle;
 use crate::prove::{EntryProof, ProofError, ProveError, prove_consistency, prove_entry, prove_inclusion};
 use crate::samples::{dir, entry, key, one_of_each, open};
+use crate::segment::{Scan, Step};
 
 fn check(disk: &FaultyDisk) -> Report {
     verify(disk, dir(), key().public(), &[]).unwrap()
@@ -293,4 +295,23 @@ fn td_03_a_history_written_anew_is_found_by_a_checkpoint_kept_elsewhere() {
     let fault = verify(&other, dir(), key().public(), &[kept]).unwrap().fault.unwrap();
     assert!(fault.what.contains("kept elsewhere"), "{fault}");
     assert_eq!((fault.place.entry, fault.place.before), (Some(0), Some(3)));
+}
+
+#[test]
+fn entries_of_a_larger_journal_are_proved() {
+    let disk = FaultyDisk::new();
+    let (journal, _) = open(&disk, 20_000).unwrap();
+    for number in 0..1500 {
+        drop(journal.append(&[entry(number)]).unwrap().at_process());
+        if number % 400 == 399 {
+            journal.checkpoint().unwrap();
+        }
+    }
+    journal.checkpoint().unwrap();
+    let report = check(&disk);
+    assert_eq!((report.fault, report.entries, report.checkpoints, report.signed), (None, 1500, 4, 1500));
+    for index in (0..1500).step_by(7) {
+        let proof = prove_entry(&disk, dir(), key().public(), index).unwrap();
+        assert_eq!(frame::decode(&proof.entry).unwrap(), entry(index));
+    }
 }

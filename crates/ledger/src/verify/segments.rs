@@ -1,0 +1,125 @@
+//! One segment by itself, from the tree that its header claims to begin with. So segments are looked at side by side, and
+//! only afterwards whether each begins where the one before ends.
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::{Fault, Stored, Where, check_entry};
+use crate::disk::Disk;
+use crate::merkle::{self, Edge};
+use crate::segment::{self, Header, Scan, Step};
+
+/// What is in a segment.
+pub(super) struct Checked {
+    /// `None` if it is damaged.
+    pub(super) header: Option<Header>,
+    /// Where its entries begin, and where they end, in bytes.
+    pub(super) begins: u64,
+    pub(super) ends: u64,
+    /// The tree after its entries, up to the first that is wrong.
+    pub(super) edge: Edge,
+    /// How many checkpoints were verified.
+    pub(super) verified: u64,
+    /// How many entries the last of them covers, and where the next one is.
+    pub(super) signed: Option<(u64, u64)>,
+    pub(super) wrong: Option<Wrong>,
+}
+
+/// What is wrong in a segment.
+pub(super) enum Wrong {
+    Fault(Box<Fault>),
+    /// The entries from the last checkpoint before on are not those that this one signed, which covers so many.
+    NotSigned {
+        by: String,
+        before: u64,
+    },
+}
+
+/// Looks at all segments, as many at a time as there are processors, and returns them in their order. `stored` are the
+/// checkpoints in the order of their sizes.
+pub(super) fn check_all(disk: &dyn Disk, dir: &Path, firsts: &[u64], stored: &[&Stored]) -> io::Result<Vec<Checked>> {
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(firsts.len());
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(first) = firsts.get(at) else { return Ok(done) };
+            let is_last = at.saturating_add(1) == firsts.len();
+            done.push((at, check(disk, dir, *first, is_last, stored)?));
+        }
+    };
+    let all: io::Result<Vec<Vec<(usize, Checked)>>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        let join = |thread: std::thread::ScopedJoinHandle<'_, io::Result<_>>| {
+            thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread of the verification failed")))
+        };
+        threads.into_iter().map(join).collect()
+    });
+    let mut all: Vec<(usize, Checked)> = all?.into_iter().flatten().collect();
+    all.sort_unstable_by_key(|(at, _)| *at);
+    Ok(all.into_iter().map(|(_, checked)| checked).collect())
+}
+
+fn check(disk: &dyn Disk, dir: &Path, first: u64, is_last: bool, stored: &[&Stored]) -> io::Result<Checked> {
+    let name = segment::file_name(first);
+    let Some((header, mut scan)) = Scan::open(disk, &dir.join(&name))? else {
+        return Ok(Checked {
+            header: None,
+            begins: 0,
+            ends: 0,
+            edge: Edge::default(),
+            verified: 0,
+            signed: None,
+            wrong: None,
+        });
+    };
+    // A checkpoint of just what is before this segment is the one before's.
+    let before = if first == 0 { 0 } else { stored.partition_point(|one| one.checkpoint.size() <= first) };
+    let begins = scan.offset();
+    let edge = header.edge.clone();
+    let mut checked =
+        Checked { header: Some(header), begins, ends: begins, edge, verified: 0, signed: None, wrong: None };
+    let mut pending = stored.get(before..).unwrap_or_default().iter().peekable();
+    let mut looked_again = 0;
+    loop {
+        while let Some(stored) = pending.next_if(|stored| stored.checkpoint.size() <= checked.edge.size()) {
+            if *stored.checkpoint.root() != checked.edge.root() {
+                let before = checked.edge.size();
+                checked.wrong = Some(Wrong::NotSigned { by: stored.file.clone(), before });
+                return Ok(checked);
+            }
+            checked.signed = Some((checked.edge.size(), scan.offset()));
+            checked.verified = checked.verified.saturating_add(u64::from(!stored.is_kept()));
+        }
+        let offset = scan.offset();
+        let expected = checked.edge.size();
+        let place = || Where::at(name.clone(), offset).entry(expected);
+        let fault = |what: String, place: Where| Some(Wrong::Fault(Box::new(Fault { what, place })));
+        match scan.next()? {
+            Step::Frame { index, payload, .. } => match check_entry(index, expected, payload) {
+                Ok(()) => checked.edge.push(merkle::leaf_hash(payload)),
+                Err(what) => checked.wrong = fault(what, place().described(payload)),
+            },
+            Step::End => {
+                checked.ends = offset;
+                return Ok(checked);
+            }
+            // On a live journal it may be a write that was half done a moment ago: it gets a second look.
+            Step::Bad if is_last && offset != looked_again => {
+                looked_again = offset;
+                scan.refresh();
+            }
+            Step::Bad => {
+                let what =
+                    if is_last { "the entry is damaged, or its write was cut off" } else { "the entry is damaged" };
+                checked.wrong = fault(what.to_owned(), place());
+            }
+        }
+        if checked.wrong.is_some() {
+            checked.ends = offset;
+            return Ok(checked);
+        }
+    }
+}
