@@ -1,5 +1,6 @@
 //! The walk from a parsed text to its statements.
 
+mod arguments;
 mod bounded;
 mod calls;
 mod compare;
@@ -10,7 +11,9 @@ mod expr;
 mod finish;
 mod from;
 mod json;
+mod names;
 mod operand;
+mod operators;
 mod scope;
 mod select;
 mod table;

@@ -1,25 +1,22 @@
-//! Function calls and operators: which functions can run, and what becomes of their arguments.
+//! Function calls: which functions can run, and what becomes of their arguments.
 
 use std::sync::Arc;
 
 use model::effect::{FunctionClass, Object, SettingClass, TableName, Verb};
 use model::lineage::{Container, LiteralRole};
 use pg_raw_parse::Node;
-use pg_raw_parse::list::NodeList;
 use pg_raw_parse::nodes::FuncCall;
 
+use super::arguments::{Arguments, grown_size, makes_json};
 use super::json::{constant_text, json_array, json_array_of, object_of};
 use super::operand::Operand;
 use super::total::Json;
 use super::types::oid;
-use super::value::{Kind, LARGE, Outputs, Value};
+use super::value::{Kind, Outputs, Value};
 use super::walk::Walk;
 use crate::postgres::Missing;
 use crate::postgres::catalog::{Routine, Type};
 use crate::postgres::{functions, settings};
-
-/// Operators whose result is boolean for all types that the server ships.
-const COMPARISONS: [&str; 10] = ["=", "<>", "<", ">", "<=", ">=", "~~", "!~~", "~~*", "!~~*"];
 
 impl<'a> Walk<'a> {
     /// A function call. What a value's column is told apart from is [`Self::call_on_row`].
@@ -479,105 +476,6 @@ impl<'a> Walk<'a> {
             _ => Some(Vec::new()),
         }
     }
-
-    /// An operator by its possibly qualified name; its result's type if that is certain.
-    /// `None` if a user's operator may be the one that runs: its result may come from anywhere.
-    pub(super) fn operator(&mut self, name: &NodeList, left: Option<&Value>, right: Option<&Value>) -> Option<u32> {
-        let parts: Vec<&str> = name.iter().filter_map(Node::as_str).collect();
-        match parts.as_slice() {
-            [name] => self.operator_named(None, name, left, right),
-            [schema, name] => self.operator_named(Some(schema), name, left, right),
-            _ => {
-                self.opaque("it names an operator in a way that is not understood");
-                None
-            }
-        }
-    }
-
-    /// ORDER BY … USING an operator.
-    pub(super) fn operator_used(&mut self, name: &NodeList) {
-        if !name.is_empty() {
-            self.operator(name, None, None);
-        }
-    }
-
-    pub(super) fn operator_named(
-        &mut self,
-        schema: Option<&str>,
-        name: &str,
-        left: Option<&Value>,
-        right: Option<&Value>,
-    ) -> Option<u32> {
-        let ty = |value: Option<&Value>| value.map_or(0, |value| value.ty);
-        let values = [left, right];
-        let (left, right) = (ty(left), ty(right));
-        let catalog = self.catalog;
-        let mut users = false;
-        for operator in catalog.operators(name).take_while(|operator| operator.user) {
-            let in_scope = match schema {
-                Some(schema) => &*operator.schema == schema,
-                None => self.path().any(|schema| *schema == *operator.schema),
-            };
-            if in_scope && self.accepts(left, operator.left) && self.accepts(right, operator.right) {
-                users = true;
-                self.executes(operator.function.clone(), FunctionClass::Unknown);
-            }
-        }
-        if users {
-            self.anything = true;
-            return None;
-        }
-        if schema.is_some_and(|schema| schema != "pg_catalog") {
-            self.opaque(Missing::Operator.reason());
-            return None;
-        }
-        if COMPARISONS.contains(&name) {
-            self.casts_of_operands(name, values);
-            return Some(oid::BOOL);
-        }
-        self.casts_of_operands(name, values);
-        Some(0)
-    }
-
-    /// Users' casts that turn an operand into what a built-in operator of this name takes.
-    fn casts_of_operands(&mut self, name: &str, operands: [Option<&Value>; 2]) {
-        let catalog = self.catalog;
-        if !catalog.has_user_casts() {
-            return;
-        }
-        for operator in catalog.operators(name).filter(|operator| !operator.user) {
-            for (value, wanted) in operands.into_iter().zip([operator.left, operator.right]) {
-                if let Some(value) = value.filter(|_| wanted != 0) {
-                    self.user_casts(value, wanted);
-                }
-            }
-        }
-    }
-
-    /// The type of a built-in operator's result, 0 if it is not certain. Text is `text` to operators, and a constant without
-    /// a type goes with what has one.
-    pub(super) fn result_of_operator(&self, name: &str, left: Option<Operand<'_, '_>>, right: Operand<'_, '_>) -> u32 {
-        let given = |operand: Operand<'_, '_>| match operand.value.ty {
-            oid::VARCHAR => oid::TEXT,
-            ty => ty,
-        };
-        let operands = [left, Some(right)];
-        let known = |operand: &Option<Operand<'_, '_>>| operand.is_none_or(|one| one.is_untyped() || one.value.ty != 0);
-        let typed = operands.iter().flatten().any(|operand| operand.value.ty != 0);
-        if !typed || !operands.iter().all(known) {
-            return 0;
-        }
-        let is = |operand: Option<Operand<'_, '_>>, wanted: u32| match operand {
-            None => wanted == 0,
-            Some(operand) if operand.is_untyped() => wanted != 0,
-            Some(operand) => given(operand) == wanted,
-        };
-        let fitting =
-            self.catalog.operators(name).filter(|one| !one.user && is(left, one.left) && is(Some(right), one.right));
-        let mut results = fitting.map(|operator| operator.result);
-        let first = results.next().unwrap_or(0);
-        if results.all(|result| result == first) { first } else { 0 }
-    }
 }
 
 /// The result's type, if all that can run agree and it is an ordinary type.
@@ -601,64 +499,4 @@ fn build_object(written: Arguments<'_>, values: Vec<Value>) -> Value {
         items.push((constant_text(written.node(at)), key, value));
     }
     object_of(items)
-}
-
-fn makes_json(name: &str) -> bool {
-    name.starts_with("json") || name.starts_with("to_json") || matches!(name, "row_to_json" | "array_to_json")
-}
-
-/// How much longer than its arguments a function's result may be.
-pub(super) fn grown_size(name: &str, arguments: &[Operand<'_, '_>]) -> u32 {
-    let sizes = || arguments.iter().map(|argument| argument.value.size);
-    let most = sizes().max().unwrap_or(1);
-    let text = |at: usize| arguments.get(at).and_then(|argument| argument.text());
-    let number = |at: usize| arguments.get(at).and_then(|argument| argument.integer());
-    let count = |at: usize| number(at).and_then(|number| u32::try_from(number).ok());
-    match name {
-        "repeat" => count(1).map_or(u32::MAX, |times| most.saturating_mul(times.max(1))),
-        "lpad" | "rpad" => count(1).map_or(u32::MAX, |length| most.max(length)),
-        "replace" | "regexp_replace" => text(2).map_or(u32::MAX, |with| {
-            most.saturating_mul(u32::try_from(with.len()).unwrap_or(u32::MAX).saturating_add(1))
-        }),
-        "concat" | "concat_ws" | "format" | "overlay" => sizes().fold(0, u32::saturating_add),
-        // Of any number of rows or elements.
-        "string_agg" | "array_agg" | "array_to_string" | "json_agg" | "jsonb_agg" => most.max(LARGE / 16),
-        "quote_ident" | "quote_literal" | "quote_nullable" => most.saturating_mul(2),
-        // What becomes a string is escaped.
-        name if makes_json(name) => {
-            let is_json = |value: &Value| matches!(value.ty, oid::JSON | oid::JSONB);
-            let sizes =
-                arguments.iter().map(|one| one.value.size.saturating_mul(if is_json(one.value) { 1 } else { 2 }));
-            sizes.max().unwrap_or(1)
-        }
-        _ => most,
-    }
-}
-
-/// How a function's arguments are written.
-#[derive(Clone, Copy)]
-pub(super) struct Arguments<'n> {
-    nodes: Option<&'n NodeList>,
-    variadic: bool,
-    /// Whether any has a name.
-    named: bool,
-    distinct: bool,
-}
-
-impl<'n> Arguments<'n> {
-    /// One that the text does not show as an argument.
-    pub(super) const BARE: Self = Self { nodes: None, variadic: false, named: false, distinct: false };
-
-    fn of(call: &'n FuncCall) -> Self {
-        let named = call.args().iter().any(|node| matches!(node, Node::NamedArgExpr(_)));
-        Self { nodes: Some(call.args()), variadic: call.func_variadic, named, distinct: call.agg_distinct }
-    }
-
-    fn node(self, at: usize) -> Node<'n> {
-        self.nodes.and_then(|nodes| nodes.get(at)).unwrap_or(Node::None)
-    }
-
-    fn operands<'v>(self, values: &'v [Value]) -> Vec<Operand<'v, 'n>> {
-        Operand::each(values, self.nodes.into_iter().flatten())
-    }
 }

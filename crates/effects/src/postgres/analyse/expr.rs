@@ -7,7 +7,7 @@ use pg_raw_parse::list::NodeList;
 use pg_raw_parse::nodes::{A_Expr, A_Indices, A_Indirection, CaseExpr, RowExpr, SQLValueFunction, SubLink, XmlExpr};
 use pg_raw_parse::{ConstValue, Node, raw};
 
-use super::calls::Arguments;
+use super::arguments::Arguments;
 use super::operand::{DATES, NAME, Operand};
 use super::types::oid;
 use super::value::{Kind, Part, Value};

@@ -10,8 +10,8 @@ use pg_raw_parse::nodes::{
 };
 use pg_raw_parse::{Node, raw};
 
+use super::names::column_name;
 use super::scope::{Columns, Range, Scope, Visible};
-use super::select::column_name;
 use super::value::{Outputs, Value};
 use super::walk::Walk;
 

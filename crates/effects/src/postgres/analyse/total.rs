@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use pg_raw_parse::Node;
 
-use super::calls::grown_size;
+use super::arguments::grown_size;
 use super::operand::{BYTEA, DATES, FLOATS, INT2, NAME, Operand, is_exact, is_integer, is_text};
 use super::types::oid;
 use super::value::{LARGE, Value};
