@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use gateway::metrics::Metrics;
 use gateway::node::Layout;
 use gateway::recorder::Recorder;
+use gateway::threads::on_all_processors;
 use ledger::disk::{Disk, DiskFile};
 use ledger::{Journal, Level, RealDisk, SigningKey};
 use model::class::DataClass;
@@ -198,7 +199,7 @@ fn generate(dir: &Path, entries: u64) {
 
 fn verifying(dir: &Path) {
     let began = Instant::now();
-    let report = ledger::verify(&RealDisk, dir, key().public(), &[]).unwrap();
+    let report = ledger::verify_with(&RealDisk, dir, key().public(), &[], &on_all_processors).unwrap();
     let took = began.elapsed();
     assert!(report.is_good(), "{report:?}");
     let cores = std::thread::available_parallelism().unwrap();

@@ -23,6 +23,7 @@ pub mod restart;
 pub mod revision;
 mod serve;
 pub mod sessions;
+pub mod threads;
 pub mod tls;
 
 pub use serve::serve;

@@ -38,4 +38,4 @@ pub use prove::{EntryProof, Proof, ProofError, ProveError, prove_consistency, pr
 pub use reader::{ReadError, Reader};
 pub use receipt::{Appended, Level, NotSynced, Receipt, Synced};
 pub use tape::{Tape, Taped};
-pub use verify::{Fault, Report, Where, verify};
+pub use verify::{Fault, Report, Run, Where, verify, verify_with};

@@ -136,8 +136,25 @@ fn stop(what: impl Into<String>, place: Where) -> Stop {
 /// # Errors
 /// If the disk fails. What is wrong with the journal is in the report.
 pub fn verify(disk: &dyn Disk, dir: &Path, key: &VerifyingKey, kept: &[Checkpoint]) -> io::Result<Report> {
+    verify_with(disk, dir, key, kept, &|count, work| (0..count).for_each(work))
+}
+
+/// Calls the work with every number below a count, in any order, and several at a time if it likes to.
+pub type Run<'a> = &'a dyn Fn(usize, &(dyn Fn(usize) + Sync));
+
+/// As [`verify`], where `run` says how many segments are looked at at the same time.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_with(
+    disk: &dyn Disk,
+    dir: &Path,
+    key: &VerifyingKey,
+    kept: &[Checkpoint],
+    run: Run<'_>,
+) -> io::Result<Report> {
     let mut walk = Walk::default();
-    let fault = match walk.run(disk, dir, key, kept) {
+    let fault = match walk.run(disk, dir, key, kept, run) {
         Ok(()) => None,
         Err(Stop::Fault(fault)) => Some(*fault),
         Err(Stop::Disk(error)) => return Err(error),
@@ -190,7 +207,14 @@ struct Walk {
 }
 
 impl Walk {
-    fn run(&mut self, disk: &dyn Disk, dir: &Path, key: &VerifyingKey, kept: &[Checkpoint]) -> Result<(), Stop> {
+    fn run(
+        &mut self,
+        disk: &dyn Disk,
+        dir: &Path,
+        key: &VerifyingKey,
+        kept: &[Checkpoint],
+        run: Run<'_>,
+    ) -> Result<(), Stop> {
         // A live journal grows meanwhile. So what speaks of more is read before what it speaks of: the latest checkpoint, then
         // the lists, then the segments.
         let latest = read_latest(disk, dir)?;
@@ -209,7 +233,7 @@ impl Walk {
         });
         let kept: Vec<Stored> = kept.collect();
         let all = with_kept(&stored, &kept);
-        for (first, checked) in firsts.iter().zip(segments::check_all(disk, dir, &firsts, &all)?) {
+        for (first, checked) in firsts.iter().zip(segments::check_all(disk, dir, &firsts, &all, run)?) {
             self.join(*first, checked)?;
         }
         if let Some(next) = all.iter().find(|stored| stored.checkpoint.size() > self.edge.size()) {

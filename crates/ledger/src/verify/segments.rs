@@ -3,9 +3,9 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::OnceLock;
 
-use super::{Fault, Stored, Where, check_entry};
+use super::{Fault, Run, Stored, Where, check_entry};
 use crate::disk::Disk;
 use crate::merkle::{self, Edge};
 use crate::segment::{self, Header, Scan, Step};
@@ -36,30 +36,24 @@ pub(super) enum Wrong {
     },
 }
 
-/// Looks at all segments, as many at a time as there are processors, and returns them in their order. `stored` are the
-/// checkpoints in the order of their sizes.
-pub(super) fn check_all(disk: &dyn Disk, dir: &Path, firsts: &[u64], stored: &[&Stored]) -> io::Result<Vec<Checked>> {
-    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(firsts.len());
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut done = Vec::new();
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(first) = firsts.get(at) else { return Ok(done) };
+/// Looks at all segments, in whatever order `run` does, and returns them in their own. `stored` are the checkpoints in the
+/// order of their sizes.
+pub(super) fn check_all(
+    disk: &dyn Disk,
+    dir: &Path,
+    firsts: &[u64],
+    stored: &[&Stored],
+    run: Run<'_>,
+) -> io::Result<Vec<Checked>> {
+    let done: Vec<OnceLock<io::Result<Checked>>> = firsts.iter().map(|_| OnceLock::new()).collect();
+    run(firsts.len(), &|at| {
+        if let (Some(first), Some(slot)) = (firsts.get(at), done.get(at)) {
             let is_last = at.saturating_add(1) == firsts.len();
-            done.push((at, check(disk, dir, *first, is_last, stored)?));
+            slot.get_or_init(|| check(disk, dir, *first, is_last, stored));
         }
-    };
-    let all: io::Result<Vec<Vec<(usize, Checked)>>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        let join = |thread: std::thread::ScopedJoinHandle<'_, io::Result<_>>| {
-            thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread of the verification failed")))
-        };
-        threads.into_iter().map(join).collect()
     });
-    let mut all: Vec<(usize, Checked)> = all?.into_iter().flatten().collect();
-    all.sort_unstable_by_key(|(at, _)| *at);
-    Ok(all.into_iter().map(|(_, checked)| checked).collect())
+    let missing = || Err(io::Error::other("a segment was not looked at"));
+    done.into_iter().map(|slot| slot.into_inner().unwrap_or_else(missing)).collect()
 }
 
 fn check(disk: &dyn Disk, dir: &Path, first: u64, is_last: bool, stored: &[&Stored]) -> io::Result<Checked> {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gateway::node::Layout;
+use gateway::threads::on_all_processors;
 use ledger::tape::TapeReader;
 use ledger::{Checkpoint, Reader, RealDisk, VerifyingKey};
 use model::event::Event;
@@ -39,7 +40,8 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let Places { journal, key, data_dir } = args.place.places()?;
     let kept = args.checkpoint.iter().map(|file| kept(file, &key)).collect::<Result<Vec<_>, _>>()?;
-    let report = ledger::verify(&RealDisk, &journal, &key, &kept).map_err(|error| unreadable(&journal, &error))?;
+    let report = ledger::verify_with(&RealDisk, &journal, &key, &kept, &on_all_processors)
+        .map_err(|error| unreadable(&journal, &error))?;
     let own_tapes = || data_dir.map(|dir| Layout::of(&dir).tapes()).filter(|dir| dir.exists());
     let (tapes, tape_fault) = match (args.tapes.clone().or_else(own_tapes), report.is_good()) {
         (Some(dir), true) => verify_tapes(&journal, &dir),
