@@ -103,6 +103,8 @@ fn is_no_use(text: &str) -> bool {
         || text.contains(").f2")
         // A subquery's column that nobody takes.
         || text.contains(") s) FROM (SELECT number")
+        || text.contains(" AS number) VALUES (100) RETURNING")
+        || text.contains(" AS p) a, orders TABLESAMPLE")
         || text.contains(" AS a) o GROUP BY o")
 }
 

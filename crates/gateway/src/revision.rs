@@ -171,9 +171,11 @@ impl Revisions {
                 Ok(active) => {
                     tracing::info!(revision = %active.id, "a new revision is in force");
                     recorder.note(Event::RevisionApplied { revision: active.id, digest: active.digest });
-                    metrics.revision.set(i64::try_from(active.id.0).unwrap_or(i64::MAX));
+                    let id = active.id.0;
                     self.current.store(Arc::new(active));
                     self.refused.store(Arc::new(None));
+                    // Whoever sees the number may count on it.
+                    metrics.revision.set(i64::try_from(id).unwrap_or(i64::MAX));
                     true
                 }
                 Err(error) => {

@@ -38,6 +38,7 @@ pub(super) use view::shape_of;
 
 use self::value::Outputs;
 use self::walk::Walk;
+use super::lexer;
 use super::tree::{self, Source};
 use super::{Copy, NameUse, Own, Session, Statement, TransactionStep};
 
@@ -46,6 +47,9 @@ use super::{Copy, NameUse, Own, Session, Statement, TransactionStep};
 pub fn analyse(text: &str, session: &Session<'_>) -> Vec<Statement> {
     if !session.standard_conforming_strings && text.contains('\\') {
         return vec![finish::opaque(text, "it has a backslash while standard_conforming_strings is off")];
+    }
+    if session.catalog.has_other_encoding() && lexer::has_foreign_name(text) {
+        return vec![finish::opaque(text, "it has a name beyond ASCII in a database that is not in UTF8")];
     }
     // The library's accessors panic on a tree of a shape that its authors did not expect. The grammar does not build
     // one; if it ever did, that would be one more thing that is not understood.
@@ -184,8 +188,9 @@ fn into_of(select: &SelectStmt) -> Option<&IntoClause> {
 }
 
 /// A statement inside another one's text.
-fn inner_statement(walk: &Walk<'_>, node: Node<'_>) -> Arc<Statement> {
-    let mut inner = Walk::new(walk.session, walk.source.clone());
+fn inner_statement(walk: &Walk<'_>, node: Node<'_>, parameter_types: &[u32]) -> Arc<Statement> {
+    let session = Session { parameter_types, ..*walk.session };
+    let mut inner = Walk::new(&session, walk.source.clone());
     let body = inner.top(node);
     Arc::new(inner.finish(body))
 }

@@ -31,6 +31,7 @@ pub struct Catalog {
 pub struct Part {
     database: Arc<str>,
     version: u32,
+    other_encoding: bool,
     path: Vec<Arc<str>>,
     namespaces: Vec<Arc<str>>,
     relations: HashMap<u32, Relation>,
@@ -138,6 +139,7 @@ impl PartBuilder {
                 self.part.database = self.name(row.text(0)?);
                 self.part.version = row.number(1)?;
             }
+            Source::Encoding => self.part.other_encoding = row.text(0)? != "UTF8",
             Source::Path => {
                 let name = self.name(canonical_schema(row.text(0)?));
                 self.part.path.push(name);
@@ -409,6 +411,11 @@ impl Catalog {
     /// The database's name.
     pub fn database(&self) -> &str {
         &self.user.database
+    }
+
+    /// Whether the server keeps names in another encoding than UTF-8, and so cuts and folds them otherwise.
+    pub(in crate::postgres) const fn has_other_encoding(&self) -> bool {
+        self.user.other_encoding
     }
 
     /// The server's version as `server_version_num` has it, such as 150018.

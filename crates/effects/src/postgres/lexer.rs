@@ -39,6 +39,15 @@ pub(super) struct Lexer<'a> {
     pub(super) broken: bool,
 }
 
+/// Whether a name in the text is not ASCII, or may be none once its escapes are read.
+pub(super) fn has_foreign_name(text: &str) -> bool {
+    let escaped = |word: &str| word.as_bytes().get(1) == Some(&b'&');
+    Lexer::new(text)
+        .filter(|token| token.kind == Kind::Word)
+        .filter_map(|token| text.get(token.range))
+        .any(|word| !word.is_ascii() || escaped(word))
+}
+
 impl<'a> Lexer<'a> {
     pub(super) const fn new(text: &'a str) -> Self {
         Self { text, at: 0, broken: false }

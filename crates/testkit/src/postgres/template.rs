@@ -1,7 +1,7 @@
 //! The data directory that every server begins with: made by `initdb` once on a machine, then copied.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -65,8 +65,8 @@ fn template() -> Result<PathBuf> {
 /// A directory under the temporary one that belongs to the server's account and to no other.
 fn cache_directory() -> Result<PathBuf> {
     let home = std::env::temp_dir().join(format!("sluice-testkit-{}", rustix::process::geteuid().as_raw()));
-    if fs::create_dir(&home).is_ok() {
-        fs::set_permissions(&home, fs::Permissions::from_mode(0o700))?;
+    // Private from the first moment on: others look at it at the same time.
+    if fs::DirBuilder::new().mode(0o700).create(&home).is_ok() {
         give_to_server(&home)?;
     }
     let found = fs::symlink_metadata(&home).with_context(|| format!("cannot use {}", home.display()))?;

@@ -381,7 +381,7 @@ impl<'a> Walk<'a> {
         let used = Value::computed([&value], 0);
         self.filters(&used);
         let one = |value: Value| Outputs { columns: vec![(Arc::clone(name), value)], wild: false };
-        let Node::FuncCall(call) = call else { return one(value) };
+        let Node::FuncCall(call) = call else { return self.columns_of_value(name, value) };
         let names: Vec<&str> = call.funcname().iter().filter_map(Node::as_str).collect();
         let catalog = self.catalog;
         let routines: Vec<&Routine> = catalog
@@ -403,10 +403,23 @@ impl<'a> Walk<'a> {
             }
         }
         match shapes.as_slice() {
-            [] => one(part),
+            [] => self.columns_of_value(name, Value { ty: value.ty, ..part }),
             [shape] => Outputs { columns: shape.iter().map(|n| (Arc::clone(n), part.clone())).collect(), wild: false },
             _ => Outputs { columns: vec![(Arc::clone(name), part)], wild: true },
         }
+    }
+
+    /// A value in FROM that is no function's, such as a cast: its fields where it is composite, and else one column.
+    fn columns_of_value(&self, name: &Arc<str>, value: Value) -> Outputs {
+        let ty = self.catalog.type_by_oid(self.base_type(value.ty));
+        if let Some(relation) = self.composite(value.ty) {
+            let part = if value.is_unknown() { value } else { Value::computed([&value], 0) };
+            let columns = relation.columns.iter().map(|column| (Arc::clone(&column.name), part.clone()));
+            return Outputs { columns: columns.collect(), wild: false };
+        }
+        // A pseudo-type or one that is not certain may be composite.
+        let wild = ty.is_none_or(|ty| ty.kind == b'p');
+        Outputs { columns: vec![(Arc::clone(name), value)], wild }
     }
 
     /// `unnest(a, b)` without a schema, which is syntax: always the built-in function, once for each array

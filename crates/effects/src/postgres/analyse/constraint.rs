@@ -10,7 +10,7 @@ use pg_raw_parse::nodes::{AlterDomainStmt, Constraint, CreateDomainStmt, CreateS
 use pg_raw_parse::{Node, raw};
 
 use super::Body;
-use super::scope::{Columns, Range, Scope};
+use super::scope::{Columns, Listing, Range, Scope};
 use super::value::{Col, Value};
 use super::walk::Walk;
 use crate::postgres::catalog::{Relation, Type};
@@ -226,7 +226,7 @@ impl<'a> Walk<'a> {
     /// A domain's expressions, in which VALUE stands for the value.
     fn over_value(&mut self, value: Value, inner: impl FnOnce(&mut Self)) {
         let columns = Columns::Listed(vec![("value".into(), value)], None);
-        self.scopes.push(Scope::of(Range { name: "".into(), schema: None, columns }));
+        self.scopes.push(Scope::of(Range { name: "".into(), schema: None, columns, listing: Listing::Exact }));
         inner(self);
         self.scopes.pop();
     }

@@ -1,6 +1,8 @@
 //! CREATE, ALTER, DROP, GRANT and their kin.
 
-use model::effect::{Object, TableKind, TableName, Verb};
+use std::sync::Arc;
+
+use model::effect::{ColumnName, Object, TableKind, TableName, Verb};
 use model::lineage::LiteralRole;
 use pg_raw_parse::list::NodeList;
 use pg_raw_parse::nodes::{
@@ -10,9 +12,9 @@ use pg_raw_parse::{Node, raw};
 
 use super::Body;
 use super::scope::Columns;
-use super::scope::{Range, Scope};
+use super::scope::{Listing, Range, Scope};
 use super::walk::Walk;
-use crate::postgres::catalog::canonical_schema;
+use crate::postgres::catalog::{Relation, canonical_schema};
 
 impl Walk<'_> {
     pub(super) fn definition(&mut self, node: Node<'_>) -> Body {
@@ -49,7 +51,14 @@ impl Walk<'_> {
             Node::CommentStmt(comment) => self.about(comment.object(), comment.objtype, "COMMENT"),
             Node::SecLabelStmt(label) => self.about(label.object(), label.objtype, "SECURITY LABEL"),
             Node::AlterObjectSchemaStmt(alter) => match alter.relation() {
-                Some(name) => self.ddl_on(Some(name), "ALTER"),
+                Some(name) => {
+                    let body = self.ddl_on(Some(name), "ALTER");
+                    let moved = |relation: &Relation| {
+                        TableName::new(canonical_schema(alter.newschema().unwrap_or_default()), &*relation.name.name)
+                    };
+                    self.table_is_called(name, moved);
+                    body
+                }
                 None => self.about(alter.object(), alter.object_type, "ALTER"),
             },
             Node::AlterOwnerStmt(alter) => {
@@ -324,9 +333,50 @@ impl Walk<'_> {
     }
 
     fn rename_object(&mut self, rename: &RenameStmt) -> Body {
-        match rename.relation() {
-            Some(name) => self.ddl_on(Some(name), "ALTER"),
-            None => self.about(rename.object(), rename.rename_type, "ALTER"),
+        use raw::ObjectType as Kind;
+        let new = rename.newname().unwrap_or_default();
+        let Some(name) = rename.relation() else {
+            if rename.rename_type == Kind::OBJECT_SCHEMA {
+                let old = canonical_schema(rename.subname().unwrap_or_default());
+                self.schema_is_renamed(old);
+                return self.ddl(Object::Namespace(old.into()), "ALTER");
+            }
+            return self.about(rename.object(), rename.rename_type, "ALTER");
+        };
+        let body = self.ddl_on(Some(name), "ALTER");
+        match rename.rename_type {
+            Kind::OBJECT_COLUMN | Kind::OBJECT_ATTRIBUTE => {
+                if let Some(relation) = self.named(name)
+                    && let Some(column) = relation.column_named(rename.subname().unwrap_or_default())
+                {
+                    self.column_is_called(relation, column.number, ColumnName::new(relation.name.clone(), new));
+                }
+            }
+            Kind::OBJECT_TABLE | Kind::OBJECT_VIEW | Kind::OBJECT_MATVIEW | Kind::OBJECT_FOREIGN_TABLE => {
+                self.table_is_called(name, |relation| TableName::new(Arc::clone(&relation.name.schema), new));
+            }
+            _ => {}
+        }
+        body
+    }
+
+    /// What a relation is called decides the classes of its columns.
+    fn table_is_called(&mut self, name: &RangeVar, new: impl Fn(&Relation) -> TableName) {
+        let Some(relation) = self.named(name) else { return };
+        let table = new(relation);
+        for column in &relation.columns {
+            self.column_is_called(relation, column.number, ColumnName::new(table.clone(), &*column.name));
+        }
+    }
+
+    fn column_is_called(&mut self, relation: &Relation, number: i16, new: ColumnName) {
+        let is_temporary = relation.kind == TableKind::Temporary;
+        self.declassifies_column((relation.oid, number), (!is_temporary).then_some(new));
+    }
+
+    fn schema_is_renamed(&mut self, schema: &str) {
+        for relation in self.catalog.all_relations().filter(|relation| &*relation.name.schema == schema) {
+            self.on_table(Verb::Declassify, relation);
         }
     }
 
@@ -345,7 +395,12 @@ impl Walk<'_> {
     /// Expressions over the rows `old` and `new` of a table.
     pub(super) fn on_old_and_new(&mut self, name: Option<&RangeVar>, inner: impl FnOnce(&mut Self)) {
         self.in_table(name, |walk, relation| {
-            let range = |name: &str| Range { name: name.into(), schema: None, columns: Columns::Relation(relation) };
+            let range = |name: &str| Range {
+                name: name.into(),
+                schema: None,
+                columns: Columns::Relation(relation),
+                listing: Listing::Exact,
+            };
             // The table itself has no name in them.
             let table = walk.scopes.pop();
             walk.scopes.push(Scope { ranges: vec![range("old"), range("new")], visible: Vec::new() });

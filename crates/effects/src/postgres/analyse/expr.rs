@@ -139,7 +139,9 @@ impl Walk<'_> {
         let Ok(number) = usize::try_from(number) else { return self.opaque("it has a parameter without a number") };
         self.roles.push((Spot::Parameter(number), LiteralRole::Unknown));
         let types = self.session.parameter_types;
-        let ty = number.checked_sub(1).and_then(|at| types.get(at)).copied().unwrap_or(0);
+        // `unknown` leaves it to the server, as 0 does.
+        let ty =
+            number.checked_sub(1).and_then(|at| types.get(at)).copied().filter(|ty| *ty != oid::UNKNOWN).unwrap_or(0);
         Value::given(Spot::Parameter(number), ty)
     }
 
@@ -157,6 +159,7 @@ impl Walk<'_> {
             chain.push(left);
             leftmost = left.lexpr();
         }
+        let before = self.visible;
         let mut start = self.roles.len();
         let mut left = match leftmost {
             Node::None => None,
@@ -166,7 +169,12 @@ impl Walk<'_> {
             let middle = self.roles.len();
             let right = self.expr(step.rexpr());
             let operands = (left.as_ref().map(|left| Operand::new(left, leftmost)), Operand::new(&right, step.rexpr()));
-            left = Some(self.apply(step.name(), operands.0, operands.1, [start, middle]));
+            let value = self.apply(step.name(), operands.0, operands.1, [start, middle]);
+            if matches!((leftmost, step.rexpr()), (Node::RowExpr(_), _) | (_, Node::RowExpr(_))) {
+                // Rows are compared up to the fields that decide.
+                self.decides_since(before, left.iter().chain([&right]));
+            }
+            left = Some(value);
             leftmost = Node::None;
             start = middle;
         }
@@ -209,12 +217,22 @@ impl Walk<'_> {
     /// IN, BETWEEN, LIKE, = ANY, IS DISTINCT FROM, NULLIF.
     fn special_operation(&mut self, expr: &A_Expr) -> Value {
         let start = self.roles.len();
+        let rows = matches!((expr.lexpr(), expr.rexpr()), (Node::RowExpr(_), _) | (_, Node::RowExpr(_)));
+        let mut before = self.visible;
         let left = self.expr(expr.lexpr());
         let middle = self.roles.len();
-        let values = match expr.rexpr() {
-            Node::NodeList(list) => self.exprs(list),
-            other => vec![self.expr(other)],
-        };
+        let mut values = Vec::new();
+        match expr.rexpr() {
+            Node::NodeList(list) => {
+                for item in list {
+                    values.push(self.expr(item));
+                    if values.len() == 1 && !rows {
+                        before = self.visible;
+                    }
+                }
+            }
+            other => values.push(self.expr(other)),
+        }
         let right = Value::computed(&values, 0);
         self.share_roles(&left, &right, [start, middle], middle);
         let is_boolean = expr.kind != raw::A_Expr_Kind::AEXPR_NULLIF;
@@ -268,6 +286,10 @@ impl Walk<'_> {
             }
         } else {
             return self.opaque("it has an operator that is not understood");
+        }
+        if rows || between || expr.kind == raw::A_Expr_Kind::AEXPR_IN {
+            // The rest is not worked out once it is decided.
+            self.decides_since(before, [&left, &right]);
         }
         let ty = match operands.as_slice() {
             _ if is_boolean => oid::BOOL,
@@ -324,7 +346,9 @@ impl Walk<'_> {
     }
 
     fn sub_link(&mut self, link: &SubLink) -> Value {
+        let before = self.visible;
         let outputs = self.subquery(link.subselect());
+        let visible = self.visible != before;
         // It may fail, lock rows, and is counted.
         self.can_be_seen();
         match link.sub_link_type {
@@ -344,6 +368,11 @@ impl Walk<'_> {
             raw::SubLinkType::ANY_SUBLINK | raw::SubLinkType::ALL_SUBLINK => {
                 let tested = self.expr(link.testexpr());
                 let all = outputs.all();
+                // It is worked out up to the row that decides.
+                if visible {
+                    self.filters(&tested);
+                    self.filters(&all);
+                }
                 let mut name = "=";
                 if link.oper_name().is_empty() {
                     self.operator_named(None, name, Some(&tested), None);
@@ -378,7 +407,11 @@ impl Walk<'_> {
         let mut fields: Vec<Node<'_>> = column.fields().iter().collect();
         let Some(Node::A_Star(_)) = fields.pop() else { return None };
         let names: Vec<&str> = fields.iter().filter_map(|field| field.as_str()).collect();
-        if names.is_empty() { self.star() } else { self.qualified_star(&names) }
+        let columns = if names.is_empty() { self.star() } else { self.qualified_star(&names) };
+        if columns.iter().flatten().any(|(_, value)| value.seen) {
+            self.can_be_seen();
+        }
+        columns
     }
 
     fn indirection(&mut self, indirection: &A_Indirection) -> Value {
@@ -394,6 +427,7 @@ impl Walk<'_> {
                 Node::String(name) => self.field_of(&value, name.sval().unwrap_or_default()),
                 Node::A_Indices(indices) => {
                     let start = self.roles.len();
+                    let before = self.visible;
                     let mut bounds = self.subscripts_of(indices);
                     let mut slice = indices.is_slice;
                     // Several in a row are one: a slice among them makes all of them slices.
@@ -404,6 +438,8 @@ impl Walk<'_> {
                     if bounds.iter().all(Value::is_constant) {
                         self.role_of_all(start, &LiteralRole::Unknown);
                     }
+                    // They are not worked out where there is no array.
+                    self.decides_since(before, [&value]);
                     Value::computed(bounds.iter().chain([&value]), self.type_of_part(value.ty, slice))
                 }
                 _ => self.opaque("it takes a part of a value in a way that is not understood"),

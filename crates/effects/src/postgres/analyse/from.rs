@@ -11,7 +11,7 @@ use pg_raw_parse::nodes::{
 use pg_raw_parse::{Node, raw};
 
 use super::names::column_name;
-use super::scope::{Columns, Range, Scope, Visible};
+use super::scope::{Columns, Listing, Range, Scope, Visible};
 use super::value::{Outputs, Value};
 use super::walk::Walk;
 
@@ -51,7 +51,12 @@ impl<'a> Walk<'a> {
                 self.opaque("a WITH query refers to one that comes later");
                 return Scope::default();
             };
-            return self.listed(name.alias(), relname, outputs);
+            let hidden = if cte.nest < self.nest { cte.extra } else { 0 };
+            let mut scope = self.listed(name.alias(), relname, outputs);
+            if hidden > 0 {
+                scope.ranges.iter_mut().for_each(|range| range.listing = Listing::Hides(hidden));
+            }
+            return scope;
         }
         let Some(relation) = self.relation(name, Verb::Select) else { return Scope::default() };
         if !relation.is_readable() {
@@ -71,7 +76,7 @@ impl<'a> Walk<'a> {
         let name = alias.and_then(Alias::aliasname);
         let schema = name.is_none().then(|| Arc::clone(&relation.name.schema));
         let name = name.map_or_else(|| Arc::clone(&relation.name.name), Into::into);
-        self.collates |= relation.columns.iter().any(|column| column.collated);
+        self.collates |= relation.columns.iter().any(|column| column.collated || self.holds_collated(column.ty, 0));
         let renamed = alias.is_some_and(|alias| !alias.colnames().is_empty());
         let columns = if relation.relkind == b'S' {
             let names = ["last_value", "log_cnt", "is_called"];
@@ -82,7 +87,7 @@ impl<'a> Walk<'a> {
         } else {
             Columns::Relation(relation)
         };
-        Scope::of(Range { name, schema, columns })
+        Scope::of(Range { name, schema, columns, listing: Listing::Exact })
     }
 
     /// The new names of `alias(a, b)`, which may be fewer than there are columns.
@@ -102,12 +107,12 @@ impl<'a> Walk<'a> {
     fn listed(&mut self, alias: Option<&Alias>, name: &str, outputs: Outputs) -> Scope<'a> {
         let name = alias.and_then(Alias::aliasname).unwrap_or(name);
         let columns = if outputs.wild {
-            Columns::Wild(Value::computed(outputs.columns.iter().map(|(_, value)| value), 0))
+            Columns::Wild(outputs.all())
         } else {
             let columns = outputs.columns.into_iter().map(|(name, value)| (name, value.settled())).collect();
             Columns::Listed(self.rename(columns, alias), None)
         };
-        Scope::of(Range { name: name.into(), schema: None, columns })
+        Scope::of(Range { name: name.into(), schema: None, columns, listing: Listing::Exact })
     }
 
     fn range_subselect(&mut self, subselect: &RangeSubselect) -> Scope<'a> {
@@ -129,11 +134,20 @@ impl<'a> Walk<'a> {
         result
     }
 
+    /// Whether `*` leaves something out that the columns of a join might have.
+    fn hides(scope: &Scope<'a>) -> bool {
+        scope.ranges.iter().any(|range| matches!(range.listing, Listing::Hides(_)))
+    }
+
     fn join(&mut self, join: &JoinExpr) -> Scope<'a> {
         let left = self.deeper(|walk| walk.item(join.larg()), Scope::default);
         self.scopes.push(left);
         let right = self.deeper(|walk| walk.item(join.rarg()), Scope::default);
         let left = self.scopes.pop().unwrap_or_default();
+        let merges = join.is_natural || !join.using_clause().is_empty() || join.alias().is_some();
+        if merges && (Self::hides(&left) || Self::hides(&right)) {
+            self.opaque("it joins by name what has SEARCH or CYCLE columns");
+        }
         let joined = if join.is_natural || !join.using_clause().is_empty() {
             self.join_using(join, left, right)
         } else {
@@ -142,9 +156,11 @@ impl<'a> Walk<'a> {
         match join.alias() {
             None => joined,
             Some(alias) => {
-                let columns = self.in_scope(joined, |walk| walk.star());
-                let wild = columns.is_none();
-                self.listed(Some(alias), "", Outputs { columns: columns.unwrap_or_default(), wild })
+                let outputs = self.in_scope(joined, |walk| match walk.star() {
+                    Some(columns) => Outputs { columns, wild: false },
+                    None => Outputs { columns: vec![("?column?".into(), walk.anything_here())], wild: true },
+                });
+                self.listed(Some(alias), "", outputs)
             }
         }
     }
@@ -207,6 +223,7 @@ impl<'a> Walk<'a> {
             name: name.into(),
             schema: None,
             columns: Columns::Listed(merged.collect(), None),
+            listing: Listing::Exact,
         });
         visible.extend(left_columns.into_iter().chain(right_columns).map(|(name, value)| Visible::One(name, value)));
         let mut ranges = left.ranges;
@@ -221,16 +238,18 @@ impl<'a> Walk<'a> {
         if !matches!(method.as_slice(), ["bernoulli" | "system"] | ["pg_catalog", "bernoulli" | "system"]) {
             self.opaque("it samples by a method that is not built in");
         }
-        for argument in sample.args().iter().chain([sample.repeatable()]) {
-            let value = self.optional(argument);
-            self.filters(&value);
-        }
+        self.without_siblings(|walk| {
+            for argument in sample.args().iter().chain([sample.repeatable()]) {
+                let value = walk.optional(argument);
+                walk.filters(&value);
+            }
+        });
         scope
     }
 
     fn range_function(&mut self, function: &RangeFunction) -> Scope<'a> {
         let mut outputs = Outputs::default();
-        let mut name: Arc<str> = "".into();
+        let mut first: Option<Arc<str>> = None;
         let count = function.functions().len();
         for item in function.functions() {
             let Some(pair) = item.as_node_list() else {
@@ -238,7 +257,9 @@ impl<'a> Walk<'a> {
                 continue;
             };
             let call = pair.get(0).unwrap_or(Node::None);
-            name = column_name(call, self.catalog.version());
+            let name = column_name(call, self.catalog.version());
+            // The item is called like its first function.
+            let _ = first.get_or_insert_with(|| Arc::clone(&name));
             let definitions = match pair.get(1) {
                 Some(Node::NodeList(list)) => Some(list),
                 _ => None,
@@ -257,6 +278,7 @@ impl<'a> Walk<'a> {
             outputs.wild |= columns.wild;
             outputs.columns.extend(columns.columns);
         }
+        let name = first.unwrap_or_default();
         // The one column of a scalar function takes the alias's name.
         let one = count == 1 && outputs.columns.len() == 1;
         if function.ordinality {
@@ -267,7 +289,14 @@ impl<'a> Walk<'a> {
         if let (Some(alias), true, Some(first)) = (alias, scalar, outputs.columns.first_mut()) {
             first.0 = alias.into();
         }
-        self.listed(function.alias(), &name, outputs)
+        self.inferred(function.alias(), &name, outputs)
+    }
+
+    /// As [`Self::listed`], where the columns were worked out from what functions return.
+    fn inferred(&mut self, alias: Option<&Alias>, name: &str, outputs: Outputs) -> Scope<'a> {
+        let mut scope = self.listed(alias, name, outputs);
+        scope.ranges.iter_mut().for_each(|range| range.listing = Listing::Inferred);
+        scope
     }
 
     /// `AS t(a int, b text)`: the names are those, the values come from anywhere in the function's result.
@@ -314,7 +343,7 @@ impl<'a> Walk<'a> {
             (column.colname().unwrap_or_default().into(), value)
         });
         let outputs = Outputs { columns: columns.collect(), wild: false };
-        self.listed(table.alias(), "xmltable", outputs)
+        self.inferred(table.alias(), "xmltable", outputs)
     }
 
     fn json_table(&mut self, table: &JsonTable) -> Scope<'a> {

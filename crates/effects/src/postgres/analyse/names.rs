@@ -73,7 +73,7 @@ fn first_target(query: Node<'_>) -> Option<&ResTarget> {
     select.target_list().iter().next()
 }
 
-fn is_star(node: Node<'_>) -> bool {
+pub(super) fn is_star(node: Node<'_>) -> bool {
     match node {
         Node::ColumnRef(column) => matches!(column.fields().iter().next_back(), Some(Node::A_Star(_))),
         Node::A_Indirection(indirection) => {

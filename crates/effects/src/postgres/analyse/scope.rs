@@ -14,16 +14,29 @@ use crate::postgres::Missing;
 use crate::postgres::catalog::{Relation, canonical_schema};
 
 /// One FROM item that columns can be taken from by its name.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Range<'a> {
     pub(super) name: Arc<str>,
     /// Set where the name is the relation's own: then `schema.name.column` finds it too.
     pub(super) schema: Option<Arc<str>>,
     pub(super) columns: Columns<'a>,
+    pub(super) listing: Listing,
+}
+
+/// How far the list of a FROM item's columns is what the server has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Listing {
+    #[default]
+    Exact,
+    /// It hangs on the result of a function. Should a name mean a column of a query around after all, what it is found to
+    /// be is in it too.
+    Inferred,
+    /// `*` leaves the last so many out.
+    Hides(usize),
 }
 
 /// The columns of a FROM item.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Columns<'a> {
     Relation(&'a Relation),
     /// The relation, if the item is one whose columns were renamed: its system columns are still there.
@@ -55,7 +68,7 @@ impl Columns<'_> {
 }
 
 /// A column that an unqualified name can mean.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Visible {
     All(usize),
     /// One inside a join: all but its system columns.
@@ -64,7 +77,7 @@ pub(super) enum Visible {
 }
 
 /// The FROM items of one query, or of one side of a join.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Scope<'a> {
     pub(super) ranges: Vec<Range<'a>>,
     pub(super) visible: Vec<Visible>,
@@ -105,6 +118,8 @@ const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "xmin", "cmin", "xmax", "cmax", "tabl
 enum Found {
     None,
     One(Value),
+    /// This, but it is [`Listing::Inferred`].
+    Likely(Value),
     /// Perhaps, for the item's columns are not known.
     Perhaps(Value),
     Ambiguous,
@@ -151,7 +166,7 @@ impl<'a> Walk<'a> {
     pub(super) fn column_ref(&mut self, fields: &NodeList) -> Value {
         let names: Vec<&str> = fields.iter().filter_map(Node::as_str).collect();
         if names.len() != fields.len() {
-            return self.opaque("it uses * where it cannot be resolved");
+            return self.row_of(&names);
         }
         match names.as_slice() {
             [name] => match self.find_unqualified(name) {
@@ -167,20 +182,40 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// `t.*` where one value is wanted: the whole row (`transformColumnRef`, parse_expr.c).
+    fn row_of(&mut self, names: &[&str]) -> Value {
+        let found = match names {
+            [range] => self.find_range(None, range),
+            [schema, range] => self.find_range(Some(canonical_schema(schema)), range),
+            _ => None,
+        };
+        match found {
+            Some((scope, range)) => self.whole_row(scope, range),
+            None => self.opaque("it uses * where it cannot be resolved"),
+        }
+    }
+
     /// An unqualified name: a column of the innermost query that has it, else a whole row.
     pub(super) fn find_unqualified(&mut self, name: &str) -> Option<Value> {
         let mut perhaps: Option<Value> = None;
+        let mut likely: Option<Value> = None;
         let either = |perhaps: Option<Value>, value: Value| match perhaps {
             Some(one) => Value::unknown(Value::computed([&one, &value], 0).cols()),
             None => value,
         };
         for index in (0..self.scopes.len()).rev() {
             match self.find_in_scope(index, name) {
-                Found::One(value) => return Some(either(perhaps, value)),
-                Found::Perhaps(value) => perhaps = Some(either(perhaps, value)),
+                Found::One(value) => return Some(either(perhaps.or(likely), value)),
+                Found::Likely(value) if perhaps.is_none() && likely.is_none() => likely = Some(value),
+                Found::Likely(value) | Found::Perhaps(value) => {
+                    perhaps = Some(either(perhaps.or(likely.take()), value));
+                }
                 Found::Ambiguous => return Some(self.opaque("it names a column that is ambiguous")),
                 Found::None => {}
             }
+        }
+        if likely.is_some() {
+            return likely;
         }
         let Some((scope, range)) = self.find_range(None, name) else {
             return perhaps.map(|value| Value::unknown(value.cols()));
@@ -189,10 +224,15 @@ impl<'a> Walk<'a> {
         Some(either(perhaps, row))
     }
 
-    /// Whether the innermost query's FROM has a column of this name; an item's own name is none.
-    pub(super) fn has_column_here(&mut self, name: &str) -> bool {
-        let Some(innermost) = self.scopes.len().checked_sub(1) else { return false };
-        !matches!(self.find_in_scope(innermost, name), Found::None)
+    /// Whether the innermost query's FROM has a column of this name, `None` if that is not certain; an item's own name is
+    /// none.
+    pub(super) fn has_column_here(&mut self, name: &str) -> Option<bool> {
+        let Some(innermost) = self.scopes.len().checked_sub(1) else { return Some(false) };
+        match self.find_in_scope(innermost, name) {
+            Found::None => Some(false),
+            Found::One(_) => Some(true),
+            Found::Likely(_) | Found::Perhaps(_) | Found::Ambiguous => None,
+        }
     }
 
     fn find_in_scope(&mut self, scope: usize, name: &str) -> Found {
@@ -200,9 +240,10 @@ impl<'a> Walk<'a> {
         let mut found = Found::None;
         for at in 0..count {
             let Some(value) = self.visible(scope, at, name) else { continue };
-            found = match (found, self.is_wild(scope, at)) {
-                (Found::None, false) => Found::One(value),
-                (Found::None, true) => Found::Perhaps(value),
+            found = match (found, self.is_wild(scope, at), self.is_inferred(scope, at)) {
+                (Found::None, true, _) => Found::Perhaps(value),
+                (Found::None, false, true) => Found::Likely(value),
+                (Found::None, false, false) => Found::One(value),
                 _ => return Found::Ambiguous,
             };
         }
@@ -255,9 +296,20 @@ impl<'a> Walk<'a> {
 
     /// Whether an item takes any name for one of its columns.
     fn is_wild(&self, scope: usize, at: usize) -> bool {
-        let Some(scope) = self.scopes.get(scope) else { return false };
-        let Some(Visible::All(range) | Visible::Joined(range)) = scope.visible.get(at) else { return false };
-        scope.ranges.get(*range).is_some_and(|range| matches!(range.columns, Columns::Wild(_)))
+        self.range_at(scope, at).is_some_and(|range| matches!(range.columns, Columns::Wild(_)))
+    }
+
+    fn is_inferred(&self, scope: usize, at: usize) -> bool {
+        self.range_at(scope, at).is_some_and(|range| range.listing == Listing::Inferred)
+    }
+
+    /// The item that something visible belongs to; none for a single column.
+    fn range_at(&self, scope: usize, at: usize) -> Option<&Range<'a>> {
+        let scope = self.scopes.get(scope)?;
+        match scope.visible.get(at)? {
+            Visible::All(range) | Visible::Joined(range) => scope.ranges.get(*range),
+            Visible::One(..) => None,
+        }
     }
 
     fn visible(&mut self, scope: usize, at: usize, name: &str) -> Option<Value> {
@@ -354,6 +406,23 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Everything that the FROM items of the innermost query hold, where their columns are not known.
+    pub(super) fn anything_here(&mut self) -> Value {
+        let Some(scope) = self.scopes.len().checked_sub(1) else { return Value::unknown(Vec::new()) };
+        let count = self.scopes.get(scope).map_or(0, |scope| scope.ranges.len());
+        let rows: Vec<Value> = (0..count).map(|range| self.whole_row(scope, range)).collect();
+        Value::unknown(Value::computed(&rows, 0).cols())
+    }
+
+    /// What `*` makes of an item.
+    fn expanded(&mut self, scope: usize, range: usize) -> Option<Vec<(Arc<str>, Value)>> {
+        let mut columns = self.columns_of(scope, range)?;
+        if let Some(Listing::Hides(count)) = self.scopes.get(scope)?.ranges.get(range).map(|range| range.listing) {
+            columns.truncate(columns.len().saturating_sub(count));
+        }
+        Some(columns)
+    }
+
     pub(super) fn relation_columns(&mut self, relation: &'a Relation) -> Vec<(Arc<str>, Value)> {
         let columns = relation.columns.iter();
         columns
@@ -387,7 +456,7 @@ impl<'a> Walk<'a> {
                 Visible::One(name, value) => all.push((Arc::clone(name), value.clone())),
                 Visible::All(range) | Visible::Joined(range) => {
                     let range = *range;
-                    all.extend(self.columns_of(scope, range)?);
+                    all.extend(self.expanded(scope, range)?);
                 }
             }
         }
@@ -403,7 +472,7 @@ impl<'a> Walk<'a> {
             _ => return None,
         };
         if let Some((scope, range)) = self.find_range(schema, name) {
-            return self.columns_of(scope, range);
+            return self.expanded(scope, range);
         }
         // `column.*` of a composite column.
         let value = if schema.is_none() { self.find_unqualified(name)? } else { return None };

@@ -53,10 +53,12 @@ impl<'a> Walk<'a> {
     pub(super) fn subquery(&mut self, node: Node<'_>) -> Outputs {
         let level = std::mem::replace(&mut self.level, self.scopes.len());
         let (scopes, ctes) = (self.scopes.len(), self.ctes.len());
+        self.nest += 1;
         let outputs = self.deeper(|walk| walk.query_node(node), Outputs::default);
         self.scopes.truncate(scopes);
         self.ctes.truncate(ctes);
         self.level = level;
+        self.nest -= 1;
         outputs
     }
 
@@ -245,10 +247,13 @@ impl<'a> Walk<'a> {
                     return self.filters(&value);
                 }
                 if let Some(name) = single_name(node)
-                    && !self.has_column_here(name)
                     && let Some((_, value)) = outputs.columns.iter().find(|(column, _)| &**column == name)
                 {
-                    return self.filters(value);
+                    match self.has_column_here(name) {
+                        Some(false) => return self.filters(value),
+                        Some(true) => {}
+                        None => self.filters(value),
+                    }
                 }
                 let value = self.expr(node);
                 self.filters(&value);
@@ -281,6 +286,13 @@ impl<'a> Walk<'a> {
         rows.all.unwrap_or_default()
     }
 
+    /// In a list of values `t.*` is several.
+    pub(super) fn is_one(&mut self, item: Node<'_>) {
+        if super::names::is_star(item) {
+            self.opaque("it uses * in a list of values");
+        }
+    }
+
     /// One row of VALUES.
     pub(super) fn value_row(&mut self, list: Node<'_>) -> Outputs {
         let mut outputs = Outputs::default();
@@ -289,6 +301,7 @@ impl<'a> Walk<'a> {
             return outputs;
         };
         for (at, item) in list.into_iter().enumerate() {
+            self.is_one(item);
             let value = self.column_expr(item);
             outputs.columns.push((format!("column{}", at + 1).into(), value));
         }
@@ -335,8 +348,7 @@ impl<'a> Walk<'a> {
         let mark = self.ctes.len();
         if with.recursive {
             // All names are in scope in all of them.
-            let names = with.ctes().iter().map(|cte| cte.ctename().unwrap_or_default().into());
-            let ctes: Vec<Cte> = names.map(|name| Cte { name, outputs: None }).collect();
+            let ctes: Vec<Cte> = with.ctes().iter().map(|cte| self.cte(cte, None)).collect();
             self.ctes.extend(ctes);
         }
         for (at, cte) in with.ctes().iter().enumerate() {
@@ -348,9 +360,15 @@ impl<'a> Walk<'a> {
             } else {
                 let outputs = self.subquery(cte.ctequery());
                 let outputs = self.named_outputs(cte, outputs);
-                self.ctes.push(Cte { name: cte.ctename().unwrap_or_default().into(), outputs: Some(outputs) });
+                let cte = self.cte(cte, Some(outputs));
+                self.ctes.push(cte);
             }
         }
+    }
+
+    fn cte(&self, cte: &CommonTableExpr, outputs: Option<Outputs>) -> Cte {
+        let extra = usize::from(cte.search_clause().is_some()) + 2 * usize::from(cte.cycle_clause().is_some());
+        Cte { name: cte.ctename().unwrap_or_default().into(), outputs, extra, nest: self.nest }
     }
 
     /// Walks a query that may refer to itself until what it says of its columns no longer changes.

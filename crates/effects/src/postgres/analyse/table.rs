@@ -10,7 +10,7 @@ use pg_raw_parse::{Node, raw};
 
 use super::Body;
 use super::constraint::About;
-use super::scope::{Columns, Range, Scope};
+use super::scope::{Columns, Listing, Range, Scope};
 use super::value::{Kind, Value};
 use super::walk::Walk;
 use crate::postgres::catalog::Relation;
@@ -76,7 +76,7 @@ impl<'a> Walk<'a> {
             listed.extend(columns.into_iter().map(|(name, ty)| (name, Value::constant(ty))));
         }
         let columns = if is_known { Columns::Listed(listed, None) } else { Columns::Wild(Value::constant(0)) };
-        Scope::of(Range { name: Arc::clone(&table.name), schema: None, columns })
+        Scope::of(Range { name: Arc::clone(&table.name), schema: None, columns, listing: Listing::Exact })
     }
 
     /// The values that a partition is for: worked out at once, and looked for in the partitioned table's default.
@@ -94,7 +94,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn named(&self, name: &RangeVar) -> Option<&'a Relation> {
+    pub(super) fn named(&self, name: &RangeVar) -> Option<&'a Relation> {
         self.find_relation(name.schemaname(), name.relname().unwrap_or_default())
     }
 
@@ -143,7 +143,12 @@ impl<'a> Walk<'a> {
                 added.push((column.colname().unwrap_or_default().into(), Value::constant(ty)));
             }
         }
-        Scope::of(Range { name: "".into(), schema: None, columns: Columns::Listed(added, None) })
+        Scope::of(Range {
+            name: "".into(),
+            schema: None,
+            columns: Columns::Listed(added, None),
+            listing: Listing::Exact,
+        })
     }
 
     fn alteration(&mut self, command: &AlterTableCmd, table: Option<&RangeVar>, known: Option<&'a Relation>) {
@@ -160,8 +165,27 @@ impl<'a> Walk<'a> {
             Node::Constraint(constraint) => self.constraint(constraint, &about, None),
             Node::RangeVar(other) => {
                 self.ddl_on(Some(other), "ALTER TABLE");
+                if let Some(child) = known.filter(|_| command.subtype == Kind::AT_DropInherit) {
+                    // It had its parent's classes.
+                    self.on_table(Verb::Declassify, child);
+                }
             }
-            Node::PartitionCmd(partition) => self.partition(partition, table),
+            Node::PartitionCmd(partition) => {
+                self.partition(partition, table);
+                if command.subtype == Kind::AT_DetachPartition
+                    && let Some(child) = partition.name().and_then(|name| self.named(name))
+                {
+                    self.on_table(Verb::Declassify, child);
+                }
+            }
+            Node::None if command.subtype == Kind::AT_DropExpression => {
+                let column = known.and_then(|relation| relation.column_named(command.name().unwrap_or_default()));
+                if let (Some(relation), Some(column)) = (known, column) {
+                    // Its values stay, and nothing says any more what they were made of.
+                    let value = self.column_value(relation, column.number, column.ty);
+                    self.declassifies(&value, Some((relation.oid, column.number)));
+                }
+            }
             Node::None
             | Node::String(_)
             | Node::Integer(_)

@@ -7,7 +7,7 @@
 //! What is in no list here may fail. A list's entry holds for operands whose types are certain, and for constants that
 //! are in the text as they are: what is computed of constants can be of any size. Lack of memory is not looked at.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pg_raw_parse::Node;
@@ -18,6 +18,9 @@ use super::types::oid;
 use super::value::{LARGE, Value};
 use super::walk::Walk;
 use crate::postgres::catalog::FIRST_USER_OID;
+
+/// How many types may meet in one place.
+const MOST_TYPES: usize = 16;
 
 /// When a computation fails.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -129,6 +132,7 @@ impl Walk<'_> {
     pub(super) fn must_be_alike(&mut self, operands: &[Operand<'_, '_>]) {
         let Some((first, others)) = operands.split_first() else { return };
         let alike = others.iter().all(|other| self.are_alike(*first, *other));
+        let alike = alike && self.each_two(operands, |walk, one, other| walk.are_alike(one, other));
         self.fails(if alike { Failure::Never } else { Failure::Any }, operands);
     }
 
@@ -160,9 +164,27 @@ impl Walk<'_> {
         let Some((first, others)) = typed.split_first() else { return };
         let total = first.value.ty != 0 || others.is_empty() && operands.len() == 1;
         let total = total && others.iter().all(|other| self.become_one(*first, *other));
+        let total = total && self.each_two(&typed, |walk, one, other| walk.become_one(one, other));
         self.casts_to_each_other(&typed);
         self.literal_meets(operands);
         self.fails(if total { Failure::Never } else { Failure::Any }, operands);
+    }
+
+    /// Whether it holds for each two types among them: the one that all become need not be the first's.
+    fn each_two(
+        &self,
+        operands: &[Operand<'_, '_>],
+        holds: impl Fn(&Self, Operand<'_, '_>, Operand<'_, '_>) -> bool,
+    ) -> bool {
+        let types: BTreeMap<u32, Operand<'_, '_>> = operands
+            .iter()
+            .filter(|operand| !operand.is_untyped())
+            .map(|operand| (operand.value.ty, *operand))
+            .collect();
+        let types: Vec<Operand<'_, '_>> = types.into_values().collect();
+        let pairs =
+            types.iter().enumerate().flat_map(|(at, one)| types.iter().skip(at + 1).map(move |other| (one, other)));
+        types.len() <= MOST_TYPES && pairs.into_iter().all(|(one, other)| holds(self, *one, *other))
     }
 
     /// Values become JSON, or what else a constructor returns.
@@ -349,11 +371,9 @@ impl Walk<'_> {
                     let whole = name != "*" && self.has_type(one, is_integer) && other.is_integer_in(-1_000..=1_000);
                     one.value.bare().is_some() && (numeric(one) && other.is_short_number() || whole)
                 };
-                if with_short(left, right) || with_short(right, left) {
-                    return Failure::Extreme;
-                }
-                let date = |one: Operand<'_, '_>| one.value.bare().is_some() && self.has_type(one, |ty| ty == DATES[0]);
-                if name == "-" && date(left) && date(right) { Failure::Extreme } else { Failure::Any }
+                // Dates are not subtracted: people store infinity.
+                let short = with_short(left, right) || with_short(right, left);
+                if short { Failure::Extreme } else { Failure::Any }
             }
             _ => Failure::Any,
         }
@@ -407,6 +427,13 @@ impl Walk<'_> {
     }
 
     /// Expressions that run in this order, each for some values of those before it alone.
+    /// Something ran for some of these values alone: if it can be seen, they decide it.
+    pub(super) fn decides_since<'v>(&mut self, before: usize, values: impl IntoIterator<Item = &'v Value>) {
+        if self.visible != before {
+            values.into_iter().for_each(|value| self.filters(value));
+        }
+    }
+
     pub(super) fn in_order<'n>(&mut self, nodes: impl Iterator<Item = Node<'n>>) -> Vec<Value> {
         let mut values = Vec::new();
         for node in nodes {

@@ -16,6 +16,7 @@ pub(super) mod oid {
     pub(in crate::postgres) const INT8: u32 = 20;
     pub(in crate::postgres) const INT4: u32 = 23;
     pub(in crate::postgres) const TEXT: u32 = 25;
+    pub(in crate::postgres) const UNKNOWN: u32 = 705;
     pub(in crate::postgres) const JSON: u32 = 114;
     pub(in crate::postgres) const VARCHAR: u32 = 1043;
     pub(in crate::postgres) const BIT: u32 = 1560;
@@ -203,6 +204,18 @@ impl<'a> Walk<'a> {
             }
         }
         ty
+    }
+
+    /// Whether a field or an element in it has a collation of its own.
+    pub(super) fn holds_collated(&self, ty: u32, depth: usize) -> bool {
+        let Some(ty) = self.catalog.type_by_oid(ty).filter(|ty| ty.oid >= FIRST_USER_OID) else { return false };
+        let within = |ty: u32| self.holds_collated(ty, depth + 1);
+        let of_row = |row: &Relation| row.columns.iter().any(|column| column.collated || within(column.ty));
+        depth > 16
+            || ty.collated
+            || within(ty.base)
+            || within(ty.element)
+            || self.catalog.relation_by_oid(ty.relation).is_some_and(of_row)
     }
 
     /// The columns of a composite type.

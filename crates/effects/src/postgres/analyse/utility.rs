@@ -12,7 +12,7 @@ use pg_raw_parse::nodes::{
 use pg_raw_parse::{ConstValue, Node, raw};
 
 use super::Body;
-use super::value::{Givens, Outputs, Value};
+use super::value::{Givens, Outputs};
 use super::walk::{Spot, Walk};
 use crate::postgres::{Flow, NameUse, Own, OwnSetting, Statement, TransactionStep, settings};
 
@@ -254,7 +254,7 @@ impl Walk<'_> {
 
     /// A statement inside this one, with the same text and the same literals.
     fn inner(&mut self, node: Node<'_>) -> Arc<Statement> {
-        super::inner_statement(self, node)
+        super::inner_statement(self, node, self.session.parameter_types)
     }
 
     /// Everything that an inner statement does, this one does.
@@ -289,10 +289,8 @@ impl Walk<'_> {
     }
 
     fn prepare(&mut self, prepare: &PrepareStmt) -> Body {
-        for ty in prepare.argtypes() {
-            self.uses_type(ty);
-        }
-        let inner = self.inner(prepare.query());
+        let types: Vec<u32> = prepare.argtypes().iter().map(|ty| self.uses_type(ty)).collect();
+        let inner = super::inner_statement(self, prepare.query(), &types);
         self.adopt(&inner);
         let name = prepare.name().unwrap_or_default().into();
         let parameters = inner.parameters.clone();
@@ -465,18 +463,7 @@ impl Walk<'_> {
             self.deliver(value);
             let renamed = into.and_then(|into| into.col_names().get(at)).and_then(Node::as_str);
             let target = model::effect::ColumnName::new(table.clone(), renamed.unwrap_or(column));
-            self.declassifies_to(value, &target);
-        }
-    }
-
-    fn declassifies_to(&mut self, value: &Value, target: &model::effect::ColumnName) {
-        for col in value.cols() {
-            for source in std::iter::once(col).chain(self.under(col)) {
-                if let Some((name, kind)) = self.column_object(source) {
-                    let object = Object::Column(name, kind);
-                    self.effects.insert(Effect { verb: Verb::Declassify, object, with: Some(target.clone()) });
-                }
-            }
+            self.declassifies_to(value, Some(target).filter(|target| &*target.table.schema != "pg_temp"));
         }
     }
 

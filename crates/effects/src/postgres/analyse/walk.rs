@@ -33,6 +33,11 @@ pub(super) struct Cte {
     pub(super) name: Arc<str>,
     /// `None` for one that is named but not yet worked out.
     pub(super) outputs: Option<Outputs>,
+    /// How many of them, at the end, are those of SEARCH and CYCLE: further down than `nest` they are in no `*`
+    /// (`p_dontexpand` in addRangeTableEntryForCTE, parse_relation.c).
+    pub(super) extra: usize,
+    /// How deep the query with the WITH clause is.
+    pub(super) nest: usize,
 }
 
 /// The walk over one statement.
@@ -63,6 +68,8 @@ pub(super) struct Walk<'a> {
     /// The first scope of the query that is being walked; those before belong to the queries around it.
     pub(super) level: usize,
     pub(super) ctes: Vec<Cte>,
+    /// How many queries are around the one that is being walked.
+    pub(super) nest: usize,
     depth: usize,
     /// How many nodes were walked. Some are walked again, so nesting could multiply the work.
     visits: usize,
@@ -99,6 +106,7 @@ impl<'a> Walk<'a> {
             scopes: Vec::new(),
             level: 0,
             ctes: Vec::new(),
+            nest: 0,
             depth: 0,
             visits: 0,
             viewing: Vec::new(),
@@ -228,18 +236,21 @@ impl<'a> Walk<'a> {
         self.used(value, Verb::Filter);
     }
 
-    /// A bare column is compared with another bare column.
+    /// A bare column is compared with another bare column. What is in a temporary table its owner has put there, and may
+    /// call as it likes: that has no class to rely on.
     pub(super) fn joins(&mut self, left: Col, right: Col) {
         for (this, other) in [(left, right), (right, left)] {
             let others: Vec<Col> = std::iter::once(other).chain(self.under(other)).collect();
             for this in std::iter::once(this).chain(self.under(this)) {
                 for other in &others {
-                    let (Some((name, kind)), Some((with, _))) = (self.column_object(this), self.column_object(*other))
+                    let (Some((name, kind)), Some((with, other))) =
+                        (self.column_object(this), self.column_object(*other))
                     else {
                         continue;
                     };
+                    let temporary = [kind, other].contains(&TableKind::Temporary);
                     let object = Object::Column(name, kind);
-                    self.effects.insert(Effect { verb: Verb::Join, object, with: Some(with) });
+                    self.effects.insert(Effect { verb: Verb::Join, object, with: (!temporary).then_some(with) });
                 }
             }
         }
@@ -247,18 +258,35 @@ impl<'a> Walk<'a> {
 
     /// Values of columns are written to a place: another column, or out of sight.
     pub(super) fn declassifies(&mut self, value: &Value, destination: Option<Col>) {
-        let with = destination.and_then(|col| self.column_object(col)).map(|(name, _)| name);
-        for col in value.cols() {
-            for source in std::iter::once(col).chain(self.under(col)) {
-                if destination == Some(source) {
-                    continue;
-                }
-                if let Some((name, kind)) = self.column_object(source) {
-                    let object = Object::Column(name, kind);
-                    self.effects.insert(Effect { verb: Verb::Declassify, object, with: with.clone() });
-                }
-            }
+        let with = destination.and_then(|col| self.column_object(col));
+        let with = with.filter(|(_, kind)| *kind != TableKind::Temporary).map(|(name, _)| name);
+        for source in self.sources(value).into_iter().filter(|source| destination != Some(*source)) {
+            self.declassifies_column(source, with.clone());
         }
+    }
+
+    /// The same, into a column that is not in the catalog yet.
+    pub(super) fn declassifies_to(&mut self, value: &Value, destination: Option<ColumnName>) {
+        for source in self.sources(value) {
+            self.declassifies_column(source, destination.clone());
+        }
+    }
+
+    /// The values of a column come to be called otherwise, or to be elsewhere.
+    pub(super) fn declassifies_column(&mut self, source: Col, with: Option<ColumnName>) {
+        if let Some((name, kind)) = self.column_object(source) {
+            let object = Object::Column(name, kind);
+            self.effects.insert(Effect { verb: Verb::Declassify, object, with });
+        }
+    }
+
+    /// The columns that a value depends on, and those under a view's.
+    fn sources(&mut self, value: &Value) -> Vec<Col> {
+        value
+            .cols()
+            .into_iter()
+            .flat_map(|col| std::iter::once(col).chain(self.under(col)).collect::<Vec<_>>())
+            .collect()
     }
 
     /// The base columns under a view's column; none for any other column.

@@ -12,12 +12,13 @@ use pg_raw_parse::nodes::{
 use pg_raw_parse::{Node, raw};
 
 use super::bounded::is_bounded;
-use super::scope::{Columns, Range, Scope, Visible};
+use super::scope::{Columns, Listing, Range, Scope, Visible};
 use super::select::Rows;
 use super::value::{Col, Outputs, Value};
 use super::walk::Walk;
 use crate::postgres::Missing;
 use crate::postgres::catalog::Relation;
+use crate::postgres::catalog::items::Column;
 
 /// What was written to which column of the target.
 type Written = Vec<(i16, Value)>;
@@ -140,12 +141,15 @@ impl<'a> Walk<'a> {
         let written = match source {
             Node::None => return Vec::new(),
             Node::SelectStmt(select) if is_plain_values(select) => {
+                // Its WITH queries are those of VALUES alone, not of RETURNING.
+                let ctes = self.ctes.len();
                 self.with(select.with_clause());
                 let mut rows = Rows::of(select.values_lists(), false);
                 for list in select.values_lists() {
                     let row = self.written_row(columns, list);
                     rows.add(self, row);
                 }
+                self.ctes.truncate(ctes);
                 rows.all
             }
             source => Some(self.subquery(source)),
@@ -167,6 +171,7 @@ impl<'a> Walk<'a> {
         let mut outputs = Outputs::default();
         for (at, item) in list.as_node_list().into_iter().flatten().enumerate() {
             let start = self.roles.len();
+            self.is_one(item);
             let value = self.expr(item);
             if let Some(col) = columns.get(at).copied().flatten() {
                 self.write_roles(start, col, &value);
@@ -230,14 +235,13 @@ impl<'a> Walk<'a> {
         }
         if conflict.action == raw::OnConflictAction::ONCONFLICT_UPDATE {
             self.writes(relation, Verb::Update, 'u');
-            let columns = relation.columns.iter().map(|column| {
-                let value = written.iter().find(|(number, _)| *number == column.number);
-                let value = value.map_or_else(|| Value::constant(column.ty), |(_, value)| value.clone());
-                (Arc::clone(&column.name), Value { ty: column.ty, ..value })
-            });
-            let columns = Columns::Listed(columns.collect(), Some(relation));
+            let mut columns = Vec::new();
+            for column in &relation.columns {
+                columns.push((Arc::clone(&column.name), self.excluded(relation, column, written)));
+            }
+            let columns = Columns::Listed(columns, Some(relation));
             // Only by its name: an unqualified column is the target's.
-            let range = Range { name: "excluded".into(), schema: None, columns };
+            let range = Range { name: "excluded".into(), schema: None, columns, listing: Listing::Exact };
             if let Some(scope) = self.scopes.last_mut() {
                 scope.ranges.push(range);
             }
@@ -246,6 +250,20 @@ impl<'a> Walk<'a> {
         }
         self.scopes.pop();
         changed
+    }
+
+    /// A column of `excluded`: what was to be written to it, or what a generated one is computed of that.
+    fn excluded(&mut self, relation: &'a Relation, column: &Column, written: &Written) -> Value {
+        let to = |number: i16| written.iter().find(|(other, _)| *other == number).map(|(_, value)| value);
+        if let Some(value) = to(column.number) {
+            return Value { ty: column.ty, ..value.clone() };
+        }
+        if column.sources.is_empty() {
+            return Value::constant(column.ty);
+        }
+        let own = self.column_value(relation, column.number, column.ty);
+        let sources = column.sources.iter().filter_map(|number| to(*number));
+        Value { seen: true, ..Value::computed(sources.chain([&own]), column.ty) }
     }
 
     /// SET a = …, (b, c) = ….
@@ -350,13 +368,23 @@ impl<'a> Walk<'a> {
         self.scopes.push(Scope::default());
         let source = self.item(merge.source_relation());
         self.scopes.pop();
-        let mut both = target;
-        both.absorb(source);
+        let mut both = target.clone();
+        both.absorb(source.clone());
         self.scopes.push(both);
         self.condition(merge.join_condition());
         let mut written = Vec::new();
         for when in merge.merge_when_clauses() {
+            // Where one side has no row, its names mean something else (setNamespaceForMergeWhen, parse_merge.c).
+            let alone = match when.match_kind {
+                raw::MergeMatchKind::MERGE_WHEN_NOT_MATCHED_BY_TARGET => Some(source.clone()),
+                raw::MergeMatchKind::MERGE_WHEN_NOT_MATCHED_BY_SOURCE => Some(target.clone()),
+                _ => None,
+            };
+            let both = alone.and_then(|alone| Some(std::mem::replace(self.scopes.last_mut()?, alone)));
             written.extend(self.merge_when(when, relation));
+            if let (Some(both), Some(top)) = (both, self.scopes.last_mut()) {
+                *top = both;
+            }
         }
         let others = self.others();
         let target = After { source_first: true, ..self.after(relation, name.alias()) };
@@ -376,6 +404,7 @@ impl<'a> Walk<'a> {
                 let mut written = Vec::new();
                 for (at, item) in when.values().into_iter().enumerate() {
                     let start = self.roles.len();
+                    self.is_one(item);
                     let value = self.expr(item);
                     let Some(col) = columns.get(at).copied().flatten() else { continue };
                     self.write_roles(start, col, &value);
@@ -428,9 +457,10 @@ impl<'a> Walk<'a> {
         if mixed && let Some(range) = scope.ranges.first_mut() {
             let columns =
                 self.relation_columns(relation).into_iter().zip(&relation.columns).map(|((name, own), column)| {
-                    let sources = written
-                        .iter()
-                        .filter(|(number, value)| *number == column.number && is_foreign(relation, *number, value));
+                    let sources = written.iter().filter(|(number, value)| {
+                        let is_in = *number == column.number || column.sources.contains(number);
+                        is_in && is_foreign(relation, *number, value)
+                    });
                     (name, sources.fold(own, |own, (_, value)| own.either(value)))
                 });
             range.columns = Columns::Listed(columns.collect(), Some(relation));
@@ -448,7 +478,7 @@ impl<'a> Walk<'a> {
                 Some(Columns::Listed(columns, relation)) => Columns::Listed(columns.clone(), *relation),
                 _ => Columns::Relation(relation),
             };
-            Range { name, schema: None, columns }
+            Range { name, schema: None, columns, listing: Listing::Exact }
         });
         // The order of `*`: the target and then the others, but MERGE has its source first.
         if source_first {

@@ -9,6 +9,7 @@ use super::qualified::qualified;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Source {
     Database,
+    Encoding,
     Path,
     Relations,
     Columns,
@@ -68,6 +69,14 @@ pub const DATABASE: Query = Query {
     sql: "SELECT pg_catalog.current_database()::text, pg_catalog.current_setting('server_version_num')",
     source: Source::Database,
     columns: 2,
+};
+
+/// The server's encoding of the database: names are cut at 63 bytes of it.
+const ENCODING: Query = Query {
+    name: "encoding",
+    sql: "SELECT pg_catalog.current_setting('server_encoding')",
+    source: Source::Encoding,
+    columns: 1,
 };
 
 /// The effective search path, in order.
@@ -400,6 +409,7 @@ pub const SYSTEM: &[Query] =
 /// What its users made, and which database it is; without the definitions of views that are not this transaction's own.
 pub const USER: &[Query] = &[
     DATABASE,
+    ENCODING,
     PATH,
     NAMESPACES,
     USER_RELATIONS,

@@ -21,6 +21,19 @@ fn constants_are_found_where_the_server_finds_them() {
 }
 
 #[test]
+fn a_name_beyond_ascii_is_told_from_a_text() {
+    for (text, expected) in [
+        ("select 'é', $$é$$ -- é", false),
+        ("select é", true),
+        ("select \"é\"", true),
+        ("select U&\"d!00e9\" UESCAPE '!'", true),
+        ("select U&'\\00e9', \"a\", a & b", false),
+    ] {
+        assert_eq!(has_foreign_name(text), expected, "{text}");
+    }
+}
+
+#[test]
 fn what_has_no_end_is_broken() {
     for text in ["select 'a", "select /* /* */", "select $x$ $y$", "select \"a", r"select E'\'"] {
         let mut lexer = Lexer::new(text);
