@@ -54,8 +54,10 @@ pub struct PartBuilder {
     columns: BTreeMap<(u32, i16), items::Column>,
     views: BTreeMap<u32, ViewRow>,
     inherits: Vec<(u32, u32)>,
-    references: Vec<(u32, u32)>,
+    /// The relations that are referred to.
+    references: Vec<(u32, items::Reference)>,
     keys: Vec<(u32, Key, Vec<i16>)>,
+    checks: Vec<(u32, Vec<i16>)>,
     /// A relation, its generated column, and a column that this is computed from.
     generated: Vec<(u32, i16, i16)>,
     hooks: Vec<(u32, items::Hook)>,
@@ -179,11 +181,22 @@ impl PartBuilder {
             }
             Source::Views => self.views.entry(row.number(0)?).or_default().text = row.cell(1).map(Arc::from),
             Source::Inherits => self.inherits.push((row.number(0)?, row.number(1)?)),
-            Source::References => self.references.push((row.number(0)?, row.number(1)?)),
+            Source::References => {
+                let reference = items::Reference {
+                    from: row.number(0)?,
+                    on_delete: items::Action::from_code(row.text(2)?)?,
+                    on_update: items::Action::from_code(row.text(3)?)?,
+                    key: row.numbers(4)?,
+                };
+                self.references.push((row.number(1)?, reference));
+            }
+            Source::Checks => {
+                let columns = row.numbers(1)?;
+                self.checks.push((row.number(0)?, columns));
+            }
             Source::Keys => {
                 let key = if row.text(1)? == "p" { Key::Primary } else { Key::Partition };
-                let numbers = row.text(2)?.split_ascii_whitespace().map(str::parse);
-                self.keys.push((row.number(0)?, key, numbers.collect::<Result<_, _>>().ok()?));
+                self.keys.push((row.number(0)?, key, row.numbers(2)?));
             }
             Source::Generated => {
                 let number = |index: usize| row.text(index)?.parse().ok();
@@ -317,7 +330,7 @@ impl PartBuilder {
 
     /// The collected part.
     pub fn finish(self) -> Part {
-        let Self { mut part, mut columns, views, inherits, references, keys, generated, hooks, .. } = self;
+        let Self { mut part, mut columns, views, inherits, references, keys, checks, generated, hooks, .. } = self;
         for (relation, number, source) in generated {
             columns.entry((relation, number)).and_modify(|column| column.sources.push(source));
         }
@@ -338,8 +351,11 @@ impl PartBuilder {
                 part.relations.entry(parent).and_modify(|parent| parent.children.push(child));
             }
         }
-        for (referencing, referenced) in references {
-            part.relations.entry(referenced).and_modify(|relation| relation.referenced_by.push(referencing));
+        for (referenced, reference) in references {
+            part.relations.entry(referenced).and_modify(|relation| relation.referenced_by.push(reference));
+        }
+        for (relation, columns) in checks {
+            part.relations.entry(relation).and_modify(|relation| relation.checks.push(columns));
         }
         for (relation, key, numbers) in keys {
             part.relations.entry(relation).and_modify(|relation| match key {
@@ -381,6 +397,11 @@ impl Cells<'_> {
 
     fn text(&self, index: usize) -> Option<&str> {
         self.cell(index)
+    }
+
+    /// Numbers of columns with blanks between them.
+    fn numbers(&self, index: usize) -> Option<Vec<i16>> {
+        self.text(index)?.split_ascii_whitespace().map(|number| number.parse().ok()).collect()
     }
 
     fn number(&self, index: usize) -> Option<u32> {

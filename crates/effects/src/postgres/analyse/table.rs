@@ -221,6 +221,9 @@ impl<'a> Walk<'a> {
             |(relation, column)| self.column_value(relation, column.number, column.ty),
         );
         self.filters(&old);
+        if let Some(relation) = known {
+            self.run_hooks(relation, 'a');
+        }
         let value = match column.raw_default() {
             Node::None => old.clone(),
             using => self.expr(using),

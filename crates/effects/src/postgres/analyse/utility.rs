@@ -67,6 +67,8 @@ impl Walk<'_> {
                 if let Some(relation) = refresh.relation().and_then(|name| self.relation(name, Verb::Maintain)) {
                     self.mentions(relation);
                     self.on_table(Verb::Maintain, relation);
+                    self.runs_view(relation);
+                    self.run_hooks(relation, 'a');
                 }
                 Body::of("REFRESH MATERIALIZED VIEW")
             }
@@ -512,8 +514,7 @@ impl Walk<'_> {
                 if let Some(relation) = self.relation(name, Verb::Maintain) {
                     self.mentions(relation);
                     self.on_table(Verb::Maintain, relation);
-                    // Expressions of indexes run.
-                    self.run_hooks(relation, 'i');
+                    self.run_hooks(relation, 'a');
                 }
             }
             None => self.on_database(Verb::Maintain),

@@ -68,6 +68,8 @@ pub(super) struct Walk<'a> {
     /// The first scope of the query that is being walked; those before belong to the queries around it.
     pub(super) level: usize,
     pub(super) ctes: Vec<Cte>,
+    /// What foreign keys already wrote, by table and event.
+    pub(super) cascaded: BTreeSet<(u32, char)>,
     /// How many queries are around the one that is being walked.
     pub(super) nest: usize,
     depth: usize,
@@ -106,6 +108,7 @@ impl<'a> Walk<'a> {
             scopes: Vec::new(),
             level: 0,
             ctes: Vec::new(),
+            cascaded: BTreeSet::new(),
             nest: 0,
             depth: 0,
             visits: 0,
@@ -173,9 +176,7 @@ impl<'a> Walk<'a> {
         self.run_hooks(relation, 's');
         if relation.view.is_some() {
             let shape = self.view_shape(relation);
-            for (function, class) in &shape.functions {
-                self.executes(function.clone(), *class);
-            }
+            self.runs_view(relation);
             self.anything |= shape.anything;
             self.by_path |= shape.by_path;
             // Row security of the tables under it runs too.
@@ -184,6 +185,13 @@ impl<'a> Walk<'a> {
                     self.run_hooks(under, 's');
                 }
             }
+        }
+    }
+
+    /// The functions that a view's query calls.
+    pub(super) fn runs_view(&mut self, relation: &'a Relation) {
+        for (function, class) in &self.view_shape(relation).functions {
+            self.executes(function.clone(), *class);
         }
     }
 

@@ -18,7 +18,7 @@ use super::value::{Col, Outputs, Value};
 use super::walk::Walk;
 use crate::postgres::Missing;
 use crate::postgres::catalog::Relation;
-use crate::postgres::catalog::items::Column;
+use crate::postgres::catalog::items::{Action, Column};
 
 /// What was written to which column of the target.
 type Written = Vec<(i16, Value)>;
@@ -40,14 +40,50 @@ impl<'a> Walk<'a> {
             self.opaque("its target has rules");
         }
         self.all_hooks(relation, event, 0);
+        if event == 'd' {
+            self.cascades(relation, event, 0);
+        }
         if relation.view.is_some() {
             let shape = self.view_shape(relation);
+            self.runs_view(relation);
             for oid in &shape.under {
                 if let Some(under) = self.catalog.relation_by_oid(*oid) {
                     self.on_table(verb, under);
                     self.all_hooks(under, event, 0);
+                    if event == 'd' {
+                        self.cascades(under, event, 0);
+                    }
                 }
             }
+        }
+    }
+
+    /// What foreign keys do to the rows that refer to those that are written.
+    fn cascades(&mut self, relation: &'a Relation, event: char, depth: usize) {
+        for reference in relation.referenced_by.iter().filter(|_| depth < 32) {
+            let action = if event == 'd' { reference.on_delete } else { reference.on_update };
+            let (verb, event) = match action {
+                Action::Nothing => continue,
+                Action::Cascade if event == 'd' => (Verb::Delete, 'd'),
+                Action::Cascade | Action::Set => (Verb::Update, 'u'),
+            };
+            let Some(child) = self.catalog.relation_by_oid(reference.from) else { continue };
+            if self.cascaded.insert((child.oid, event)) {
+                self.mentions(child);
+                self.on_table(verb, child);
+                self.all_hooks(child, event, 0);
+                self.cascades(child, event, depth + 1);
+            }
+        }
+    }
+
+    /// An update succeeds or fails by what a check says of the new values and of those that stay.
+    fn checked(&mut self, relation: &'a Relation, written: &Written) {
+        let is_written = |number: &i16| written.iter().any(|(other, _)| other == number);
+        for check in relation.checks.iter().filter(|check| check.iter().any(is_written)) {
+            let others: Vec<i16> = check.iter().copied().filter(|number| !is_written(number)).collect();
+            let others = self.columns_numbered(relation, &others);
+            self.filters(&others);
         }
     }
 
@@ -279,6 +315,11 @@ impl<'a> Walk<'a> {
             self.on_column(Verb::Update, col);
             self.write(col, &value);
             written.push((col.1, value));
+        }
+        self.checked(relation, &written);
+        let keys = |number: &i16| relation.referenced_by.iter().any(|reference| reference.key.contains(number));
+        if relation.view.is_some() || written.iter().any(|(number, _)| keys(number)) {
+            self.cascades(relation, 'u', 0);
         }
         written
     }
@@ -521,7 +562,8 @@ impl<'a> Walk<'a> {
             }
             self.writes(relation, Verb::Truncate, 't');
             if cascade {
-                targets.extend(relation.referenced_by.iter().filter_map(|oid| self.catalog.relation_by_oid(*oid)));
+                let children = relation.referenced_by.iter();
+                targets.extend(children.filter_map(|reference| self.catalog.relation_by_oid(reference.from)));
             }
         }
     }

@@ -25,10 +25,47 @@ pub(in crate::postgres) struct Relation {
     pub(in crate::postgres) partition_key: Vec<i16>,
     pub(in crate::postgres) parents: Vec<u32>,
     pub(in crate::postgres) children: Vec<u32>,
-    /// The tables whose foreign keys refer to this one.
-    pub(in crate::postgres) referenced_by: Vec<u32>,
+    /// The foreign keys that refer to this one.
+    pub(in crate::postgres) referenced_by: Vec<Reference>,
+    /// The numbers of the columns that each of its checks looks at together.
+    pub(in crate::postgres) checks: Vec<Vec<i16>>,
     pub(in crate::postgres) view: Option<View>,
     pub(in crate::postgres) hooks: Vec<Hook>,
+}
+
+/// A foreign key, seen from the table that it refers to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::postgres) struct Reference {
+    /// The table that refers.
+    pub(in crate::postgres) from: u32,
+    /// What becomes of its rows when a row here is deleted (`pg_constraint.confdeltype`).
+    pub(in crate::postgres) on_delete: Action,
+    /// And when a key is updated.
+    pub(in crate::postgres) on_update: Action,
+    /// The columns here that are referred to.
+    pub(in crate::postgres) key: Vec<i16>,
+}
+
+/// What a foreign key does to the rows that refer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::postgres) enum Action {
+    /// They stay, or nothing may change.
+    Nothing,
+    /// They go, or follow.
+    Cascade,
+    /// Their key becomes NULL or the default.
+    Set,
+}
+
+impl Action {
+    pub(super) fn from_code(code: &str) -> Option<Self> {
+        Some(match code {
+            "a" | "r" => Self::Nothing,
+            "c" => Self::Cascade,
+            "n" | "d" => Self::Set,
+            _ => return None,
+        })
+    }
 }
 
 impl Default for Relation {
@@ -47,6 +84,7 @@ impl Default for Relation {
             parents: Vec::new(),
             children: Vec::new(),
             referenced_by: Vec::new(),
+            checks: Vec::new(),
             view: None,
             hooks: Vec::new(),
         }

@@ -21,6 +21,7 @@ pub(crate) enum Source {
     Views,
     Inherits,
     References,
+    Checks,
     Keys,
     Generated,
     Hooks,
@@ -287,8 +288,18 @@ const INHERITS: Query = Query {
 
 const REFERENCES: Query = Query {
     name: "user references",
-    sql: "SELECT conrelid::text, confrelid::text FROM pg_catalog.pg_constraint WHERE contype = 'f'",
+    sql: "SELECT conrelid::text, confrelid::text, confdeltype::text, confupdtype::text, \
+          pg_catalog.array_to_string(confkey, ' ') FROM pg_catalog.pg_constraint WHERE contype = 'f'",
     source: Source::References,
+    columns: 5,
+};
+
+/// The columns that a check looks at together.
+const CHECKS: Query = Query {
+    name: "user checks",
+    sql: "SELECT conrelid::text, pg_catalog.array_to_string(conkey, ' ') FROM pg_catalog.pg_constraint \
+          WHERE contype = 'c' AND conrelid <> 0 AND pg_catalog.array_length(conkey, 1) > 1",
+    source: Source::Checks,
     columns: 2,
 };
 
@@ -320,8 +331,9 @@ const GENERATED: Query = Query {
     columns: 3,
 };
 
-/// Users' functions that run without being named: by triggers (`i`, `u`, `d`, `t`), by defaults (`i`), by checks and
-/// expression indexes (`w`: any write), by row security (`r`: any use), and by a domain's checks (`c`: a value becomes one).
+/// Users' functions that run without being named, and when: rows are inserted, updated, deleted or truncated (`i`, `u`,
+/// `d`, `t`), read (`s`) or sampled and indexed anew (`a`), or a value becomes a domain's (`c`). They are those of triggers
+/// and their conditions, defaults, checks, indexes, partition keys, statistics and row security.
 const HOOKS: Query = Query {
     name: "user hooks",
     sql: "SELECT t.tgrelid::text, \
@@ -340,8 +352,16 @@ const HOOKS: Query = Query {
           FROM pg_catalog.pg_constraint WHERE contype = ANY ('{c,x}'::\"char\"[]) \
           UNION ALL SELECT 'pg_catalog.pg_policy'::pg_catalog.regclass::oid, oid, polrelid, 'siud' \
           FROM pg_catalog.pg_policy \
-          UNION ALL SELECT 'pg_catalog.pg_class'::pg_catalog.regclass::oid, indexrelid, indrelid, 'iu' \
-          FROM pg_catalog.pg_index WHERE indexprs IS NOT NULL OR indpred IS NOT NULL\
+          UNION ALL SELECT 'pg_catalog.pg_class'::pg_catalog.regclass::oid, indexrelid, indrelid, 'iua' \
+          FROM pg_catalog.pg_index WHERE indexprs IS NOT NULL OR indpred IS NOT NULL \
+          UNION ALL SELECT 'pg_catalog.pg_class'::pg_catalog.regclass::oid, partrelid, partrelid, 'iu' \
+          FROM pg_catalog.pg_partitioned_table \
+          UNION ALL SELECT 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass::oid, oid, stxrelid, 'a' \
+          FROM pg_catalog.pg_statistic_ext \
+          UNION ALL SELECT 'pg_catalog.pg_trigger'::pg_catalog.regclass::oid, oid, tgrelid, \
+          CASE WHEN tgtype & 4 <> 0 THEN 'i' ELSE '' END || CASE WHEN tgtype & 8 <> 0 THEN 'd' ELSE '' END \
+          || CASE WHEN tgtype & 16 <> 0 THEN 'u' ELSE '' END || CASE WHEN tgtype & 32 <> 0 THEN 't' ELSE '' END \
+          FROM pg_catalog.pg_trigger WHERE tgqual IS NOT NULL AND tgenabled <> 'D'\
           ) x ON d.classid = x.class AND d.objid = x.oid \
           JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid \
           AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass \
@@ -421,6 +441,7 @@ pub const USER: &[Query] = &[
     VIEW_VERSIONS,
     INHERITS,
     REFERENCES,
+    CHECKS,
     KEYS,
     GENERATED,
     HOOKS,
