@@ -92,8 +92,9 @@ impl Walk<'_> {
     fn use_equal(&mut self, left: &Value, right: &Value) {
         match (left.bare(), right.bare()) {
             (Some(one), Some(other)) => self.joins(one, other),
-            (Some(_), None) if right.is_constant() => self.used(left, Verb::Lookup),
-            (None, Some(_)) if left.is_constant() => self.used(right, Verb::Lookup),
+            // With many values at once it would be a search.
+            (Some(_), None) if right.is_one_constant() => self.used(left, Verb::Lookup),
+            (None, Some(_)) if left.is_one_constant() => self.used(right, Verb::Lookup),
             _ => {
                 self.filters(left);
                 self.filters(right);

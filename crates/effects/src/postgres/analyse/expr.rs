@@ -440,6 +440,11 @@ impl Walk<'_> {
                     }
                     // They are not worked out where there is no array.
                     self.decides_since(before, [&value]);
+                    if slice && !self.is_own_array(value.ty) {
+                        // Arrays of a fixed length, such as a point, have no slices.
+                        self.decide_failure([&value]);
+                        bounds.iter().for_each(|bound| self.filters(bound));
+                    }
                     Value::computed(bounds.iter().chain([&value]), self.type_of_part(value.ty, slice))
                 }
                 _ => self.opaque("it takes a part of a value in a way that is not understood"),

@@ -109,7 +109,11 @@ impl<'a> Walk<'a> {
         let columns = if outputs.wild {
             Columns::Wild(outputs.all())
         } else {
-            let columns = outputs.columns.into_iter().map(|(name, value)| (name, value.settled())).collect();
+            let columns = outputs
+                .columns
+                .into_iter()
+                .map(|(name, value)| (name, Value { many: true, ..value.settled() }))
+                .collect();
             Columns::Listed(self.rename(columns, alias), None)
         };
         Scope::of(Range { name: name.into(), schema: None, columns, listing: Listing::Exact })

@@ -408,9 +408,11 @@ impl Walk<'_> {
         never(operand.value.ty == ty || from == ty || wider || float || to_json)
     }
 
-    fn is_own_array(&self, ty: u32) -> bool {
+    pub(super) fn is_own_array(&self, ty: u32) -> bool {
         let scalar = |ty: u32| self.base_type(ty) == ty && (self.is_ordered(ty) || is_text(ty));
-        self.base_type(ty) == ty && self.element_of(ty).is_some_and(scalar)
+        // A point has elements too, and is no array.
+        let is_array_of = |element: u32| self.catalog.type_by_oid(element).is_some_and(|element| element.array == ty);
+        self.base_type(ty) == ty && self.element_of(ty).is_some_and(|element| scalar(element) && is_array_of(element))
     }
 
     /// Something of what runs here can be seen from outside, an error or another effect.
@@ -426,7 +428,6 @@ impl Walk<'_> {
         }
     }
 
-    /// Expressions that run in this order, each for some values of those before it alone.
     /// Something ran for some of these values alone: if it can be seen, they decide it.
     pub(super) fn decides_since<'v>(&mut self, before: usize, values: impl IntoIterator<Item = &'v Value>) {
         if self.visible != before {
@@ -434,6 +435,7 @@ impl Walk<'_> {
         }
     }
 
+    /// Expressions that run in this order, each for some values of those before it alone.
     pub(super) fn in_order<'n>(&mut self, nodes: impl Iterator<Item = Node<'n>>) -> Vec<Value> {
         let mut values = Vec::new();
         for node in nodes {

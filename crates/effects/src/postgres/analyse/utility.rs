@@ -61,7 +61,14 @@ impl Walk<'_> {
                 self.truncate(truncate);
                 Body::of("TRUNCATE TABLE")
             }
-            Node::ClusterStmt(cluster) => self.maintain(cluster.relation(), "CLUSTER"),
+            Node::ClusterStmt(cluster) => {
+                // From then on rows come in the order of the index.
+                self.in_table(cluster.relation(), |walk, relation| {
+                    let all = walk.columns_numbered(relation, &[0]);
+                    walk.filters(&all);
+                });
+                self.maintain(cluster.relation(), "CLUSTER")
+            }
             Node::ReindexStmt(reindex) => self.reindex(reindex),
             Node::RefreshMatViewStmt(refresh) => {
                 if let Some(relation) = refresh.relation().and_then(|name| self.relation(name, Verb::Maintain)) {

@@ -22,6 +22,8 @@ pub(super) struct Value {
     pub(super) literal: bool,
     /// Whether it is computed anew where it is used, and that can be seen from outside (`total.rs`).
     pub(super) seen: bool,
+    /// Whether it is another one in each row, such as a column of VALUES.
+    pub(super) many: bool,
     /// How many times longer it may be than what is stored or stands in the text.
     pub(super) size: u32,
 }
@@ -91,7 +93,7 @@ impl Value {
     }
 
     pub(super) const fn of(kind: Kind, ty: u32, given: Givens) -> Self {
-        Self { kind, ty, given, literal: false, seen: false, size: 1 }
+        Self { kind, ty, given, literal: false, seen: false, many: false, size: 1 }
     }
 
     pub(super) const fn column(col: Col, ty: u32) -> Self {
@@ -134,9 +136,10 @@ impl Value {
         let mut cols = Vec::new();
         let mut unknown = false;
         let mut given = Givens::NONE;
-        let mut size = 1;
+        let (mut size, mut many) = (1, false);
         for value in values {
             unknown |= value.is_unknown();
+            many |= value.is_many();
             value.add_cols(&mut cols);
             size = size.max(value.size);
             // Nothing of what is compared is in the truth of it.
@@ -144,7 +147,7 @@ impl Value {
                 given.add(&value.givens());
             }
         }
-        let value = Self { given, size, ..Self::derived(cols, ty) };
+        let value = Self { given, size, many, ..Self::derived(cols, ty) };
         if !unknown {
             return value;
         }
@@ -165,9 +168,15 @@ impl Value {
         let mut given = self.given.clone();
         given.add(&other.given);
         let seen = self.seen || other.seen;
+        let many = self.many || other.many;
         let literal = self.literal && other.literal;
-        let of =
-            |kind: Kind| Self { seen, literal, size: self.size.max(other.size), ..Self::of(kind, ty, given.clone()) };
+        let of = |kind: Kind| Self {
+            seen,
+            literal,
+            many,
+            size: self.size.max(other.size),
+            ..Self::of(kind, ty, given.clone())
+        };
         if self.kind == other.kind {
             return of(self.kind.clone());
         }
@@ -209,6 +218,19 @@ impl Value {
             Kind::Members(_, parts) => parts.iter().all(|part| part.value.is_constant()),
             Kind::Column(_) | Kind::Derived(_) | Kind::Unknown(_) => false,
         }
+    }
+
+    /// Whether it, or a part of it, is another one in each row.
+    pub(super) fn is_many(&self) -> bool {
+        match &self.kind {
+            Kind::Members(_, parts) => self.many || parts.iter().any(|part| part.value.is_many()),
+            _ => self.many,
+        }
+    }
+
+    /// Whether it is one constant for the whole statement, provably.
+    pub(super) fn is_one_constant(&self) -> bool {
+        self.is_constant() && !self.is_many()
     }
 
     /// Adds every column that it depends on.

@@ -233,7 +233,8 @@ impl<'a> Walk<'a> {
         self.user_casts(value, column.map_or(0, |column| column.ty));
         self.written.push((col, value.givens()));
         self.deliver(value);
-        if value.bare().is_none() {
+        // So does whether it fits, where the column is of another type.
+        if value.bare().is_none() || column.is_none_or(|column| column.ty != value.ty) {
             self.filters(value);
         }
         self.declassifies(value, Some(col));
