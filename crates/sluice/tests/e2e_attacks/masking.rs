@@ -151,6 +151,49 @@ fn mk_01_names_that_mean_something_else() -> Result<()> {
     )
 }
 
+/// A value that no detector knows, so that names alone decide.
+#[test]
+fn mk_01_names_that_the_server_looks_for_further_out() -> Result<()> {
+    assert_hidden(
+        8,
+        &[
+            "SELECT (SELECT a FROM coalesce(NULL::orders) AS a) FROM (SELECT phone AS a FROM customers WHERE id = 1) k",
+            "SELECT (SELECT a FROM CAST(NULL AS orders) AS a) FROM (SELECT phone AS a FROM customers WHERE id = 1) k",
+            "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 2) SEARCH DEPTH FIRST BY n SET seq
+             SELECT (SELECT seq::text FROM (SELECT * FROM r) s LIMIT 1)
+               FROM (SELECT phone AS seq FROM customers WHERE id = 1) k",
+            "SELECT (SELECT now.now FROM ROWS FROM (generate_series(1, 2), now()) LIMIT 1)
+               FROM (SELECT phone AS now FROM customers WHERE id = 1) now",
+            "SELECT x.phone FROM (customers c CROSS JOIN jsonb_populate_record(NULL::orders, '{}') j) AS x",
+            "INSERT INTO refunds (payment_id, amount, reason) WITH customers AS (SELECT 'x' AS phone) VALUES (1, 1, 'x')
+             RETURNING (SELECT phone FROM customers WHERE id = 1)",
+            "SELECT row_to_json(c.*), c.*::text, md5(c.*::text) FROM customers c WHERE id = 1",
+            "SELECT json_agg(c.*), count(c.*) FROM customers c WHERE id = 1",
+            "SELECT (SELECT x FROM generate_series(1, 2) AS x LIMIT 1) FROM (SELECT phone AS x FROM customers) k",
+        ],
+    )
+}
+
+/// Where a class hangs on a name, whoever gives the name gives no class away.
+#[test]
+fn mk_12_a_new_name_takes_no_class_away() -> Result<()> {
+    let Guarded { site, token, .. } = &guarded()?;
+    for sql in [
+        "CREATE TEMP TABLE t AS SELECT phone FROM customers",
+        "CREATE TEMP TABLE t (phone text); INSERT INTO t SELECT phone FROM customers",
+        "CREATE TEMP TABLE g (phone text); SELECT count(*) FROM customers c JOIN g ON c.phone = g.phone",
+        "ALTER TABLE customers RENAME phone TO x",
+        "ALTER TABLE customers RENAME TO x",
+        "ALTER TABLE customers SET SCHEMA pg_catalog",
+        "MERGE INTO refunds r USING (SELECT phone FROM customers WHERE id = 1) reason ON r.payment_id = -1
+         WHEN NOT MATCHED THEN INSERT (payment_id, amount, reason) VALUES (1, 1, reason)",
+    ] {
+        let states = sqlstates(&run(site, token, sql)?);
+        assert_eq!(states.last().map(String::as_str), Some("42501"), "{sql}: {states:?}");
+    }
+    Ok(())
+}
+
 #[test]
 fn mk_02_casts() -> Result<()> {
     assert_hidden(
@@ -517,6 +560,16 @@ fn mk_16_what_runs_for_some_values_is_no_oracle() -> Result<()> {
         "SELECT ('/etc/hostname'::text).pg_read_file",
         "SELECT (0.1::float8).pg_sleep",
         "SELECT (1::bigint).pg_advisory_lock",
+        "SELECT (CASE WHEN ssn LIKE '1%' THEN ARRAY[1] END)[v.x / v.x] FROM customers, (VALUES (0)) v(x)",
+        "SELECT (ssn, 1 / v.x) < ('123-45-6789', 5) FROM customers, (VALUES (0), (1)) v(x)",
+        "SELECT '123-45-6789' IN (ssn, (1 / v.x)::text) FROM customers, (VALUES (0), (1)) v(x)",
+        "SELECT ssn BETWEEN '1' AND (1 / v.x)::text FROM customers, (VALUES (0), (1)) v(x)",
+        "SELECT ssn < ANY (SELECT (1 / v.x)::text FROM (VALUES (1), (0)) v(x)) FROM customers",
+        "SELECT c.id, g FROM cards c JOIN generate_series(0, 999) g ON c.cvv = lpad(g::text, 3, '0')",
+        "SELECT (SELECT count(*) FROM (SELECT 100 AS p) a, orders TABLESAMPLE BERNOULLI (p))
+           FROM (SELECT CASE WHEN ssn LIKE '1%' THEN 100 ELSE 0 END AS p FROM customers WHERE id = 1) k",
+        "SELECT substr(ssn, 1, 1) AS z, count(*)
+           FROM customers CROSS JOIN jsonb_populate_record(NULL::orders, '{}') j GROUP BY z",
     ] {
         assert_eq!(sqlstates(&run(site, token, sql)?), ["42501"], "{sql}");
     }
