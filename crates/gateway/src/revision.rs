@@ -142,11 +142,14 @@ impl Revisions {
     ) {
         metrics.revision.set(i64::try_from(self.current().id.0).unwrap_or(i64::MAX));
         let (mut seen, mut read_at) = (None, std::time::Instant::now());
+        let mut before = None;
         loop {
             tokio::time::sleep(LOOK).await;
             let revisions = Arc::clone(&self);
             let looked = tokio::task::spawn_blocking(move || signature(&revisions.dir)).await.unwrap_or_default();
-            if seen.as_ref() == Some(&looked) && read_at.elapsed() < READ_ANYWAY {
+            // A file that is written in place is empty at first: what still changes is not read.
+            let rests = before.replace(looked.clone()).is_some_and(|before| before == looked);
+            if !rests || (seen.as_ref() == Some(&looked) && read_at.elapsed() < READ_ANYWAY) {
                 continue;
             }
             (seen, read_at) = (Some(looked), std::time::Instant::now());
