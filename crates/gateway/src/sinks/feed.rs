@@ -16,9 +16,10 @@ use super::telling::Telling;
 /// How many entries a batch covers, sent or not.
 const MOST_ENTRIES: usize = 2_000;
 
-/// How many events are in a batch, and after how many bytes it is closed.
+/// How many events are in a batch, and after how many bytes it is closed: many HTTP servers take a body of 1 MiB, and one
+/// more event may be large.
 const MOST_EVENTS: usize = 500;
-const MOST_BYTES: usize = 1024 * 1024;
+const MOST_BYTES: usize = 256 * 1024;
 
 /// Events that are sent, and acknowledged, together.
 #[derive(Debug)]

@@ -64,6 +64,9 @@ pub(super) enum Failure {
     /// The receiver will not have it.
     #[error("the answer is {0}: the receiver REFUSES these events; they are sent again until it takes them")]
     Refused(StatusCode),
+    /// The receiver left its side open.
+    #[error("the receiver did not close its side of the connection after Sluice had closed its own")]
+    Open,
     /// The receiver closed before it had read everything.
     #[error("the receiver did not close its side in order, so it may not have read everything")]
     Unread,

@@ -69,9 +69,11 @@ impl Task {
             tracing::error!(sink = %self.config.name, %error, "the sink has STOPPED: it cannot tell where to go on");
             return;
         }
+        let mut failures = 0;
         loop {
             match self.read().await {
                 Ok(Some(batch)) => {
+                    failures = 0;
                     if !batch.events.is_empty() && !self.send(&batch).await {
                         break;
                     }
@@ -85,7 +87,8 @@ impl Task {
                     if self.finishing.is_cancelled() {
                         break;
                     }
-                    self.pause(self.pace.first_wait).await;
+                    self.pause(doubled(failures, &self.pace)).await;
+                    failures = failures.saturating_add(1);
                 }
             }
         }
@@ -227,9 +230,14 @@ impl Task {
     }
 }
 
+/// The wait after one more failure than these.
+fn doubled(failures: u32, pace: &Pace) -> Duration {
+    pace.first_wait.saturating_mul(2_u32.saturating_pow(failures)).min(pace.most_wait)
+}
+
 /// How long to wait after so many failures and this one.
 fn wait_after(failures: u32, failure: &Failure, pace: &Pace) -> Duration {
-    let doubled = pace.first_wait.saturating_mul(2_u32.saturating_pow(failures)).min(pace.most_wait);
+    let doubled = doubled(failures, pace);
     let own = if failure.is_refusal() { pace.refused_wait.max(doubled) } else { doubled };
     own.max(failure.asked_to_wait().unwrap_or_default().min(pace.longest_wait))
 }
@@ -241,5 +249,23 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         // The runtime ends, and this task with it.
         Err(_) => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::StatusCode;
+
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_a_bound_and_heed_the_receiver_up_to_another() {
+        let pace = Pace::default();
+        let seconds = |failures, failure: &Failure| wait_after(failures, failure, &pace).as_secs_f64();
+        let waits: Vec<f64> = [0, 1, 2, 3, 10, u32::MAX].map(|failures| seconds(failures, &Failure::Deadline)).into();
+        assert_eq!(waits, [0.5, 1.0, 2.0, 4.0, 30.0, 30.0]);
+        let later = |asked| Failure::Later(StatusCode::TOO_MANY_REQUESTS, Some(Duration::from_secs(asked)));
+        assert_eq!([seconds(0, &later(0)), seconds(0, &later(60)), seconds(0, &later(86_400))], [0.5, 60.0, 300.0]);
+        assert_eq!(seconds(0, &Failure::Refused(StatusCode::BAD_REQUEST)), 30.0);
     }
 }

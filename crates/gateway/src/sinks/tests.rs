@@ -21,7 +21,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 const QUICK: Pace = Pace {
     gather: Duration::from_millis(1),
-    deadline: Duration::from_millis(300),
+    deadline: LIMIT,
     first_wait: Duration::from_millis(5),
     most_wait: Duration::from_millis(20),
     refused_wait: Duration::from_millis(5),
@@ -186,7 +186,7 @@ async fn a_receiver_that_never_answers_holds_up_nothing_and_loses_nothing() {
     })
     .await;
     let rig = Rig::new(&format!("{}from = \"start\"\n{}", webhook(&receiver), file("events.jsonl")));
-    let sinks = rig.start();
+    let sinks = Sinks::start(&rig.node, Pace { deadline: Duration::from_millis(300), ..QUICK });
     rig.until("the other sink's position", || rig.at("file") == rig.size()).await;
     rig.record(0..300).await;
     rig.until("two attempts", || rig.metric("sink_failures_total", "hook") >= 2).await;

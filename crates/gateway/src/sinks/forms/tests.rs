@@ -13,7 +13,7 @@ use model::lineage::Output;
 use model::subject::{Binding, Subject, SubjectKey, SubjectKind};
 use model::time::Timestamp;
 use serde_json::Value;
-use store::Sqlite;
+use store::{Sqlite, State};
 
 use super::super::known::Known;
 use super::*;
@@ -209,6 +209,25 @@ fn one_event_tells_who_did_what() {
             assert_eq!(json["traceparent"], TRACE);
         }
     });
+}
+
+/// A sink that begins in the middle asks the index for what it has not read itself.
+#[test]
+fn what_came_before_is_asked_of_the_index() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = Arc::new(Sqlite::open(dir.path()).unwrap());
+    let entry = |(event, position): (Event, u64)| (position, Entry { at: Timestamp(position), event });
+    let entries: Vec<(u64, Entry)> = sessions().into_iter().zip(0..).map(entry).collect();
+    state.index(&entries).unwrap();
+    let mut known = Known::new(state);
+    let (position, last) = entries.iter().rfind(|(_, entry)| entry.event.session() == Some(SESSION)).unwrap();
+    let who = Telling::new(*position, last, &mut known).who.unwrap();
+    assert_eq!((&*who.subject.id, &*who.target, &*who.database), ("order-service", "payments", "app"));
+    assert_eq!((who.source.to_string().as_str(), &who.on_behalf_of), ("192.0.2.7", &vec![ada()]));
+    let again = Entry { at: Timestamp(99), event: decided(SESSION.request(9), SELECT, Outcome::Allow) };
+    let telling = Telling::new(99, &again, &mut known);
+    assert_eq!(telling.text().as_deref(), Some("SELECT number FROM cards WHERE id = $1"));
+    assert_eq!(telling.statements[0].effects, ["select table public.cards"]);
 }
 
 /// What the schema requires of each class (schema.ocsf.io, 1.6.0), and what it constrains to be there.

@@ -33,15 +33,18 @@ impl Syslog {
     /// Sends a batch over a connection of its own.
     pub(super) async fn deliver(&self, batch: &Batch, deadline: Duration) -> Result<(), Failure> {
         let frames = batch.events.concat();
-        tokio::time::timeout(deadline, self.send(frames.as_bytes())).await.unwrap_or(Err(Failure::Deadline))
+        let sent = tokio::time::timeout(deadline, self.send(frames.as_bytes())).await;
+        let tcp = sent.map_err(|_| Failure::Deadline)??;
+        tokio::time::timeout(deadline, confirm(tcp)).await.unwrap_or(Err(Failure::Open))
     }
 
-    async fn send(&self, frames: &[u8]) -> Result<(), Failure> {
+    /// Writes everything and closes Sluice's side.
+    async fn send(&self, frames: &[u8]) -> Result<TcpStream, Failure> {
         let mut tcp = TcpStream::connect((&*self.host, self.port)).await?;
         if !self.tls {
             tcp.write_all(frames).await?;
             tcp.shutdown().await?;
-            return confirm(tcp).await;
+            return Ok(tcp);
         }
         let connector = TlsConnector::from(tls::client(Verify::Full, self.ca_file.as_deref(), None, &[])?);
         let name = ServerName::try_from(self.host.to_string()).map_err(|_| Failure::Name)?;
@@ -49,7 +52,7 @@ impl Syslog {
         stream.write_all(frames).await?;
         stream.shutdown().await?;
         // What the receiver still says is the end of TLS, or nothing that anybody would want to know.
-        confirm(stream.into_inner().0).await
+        Ok(stream.into_inner().0)
     }
 }
 
