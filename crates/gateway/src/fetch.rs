@@ -1,12 +1,12 @@
-//! One GET, bounded in time and size: discovery documents and key sets.
+//! One exchange over HTTP, bounded in time and size: discovery documents and key sets, and events for a sink.
 
 use std::path::Path;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
-use hyper::header::{ACCEPT, HOST};
-use hyper::{Request, StatusCode, Uri};
+use hyper::header::{ACCEPT, HOST, HeaderMap, HeaderValue};
+use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -14,7 +14,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::tls::{self, Verify};
 
-/// The whole exchange, from look-up to last byte.
+/// The whole exchange for a document, from look-up to last byte.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A key set of a large issuer is some tens of kilobytes.
@@ -25,9 +25,9 @@ const MAX_BODY: usize = 1024 * 1024;
 pub(crate) enum FetchError {
     #[error("`{0}` is not an http(s) URL with a host")]
     Url(String),
-    #[error("http is allowed to loopback addresses only, and where the issuer has `allow_http = true`")]
+    #[error("http is allowed to loopback addresses only, and where the configuration has `allow_http = true`")]
     Insecure,
-    #[error("no answer within {} s", DEADLINE.as_secs())]
+    #[error("no answer in time")]
     Deadline,
     #[error("cannot connect: {0}")]
     Connect(#[from] std::io::Error),
@@ -41,17 +41,54 @@ pub(crate) enum FetchError {
     Body,
 }
 
+/// What is asked of a server.
+pub(crate) struct Call<'a> {
+    /// The whole URL.
+    pub(crate) url: &'a str,
+    /// Trust anchors in place of the operating system's.
+    pub(crate) ca: Option<&'a Path>,
+    /// Whether plain HTTP to a loopback address will do.
+    pub(crate) allow_http: bool,
+    /// Of the request, beside those that each has.
+    pub(crate) headers: HeaderMap,
+}
+
+/// An answer, whatever it says.
+pub(crate) struct Answer {
+    /// Its status.
+    pub(crate) status: StatusCode,
+    /// Its headers.
+    pub(crate) headers: HeaderMap,
+    /// Its body; `None` if it was too long or cut off.
+    pub(crate) body: Option<Bytes>,
+}
+
 /// Gets one document. Redirects are not followed: an issuer's URLs are configuration.
 pub(crate) async fn get(url: &str, ca: Option<&Path>, allow_http: bool) -> Result<Vec<u8>, FetchError> {
-    match tokio::time::timeout(DEADLINE, exchange(url, ca, allow_http)).await {
-        Ok(result) => result,
-        Err(_) => Err(FetchError::Deadline),
+    let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
+    let call = Call { url, ca, allow_http, headers };
+    let answer = within(DEADLINE, exchange(&call, Method::GET, Bytes::new())).await?;
+    match answer.status {
+        StatusCode::OK => answer.body.map(|body| body.to_vec()).ok_or(FetchError::Body),
+        status => Err(FetchError::Status(status)),
     }
 }
 
-async fn exchange(url: &str, ca: Option<&Path>, allow_http: bool) -> Result<Vec<u8>, FetchError> {
-    let invalid = || FetchError::Url(url.chars().take(200).collect());
-    let uri: Uri = url.parse().map_err(|_| invalid())?;
+/// Posts a body and returns whatever is answered. Redirects are not followed.
+pub(crate) async fn post(call: &Call<'_>, body: Bytes, deadline: Duration) -> Result<Answer, FetchError> {
+    within(deadline, exchange(call, Method::POST, body)).await
+}
+
+async fn within(
+    deadline: Duration,
+    exchange: impl Future<Output = Result<Answer, FetchError>>,
+) -> Result<Answer, FetchError> {
+    tokio::time::timeout(deadline, exchange).await.unwrap_or(Err(FetchError::Deadline))
+}
+
+async fn exchange(call: &Call<'_>, method: Method, body: Bytes) -> Result<Answer, FetchError> {
+    let invalid = || FetchError::Url(call.url.chars().take(200).collect());
+    let uri: Uri = call.url.parse().map_err(|_| invalid())?;
     let host = uri.host().ok_or_else(invalid)?;
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let secure = match uri.scheme_str() {
@@ -60,37 +97,43 @@ async fn exchange(url: &str, ca: Option<&Path>, allow_http: bool) -> Result<Vec<
         _ => return Err(invalid()),
     };
     let tcp = TcpStream::connect((bare, uri.port_u16().unwrap_or(if secure { 443 } else { 80 }))).await?;
-    let may_be_plain = allow_http && tcp.peer_addr()?.ip().is_loopback();
+    let may_be_plain = call.allow_http && tcp.peer_addr()?.ip().is_loopback();
     if !secure && !may_be_plain {
         return Err(FetchError::Insecure);
     }
+    let request = request(call, &uri, method, body)?;
     if !secure {
-        return request(TokioIo::new(tcp), &uri).await;
+        return send(TokioIo::new(tcp), request).await;
     }
-    let connector = TlsConnector::from(tls::client(Verify::Full, ca, None, &[b"http/1.1"])?);
+    let connector = TlsConnector::from(tls::client(Verify::Full, call.ca, None, &[b"http/1.1"])?);
     let name = ServerName::try_from(bare.to_owned()).map_err(|_| invalid())?;
-    request(TokioIo::new(connector.connect(name, tcp).await?), &uri).await
+    send(TokioIo::new(connector.connect(name, tcp).await?), request).await
 }
 
-async fn request<I>(io: I, uri: &Uri) -> Result<Vec<u8>, FetchError>
+fn request(call: &Call<'_>, uri: &Uri, method: Method, body: Bytes) -> Result<Request<Full<Bytes>>, FetchError> {
+    let authority = uri.authority().map_or("", hyper::http::uri::Authority::as_str);
+    let path = uri.path_and_query().map_or("/", hyper::http::uri::PathAndQuery::as_str);
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .body(Full::new(body))
+        .map_err(|_| FetchError::Url(call.url.chars().take(200).collect()))?;
+    *request.headers_mut() = call.headers.clone();
+    let host = HeaderValue::from_str(authority).map_err(|_| FetchError::Url(authority.to_owned()))?;
+    request.headers_mut().insert(HOST, host);
+    Ok(request)
+}
+
+async fn send<I>(io: I, request: Request<Full<Bytes>>) -> Result<Answer, FetchError>
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
 {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await?;
-    let authority = uri.authority().map_or("", hyper::http::uri::Authority::as_str);
-    let path = uri.path_and_query().map_or("/", hyper::http::uri::PathAndQuery::as_str);
-    let request = Request::get(path)
-        .header(HOST, authority)
-        .header(ACCEPT, "application/json")
-        .body(Empty::<Bytes>::new())
-        .map_err(|_| FetchError::Url(uri.to_string()))?;
     let answer = async move {
         let response = sender.send_request(request).await?;
-        if response.status() != StatusCode::OK {
-            return Err(FetchError::Status(response.status()));
-        }
+        let (status, headers) = (response.status(), response.headers().clone());
         let body = Limited::new(response.into_body(), MAX_BODY).collect().await;
-        body.map(|body| body.to_bytes().to_vec()).map_err(|_| FetchError::Body)
+        Ok(Answer { status, headers, body: body.ok().map(http_body_util::Collected::to_bytes) })
     };
     // When the connection ends, the answer ends too, with the reason: only the answer decides.
     let carried = async move {

@@ -23,6 +23,7 @@ pub mod restart;
 pub mod revision;
 mod serve;
 pub mod sessions;
+pub mod sinks;
 pub mod threads;
 pub mod tls;
 

@@ -1,7 +1,10 @@
-//! What `/metrics` shows. Labels are closed sets: no subject, statement or name of a target's object ever becomes one.
+//! What `/metrics` shows. Labels are closed sets, or names of the configuration: no subject, statement or name of a
+//! target's object ever becomes one.
 
 use model::decision::Outcome;
-use prometheus::{Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 
 /// All metrics of one process.
 #[derive(Debug, Clone)]
@@ -35,6 +38,16 @@ pub struct Metrics {
     pub revision: IntGauge,
     /// Revisions refused because they were invalid.
     pub revisions_refused: IntCounter,
+    /// Events that a sink took, by sink.
+    pub sink_events: IntCounterVec,
+    /// Attempts to send to a sink that failed, by sink.
+    pub sink_failures: IntCounterVec,
+    /// Events that a sink's receiver accepted and then said it had rejected, by sink.
+    pub sink_rejected: IntCounterVec,
+    /// Entries of the journal that a sink has yet to acknowledge, by sink.
+    pub sink_lag: IntGaugeVec,
+    /// 1 while a sink goes on, 0 when it stopped and needs somebody, by sink.
+    pub sink_running: IntGaugeVec,
 }
 
 impl Metrics {
@@ -60,6 +73,11 @@ impl Metrics {
             panics: counter(&registry, "session_panics_total", "Sessions ended by a panic")?,
             revision: gauge(&registry, "revision", "The revision in force")?,
             revisions_refused: counter(&registry, "revisions_refused_total", "Invalid revisions refused")?,
+            sink_events: counters(&registry, "sink_events_total", "Events that a sink took", "sink")?,
+            sink_failures: counters(&registry, "sink_failures_total", "Attempts to send that failed", "sink")?,
+            sink_rejected: counters(&registry, "sink_rejected_total", "Events that a receiver rejected", "sink")?,
+            sink_lag: gauges(&registry, "sink_lag_entries", "Entries yet to be acknowledged", "sink")?,
+            sink_running: gauges(&registry, "sink_running", "1 unless a sink stopped and needs somebody", "sink")?,
             registry,
         })
     }
@@ -105,6 +123,12 @@ fn counter(registry: &Registry, name: &str, help: &str) -> Result<IntCounter, pr
 
 fn counters(registry: &Registry, name: &str, help: &str, label: &str) -> Result<IntCounterVec, prometheus::Error> {
     let metric = IntCounterVec::new(Opts::new(name, help), &[label])?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn gauges(registry: &Registry, name: &str, help: &str, label: &str) -> Result<IntGaugeVec, prometheus::Error> {
+    let metric = IntGaugeVec::new(Opts::new(name, help), &[label])?;
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
 }

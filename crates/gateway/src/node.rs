@@ -136,6 +136,11 @@ impl Layout {
         self.0.join("tapes")
     }
 
+    /// How far each sink got.
+    pub fn sinks(&self) -> PathBuf {
+        self.0.join("sinks")
+    }
+
     /// The development CA and certificate.
     pub fn tls(&self) -> PathBuf {
         self.0.join("tls")
@@ -152,8 +157,8 @@ impl Layout {
     }
 
     /// The directories that have to be there.
-    fn directories(&self) -> [PathBuf; 5] {
-        [self.0.clone(), self.journal(), self.tapes(), self.tls(), self.0.join("keys")]
+    fn directories(&self) -> [PathBuf; 6] {
+        [self.0.clone(), self.journal(), self.tapes(), self.sinks(), self.tls(), self.0.join("keys")]
     }
 }
 

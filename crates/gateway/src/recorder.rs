@@ -44,6 +44,7 @@ pub struct Recorder {
     wanted: Notify,
     ended_session: AtomicBool,
     written: Notify,
+    grown: Notify,
     deadline: Duration,
     checkpoint_every: Duration,
     metrics: Metrics,
@@ -89,6 +90,7 @@ impl Recorder {
             wanted: Notify::new(),
             ended_session: AtomicBool::new(false),
             written: Notify::new(),
+            grown: Notify::new(),
             deadline,
             checkpoint_every,
             metrics,
@@ -170,6 +172,26 @@ impl Recorder {
         self.written.notified().await;
     }
 
+    /// Resolves when something is written after the first poll: for any number of sinks.
+    pub(crate) async fn grown(&self) {
+        self.grown.notified().await;
+    }
+
+    /// Waits until more than `known` entries are on the disk, and returns how many are. It does not end while there are no
+    /// more.
+    pub(crate) async fn durable_beyond(&self, known: u64) -> u64 {
+        let mut synced = self.synced.subscribe();
+        loop {
+            let size = synced.borrow_and_update().as_ref().map_or(0, Synced::size);
+            if size > known {
+                return size;
+            }
+            self.wanted.notify_one();
+            // A sync that failed says nothing; it is asked for again.
+            let _ = tokio::time::timeout(RETRY, synced.changed()).await;
+        }
+    }
+
     /// Appends what was gathered and `entries` with one write; gives `entries` back if the disk fails.
     fn append(&self, entries: Vec<Entry>) -> Result<Appended, Vec<Entry>> {
         let mut gathered = locked(&self.gathered);
@@ -182,6 +204,7 @@ impl Recorder {
             Ok(appended) => {
                 self.metrics.journal_entries.inc_by(u64::try_from(batch.len()).unwrap_or(0));
                 self.written.notify_one();
+                self.grown.notify_waiters();
                 Ok(appended)
             }
             Err(error) => {
@@ -268,7 +291,8 @@ impl Recorder {
         }
     }
 
-    fn sync(&self) {
+    /// Makes all that was written survive a power cut, and tells whoever waits for it.
+    pub(crate) fn sync(&self) {
         self.metrics.journal_syncs.inc();
         match self.journal.sync() {
             Ok(mark) => drop(self.synced.send_replace(Some(mark))),

@@ -10,6 +10,7 @@ use crate::clock;
 use crate::node::Node;
 use crate::postgres::Listener;
 use crate::sessions::Signal;
+use crate::sinks::{Pace, Sinks};
 
 /// How often ended approvals are looked for.
 const EXPIRY: Duration = Duration::from_secs(1);
@@ -21,6 +22,7 @@ const GOODBYE: Duration = Duration::from_secs(5);
 pub async fn serve(node: Arc<Node>, listener: Listener, stop: CancellationToken) {
     let background = CancellationToken::new();
     let work = tokio::spawn(background_work(Arc::clone(&node), background.clone()));
+    let sinks = Sinks::start(&node, Pace::default());
     listener.run(Arc::clone(&node), stop).await;
     drain(&node).await;
     node.tasks.close();
@@ -31,9 +33,12 @@ pub async fn serve(node: Arc<Node>, listener: Listener, stop: CancellationToken)
     let recorder = Arc::clone(&node.recorder);
     let ended = tokio::task::spawn_blocking(move || {
         recorder.flush();
+        recorder.sync();
         recorder.checkpoint();
     });
     let _ = ended.await;
+    // The last to go, so that they may send the end as well.
+    sinks.finish().await;
 }
 
 /// Tells every session to end when it is at rest, and waits for all of them.

@@ -9,6 +9,7 @@ use model::event::Entry;
 
 use crate::disk::Disk;
 use crate::frame::{self, DecodeError};
+use crate::merkle::{self, Hash};
 use crate::segment::{self, Scan, Step};
 
 /// Why an entry cannot be read.
@@ -57,12 +58,23 @@ impl Reader {
     /// See [`ReadError`]. The position stays, so a call can be repeated.
     #[expect(clippy::should_implement_trait, reason = "None does not mean the end")]
     pub fn next(&mut self) -> Result<Option<(u64, Entry)>, ReadError> {
-        let payload = self.next_payload()?;
-        let Some(payload) = payload else { return Ok(None) };
+        Ok(self.take()?.map(|(index, entry, _)| (index, entry)))
+    }
+
+    /// As [`Reader::next`], with the entry's leaf hash: what tells it from any other entry that could stand there.
+    ///
+    /// # Errors
+    /// As [`Reader::next`].
+    pub fn next_hashed(&mut self) -> Result<Option<(u64, Entry, Hash)>, ReadError> {
+        Ok(self.take()?.map(|(index, entry, payload)| (index, entry, merkle::leaf_hash(&payload))))
+    }
+
+    fn take(&mut self) -> Result<Option<(u64, Entry, Vec<u8>)>, ReadError> {
+        let Some(payload) = self.next_payload()? else { return Ok(None) };
         let index = self.position;
         let entry = frame::decode(&payload).map_err(|error| ReadError::Undecodable(index, error))?;
         self.position = index.saturating_add(1);
-        Ok(Some((index, entry)))
+        Ok(Some((index, entry, payload)))
     }
 
     fn next_payload(&mut self) -> Result<Option<Vec<u8>>, ReadError> {

@@ -34,7 +34,17 @@ pub struct Disclosure {
     /// Per data class.
     pub classes: BTreeMap<DataClass, Counts>,
     /// Per classified column that the values came from.
+    #[serde(serialize_with = "columns")]
     pub columns: BTreeMap<ColumnName, Counts>,
+}
+
+/// The journal stores columns as they are. In JSON a key is a text.
+fn columns<S: serde::Serializer>(columns: &BTreeMap<ColumnName, Counts>, serializer: S) -> Result<S::Ok, S::Error> {
+    if serializer.is_human_readable() {
+        serializer.collect_map(columns.iter().map(|(column, counts)| (column.to_string(), counts)))
+    } else {
+        columns.serialize(serializer)
+    }
 }
 
 impl Disclosure {

@@ -244,6 +244,90 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// What kinds of events there are, in the order of the enum: the words of [`Event::kind`].
+    pub const KINDS: [&str; 22] = [
+        "started",
+        "stopped",
+        "session_opened",
+        "session_refused",
+        "session_renewed",
+        "session_closed",
+        "statement",
+        "decided",
+        "completed",
+        "approval_asked",
+        "approval_answered",
+        "approval_consumed",
+        "approval_ended",
+        "outcome_unknown",
+        "break_glass",
+        "revision_applied",
+        "revision_refused",
+        "secret_used",
+        "admin_action",
+        "own_statement",
+        "gap",
+        "prepared",
+    ];
+
+    /// The word for its kind, as it stands in JSON.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Started { .. } => "started",
+            Self::Stopped => "stopped",
+            Self::SessionOpened { .. } => "session_opened",
+            Self::SessionRefused { .. } => "session_refused",
+            Self::SessionRenewed { .. } => "session_renewed",
+            Self::SessionClosed { .. } => "session_closed",
+            Self::Statement { .. } => "statement",
+            Self::Decided { .. } => "decided",
+            Self::Completed { .. } => "completed",
+            Self::ApprovalAsked { .. } => "approval_asked",
+            Self::ApprovalAnswered { .. } => "approval_answered",
+            Self::ApprovalConsumed { .. } => "approval_consumed",
+            Self::ApprovalEnded { .. } => "approval_ended",
+            Self::OutcomeUnknown { .. } => "outcome_unknown",
+            Self::BreakGlass { .. } => "break_glass",
+            Self::RevisionApplied { .. } => "revision_applied",
+            Self::RevisionRefused { .. } => "revision_refused",
+            Self::SecretUsed { .. } => "secret_used",
+            Self::AdminAction { .. } => "admin_action",
+            Self::OwnStatement { .. } => "own_statement",
+            Self::Gap { .. } => "gap",
+            Self::Prepared { .. } => "prepared",
+        }
+    }
+
+    /// The session that it belongs to, if it names one or a request of one.
+    pub const fn session(&self) -> Option<SessionId> {
+        match self {
+            Self::SessionOpened { session, .. }
+            | Self::SessionRefused { session, .. }
+            | Self::SessionRenewed { session, .. }
+            | Self::SessionClosed { session, .. } => Some(*session),
+            Self::SecretUsed { session, .. } | Self::OwnStatement { session, .. } | Self::Gap { session, .. } => {
+                *session
+            }
+            Self::Decided { request, .. }
+            | Self::Completed { request, .. }
+            | Self::ApprovalConsumed { request, .. }
+            | Self::OutcomeUnknown { request, .. }
+            | Self::BreakGlass { request, .. }
+            | Self::Prepared { request, .. } => Some(request.session),
+            Self::ApprovalAsked { asked, .. } => Some(asked.request.session),
+            Self::Started { .. }
+            | Self::Stopped
+            | Self::Statement { .. }
+            | Self::ApprovalAnswered { .. }
+            | Self::ApprovalEnded { .. }
+            | Self::RevisionApplied { .. }
+            | Self::RevisionRefused { .. }
+            | Self::AdminAction { .. } => None,
+        }
+    }
+}
+
 /// A constant or parameter as the record may show it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -22,6 +22,7 @@ mod classification;
 mod error;
 mod issuer;
 mod reader;
+mod sinks;
 mod sluice;
 mod targets;
 mod units;
@@ -29,6 +30,7 @@ mod units;
 pub use classification::parse_classification;
 pub use error::ConfigError;
 pub use reader::{Document, Section, Setting};
+pub use sinks::{Receiver, SinkConfig, SinkFormat, SinkKind, SinkStart};
 pub use targets::{Credential, CredentialSource, Databases, TargetConfig, TargetTls, TlsMode, parse_targets};
 
 /// A `sluice.toml` in which every setting is explained and has its default; `sluice init` writes it.
@@ -63,6 +65,8 @@ pub struct Config {
     pub log: LogConfig,
     /// How sessions end (`[sessions]`).
     pub sessions: SessionConfig,
+    /// Where the journal's events are sent as they happen (`[[sink]]`).
+    pub sinks: Vec<SinkConfig>,
 }
 
 /// One listener.

@@ -45,6 +45,16 @@ fn every_event_survives() {
 }
 
 #[test]
+fn every_event_has_json_under_the_word_for_its_kind() {
+    for (entry, kind) in one_of_each().iter().zip(Event::KINDS) {
+        let json = serde_json::to_value(&entry.event).unwrap();
+        let word = json.as_str().or_else(|| json.as_object()?.keys().next().map(String::as_str));
+        assert_eq!((word, entry.event.kind()), (Some(kind), kind));
+    }
+    assert_eq!(one_of_each().len(), Event::KINDS.len());
+}
+
+#[test]
 fn td_08_too_long_zero_length_and_non_canonical_entries_are_refused() {
     let overhead = payload(&long_entry(60_000)).len() - 60_000;
     assert_eq!(payload(&long_entry(MAX_PAYLOAD - overhead)).len(), MAX_PAYLOAD);

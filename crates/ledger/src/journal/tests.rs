@@ -274,6 +274,10 @@ fn a_reader_follows_over_segments_and_recovery() {
     }
     let mut later = journal.reader(17);
     assert_eq!(later.next().unwrap(), Some((17, entry(17))));
+    let (_, _, seventeen) = journal.reader(17).next_hashed().unwrap().unwrap();
+    let (index, read, eighteen) = later.next_hashed().unwrap().unwrap();
+    assert_eq!((index, read), (18, entry(18)));
+    assert_ne!(seventeen, eighteen);
 }
 
 #[test]

@@ -66,4 +66,7 @@ fn check_files(config: &Config, errors: &mut Vec<String>) {
             errors.push(format!("issuer {}: {}: {error}", issuer.issuer.alias, path.display()));
         }
     }
+    for sink in &config.sinks {
+        errors.extend(gateway::sinks::check(sink));
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{
     ApprovalConfig, CertificateFiles, Config, ConfigError, Document, JournalConfig, KeyLocation, Limits, Listen,
-    LogConfig, LogFormat, LogLevel, Section, SessionConfig, issuer,
+    LogConfig, LogFormat, LogLevel, Section, SessionConfig, issuer, sinks,
 };
 use crate::revision::read_text;
 
@@ -54,6 +54,7 @@ fn config(root: &Section<'_, '_>) -> Config {
         vault_key: vault(root.table("vault")),
         log: log(root.table("log")),
         sessions: sessions(root.table("sessions")),
+        sinks: sinks::sinks(root),
     }
 }
 

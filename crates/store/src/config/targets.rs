@@ -156,7 +156,8 @@ fn target(section: &Section<'_, '_>, name: &str) -> Option<TargetConfig> {
     })
 }
 
-fn address(text: &str) -> Option<(Arc<str>, u16)> {
+/// A host and a port, as `db.internal:5432` or `[::1]:5432`.
+pub(super) fn address(text: &str) -> Option<(Arc<str>, u16)> {
     let (host, port) = text.rsplit_once(':')?;
     let port = port.parse().ok().filter(|port| *port != 0)?;
     let host = match host.strip_prefix('[') {
@@ -209,7 +210,7 @@ fn credential(section: &Section<'_, '_>, has_certificate: bool) -> Option<Creden
     let credential = section.take("credential")?.section()?;
     let user = credential.parsed("user", USER, |user| (!user.is_empty()).then(|| user.to_owned()));
     let user = credential.required("user", user, "write user = \"sluice\"");
-    let password = password(&credential);
+    let password = secret(&credential, "password");
     if password == Some(None) && !has_certificate {
         credential.required::<()>("password", None, SOURCE_ADVICE);
     }
@@ -217,12 +218,12 @@ fn credential(section: &Section<'_, '_>, has_certificate: bool) -> Option<Creden
     Some(Credential { user: user?.into(), password: password? })
 }
 
-const SOURCE_ADVICE: &str =
+pub(super) const SOURCE_ADVICE: &str =
     "write { env = \"VARIABLE\" }, { file = \"path\" } or { vault = \"name\" }, and put the secret there";
 
-/// `None` after a mistake, `Some(None)` where there is no password.
-fn password(credential: &Section<'_, '_>) -> Option<Option<CredentialSource>> {
-    let Some(setting) = credential.take("password") else {
+/// Where a secret is: `None` after a mistake, `Some(None)` where there is none.
+pub(super) fn secret(section: &Section<'_, '_>, key: &'static str) -> Option<Option<CredentialSource>> {
+    let Some(setting) = section.take(key) else {
         return Some(None);
     };
     // Whatever stands there may be the secret, so it is never shown.

@@ -66,6 +66,7 @@ fn what_the_templates_comment_out_is_right_too() {
     let text: String = text.lines().filter(is_both).map(|line| format!("{line}\n")).collect();
     let all = config(&text).unwrap();
     assert_eq!(all.issuers.len(), 1);
+    assert_eq!(all.sinks.iter().map(|sink| &*sink.name).collect::<Vec<_>>(), ["archive", "siem", "hook"]);
     assert_eq!(all.vault_key, Some(KeyLocation::File("/etc/sluice/vault.key".into())));
     assert_eq!(Limits { idle_timeout: None, ..all.limits }, config("").unwrap().limits);
     assert_eq!((all.approvals, all.journal, all.log, all.sessions), {
@@ -88,7 +89,7 @@ fn every_mistake_is_reported_with_its_line() {
     let errors = config(text).unwrap_err();
     let expected = [
         "/etc/sluice/sluice.toml:1: data_dri: there is no such setting; the settings here are: listen, data_dir, issuer, \
-         revision_dir, limits, approvals, journal, vault, log, sessions",
+         revision_dir, limits, approvals, journal, vault, log, sessions, sink",
         "/etc/sluice/sluice.toml:2: listen.postgres.tls_key: it is absent; write the path of the certificate's private key",
         "/etc/sluice/sluice.toml:3: listen.postgres.address: \"localhost\" is not understood; write an IP address and a \
          port, such as \"127.0.0.1:6432\" or \"[::]:6432\"",
@@ -104,6 +105,53 @@ fn every_mistake_is_reported_with_its_line() {
         "/etc/sluice/sluice.toml:11: issuer.alias: \"A|b\" is not understood; write a short name of a-z, 0-9, - and _",
     ];
     assert_eq!(lines(&errors), expected.map(|line| format!("{line}\n")).concat());
+}
+
+#[test]
+fn sinks_are_read_as_meant() {
+    let text = "[[sink]]\nname = \"a\"\nkind = \"file\"\npath = \"e.jsonl\"\nevents = [\"gap\", \"decided\"]\n\
+                [[sink]]\nname = \"b\"\nkind = \"syslog\"\naddress = \"[::1]:6514\"\nformat = \"ocsf\"\nfrom = \"start\"\n\
+                [[sink]]\nname = \"c\"\nkind = \"otlp\"\nurl = \"http://127.0.0.1:4318/v1/logs\"\nallow_http = true\n\
+                [[sink]]\nname = \"d\"\nkind = \"webhook\"\nurl = \"https://h/x?y=z\"\nsecret = { file = \"k\" }\n";
+    let sinks = config(text).unwrap().sinks;
+    assert_eq!(sinks[0].kind, SinkKind::File("/etc/sluice/e.jsonl".into()));
+    assert_eq!(sinks[0].events, Some(["decided", "gap"].into()));
+    assert_eq!((sinks[0].format, sinks[0].from), (SinkFormat::Json, SinkStart::Now));
+    assert_eq!(sinks[1].kind, SinkKind::Syslog { host: "::1".into(), port: 6514, tls: true, ca_file: None });
+    assert_eq!((sinks[1].format, sinks[1].from), (SinkFormat::Ocsf, SinkStart::Start));
+    let SinkKind::Otlp(receiver) = &sinks[2].kind else { panic!("{:?}", sinks[2]) };
+    assert_eq!(receiver.url, "http://127.0.0.1:4318/v1/logs");
+    let SinkKind::Webhook { receiver, secret } = &sinks[3].kind else { panic!("{:?}", sinks[3]) };
+    assert_eq!((&*receiver.url, secret), ("https://h/x?y=z", &CredentialSource::File("/etc/sluice/k".into())));
+    assert!(!format!("{sinks:?}").contains("https://"), "a URL may hold a secret");
+}
+
+#[test]
+fn mistakes_in_sinks_are_found_and_show_no_secret() {
+    let sink = |rest: &str| config(&format!("[[sink]]\nname = \"a\"\n{rest}"));
+    assert_mistake(sink("kind = \"stdout\"\npath = \"x\""), 4, "sink.path");
+    assert_mistake(sink("kind = \"file\""), 1, "sink.path");
+    assert_mistake(sink("path = \"x\""), 1, "sink.kind");
+    assert_mistake(sink("kind = \"stdout\"\nevents = [\"decided\", \"drank\"]"), 4, "sink.events");
+    assert_mistake(sink("kind = \"syslog\"\naddress = \"siem\""), 4, "sink.address");
+    assert_mistake(sink("kind = \"syslog\"\naddress = \"s:1\"\ntls = false\nca_file = \"x\""), 6, "sink.ca_file");
+    assert_mistake(sink("kind = \"otlp\"\nurl = \"https://c/v1/logs\"\nformat = \"ocsf\""), 5, "sink.format");
+    assert_mistake(sink("kind = \"webhook\"\nurl = \"https://h/\""), 1, "sink.secret");
+    assert_mistake(config("[[sink]]\nname = \"A\"\nkind = \"stdout\""), 2, "sink.name");
+    let two = "[[sink]]\nname = \"a\"\nkind = \"stdout\"\n[[sink]]\nname = \"NAME\"\nkind = \"stdout\"\n";
+    assert_mistake(config(&two.replace("NAME", "b")), 6, "sink.kind");
+    for (url, more) in [
+        ("http://127.0.0.1/s3cret", ""),
+        ("http://example.com/s3cret", "allow_http = true\n"),
+        ("ftp://example.com/s3cret", ""),
+        ("https://user:s3cret@example.com/", ""),
+    ] {
+        let errors = sink(&format!("kind = \"otlp\"\n{more}url = \"{url}\"\n")).unwrap_err();
+        assert_eq!(errors.iter().map(|error| &*error.key).collect::<Vec<_>>(), ["sink.url"], "{url}");
+        assert!(!lines(&errors).contains("s3cret"), "{}", lines(&errors));
+    }
+    let errors = sink("kind = \"webhook\"\nurl = \"https://h/\"\nsecret = \"s3cret\"").unwrap_err();
+    assert!(errors.len() == 1 && !lines(&errors).contains("s3cret"), "{}", lines(&errors));
 }
 
 #[test]
