@@ -5,6 +5,8 @@
 //!   without one no request is forwarded.
 //! - The **tape** ([`tape`]): what passed in a session, as its caller saw it. A [`Taped`] proves that bytes are on it, and
 //!   without one nothing is delivered.
+//! - The **witness** ([`witness`]): what another machine remembers of a journal, so that an older or another one does not
+//!   pass for it.
 //! - [`verify()`]: from the files and the public key alone, whether the journal is what was signed, and if not, which
 //!   entry is the first that is wrong.
 //!
@@ -16,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod checkpoints;
+mod cosignature;
 pub mod disk;
 mod frame;
 pub mod journal;
@@ -29,7 +32,9 @@ mod samples;
 mod segment;
 pub mod tape;
 mod verify;
+pub mod witness;
 
+pub use cosignature::{Cosigner, WitnessKey};
 pub use disk::{Disk, RealDisk};
 pub use frame::{DecodeError, EncodeError, MAX_PAYLOAD, decode, fits};
 pub use journal::{Journal, JournalError, OpenError, Recovery, hold, request_of};
@@ -38,4 +43,4 @@ pub use prove::{EntryProof, Proof, ProofError, ProveError, prove_consistency, pr
 pub use reader::{ReadError, Reader};
 pub use receipt::{Appended, Level, NotSynced, Receipt, Synced};
 pub use tape::{Tape, Taped};
-pub use verify::{Fault, Report, Run, Where, verify, verify_with};
+pub use verify::{Fault, Report, Run, Trust, Where, Witnessed, verify, verify_with};

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """An independent verifier of Sluice journals: `verify.py KEY FOLDER` verifies every journal directory in FOLDER.
 
+`verify.py --cosigned KEY FOLDER` looks for a witness's cosignature on every checkpoint in FOLDER, and prints its time.
+
 It shares no code with Sluice and needs only the standard library. For each directory it prints its name and `good` or
 `bad`. It does not decode entries: the tree and the signatures are over their bytes.
 """
@@ -149,7 +151,8 @@ def verify(folder, name, key_id, key):
     files = {entry: open(os.path.join(folder, entry), "rb").read() for entry in sorted(os.listdir(folder))}
     segments = [entry for entry in files if re.fullmatch(r"\d{20}\.segment", entry)]
     lists = [entry for entry in files if re.fullmatch(r"\d{20}\.checkpoints", entry)]
-    need(set(files) - set(segments) - set(lists) <= {"checkpoint", "lock"}, "stray file")
+    witnesses = {entry for entry in files if re.fullmatch(r"witness-[^.]+", entry)}
+    need(set(files) - set(segments) - set(lists) - witnesses <= {"checkpoint", "lock"}, "stray file")
     stored = []
     for entry in lists:
         found = notes(files[entry], name, key_id, key)
@@ -172,7 +175,34 @@ def verify(folder, name, key_id, key):
         need(len(stored) <= 1, "latest checkpoint is missing")
 
 
+def cosigned(note, name, key_id, key):
+    """When the witness cosigned the note (c2sp.org/tlog-cosignature)."""
+    text, lines = note.rsplit(b"\n\n", 1)
+    for line in lines.splitlines():
+        dash, signer, encoded = line.split(b" ")
+        blob = base64.b64decode(encoded, validate=True)
+        if dash == "\u2014".encode() and signer == name and blob[:4] == key_id:
+            (time,) = struct.unpack(">Q", blob[4:12])
+            need(signed_by(key, b"cosignature/v1\ntime %d\n%s\n" % (time, text), blob[12:]), "wrong cosignature")
+            return time
+    raise Bad("no cosignature")
+
+
+def cosignatures(verifier, folder):
+    name, key_id, encoded = verifier.split("+", 2)
+    kind, key = base64.b64decode(encoded)[:1], base64.b64decode(encoded)[1:]
+    name, key_id = name.encode(), bytes.fromhex(key_id)
+    need(kind == b"\4" and hashlib.sha256(name + b"\n" + kind + key).digest()[:4] == key_id, "key")
+    for case in sorted(os.listdir(folder)):
+        try:
+            print(case, cosigned(open(os.path.join(folder, case), "rb").read(), name, key_id, key))
+        except (Bad, ValueError):
+            print(case, "bad")
+
+
 def main():
+    if sys.argv[1] == "--cosigned":
+        return cosignatures(sys.argv[2], sys.argv[3])
     name, key_id, encoded = sys.argv[1].split("+", 2)
     key = base64.b64decode(encoded)[1:]
     for case in sorted(os.listdir(sys.argv[2])):

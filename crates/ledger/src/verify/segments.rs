@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use super::{Fault, Run, Stored, Where, check_entry};
+use super::{Fault, Run, Source, Stored, Where, check_entry};
 use crate::disk::Disk;
 use crate::merkle::{self, Edge};
 use crate::segment::{self, Header, Scan, Step};
@@ -31,7 +31,7 @@ pub(super) enum Wrong {
     Fault(Box<Fault>),
     /// The entries from the last checkpoint before on are not those that this one signed, which covers so many.
     NotSigned {
-        by: String,
+        by: Source,
         before: u64,
     },
 }
@@ -81,11 +81,11 @@ fn check(disk: &dyn Disk, dir: &Path, first: u64, is_last: bool, stored: &[&Stor
         while let Some(stored) = pending.next_if(|stored| stored.checkpoint.size() <= checked.edge.size()) {
             if *stored.checkpoint.root() != checked.edge.root() {
                 let before = checked.edge.size();
-                checked.wrong = Some(Wrong::NotSigned { by: stored.file.clone(), before });
+                checked.wrong = Some(Wrong::NotSigned { by: stored.source, before });
                 return Ok(checked);
             }
             checked.signed = Some((checked.edge.size(), scan.offset()));
-            checked.verified = checked.verified.saturating_add(u64::from(!stored.is_kept()));
+            checked.verified = checked.verified.saturating_add(u64::from(stored.is_own()));
         }
         let offset = scan.offset();
         let expected = checked.edge.size();
