@@ -1,12 +1,12 @@
-//! One GET, bounded in time and size: discovery documents and key sets.
+//! One HTTP exchange, bounded in time and size: discovery documents, key sets, and what witnesses are asked.
 
 use std::path::Path;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
-use hyper::header::{ACCEPT, HOST};
-use hyper::{Request, StatusCode, Uri};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -25,7 +25,7 @@ const MAX_BODY: usize = 1024 * 1024;
 pub(crate) enum FetchError {
     #[error("`{0}` is not an http(s) URL with a host")]
     Url(String),
-    #[error("http is allowed to loopback addresses only, and where the issuer has `allow_http = true`")]
+    #[error("http is allowed to loopback addresses only, and where the configuration has `allow_http = true`")]
     Insecure,
     #[error("no answer within {} s", DEADLINE.as_secs())]
     Deadline,
@@ -41,17 +41,43 @@ pub(crate) enum FetchError {
     Body,
 }
 
+/// What came back.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    /// The media type, without parameters.
+    pub(crate) media_type: Option<String>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Where to, and what must be so for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Endpoint<'a> {
+    pub(crate) url: &'a str,
+    pub(crate) ca: Option<&'a Path>,
+    pub(crate) allow_http: bool,
+}
+
 /// Gets one document. Redirects are not followed: an issuer's URLs are configuration.
 pub(crate) async fn get(url: &str, ca: Option<&Path>, allow_http: bool) -> Result<Vec<u8>, FetchError> {
-    match tokio::time::timeout(DEADLINE, exchange(url, ca, allow_http)).await {
+    let answer = bounded(Endpoint { url, ca, allow_http }, Method::GET, Vec::new()).await?;
+    if answer.status == StatusCode::OK { Ok(answer.body) } else { Err(FetchError::Status(answer.status)) }
+}
+
+/// Sends a text, and returns whatever is answered.
+pub(crate) async fn post(endpoint: Endpoint<'_>, text: String) -> Result<Answer, FetchError> {
+    bounded(endpoint, Method::POST, text.into_bytes()).await
+}
+
+async fn bounded(endpoint: Endpoint<'_>, method: Method, body: Vec<u8>) -> Result<Answer, FetchError> {
+    match tokio::time::timeout(DEADLINE, exchange(endpoint, method, body)).await {
         Ok(result) => result,
         Err(_) => Err(FetchError::Deadline),
     }
 }
 
-async fn exchange(url: &str, ca: Option<&Path>, allow_http: bool) -> Result<Vec<u8>, FetchError> {
-    let invalid = || FetchError::Url(url.chars().take(200).collect());
-    let uri: Uri = url.parse().map_err(|_| invalid())?;
+async fn exchange(endpoint: Endpoint<'_>, method: Method, body: Vec<u8>) -> Result<Answer, FetchError> {
+    let invalid = || FetchError::Url(endpoint.url.chars().take(200).collect());
+    let uri: Uri = endpoint.url.parse().map_err(|_| invalid())?;
     let host = uri.host().ok_or_else(invalid)?;
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let secure = match uri.scheme_str() {
@@ -59,38 +85,41 @@ async fn exchange(url: &str, ca: Option<&Path>, allow_http: bool) -> Result<Vec<
         Some("http") => false,
         _ => return Err(invalid()),
     };
+    let request = request(&uri, method, body)?;
     let tcp = TcpStream::connect((bare, uri.port_u16().unwrap_or(if secure { 443 } else { 80 }))).await?;
-    let may_be_plain = allow_http && tcp.peer_addr()?.ip().is_loopback();
+    let may_be_plain = endpoint.allow_http && tcp.peer_addr()?.ip().is_loopback();
     if !secure && !may_be_plain {
         return Err(FetchError::Insecure);
     }
     if !secure {
-        return request(TokioIo::new(tcp), &uri).await;
+        return send(TokioIo::new(tcp), request).await;
     }
-    let connector = TlsConnector::from(tls::client(Verify::Full, ca, None, &[b"http/1.1"])?);
+    let connector = TlsConnector::from(tls::client(Verify::Full, endpoint.ca, None, &[b"http/1.1"])?);
     let name = ServerName::try_from(bare.to_owned()).map_err(|_| invalid())?;
-    request(TokioIo::new(connector.connect(name, tcp).await?), &uri).await
+    send(TokioIo::new(connector.connect(name, tcp).await?), request).await
 }
 
-async fn request<I>(io: I, uri: &Uri) -> Result<Vec<u8>, FetchError>
+fn request(uri: &Uri, method: Method, body: Vec<u8>) -> Result<Request<Full<Bytes>>, FetchError> {
+    let authority = uri.authority().map_or("", hyper::http::uri::Authority::as_str);
+    let path = uri.path_and_query().map_or("/", hyper::http::uri::PathAndQuery::as_str);
+    let request = Request::builder().method(&method).uri(path).header(HOST, authority);
+    let request = match method {
+        Method::POST => request.header(CONTENT_TYPE, "text/plain; charset=utf-8"),
+        _ => request.header(ACCEPT, "application/json"),
+    };
+    request.body(Full::new(body.into())).map_err(|_| FetchError::Url(uri.to_string()))
+}
+
+async fn send<I>(io: I, request: Request<Full<Bytes>>) -> Result<Answer, FetchError>
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
 {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await?;
-    let authority = uri.authority().map_or("", hyper::http::uri::Authority::as_str);
-    let path = uri.path_and_query().map_or("/", hyper::http::uri::PathAndQuery::as_str);
-    let request = Request::get(path)
-        .header(HOST, authority)
-        .header(ACCEPT, "application/json")
-        .body(Empty::<Bytes>::new())
-        .map_err(|_| FetchError::Url(uri.to_string()))?;
     let answer = async move {
         let response = sender.send_request(request).await?;
-        if response.status() != StatusCode::OK {
-            return Err(FetchError::Status(response.status()));
-        }
-        let body = Limited::new(response.into_body(), MAX_BODY).collect().await;
-        body.map(|body| body.to_bytes().to_vec()).map_err(|_| FetchError::Body)
+        let (status, media_type) = (response.status(), media_type(&response));
+        let body = Limited::new(response.into_body(), MAX_BODY).collect().await.map_err(|_| FetchError::Body)?;
+        Ok(Answer { status, media_type, body: body.to_bytes().to_vec() })
     };
     // When the connection ends, the answer ends too, with the reason: only the answer decides.
     let carried = async move {
@@ -101,4 +130,9 @@ where
         answer = answer => answer,
         () = carried => Err(FetchError::Body),
     }
+}
+
+fn media_type<B>(response: &Response<B>) -> Option<String> {
+    let value = response.headers().get(CONTENT_TYPE)?.to_str().ok()?;
+    value.split(';').next().map(|media_type| media_type.trim().to_ascii_lowercase())
 }

@@ -25,5 +25,6 @@ mod serve;
 pub mod sessions;
 pub mod threads;
 pub mod tls;
+pub mod witnesses;
 
 pub use serve::serve;

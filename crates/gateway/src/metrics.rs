@@ -1,7 +1,9 @@
 //! What `/metrics` shows. Labels are closed sets: no subject, statement or name of a target's object ever becomes one.
 
 use model::decision::Outcome;
-use prometheus::{Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 
 /// All metrics of one process.
 #[derive(Debug, Clone)]
@@ -35,6 +37,12 @@ pub struct Metrics {
     pub revision: IntGauge,
     /// Revisions refused because they were invalid.
     pub revisions_refused: IntCounter,
+    /// How many entries each witness has cosigned.
+    pub witness_size: IntGaugeVec,
+    /// Checkpoints that a witness did not cosign, by witness.
+    pub witness_failures: IntCounterVec,
+    /// 1 where a witness remembers another journal than this one, or more of it, else 0.
+    pub witness_contradicts: IntGaugeVec,
 }
 
 impl Metrics {
@@ -60,6 +68,19 @@ impl Metrics {
             panics: counter(&registry, "session_panics_total", "Sessions ended by a panic")?,
             revision: gauge(&registry, "revision", "The revision in force")?,
             revisions_refused: counter(&registry, "revisions_refused_total", "Invalid revisions refused")?,
+            witness_size: gauges(&registry, "witness_size", "Entries that a witness has cosigned", "witness")?,
+            witness_failures: counters(
+                &registry,
+                "witness_failures_total",
+                "Checkpoints that a witness did not cosign",
+                "witness",
+            )?,
+            witness_contradicts: gauges(
+                &registry,
+                "witness_contradicts",
+                "1 where a witness remembers another journal, or more of it",
+                "witness",
+            )?,
             registry,
         })
     }
@@ -93,6 +114,12 @@ impl Metrics {
 
 fn gauge(registry: &Registry, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
     let metric = IntGauge::new(name, help)?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn gauges(registry: &Registry, name: &str, help: &str, label: &str) -> Result<IntGaugeVec, prometheus::Error> {
+    let metric = IntGaugeVec::new(Opts::new(name, help), &[label])?;
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
 }

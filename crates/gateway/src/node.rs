@@ -9,7 +9,7 @@ use masking::Keys;
 use model::event::Event;
 use model::issuer::BareGroups;
 use model::secret::Secret;
-use store::config::{Config, KeyLocation, KeySource as ConfiguredKeys};
+use store::config::{Config, JournalConfig, KeyLocation, KeySource as ConfiguredKeys};
 use store::vault::{Vault, VaultKey};
 use store::{Sqlite, State};
 use tokio_util::task::TaskTracker;
@@ -22,6 +22,7 @@ use crate::recorder::Recorder;
 use crate::revision::{self, Refused, Revisions};
 use crate::sessions::Sessions;
 use crate::tls::TlsError;
+use crate::witnesses::{Witnesses, WitnessesError};
 
 /// The alias of Sluice's own issuer, whose tokens `sluice token` signs for the first administrator.
 pub const LOCAL_ISSUER: &str = "sluice";
@@ -64,6 +65,9 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// A witness's key cannot be read.
+    #[error(transparent)]
+    Witness(#[from] WitnessesError),
     /// The vault's key cannot be read.
     #[error("the vault's key: {0}")]
     VaultKey(String),
@@ -102,6 +106,7 @@ pub struct Node {
     /// The keys behind tokens and format-preserving masks.
     pub(crate) mask_keys: Keys,
     pub(crate) catalogs: Arc<Catalogs>,
+    pub(crate) witnesses: Witnesses,
     vault: Option<Vault>,
 }
 
@@ -170,7 +175,8 @@ impl Node {
         }
         let metrics = Metrics::new().map_err(|error| StartError::Internal(error.to_string()))?;
         let state: Arc<dyn State> = Arc::new(Sqlite::open(&config.data_dir)?);
-        let (journal, recovery) = open_journal(&layout, config.journal.segment_size)?;
+        let witnesses = Witnesses::open(&config.witnesses)?;
+        let (journal, recovery) = open_journal(&layout, &config.journal)?;
         let settings = &config.journal;
         let recorder = Recorder::new(journal, settings.wait_deadline, settings.checkpoint_interval, metrics.clone());
         recorder.note(Event::Started { version: env!("CARGO_PKG_VERSION").into() });
@@ -192,6 +198,7 @@ impl Node {
             tasks: TaskTracker::new(),
             mask_keys,
             catalogs: Arc::default(),
+            witnesses,
             vault,
         }))
     }
@@ -251,13 +258,13 @@ fn seed(path: &Path) -> Result<Secret<[u8; 32]>, StartError> {
     Ok(Secret::new(digest.0))
 }
 
-fn open_journal(layout: &Layout, segment_size: u64) -> Result<(Journal, Recovery), StartError> {
+fn open_journal(layout: &Layout, config: &JournalConfig) -> Result<(Journal, Recovery), StartError> {
     let path = layout.key("journal.key");
-    let key = SigningKey::from_seed("sluice", seed(&path)?.expose()).map_err(|_| StartError::Key(path))?;
+    let key = SigningKey::from_seed(config.name.as_str(), seed(&path)?.expose()).map_err(|_| StartError::Key(path))?;
     let public = layout.journal_public_key();
     std::fs::write(&public, format!("{}\n", key.public()))
         .map_err(|source| StartError::File { path: public, source })?;
-    Ok(Journal::open_with_limit(Arc::new(RealDisk), &layout.journal(), key, segment_size)?)
+    Ok(Journal::open_with_limit(Arc::new(RealDisk), &layout.journal(), key, config.segment_size)?)
 }
 
 /// Sluice's own token key: whoever can read its file is the first administrator.

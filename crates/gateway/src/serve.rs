@@ -10,6 +10,7 @@ use crate::clock;
 use crate::node::Node;
 use crate::postgres::Listener;
 use crate::sessions::Signal;
+use crate::witnesses::Around;
 
 /// How often ended approvals are looked for.
 const EXPIRY: Duration = Duration::from_secs(1);
@@ -34,6 +35,12 @@ pub async fn serve(node: Arc<Node>, listener: Listener, stop: CancellationToken)
         recorder.checkpoint();
     });
     let _ = ended.await;
+    node.witnesses.last(around(&node)).await;
+}
+
+fn around(node: &Node) -> Around {
+    let (recorder, metrics) = (Arc::clone(&node.recorder), node.metrics.clone());
+    Around { recorder, journal: node.layout().journal(), metrics }
 }
 
 /// Tells every session to end when it is at rest, and waits for all of them.
@@ -58,6 +65,7 @@ async fn background_work(node: Arc<Node>, stop: CancellationToken) {
             ),
             crate::indexer::run(Arc::clone(&node.state), Arc::clone(&node.recorder)),
             expire_approvals(&node),
+            node.witnesses.run(around(&node)),
         );
     };
     tokio::select! {

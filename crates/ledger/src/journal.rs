@@ -203,6 +203,11 @@ impl Journal {
         Ok(checkpoint)
     }
 
+    /// The latest checkpoint.
+    pub fn last_checkpoint(&self) -> Option<Checkpoint> {
+        locked(&self.checkpoints).last().cloned()
+    }
+
     /// Whether every append fails until [`Journal::try_recover`] succeeds.
     pub fn is_stalled(&self) -> bool {
         locked(&self.state).health != Health::Well

@@ -32,6 +32,7 @@ mod time;
 mod token;
 mod verify;
 mod whoami;
+mod witness;
 
 use failure::Failure;
 

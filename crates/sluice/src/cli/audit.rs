@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::connect::Connect;
 use super::failure::Failure;
 use super::listing::Form;
-use super::{listing, prove, put, reindex, show, time, verify};
+use super::{listing, prove, put, reindex, show, time, verify, witness};
 
 /// Search the record, and verify it
 #[derive(clap::Subcommand)]
@@ -30,6 +30,8 @@ pub(super) enum Command {
     CheckProof(prove::CheckArgs),
     /// Make the index of searches anew from the journal, while Sluice is stopped
     Reindex(reindex::Args),
+    /// Remember the checkpoints of journals on another machine, and cosign them
+    Witness(witness::Args),
 }
 
 /// What to find; everything that is given narrows the search
@@ -153,6 +155,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
         Command::Prove(args) => prove::run(&args),
         Command::CheckProof(args) => prove::check(&args),
         Command::Reindex(args) => reindex::run(&args),
+        Command::Witness(args) => witness::run(&args),
     }
 }
 

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use gateway::node::Layout;
 use gateway::threads::on_all_processors;
 use ledger::tape::TapeReader;
-use ledger::{Checkpoint, Reader, RealDisk, VerifyingKey};
+use ledger::{Checkpoint, Reader, RealDisk, Trust, VerifyingKey, WitnessKey, Witnessed};
 use model::event::Event;
 use model::id::{Digest, SessionId};
+use model::time::Timestamp;
 
 use super::failure::Failure;
 use super::journal::{JournalArgs, Places, unreadable};
@@ -19,9 +20,10 @@ use super::{put, show};
 #[command(
     after_help = "A public key that was kept elsewhere proves more than the one beside the journal, and a checkpoint that \
     was kept elsewhere\nshows whether the whole journal was exchanged for an older or another one. The latest is the file \
-    journal/checkpoint.\n\nExamples:\n  \
+    journal/checkpoint.\nA witness's key proves that another machine saw the journal grow to that size, and at what time.\n\nExamples:\n  \
     sluice audit verify --data-dir /var/lib/sluice\n  \
-    sluice audit verify --journal /backup/journal --key /safe/journal.pub --checkpoint /safe/yesterday.checkpoint"
+    sluice audit verify --journal /backup/journal --key /safe/journal.pub --checkpoint /safe/yesterday.checkpoint\n  \
+    sluice audit verify --data-dir /var/lib/sluice --witness-key /safe/witness.pub"
 )]
 pub(super) struct Args {
     #[command(flatten)]
@@ -29,6 +31,10 @@ pub(super) struct Args {
     /// A checkpoint that was kept elsewhere: the journal must have grown from it; may be given several times
     #[arg(long, value_name = "FILE")]
     checkpoint: Vec<PathBuf>,
+    /// The public key of a witness, or a file with it: it must have cosigned a checkpoint, beside the journal or given with
+    /// --checkpoint; may be given several times
+    #[arg(long, value_name = "KEY")]
+    witness_key: Vec<String>,
     /// Tapes to compare with what the journal says of them
     #[arg(long, value_name = "DIR")]
     tapes: Option<PathBuf>,
@@ -40,7 +46,9 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let Places { journal, key, data_dir } = args.place.places()?;
     let kept = args.checkpoint.iter().map(|file| kept(file, &key)).collect::<Result<Vec<_>, _>>()?;
-    let report = ledger::verify_with(&RealDisk, &journal, &key, &kept, &on_all_processors)
+    let witnesses = args.witness_key.iter().map(|key| witness_key(key)).collect::<Result<Vec<_>, _>>()?;
+    let trust = Trust { key: &key, kept: &kept, witnesses: &witnesses };
+    let report = ledger::verify_with(&RealDisk, &journal, trust, &on_all_processors)
         .map_err(|error| unreadable(&journal, &error))?;
     let own_tapes = || data_dir.map(|dir| Layout::of(&dir).tapes()).filter(|dir| dir.exists());
     let (tapes, tape_fault) = match (args.tapes.clone().or_else(own_tapes), report.is_good()) {
@@ -56,6 +64,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             "checkpoints": report.checkpoints,
             "signed": report.signed,
             "root": Digest(report.root).to_string(),
+            "witnessed": report.witnessed.iter().map(|one| serde_json::json!({
+                "witness": one.witness, "entries": one.size, "at": one.at,
+            })).collect::<Vec<_>>(),
             "tapes": tapes,
             "fault": fault,
             "entry": entry,
@@ -65,13 +76,29 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Some(fault) => Err(Failure::failed(format!("the record is DAMAGED: {fault}"))),
         None if args.json => Ok(()),
         None => put(&format!(
-            "the record is whole: {} entries, {} of them signed by {} checkpoints; {tapes} tapes match\nroot {}\n",
+            "the record is whole: {} entries, {} of them signed by {} checkpoints; {tapes} tapes match\nroot {}\n{}",
             report.entries,
             report.signed,
             report.checkpoints,
-            Digest(report.root)
+            Digest(report.root),
+            report.witnessed.iter().map(cosigned).collect::<String>(),
         )),
     }
+}
+
+fn cosigned(one: &Witnessed) -> String {
+    let at = Timestamp(one.at.saturating_mul(1000));
+    format!("{} entries cosigned by {} at {at}\n", one.size, show::safe(&one.witness))
+}
+
+/// A key as it stands, or a file with one.
+fn witness_key(text: &str) -> Result<WitnessKey, Failure> {
+    if let Ok(key) = text.parse() {
+        return Ok(key);
+    }
+    let path = Path::new(text);
+    let content = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+    content.trim().parse().map_err(|error| unreadable(path, &error))
 }
 
 fn kept(file: &Path, key: &VerifyingKey) -> Result<Checkpoint, Failure> {

@@ -65,7 +65,7 @@ fn issuer(section: &Section<'_, '_>) -> Option<IssuerConfig> {
     Some(IssuerConfig { issuer: Arc::new(issuer), keys: keys? })
 }
 
-fn is_alias(text: &str) -> bool {
+pub(super) fn is_alias(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
     (1..=32).contains(&text.len()) && text.bytes().all(is_plain)
 }
@@ -96,13 +96,13 @@ fn keys(section: &Section<'_, '_>, url: Option<&str>) -> Option<KeySource> {
 }
 
 /// Whether `url` is the scheme and a host, with nothing that makes another address of `url` + a path.
-fn is_fetchable(url: &str, scheme: &str) -> bool {
+pub(super) fn is_fetchable(url: &str, scheme: &str) -> bool {
     let rest = url.strip_prefix(scheme).unwrap_or_default();
     let is_plain = url.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#' | b'@' | b'\\'));
     is_plain && rest.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '[')
 }
 
-fn is_loopback(url: &str) -> bool {
+pub(super) fn is_loopback(url: &str) -> bool {
     if !is_fetchable(url, "http://") {
         return false;
     }

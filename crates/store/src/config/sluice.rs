@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{
     ApprovalConfig, CertificateFiles, Config, ConfigError, Document, JournalConfig, KeyLocation, Limits, Listen,
-    LogConfig, LogFormat, LogLevel, Section, SessionConfig, issuer,
+    LogConfig, LogFormat, LogLevel, Section, SessionConfig, issuer, witness,
 };
 use crate::revision::read_text;
 
@@ -51,6 +51,7 @@ fn config(root: &Section<'_, '_>) -> Config {
         limits: limits(root.table("limits")),
         approvals: approvals(root.table("approvals")),
         journal: journal(root.table("journal")),
+        witnesses: witness::witnesses(root),
         vault_key: vault(root.table("vault")),
         log: log(root.table("log")),
         sessions: sessions(root.table("sessions")),
@@ -117,7 +118,14 @@ fn approvals(section: Section<'_, '_>) -> ApprovalConfig {
 
 fn journal(section: Section<'_, '_>) -> JournalConfig {
     let milliseconds = |least: u64, most: u64| Duration::from_millis(least)..=Duration::from_secs(most);
+    let is_name = |text: &str| {
+        let plain = |c: char| !c.is_whitespace() && !c.is_control() && c != '+';
+        (1..=200).contains(&text.len()) && text.chars().all(plain)
+    };
+    let name =
+        section.parsed("name", "1 to 200 characters without space or +", |text| is_name(text).then(|| text.to_owned()));
     let journal = JournalConfig {
+        name: name.unwrap_or_else(|| String::from("sluice")),
         checkpoint_interval: section
             .duration("checkpoint_interval", milliseconds(100, 3600))
             .unwrap_or(Duration::from_secs(10)),

@@ -88,7 +88,7 @@ fn every_mistake_is_reported_with_its_line() {
     let errors = config(text).unwrap_err();
     let expected = [
         "/etc/sluice/sluice.toml:1: data_dri: there is no such setting; the settings here are: listen, data_dir, issuer, \
-         revision_dir, limits, approvals, journal, vault, log, sessions",
+         revision_dir, limits, approvals, journal, witness, vault, log, sessions",
         "/etc/sluice/sluice.toml:2: listen.postgres.tls_key: it is absent; write the path of the certificate's private key",
         "/etc/sluice/sluice.toml:3: listen.postgres.address: \"localhost\" is not understood; write an IP address and a \
          port, such as \"127.0.0.1:6432\" or \"[::]:6432\"",
@@ -104,6 +104,29 @@ fn every_mistake_is_reported_with_its_line() {
         "/etc/sluice/sluice.toml:11: issuer.alias: \"A|b\" is not understood; write a short name of a-z, 0-9, - and _",
     ];
     assert_eq!(lines(&errors), expected.map(|line| format!("{line}\n")).concat());
+}
+
+#[test]
+fn a_witness_is_read_as_meant() {
+    let witness = "[[witness]]\nname = \"w1\"\nurl = \"https://w.example:7633/\"\nkey = \"w.pub\"\n";
+    let read = config(&format!("[journal]\nname = \"a.example/j\"\n{witness}ca_file = \"ca.pem\"\n")).unwrap();
+    let expected = WitnessConfig {
+        name: String::from("w1"),
+        url: String::from("https://w.example:7633"),
+        key: WitnessKeySource::File("/etc/sluice/w.pub".into()),
+        ca_file: Some("/etc/sluice/ca.pem".into()),
+    };
+    assert_eq!((read.witnesses, read.journal.name.as_str()), (vec![expected], "a.example/j"));
+    let text = config(&witness.replace("w.pub", "w+01234567+BAAA")).unwrap().witnesses;
+    assert_eq!(text[0].key, WitnessKeySource::Text(String::from("w+01234567+BAAA")));
+    assert_mistake(config(&witness.replace("\"w1\"", "\"a.b\"")), 2, "witness.name");
+    assert_mistake(config(&format!("{witness}{witness}")), 6, "witness.name");
+    let plain = witness.replace("https", "http");
+    assert_mistake(config(&plain), 3, "witness.url");
+    assert_mistake(config(&format!("{plain}allow_http = true\n")), 3, "witness.url");
+    config(&format!("{}allow_http = true\n", plain.replace("w.example", "127.0.0.1"))).unwrap();
+    assert_mistake(config(&witness.replace("key = \"w.pub\"\n", "")), 1, "witness.key");
+    assert_mistake(config("[journal]\nname = \"a b\"\n"), 2, "journal.name");
 }
 
 #[test]
