@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use identity::{Issuer, KeySet, KeyTiming, SigningKey as TokenKey};
-use ledger::{Journal, RealDisk, Recovery, SigningKey};
+use ledger::{Disk, Journal, KeyFile, KeyFileError, RealDisk, Recovery, Rotated, VerifyingKey};
 use masking::Keys;
 use model::event::Event;
 use model::issuer::BareGroups;
@@ -51,6 +51,9 @@ pub enum StartError {
     /// The journal cannot be opened.
     #[error(transparent)]
     Journal(#[from] ledger::OpenError),
+    /// The journal's key cannot be read or changed.
+    #[error(transparent)]
+    JournalKey(#[from] KeyFileError),
     /// The revision has mistakes.
     #[error(transparent)]
     Revision(#[from] Refused),
@@ -259,12 +262,35 @@ fn seed(path: &Path) -> Result<Secret<[u8; 32]>, StartError> {
 }
 
 fn open_journal(layout: &Layout, config: &JournalConfig) -> Result<(Journal, Recovery), StartError> {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let path = layout.key("journal.key");
-    let key = SigningKey::from_seed(config.name.as_str(), seed(&path)?.expose()).map_err(|_| StartError::Key(path))?;
-    let public = layout.journal_public_key();
-    std::fs::write(&public, format!("{}\n", key.public()))
-        .map_err(|source| StartError::File { path: public, source })?;
-    Ok(Journal::open_with_limit(Arc::new(RealDisk), &layout.journal(), key, config.segment_size)?)
+    // Made on first use.
+    drop(seed(&path)?);
+    let key = KeyFile::new(Arc::clone(&disk), &path, &layout.journal(), config.name.as_str()).load()?;
+    publish(layout, key.public())?;
+    Ok(Journal::open_with_limit(disk, &layout.journal(), key, config.segment_size)?)
+}
+
+fn publish(layout: &Layout, key: &VerifyingKey) -> Result<(), StartError> {
+    let path = layout.journal_public_key();
+    std::fs::write(&path, format!("{key}\n")).map_err(|source| StartError::File { path, source })
+}
+
+/// Changes the key of the journal of a data directory, where no Sluice may run: the new one is made here, and the old one
+/// is gone when this returns. See [`KeyFile::rotate`].
+///
+/// # Errors
+/// If a Sluice has the journal, or something fails; it can be called again.
+pub fn rotate_key(data_dir: &Path) -> Result<Rotated, StartError> {
+    let layout = Layout::of(data_dir);
+    let path = layout.journal_public_key();
+    let text = std::fs::read_to_string(&path).map_err(|source| StartError::File { path: path.clone(), source })?;
+    let known: VerifyingKey = text.parse().map_err(|_| StartError::Key(path))?;
+    let fresh = Secret::new(clock::random::<32>()?);
+    let file = KeyFile::new(Arc::new(RealDisk), &layout.key("journal.key"), &layout.journal(), known.name());
+    let rotated = file.rotate(fresh.expose(), clock::now())?;
+    publish(&layout, &rotated.new)?;
+    Ok(rotated)
 }
 
 /// Sluice's own token key: whoever can read its file is the first administrator.

@@ -83,7 +83,7 @@ impl VerifyingKey {
         key_id(&self.name, ED25519_TYPE, &self.key)
     }
 
-    fn verifies(&self, text: &str, signature: &[u8]) -> bool {
+    pub(crate) fn verifies(&self, text: &str, signature: &[u8]) -> bool {
         verifies(&self.key, text, signature)
     }
 }
@@ -156,6 +156,11 @@ impl SigningKey {
     /// The public half.
     pub const fn public(&self) -> &VerifyingKey {
         &self.public
+    }
+
+    /// Signs a text that is no checkpoint.
+    pub(crate) fn sign_text(&self, text: &str) -> Vec<u8> {
+        self.pair.sign(text.as_bytes()).as_ref().to_vec()
     }
 
     /// Signs a tree head.

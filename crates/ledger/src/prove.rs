@@ -10,6 +10,7 @@ use crate::checkpoints;
 use crate::disk::Disk;
 use crate::merkle::{self, Edge, Hash, Leaves};
 use crate::note::{Checkpoint, NoteError, VerifyingKey};
+use crate::rotation::Keys;
 use crate::segment::{self, Scan, Step};
 
 /// A proof about the tree of a checkpoint.
@@ -108,14 +109,15 @@ pub fn prove_entry(disk: &dyn Disk, dir: &Path, key: &VerifyingKey, index: u64) 
     EntryProof::open(&proof.text(), key).map_err(|_| ProveError::Damaged(index))
 }
 
-/// The first stored checkpoint whose tree has the entry.
+/// The first stored checkpoint by that key whose tree has the entry.
 fn covering(disk: &dyn Disk, dir: &Path, key: &VerifyingKey, index: u64) -> Result<Checkpoint, ProveError> {
-    let names = disk.list(dir)?;
+    let (names, keys) = (disk.list(dir)?, Keys::of(disk, dir, key)?);
     let mut lists: Vec<&String> = names.iter().filter(|name| checkpoints::first_size(name).is_some()).collect();
     lists.sort_unstable();
     for name in lists {
-        let notes = checkpoints::read_list(disk, &dir.join(name), key)?;
-        let covers = |(_, checkpoint): &(u64, Checkpoint)| checkpoint.size() > index;
+        let notes = checkpoints::read_list(disk, &dir.join(name), &keys)?;
+        let covers =
+            |(_, checkpoint): &(u64, Checkpoint)| checkpoint.size() > index && keys.of_size(checkpoint.size()) == key;
         if let Some((_, checkpoint)) = notes.good.into_iter().find(covers) {
             return Ok(checkpoint);
         }
@@ -151,7 +153,7 @@ pub enum ProveError {
     #[error("entry {0} is damaged")]
     Damaged(u64),
     /// No checkpoint covers the entry yet.
-    #[error("no checkpoint covers entry {0} yet; Sluice signs one every 10 seconds")]
+    #[error("no checkpoint by this key covers entry {0}; Sluice signs one every 10 seconds")]
     NotSigned(u64),
     /// A checkpoint is damaged.
     #[error("a checkpoint is damaged: {0}")]

@@ -17,6 +17,7 @@ use crate::frame;
 use crate::journal::request_of;
 use crate::merkle::{Edge, Hash};
 use crate::note::{Checkpoint, MAX_NOTE, VerifyingKey};
+use crate::rotation::{self, Keys};
 use crate::segment::{self, Header};
 use crate::witness;
 
@@ -63,7 +64,7 @@ pub struct Witnessed {
 /// Whom and what a verification believes.
 #[derive(Clone, Copy, Debug)]
 pub struct Trust<'a> {
-    /// The key that the journal's checkpoints are signed by.
+    /// A key that the journal's checkpoints are signed by: its first, or any that came after.
     pub key: &'a VerifyingKey,
     /// Checkpoints that were kept elsewhere: the journal must have grown from each.
     pub kept: &'a [Checkpoint],
@@ -253,13 +254,13 @@ impl Walk {
     fn run(&mut self, disk: &dyn Disk, dir: &Path, trust: Trust<'_>, run: Run<'_>) -> Result<(), Stop> {
         // A live journal grows meanwhile. So what speaks of more is read before what it speaks of: what witnesses cosigned,
         // the latest checkpoint, then the lists, then the segments.
-        let key = trust.key;
-        let (others, witness_fault) = witnesses::gather(disk, dir, trust)?;
+        let (keys, broken) = Keys::read(disk, dir, trust.key)?;
+        let (others, witness_fault) = witnesses::gather(disk, dir, &keys, trust.kept)?;
         let latest = read_latest(disk, dir)?;
         let names = disk.list(dir)?;
         // The segments come first, so that a damaged entry is named even where a checkpoint is damaged too; but the
         // checkpoints are needed on the way, so what is wrong with them is kept for the end.
-        let (stored, checkpoint_fault) = read_stored(disk, dir, &names, key)?;
+        let (stored, checkpoint_fault) = read_stored(disk, dir, &names, &keys)?;
         let firsts = segment::list(disk, dir)?;
         if firsts.is_empty() {
             return Err(stop("there is no journal", Where::at(segment::file_name(0), 0).entry(0)));
@@ -273,6 +274,9 @@ impl Walk {
             let what = format!("entries are missing: {} were signed{source}", next.checkpoint.size());
             let place = Where::at(self.file_at_end(&firsts), self.previous.1).entry(self.edge.size());
             return Err(stop(what, Where { before: Some(next.checkpoint.size()), ..place }));
+        }
+        if let Some(broken) = broken {
+            return Err(stop(broken.what, Where::at(broken.file, broken.offset).entry(broken.index)));
         }
         if let Some(fault) = checkpoint_fault {
             return Err(Stop::Fault(Box::new(fault)));
@@ -347,11 +351,15 @@ impl Walk {
     }
 }
 
-fn check_entry(index: u64, expected: u64, payload: &[u8]) -> Result<(), String> {
+fn check_entry(index: u64, expected: u64, first: u64, payload: &[u8]) -> Result<(), String> {
     if index != expected {
         return Err(format!("entry {index} stands where entry {expected} belongs"));
     }
-    frame::decode(payload).map(drop).map_err(|error| error.to_string())
+    let entry = frame::decode(payload).map_err(|error| error.to_string())?;
+    if rotation::is_change(&entry.event) && index != first {
+        return Err(String::from("the key is changed within a segment"));
+    }
+    Ok(())
 }
 
 /// All stored checkpoints up to the first bad one, and what is wrong with that.
@@ -359,11 +367,11 @@ fn read_stored(
     disk: &dyn Disk,
     dir: &Path,
     names: &[String],
-    key: &VerifyingKey,
+    keys: &Keys,
 ) -> Result<(Vec<Stored>, Option<Fault>), Stop> {
     let mut all = Vec::new();
     for name in names.iter().filter(|name| checkpoints::first_size(name).is_some()) {
-        let checkpoints::Notes { good: notes, bad } = checkpoints::read_list(disk, &dir.join(name), key)?;
+        let checkpoints::Notes { good: notes, bad } = checkpoints::read_list(disk, &dir.join(name), keys)?;
         let misnamed = notes.first().is_some_and(|(_, note)| Some(note.size()) != checkpoints::first_size(name));
         let stored = |(offset, checkpoint)| Stored { file: name.clone(), offset, checkpoint, source: Source::Own };
         for one in notes.into_iter().map(stored) {

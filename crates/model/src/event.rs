@@ -242,6 +242,21 @@ pub enum Event {
         /// Under which revision.
         revision: RevisionId,
     },
+    /// The key that signs the journal's checkpoints was changed. Trees with this entry are signed by the new one.
+    KeyRotated {
+        /// The public key before, as `NAME+ID+KEY`.
+        old: Arc<str>,
+        /// The public key from here on.
+        new: Arc<str>,
+        /// How many entries there are before this one.
+        size: u64,
+        /// The root of the tree over them.
+        root: Digest,
+        /// The old key's signature over all of that, in base64.
+        by_old: Arc<str>,
+        /// The new key's.
+        by_new: Arc<str>,
+    },
 }
 
 /// A constant or parameter as the record may show it.

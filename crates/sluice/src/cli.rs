@@ -23,6 +23,7 @@ mod policy;
 mod prove;
 mod reindex;
 mod request;
+mod rotate_key;
 mod secret;
 mod serve;
 mod sessions;

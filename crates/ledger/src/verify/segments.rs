@@ -92,7 +92,7 @@ fn check(disk: &dyn Disk, dir: &Path, first: u64, is_last: bool, stored: &[&Stor
         let place = || Where::at(name.clone(), offset).entry(expected);
         let fault = |what: String, place: Where| Some(Wrong::Fault(Box::new(Fault { what, place })));
         match scan.next()? {
-            Step::Frame { index, payload, .. } => match check_entry(index, expected, payload) {
+            Step::Frame { index, payload, .. } => match check_entry(index, expected, first, payload) {
                 Ok(()) => checked.edge.push(merkle::leaf_hash(payload)),
                 Err(what) => checked.wrong = fault(what, place().described(payload)),
             },

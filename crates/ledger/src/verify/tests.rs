@@ -6,7 +6,7 @@ use crate::disk::FaultyDisk;
 use crate::journal::Journal;
 use crate::merkle;
 use crate::prove::{EntryProof, ProofError, ProveError, prove_consistency, prove_entry, prove_inclusion};
-use crate::samples::{dir, entry, key, one_of_each, open};
+use crate::samples::{dir, entry, key, open, ordinary};
 use crate::segment::{Scan, Step};
 
 fn check(disk: &FaultyDisk) -> Report {
@@ -170,10 +170,10 @@ fn td_02_what_is_not_signed_yet_is_said() {
     let disk = sample(1 << 20);
     let (journal, recovery) = open(&disk, 1 << 20).unwrap();
     assert_eq!(recovery.signed, Some(8));
-    drop(journal.append(&one_of_each()).unwrap().at_process());
+    drop(journal.append(&ordinary()).unwrap().at_process());
     let report = check(&disk);
     assert!(report.is_good());
-    assert_eq!((report.signed, report.entries), (8, 8 + u64::try_from(one_of_each().len()).unwrap()));
+    assert_eq!((report.signed, report.entries), (8, 8 + u64::try_from(ordinary().len()).unwrap()));
 }
 
 #[test]

@@ -3,20 +3,26 @@
 use std::io;
 use std::path::Path;
 
-use super::{Fault, Source, Stop, Stored, Trust, Where, Witnessed, stop};
+use super::{Fault, Source, Stop, Stored, Where, Witnessed, stop};
 use crate::cosignature::WitnessKey;
 use crate::disk::{Disk, read_small};
 use crate::note::{Checkpoint, MAX_NOTE, NoteError};
+use crate::rotation::Keys;
 use crate::witness;
 
 /// What stands for the file of a checkpoint that was kept elsewhere.
 const KEPT: &str = "a checkpoint kept elsewhere";
 
 /// All of them, and what is wrong with the first that cannot be read.
-pub(super) fn gather(disk: &dyn Disk, dir: &Path, trust: Trust<'_>) -> io::Result<(Vec<Stored>, Option<Fault>)> {
+pub(super) fn gather(
+    disk: &dyn Disk,
+    dir: &Path,
+    keys: &Keys,
+    kept: &[Checkpoint],
+) -> io::Result<(Vec<Stored>, Option<Fault>)> {
     let (mut all, mut fault) = (Vec::new(), None);
     for file in disk.list(dir)?.into_iter().filter(|name| witness::is_kept(name)) {
-        match Checkpoint::open(&read_small(disk, &dir.join(&file), MAX_NOTE)?, trust.key) {
+        match keys.open(&read_small(disk, &dir.join(&file), MAX_NOTE)?) {
             Ok(checkpoint) => all.push(Stored { file, offset: 0, checkpoint, source: Source::Witness }),
             Err(error) => {
                 let what = format!("a cosigned checkpoint is damaged: {error}");
@@ -24,7 +30,7 @@ pub(super) fn gather(disk: &dyn Disk, dir: &Path, trust: Trust<'_>) -> io::Resul
             }
         }
     }
-    all.extend(trust.kept.iter().map(|checkpoint| {
+    all.extend(kept.iter().map(|checkpoint| {
         let file = String::from(KEPT);
         Stored { file, offset: 0, checkpoint: checkpoint.clone(), source: Source::Kept }
     }));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use gateway::node::Layout;
 use gateway::threads::on_all_processors;
 use ledger::tape::TapeReader;
-use ledger::{Checkpoint, Reader, RealDisk, Trust, VerifyingKey, WitnessKey, Witnessed};
+use ledger::{Checkpoint, Keys, Reader, RealDisk, Trust, WitnessKey, Witnessed};
 use model::event::Event;
 use model::id::{Digest, SessionId};
 use model::time::Timestamp;
@@ -45,7 +45,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let Places { journal, key, data_dir } = args.place.places()?;
-    let kept = args.checkpoint.iter().map(|file| kept(file, &key)).collect::<Result<Vec<_>, _>>()?;
+    let keys = Keys::of(&RealDisk, &journal, &key).map_err(|error| unreadable(&journal, &error))?;
+    let kept = args.checkpoint.iter().map(|file| kept(file, &keys)).collect::<Result<Vec<_>, _>>()?;
     let witnesses = args.witness_key.iter().map(|key| witness_key(key)).collect::<Result<Vec<_>, _>>()?;
     let trust = Trust { key: &key, kept: &kept, witnesses: &witnesses };
     let report = ledger::verify_with(&RealDisk, &journal, trust, &on_all_processors)
@@ -101,9 +102,9 @@ fn witness_key(text: &str) -> Result<WitnessKey, Failure> {
     content.trim().parse().map_err(|error| unreadable(path, &error))
 }
 
-fn kept(file: &Path, key: &VerifyingKey) -> Result<Checkpoint, Failure> {
+fn kept(file: &Path, keys: &Keys) -> Result<Checkpoint, Failure> {
     let note = std::fs::read(file).map_err(|error| unreadable(file, &error))?;
-    Checkpoint::open(&note, key).map_err(|error| unreadable(file, &error))
+    keys.open(&note).map_err(|error| unreadable(file, &error))
 }
 
 /// Compares each closed session's tape with the digest and length that the journal has of it.

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ledger::RealDisk;
 use ledger::witness::Witness;
+use ledger::{RealDisk, VerifyingKey};
 use store::config::{LogConfig, LogFormat, LogLevel};
 use tokio_util::sync::CancellationToken;
 
@@ -48,16 +48,17 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     log(&LogConfig { format: LogFormat::Text, level: LogLevel::Info })?;
     leave_no_core();
     let logs = args.log.iter().map(|file| key_in(file)).collect::<Result<Vec<_>, _>>()?;
-    let fresh = zeroize::Zeroizing::new(gateway::clock::random::<32>().map_err(Failure::failed)?);
-    let witness = Witness::open(Arc::new(RealDisk), &args.dir, &args.name, &fresh, logs);
-    let witness = witness.map_err(|error| Failure::failed(format!("{}: {error}", args.dir.display())))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
-    runtime.block_on(serve(args, Arc::new(witness)))
+    runtime.block_on(serve(args, logs))
 }
 
-async fn serve(args: &Args, witness: Arc<Witness>) -> Result<(), Failure> {
+/// It makes a key only when it can listen.
+async fn serve(args: &Args, logs: Vec<VerifyingKey>) -> Result<(), Failure> {
     let certificate = args.tls_cert.clone().zip(args.tls_key.clone());
     let listener = control::witness::bind(args.listen, certificate).await.map_err(Failure::failed)?;
+    let fresh = zeroize::Zeroizing::new(gateway::clock::random::<32>().map_err(Failure::failed)?);
+    let witness = Witness::open(Arc::new(RealDisk), &args.dir, &args.name, &fresh, logs);
+    let witness = Arc::new(witness.map_err(|error| Failure::failed(format!("{}: {error}", args.dir.display())))?);
     let stop = CancellationToken::new();
     let end = end_on_signal(stop.clone())?;
     put_line(&format!("witness {} listens on {}", show::safe(&witness.public().to_string()), listener.address()))?;
