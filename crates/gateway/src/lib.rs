@@ -24,6 +24,7 @@ pub mod revision;
 mod serve;
 pub mod sessions;
 pub mod threads;
+mod tiles;
 pub mod tls;
 pub mod witnesses;
 

@@ -37,6 +37,8 @@ pub struct Metrics {
     pub revision: IntGauge,
     /// Revisions refused because they were invalid.
     pub revisions_refused: IntCounter,
+    /// How many entries the static files hold (`journal.tiles_dir`).
+    pub tiles_size: IntGauge,
     /// How many entries each witness has cosigned.
     pub witness_size: IntGaugeVec,
     /// Checkpoints that a witness did not cosign, by witness.
@@ -68,6 +70,7 @@ impl Metrics {
             panics: counter(&registry, "session_panics_total", "Sessions ended by a panic")?,
             revision: gauge(&registry, "revision", "The revision in force")?,
             revisions_refused: counter(&registry, "revisions_refused_total", "Invalid revisions refused")?,
+            tiles_size: gauge(&registry, "tiles_size", "Entries in the journal's static files")?,
             witness_size: gauges(&registry, "witness_size", "Entries that a witness has cosigned", "witness")?,
             witness_failures: counters(
                 &registry,

@@ -1,7 +1,7 @@
 //! What every session of one process shares.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use identity::{Issuer, KeySet, KeyTiming, SigningKey as TokenKey};
 use ledger::{Disk, Journal, KeyFile, KeyFileError, RealDisk, Recovery, Rotated, VerifyingKey};
@@ -110,6 +110,8 @@ pub struct Node {
     pub(crate) mask_keys: Keys,
     pub(crate) catalogs: Arc<Catalogs>,
     pub(crate) witnesses: Witnesses,
+    /// Held while the journal's static files are written.
+    pub(crate) tiles: Arc<Mutex<()>>,
     vault: Option<Vault>,
 }
 
@@ -202,6 +204,7 @@ impl Node {
             mask_keys,
             catalogs: Arc::default(),
             witnesses,
+            tiles: Arc::default(),
             vault,
         }))
     }

@@ -35,7 +35,7 @@ pub async fn serve(node: Arc<Node>, listener: Listener, stop: CancellationToken)
         recorder.checkpoint();
     });
     let _ = ended.await;
-    node.witnesses.last(around(&node)).await;
+    tokio::join!(node.witnesses.last(around(&node)), crate::tiles::bring(&node));
 }
 
 fn around(node: &Node) -> Around {
@@ -66,6 +66,7 @@ async fn background_work(node: Arc<Node>, stop: CancellationToken) {
             crate::indexer::run(Arc::clone(&node.state), Arc::clone(&node.recorder)),
             expire_approvals(&node),
             node.witnesses.run(around(&node)),
+            crate::tiles::run(&node),
         );
     };
     tokio::select! {

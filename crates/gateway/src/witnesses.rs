@@ -6,7 +6,7 @@
 //! after it.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ledger::witness::{self, SIZE_TYPE, Submission};
@@ -74,6 +74,8 @@ pub struct Witnesses(Vec<Arc<One>>);
 struct One {
     config: WitnessConfig,
     key: WitnessKey,
+    /// Held while its file is written: what was begun goes on where its task ends.
+    storing: Arc<Mutex<()>>,
 }
 
 /// What every witness is asked about, and where to tell of it.
@@ -91,7 +93,9 @@ impl Witnesses {
     /// # Errors
     /// The first that cannot be read.
     pub fn open(configured: &[WitnessConfig]) -> Result<Self, WitnessesError> {
-        let one = |config: &WitnessConfig| Ok(Arc::new(One { config: config.clone(), key: key(config)? }));
+        let one = |config: &WitnessConfig| {
+            Ok(Arc::new(One { config: config.clone(), key: key(config)?, storing: Arc::default() }))
+        };
         configured.iter().map(one).collect::<Result<_, _>>().map(Self)
     }
 
@@ -187,7 +191,12 @@ impl One {
             match self.ask(around, checkpoint, old.min(checkpoint.size())).await? {
                 Answer::Cosigned(cosigned) => {
                     let (journal, name) = (around.journal.clone(), self.config.name.clone());
-                    return blocking(move || Ok(witness::keep(&RealDisk, &journal, &name, &cosigned)?)).await;
+                    let storing = Arc::clone(&self.storing);
+                    return blocking(move || {
+                        let _alone = storing.lock().unwrap_or_else(PoisonError::into_inner);
+                        Ok(witness::keep(&RealDisk, &journal, &name, &cosigned)?)
+                    })
+                    .await;
                 }
                 Answer::Remembers(remembered) if remembered > checkpoint.size() => {
                     return Err(Failure::RolledBack { remembered, size: checkpoint.size() });

@@ -32,6 +32,7 @@ mod rotation;
 mod samples;
 mod segment;
 pub mod tape;
+mod tiles;
 mod verify;
 pub mod witness;
 
@@ -45,4 +46,5 @@ pub use reader::{ReadError, Reader};
 pub use receipt::{Appended, Level, NotSynced, Receipt, Synced};
 pub use rotation::{KeyFile, KeyFileError, Keys, Rotated};
 pub use tape::{Tape, Taped};
+pub use tiles::{Exported, TilesError, TilesFault, TilesReport, export, verify_tiles};
 pub use verify::{Fault, Report, Run, Trust, Where, Witnessed, verify, verify_with};

@@ -283,7 +283,7 @@ impl<'a> Note<'a> {
         if !claimed().all(|signature| is_right(&signature.bytes)) {
             return Err(NoteError::Signature);
         }
-        claimed().last().map(|signature| signature.bytes.as_slice()).ok_or(NoteError::Unsigned)
+        claimed().next_back().map(|signature| signature.bytes.as_slice()).ok_or(NoteError::Unsigned)
     }
 
     pub(crate) fn head(&self) -> Result<Head<'a>, NoteError> {

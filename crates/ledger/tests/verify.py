@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """An independent verifier of Sluice journals: `verify.py KEY FOLDER` verifies every journal directory in FOLDER.
 
+`verify.py --tiles KEY FOLDER` reads a directory of tiles as a client of c2sp.org/tlog-tiles does: with an inclusion proof
+of every entry, made of tiles alone.
 `verify.py --cosigned KEY FOLDER` looks for a witness's cosignature on every checkpoint in FOLDER, and prints its time.
 
 It shares no code with Sluice and needs only the standard library. For each directory it prints its name and `good` or
@@ -271,7 +273,84 @@ def cosignatures(verifier, folder):
             print(case, "bad")
 
 
+class Tiles:
+    """A client of c2sp.org/tlog-tiles: hashes by level and index, out of whole and partial tiles."""
+
+    def __init__(self, folder, size):
+        self.folder, self.size, self.read = folder, size, {}
+
+    def file(self, level, number):
+        width = min(256, (self.size >> 8 * (level if level != "entries" else 0)) - 256 * number)
+        parts = ["%03d" % (number % 1000)]
+        while number >= 1000:
+            number //= 1000
+            parts.insert(0, "x%03d" % (number % 1000))
+        parts[-1] += "" if width == 256 else ".p/%d" % width
+        name = "/".join(["tile", str(level)] + parts)
+        if name not in self.read:
+            self.read[name] = open(os.path.join(self.folder, name), "rb").read()
+        need(level == "entries" or len(self.read[name]) == 32 * width, name)
+        return self.read[name]
+
+    def subtree(self, height, index):
+        """The root of the complete subtree of 2**height entries."""
+        level, up = divmod(height, 8)
+        if up:
+            return node(self.subtree(height - 1, 2 * index), self.subtree(height - 1, 2 * index + 1))
+        at = 32 * (index % 256)
+        return self.file(level, index // 256)[at:at + 32]
+
+    def over(self, begin, end):
+        """The root over these entries, as RFC 6962 defines it."""
+        if end - begin == 1 << (end - begin).bit_length() - 1 and begin % (end - begin) == 0:
+            return self.subtree((end - begin).bit_length() - 1, begin // (end - begin))
+        middle = begin + (1 << (end - begin - 1).bit_length() - 1)
+        return node(self.over(begin, middle), self.over(middle, end))
+
+    def included(self, index, leaf):
+        """The root that the entry leads to, by its inclusion proof."""
+        path, begin, end = [], 0, self.size
+        while end - begin > 1:
+            middle = begin + (1 << (end - begin - 1).bit_length() - 1)
+            if index < middle:
+                path.append((False, middle, end))
+                end = middle
+            else:
+                path.append((True, begin, middle))
+                begin = middle
+        for is_left, a, b in reversed(path):
+            other = self.over(a, b)
+            leaf = node(other, leaf) if is_left else node(leaf, other)
+        return leaf
+
+    def entries(self):
+        for number in range((self.size + 255) // 256):
+            data = self.file("entries", number)
+            while data:
+                (length,) = struct.unpack_from(">H", data)
+                need(length and len(data) >= 2 + length, "bundle")
+                yield data[2:2 + length]
+                data = data[2 + length:]
+
+
+def tiles(verifier, folder):
+    note = open(os.path.join(folder, "checkpoint"), "rb").read()
+    ((size, head, _),) = notes(note, [(-1, verifier.encode())])
+    client, count = Tiles(folder, size), 0
+    need(client.over(0, size) == head, "root")
+    for index, entry in enumerate(client.entries()):
+        need(client.included(index, hashlib.sha256(b"\0" + entry).digest()) == head, "entry %d" % index)
+        count += 1
+    need(count == size, "entries")
+    return size
+
+
 def main():
+    if sys.argv[1] == "--tiles":
+        try:
+            return print("good", tiles(sys.argv[2], sys.argv[3]))
+        except (Bad, ValueError, OSError):
+            return print("bad")
     if sys.argv[1] == "--cosigned":
         return cosignatures(sys.argv[2], sys.argv[3])
     for case in sorted(os.listdir(sys.argv[2])):

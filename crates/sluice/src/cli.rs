@@ -29,6 +29,7 @@ mod serve;
 mod sessions;
 mod show;
 mod target;
+mod tiles;
 mod time;
 mod token;
 mod verify;

@@ -279,11 +279,11 @@ fn one_changed_byte_of_the_journal_is_found() -> Result<()> {
 #[test]
 fn the_key_of_the_journal_is_changed_while_sluice_is_stopped() -> Result<()> {
     let fresh = Fresh::new()?;
-    let sluice = fresh.start()?;
+    let running = fresh.start()?;
     let held = fresh.run(&["audit", "rotate-key"])?;
     assert_eq!(code(&held), 1);
     assert!(held.stderr.contains("another process has this journal open"), "{}", held.stderr);
-    sluice.stop()?;
+    running.stop()?;
     let (first, public) = (fresh.path("first.pub"), fresh.path("data/journal.pub"));
     let secret = fresh.path("data/keys/journal.key");
     std::fs::copy(&public, &first)?;
@@ -300,6 +300,20 @@ fn the_key_of_the_journal_is_changed_while_sluice_is_stopped() -> Result<()> {
         let whole = fresh.run(&["audit", "verify", "--key", &key.display().to_string()])?.success()?;
         assert!(whole.contains("7 entries, 7 of them signed"), "{whole}");
     }
+    let tiles = fresh.path("tiles").display().to_string();
+    assert_eq!(fresh.run(&["audit", "tiles", &tiles])?.success()?, "7 entries, 7 of them new\n");
+    assert_eq!(fresh.run(&["audit", "tiles", &tiles])?.success()?, "7 entries, 0 of them new\n");
+    for key in [&first, &public] {
+        let whole = sluice(&["audit", "verify", "--tiles", &tiles, "--key", &key.display().to_string()])?.success()?;
+        assert!(whole.contains("the tiles are whole: 7 entries"), "{whole}");
+    }
+    let tile = fresh.path("tiles/tile/0/000.p/7");
+    let mut bytes = std::fs::read(&tile)?;
+    bytes[0] ^= 1;
+    std::fs::write(&tile, bytes)?;
+    let damaged = sluice(&["audit", "verify", "--tiles", &tiles, "--key", &public.display().to_string()])?;
+    assert_eq!(code(&damaged), 1);
+    assert!(damaged.stderr.contains("DAMAGED: tile/0/000.p/7"), "{}", damaged.stderr);
     let first_checkpoint = fresh.path("data/journal/checkpoint").display().to_string();
     let kept =
         fresh.run(&["audit", "verify", "--key", &first.display().to_string(), "--checkpoint", &first_checkpoint])?;

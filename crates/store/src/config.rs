@@ -154,6 +154,8 @@ pub struct JournalConfig {
     pub segment_size: u64,
     /// How long a request waits for a journal that cannot be written before it is refused with 58030.
     pub wait_deadline: Duration,
+    /// Where the journal is kept as static files too (c2sp.org/tlog-tiles), if anywhere.
+    pub tiles_dir: Option<PathBuf>,
 }
 
 /// A machine that remembers the journal's checkpoints and cosigns them.

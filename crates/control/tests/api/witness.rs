@@ -42,7 +42,7 @@ impl Elsewhere {
     fn configured(&self) -> String {
         let (address, key) = (self.address, &self.key);
         format!(
-            "[journal]\ncheckpoint_interval = \"100ms\"\n\
+            "[journal]\ncheckpoint_interval = \"100ms\"\ntiles_dir = \"tlog\"\n\
              [[witness]]\nname = \"w1\"\nurl = \"http://{address}\"\nkey = \"{key}\"\nallow_http = true\n"
         )
     }
@@ -128,6 +128,9 @@ async fn every_checkpoint_is_cosigned_and_the_journal_is_verified_by_it() {
     assert!(report.witnessed[0].size >= second);
     // The last checkpoint of the process was sent as well.
     assert_eq!(report.witnessed[0].size, report.signed);
+    // And the static files hold it.
+    let tiles = ledger::verify_tiles(&RealDisk, &dir.path().join("tlog"), &key).unwrap();
+    assert_eq!((tiles.entries, tiles.root), (report.signed, report.root));
     drop(dir);
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use control::Stopping;
-use gateway::node::{LOCAL_AUDIENCE, LOCAL_ISSUER_URL, Node, local_key};
+use gateway::node::{LOCAL_AUDIENCE, LOCAL_ISSUER_URL, Node, StartError, local_key};
 use identity::Claims;
 use model::event::Event;
 use serde_json::Value;
@@ -63,7 +63,15 @@ impl World {
         std::fs::write(dir.path().join("revision/classification.toml"), "").unwrap();
         std::fs::write(policies.join("baseline.cedar"), policy::BASELINE).unwrap();
         std::fs::write(policies.join("test.cedar"), POLICIES).unwrap();
-        let node = Node::open(Config::load(&file).unwrap()).unwrap();
+        let node = loop {
+            // What the one before had begun may still hold the journal for a moment.
+            match Node::open(Config::load(&file).unwrap()) {
+                Err(StartError::Journal(ledger::OpenError::InUse)) => {
+                    tokio::time::sleep(Duration::from_millis(10)).await
+                }
+                result => break result.unwrap(),
+            }
+        };
         let stopping = Stopping::default();
         let postgres = gateway::postgres::Listener::bind(&node).await.unwrap();
         let admin = control::Listener::bind(&node).await.unwrap();

@@ -12,7 +12,7 @@ use model::id::{Digest, SessionId};
 use model::time::Timestamp;
 
 use super::failure::Failure;
-use super::journal::{JournalArgs, Places, unreadable};
+use super::journal::{JournalArgs, Places, key_in, unreadable};
 use super::{put, show};
 
 /// Verify a journal offline
@@ -23,7 +23,8 @@ use super::{put, show};
     journal/checkpoint.\nA witness's key proves that another machine saw the journal grow to that size, and at what time.\n\nExamples:\n  \
     sluice audit verify --data-dir /var/lib/sluice\n  \
     sluice audit verify --journal /backup/journal --key /safe/journal.pub --checkpoint /safe/yesterday.checkpoint\n  \
-    sluice audit verify --data-dir /var/lib/sluice --witness-key /safe/witness.pub"
+    sluice audit verify --data-dir /var/lib/sluice --witness-key /safe/witness.pub\n  \
+    sluice audit verify --tiles /srv/tlog --key /safe/journal.pub"
 )]
 pub(super) struct Args {
     #[command(flatten)]
@@ -35,6 +36,9 @@ pub(super) struct Args {
     /// --checkpoint; may be given several times
     #[arg(long, value_name = "KEY")]
     witness_key: Vec<String>,
+    /// A directory that `sluice audit tiles` wrote, instead of a journal: verified by itself, with --key
+    #[arg(long, value_name = "DIR", requires = "key", conflicts_with_all = ["journal", "data_dir", "checkpoint", "witness_key", "tapes"])]
+    tiles: Option<PathBuf>,
     /// Tapes to compare with what the journal says of them
     #[arg(long, value_name = "DIR")]
     tapes: Option<PathBuf>,
@@ -44,6 +48,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    if let (Some(dir), Some(key)) = (&args.tiles, &args.place.key) {
+        return verify_tiles(dir, key, args.json);
+    }
     let Places { journal, key, data_dir } = args.place.places()?;
     let keys = Keys::of(&RealDisk, &journal, &key).map_err(|error| unreadable(&journal, &error))?;
     let kept = args.checkpoint.iter().map(|file| kept(file, &keys)).collect::<Result<Vec<_>, _>>()?;
@@ -100,6 +107,29 @@ fn witness_key(text: &str) -> Result<WitnessKey, Failure> {
     let path = Path::new(text);
     let content = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
     content.trim().parse().map_err(|error| unreadable(path, &error))
+}
+
+fn verify_tiles(dir: &Path, key: &Path, as_json: bool) -> Result<(), Failure> {
+    let report = ledger::verify_tiles(&RealDisk, dir, &key_in(key)?);
+    if as_json {
+        let (entries, root) = match &report {
+            Ok(report) => (Some(report.entries), Some(Digest(report.root).to_string())),
+            Err(_) => (None, None),
+        };
+        let fault = report.as_ref().err();
+        put(&show::json(&serde_json::json!({
+            "good": report.is_ok(),
+            "entries": entries,
+            "root": root,
+            "fault": fault.map(ToString::to_string),
+            "file": fault.map(|fault| fault.file.as_str()),
+        })))?;
+    }
+    match report {
+        Err(fault) => Err(Failure::failed(format!("the tiles are DAMAGED: {fault}"))),
+        Ok(_) if as_json => Ok(()),
+        Ok(report) => put(&format!("the tiles are whole: {} entries\nroot {}\n", report.entries, Digest(report.root))),
+    }
 }
 
 fn kept(file: &Path, keys: &Keys) -> Result<Checkpoint, Failure> {

@@ -131,6 +131,7 @@ fn journal(section: Section<'_, '_>) -> JournalConfig {
             .unwrap_or(Duration::from_secs(10)),
         segment_size: section.size("segment_size", MIB..=4 * GIB).unwrap_or(64 * MIB),
         wait_deadline: section.duration("wait_deadline", milliseconds(0, 300)).unwrap_or(Duration::from_secs(5)),
+        tiles_dir: section.path("tiles_dir"),
     };
     section.finish();
     journal
