@@ -7,6 +7,7 @@
 //!   without one nothing is delivered.
 //! - The **witness** ([`witness`]): what another machine remembers of a journal, so that an older or another one does not
 //!   pass for it.
+//! - **Tiles** ([`export`]): the journal as static files that tools of others read.
 //! - [`verify()`]: from the files and the public key alone, whether the journal is what was signed, and if not, which
 //!   entry is the first that is wrong.
 //!
@@ -14,7 +15,7 @@
 //! anything but a torn tail, touch a file other than through [`disk::Disk`], read a clock or draw randomness.
 //!
 //! Start with [`journal`], then [`receipt`]; the file formats stand at the top of `segment.rs`, `frame.rs`,
-//! `checkpoints.rs` and `tape.rs`.
+//! `checkpoints.rs`, `rotation.rs`, `tiles.rs` and `tape.rs`.
 #![forbid(unsafe_code)]
 
 mod checkpoints;

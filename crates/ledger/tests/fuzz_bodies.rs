@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ledger::tape::{Kind, Tape, TapeEnd, compress};
-use ledger::{Journal, RealDisk, decode};
+use ledger::witness::Submission;
+use ledger::{Journal, RealDisk, decode, prove_consistency};
 use model::event::{Entry, Event};
 use model::time::Timestamp;
 use testkit::mutation::over_seeds;
@@ -56,12 +57,15 @@ fn written() -> Vec<(&'static str, String, Vec<u8>)> {
     let (open, _) = Journal::open(Arc::new(RealDisk), journal.path(), bodies::key()).unwrap();
     drop(open.append(&ordinary()).unwrap());
     open.sync().unwrap();
-    let checkpoint = open.checkpoint().unwrap().note().as_bytes().to_vec();
+    let signed = open.checkpoint().unwrap();
+    let checkpoint = signed.note().as_bytes().to_vec();
+    let proof = prove_consistency(&RealDisk, journal.path(), 5, signed.size()).unwrap().hashes;
+    let submission = Submission { old: 5, proof, note: signed.note().to_owned() }.text().into_bytes();
     let segment = std::fs::read(journal.path().join("00000000000000000000.segment")).unwrap();
     let cut = tape[..tape.len() - 30].to_vec();
     let files =
         [("tape", "whole", tape), ("tape", "cut", cut), ("packed", "whole", packed), ("segment", "whole", segment)];
-    let files = files.into_iter().chain([("checkpoint", "own", checkpoint)]);
+    let files = files.into_iter().chain([("checkpoint", "own", checkpoint), ("submission", "own", submission)]);
     let entries = payloads().into_iter().enumerate().map(|(at, payload)| ("entry", format!("{at:02}"), payload));
     files.map(|(target, name, bytes)| (target, name.to_owned(), bytes)).chain(entries).collect()
 }
@@ -102,6 +106,11 @@ fn segments() {
     let whole = std::fs::read(seeds("segment").join("whole")).unwrap();
     assert_eq!(bodies::read_sealed_segment(&whole), u64::try_from(ordinary().len()).unwrap());
     over_seeds(&seeds("segment"), MUTATIONS, bodies::segment);
+}
+
+#[test]
+fn submissions() {
+    over_seeds(&seeds("submission"), MUTATIONS, bodies::submission);
 }
 
 #[test]

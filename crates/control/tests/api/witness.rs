@@ -1,7 +1,7 @@
 //! A gateway and its witness, each with its own disk, over loopback.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,9 +24,13 @@ struct Elsewhere {
 
 impl Elsewhere {
     async fn start(dir: &Path, log: &VerifyingKey) -> Self {
+        Self::start_with(dir, log, None).await
+    }
+
+    async fn start_with(dir: &Path, log: &VerifyingKey, certificate: Option<(PathBuf, PathBuf)>) -> Self {
         let witness =
             Witness::open(Arc::new(RealDisk), dir, "witness.example/w1", &[9; 32], vec![log.clone()]).unwrap();
-        let listener = control::witness::bind("127.0.0.1:0".parse().unwrap(), None).await.unwrap();
+        let listener = control::witness::bind("127.0.0.1:0".parse().unwrap(), certificate).await.unwrap();
         let (address, key, stop) = (listener.address(), witness.public().clone(), CancellationToken::new());
         let until = stop.clone();
         let serving = tokio::spawn(async move { control::witness::serve(Arc::new(witness), listener, &until).await });
@@ -173,6 +177,27 @@ async fn a_witness_that_was_away_is_sent_what_it_missed() {
     std::fs::remove_file(dir.path().join("data/journal/witness-w1")).unwrap();
     let world = World::start_in(dir, &witness.configured()).await;
     assert!(world.all_cosigned(first).await > first);
+    drop(world);
+    witness.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_witness_inside_tls_is_believed_by_its_certificate() {
+    let (dir, home) = (Arc::new(TempDir::new().unwrap()), TempDir::new().unwrap());
+    let key = journal_key(dir.path());
+    let tls = home.path().join("tls");
+    let certificate = gateway::tls::development(&tls).unwrap();
+    let witness = Elsewhere::start_with(&home.path().join("witness"), &key, Some(certificate)).await;
+    let plain = witness.configured().replace("allow_http = true\n", "");
+    let encrypted = plain.replace("http://", "https://");
+    let stranger = World::start_in(dir, &format!("{encrypted}ca_file = \"data/tls/ca.pem\"\n")).await;
+    let failures = || stranger.node.metrics.witness_failures.with_label_values(&["w1"]).get();
+    until("another CA's certificate is believed", || failures() > 0).await;
+    assert_eq!(stranger.cosigned(), 0);
+    let dir = stranger.stop().await;
+    let ca = tls.join("ca.pem").display().to_string();
+    let world = World::start_in(dir, &format!("{encrypted}ca_file = \"{ca}\"\n")).await;
+    world.all_cosigned(0).await;
     drop(world);
     witness.stop().await;
 }
