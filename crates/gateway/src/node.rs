@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use identity::{Issuer, KeySet, KeyTiming, SigningKey as TokenKey};
-use ledger::{Disk, Journal, KeyFile, KeyFileError, RealDisk, Recovery, Rotated, VerifyingKey};
+use ledger::{KeyFileError, Recovery};
 use masking::Keys;
 use model::event::Event;
 use model::issuer::BareGroups;
 use model::secret::Secret;
-use store::config::{Config, JournalConfig, KeyLocation, KeySource as ConfiguredKeys};
+use store::config::{Config, KeyLocation, KeySource as ConfiguredKeys};
 use store::vault::{Vault, VaultKey};
 use store::{Sqlite, State};
 use tokio_util::task::TaskTracker;
@@ -23,6 +23,10 @@ use crate::revision::{self, Refused, Revisions};
 use crate::sessions::Sessions;
 use crate::tls::TlsError;
 use crate::witnesses::{Witnesses, WitnessesError};
+
+mod journal;
+
+pub use journal::rotate_key;
 
 /// The alias of Sluice's own issuer, whose tokens `sluice token` signs for the first administrator.
 pub const LOCAL_ISSUER: &str = "sluice";
@@ -181,7 +185,7 @@ impl Node {
         let metrics = Metrics::new().map_err(|error| StartError::Internal(error.to_string()))?;
         let state: Arc<dyn State> = Arc::new(Sqlite::open(&config.data_dir)?);
         let witnesses = Witnesses::open(&config.witnesses)?;
-        let (journal, recovery) = open_journal(&layout, &config.journal)?;
+        let (journal, recovery) = journal::open(&layout, &config.journal)?;
         let settings = &config.journal;
         let recorder = Recorder::new(journal, settings.wait_deadline, settings.checkpoint_interval, metrics.clone());
         recorder.note(Event::Started { version: env!("CARGO_PKG_VERSION").into() });
@@ -262,38 +266,6 @@ fn seed(path: &Path) -> Result<Secret<[u8; 32]>, StartError> {
     let text = std::fs::read_to_string(path).map_err(file)?;
     let digest: model::id::Digest = text.trim().parse().map_err(|_| StartError::Key(path.to_owned()))?;
     Ok(Secret::new(digest.0))
-}
-
-fn open_journal(layout: &Layout, config: &JournalConfig) -> Result<(Journal, Recovery), StartError> {
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let path = layout.key("journal.key");
-    // Made on first use.
-    drop(seed(&path)?);
-    let key = KeyFile::new(Arc::clone(&disk), &path, &layout.journal(), config.name.as_str()).load()?;
-    publish(layout, key.public())?;
-    Ok(Journal::open_with_limit(disk, &layout.journal(), key, config.segment_size)?)
-}
-
-fn publish(layout: &Layout, key: &VerifyingKey) -> Result<(), StartError> {
-    let path = layout.journal_public_key();
-    std::fs::write(&path, format!("{key}\n")).map_err(|source| StartError::File { path, source })
-}
-
-/// Changes the key of the journal of a data directory, where no Sluice may run: the new one is made here, and the old one
-/// is gone when this returns. See [`KeyFile::rotate`].
-///
-/// # Errors
-/// If a Sluice has the journal, or something fails; it can be called again.
-pub fn rotate_key(data_dir: &Path) -> Result<Rotated, StartError> {
-    let layout = Layout::of(data_dir);
-    let path = layout.journal_public_key();
-    let text = std::fs::read_to_string(&path).map_err(|source| StartError::File { path: path.clone(), source })?;
-    let known: VerifyingKey = text.parse().map_err(|_| StartError::Key(path))?;
-    let fresh = Secret::new(clock::random::<32>()?);
-    let file = KeyFile::new(Arc::new(RealDisk), &layout.key("journal.key"), &layout.journal(), known.name());
-    let rotated = file.rotate(fresh.expose(), clock::now())?;
-    publish(&layout, &rotated.new)?;
-    Ok(rotated)
 }
 
 /// Sluice's own token key: whoever can read its file is the first administrator.

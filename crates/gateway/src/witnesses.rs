@@ -140,6 +140,8 @@ struct Place {
     remembers: Option<u64>,
     /// Why the last checkpoint was not cosigned.
     failed: Option<String>,
+    /// Whether the journal has it that this witness contradicts it. The entry itself makes the next checkpoint.
+    contradicted: bool,
 }
 
 impl One {
@@ -168,7 +170,7 @@ impl One {
         }
         match self.send(around, &checkpoint, remembers).await {
             Ok(()) => {
-                *place = Place { remembers: Some(checkpoint.size()), failed: None };
+                *place = Place { remembers: Some(checkpoint.size()), ..Place::default() };
                 self.tell(around, checkpoint.size());
             }
             Err(failure) => self.fail(around, place, &failure),
@@ -239,15 +241,14 @@ impl One {
     fn fail(&self, around: &Around, place: &mut Place, failure: &Failure) {
         let (name, reason) = (self.config.name.as_str(), failure.to_string());
         around.metrics.witness_failures.with_label_values(&[name]).inc();
-        let is_new = place.failed.as_ref() != Some(&reason);
         if failure.is_contradiction() {
             around.metrics.witness_contradicts.with_label_values(&[name]).set(1);
             tracing::error!(witness = name, reason, "a witness CONTRADICTS the journal");
-            if is_new {
+            if !std::mem::replace(&mut place.contradicted, true) {
                 let reason = format!("the witness {name} contradicts the journal: {reason}");
                 around.recorder.note(Event::Gap { session: None, reason: reason.into() });
             }
-        } else if is_new {
+        } else if place.failed.as_ref() != Some(&reason) {
             tracing::error!(witness = name, reason, "a witness does not cosign");
         }
         place.failed = Some(reason);

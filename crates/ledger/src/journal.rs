@@ -16,7 +16,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use model::error::ErrorKind;
 use model::event::{Entry, Event};
 use model::id::RequestId;
-use model::time::Timestamp;
 
 use crate::checkpoints::CheckpointLog;
 use crate::disk::{Disk, DiskFile, append_all, replace};
@@ -25,12 +24,13 @@ use crate::merkle::{Edge, Hash};
 use crate::note::{Checkpoint, SigningKey};
 use crate::reader::Reader;
 use crate::receipt::{Appended, JournalId, Synced};
-use crate::rotation;
 use crate::segment::{self, Header};
 
 mod recovery;
+mod rotate;
 
 pub use recovery::{OpenError, Recovery, hold};
+pub use rotate::RotateError;
 
 /// Where a new segment begins, in bytes.
 const SEGMENT_LIMIT: u64 = 64 * 1024 * 1024;
@@ -59,17 +59,6 @@ impl JournalError {
             Self::Entry(EncodeError::Unencodable(_)) | Self::Disk(_) | Self::Stalled => ErrorKind::Internal,
         }
     }
-}
-
-/// Why a journal did not take another key.
-#[derive(Debug, thiserror::Error)]
-pub enum RotateError {
-    /// It is the same key, or has another name than the journal.
-    #[error("the new key is not another key of this journal")]
-    Key,
-    /// It cannot be written. Whether the key was changed shows when the journal is opened again.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
 }
 
 /// An open journal: the only writer of its directory. Share it in an [`Arc`]; every method takes `&self` and blocks.
@@ -214,47 +203,6 @@ impl Journal {
         let checkpoint = self.key.sign(edge.size(), edge.root());
         checkpoints.store(self.disk.as_ref(), &checkpoint)?;
         Ok(checkpoint)
-    }
-
-    /// Puts another key in force: signs what there is with the old key, records the change, signed by both, and signs
-    /// that with the new one. See `rotation.rs` for what is written.
-    ///
-    /// # Errors
-    /// See [`RotateError`]. The journal is closed then; open it with the key that is in force.
-    pub fn rotate(mut self, new: SigningKey, at: Timestamp) -> Result<Self, RotateError> {
-        let (old, next) = (self.key.public(), new.public());
-        if old == next || old.name() != next.name() {
-            return Err(RotateError::Key);
-        }
-        self.checkpoint()?;
-        self.change_key(&new, at)?;
-        self.key = new;
-        self.checkpoint()?;
-        Ok(self)
-    }
-
-    /// Begins a segment with the change of the key: both are there at once, or neither.
-    fn change_key(&self, new: &SigningKey, at: Timestamp) -> Result<(), JournalError> {
-        let _turn = locked(&self.turn);
-        let mut state = locked(&self.state);
-        if state.health != Health::Well || state.synced.edge.size() != state.edge.size() {
-            return Err(JournalError::Stalled);
-        }
-        let (size, root) = (state.edge.size(), state.edge.root());
-        let entry = Entry { at, event: rotation::event(&self.key, new, size, root) };
-        let mut frames = Vec::new();
-        let leaf = frame::encode(&entry, size, &mut frames)?;
-        // A segment without entries is replaced by one of the same name.
-        let (previous_first, previous_length) = match state.header.edge.size() == size {
-            true => (state.header.previous_first, state.header.previous_length),
-            false => (state.header.edge.size(), state.length),
-        };
-        let header = Header { edge: state.edge.clone(), previous_first, previous_length };
-        let (file, length) = start_segment(self.disk.as_ref(), &self.dir, &header, &frames)?;
-        state.edge.push(leaf);
-        state.begin(file, header, length);
-        self.visible.store(state.edge.size(), Ordering::Release);
-        Ok(())
     }
 
     /// The latest checkpoint.

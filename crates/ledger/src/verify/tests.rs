@@ -8,6 +8,7 @@ use crate::merkle;
 use crate::prove::{EntryProof, ProofError, ProveError, prove_consistency, prove_entry, prove_inclusion};
 use crate::samples::{dir, entry, key, open, ordinary};
 use crate::segment::{Scan, Step};
+use crate::witness;
 
 fn check(disk: &FaultyDisk) -> Report {
     verify(disk, dir(), key().public(), &[]).unwrap()

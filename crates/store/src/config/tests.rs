@@ -68,7 +68,10 @@ fn what_the_templates_comment_out_is_right_too() {
     assert_eq!(all.issuers.len(), 1);
     assert_eq!(all.vault_key, Some(KeyLocation::File("/etc/sluice/vault.key".into())));
     assert_eq!(Limits { idle_timeout: None, ..all.limits }, config("").unwrap().limits);
-    assert_eq!((all.approvals, all.journal, all.log, all.sessions), {
+    assert_eq!(all.witnesses.len(), 1);
+    assert_eq!(all.journal.tiles_dir.as_deref(), Some(Path::new("/etc/sluice/tlog")));
+    let journal = JournalConfig { tiles_dir: None, ..all.journal };
+    assert_eq!((all.approvals, journal, all.log, all.sessions), {
         let default = config("").unwrap();
         (default.approvals, default.journal, default.log, default.sessions)
     });
