@@ -10,8 +10,8 @@ use super::{put, show};
 #[derive(clap::Args)]
 #[command(
     after_help = "Stop Sluice first. The change is an entry of the journal, signed by both keys, so that `sluice audit \
-    verify` follows it from the old\nkey to the new one and back. Give the new journal.pub to whoever keeps the old one, \
-    and to each witness as another --log.\nIf it is broken off, run it again, or start Sluice: what was begun is brought to \
+    verify` follows it from the old key to the new one and back. Give the new journal.pub to whoever keeps the old one, \
+    and to each witness as another --log. If it is broken off, run it again, or start Sluice: what was begun is brought to \
     its end.\n\nExamples:\n  \
     sluice audit rotate-key\n  sluice audit rotate-key --data-dir /var/lib/sluice"
 )]

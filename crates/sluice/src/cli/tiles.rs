@@ -12,7 +12,7 @@ use super::put;
 #[derive(clap::Args)]
 #[command(
     after_help = "The files are those of c2sp.org/tlog-tiles: checkpoint, tile/… and tile/entries/…. Any web server can \
-    serve them. Run it again to bring\nthem up to the latest checkpoint; it goes on where it ended. They hold all that the \
+    serve them. Run it again to bring them up to the latest checkpoint; it goes on where it ended. They hold all that the \
     journal holds: show them to nobody who may not see that.\n\nExamples:\n  \
     sluice audit tiles /srv/tlog --data-dir /var/lib/sluice\n  \
     sluice audit tiles /srv/tlog --journal /backup/journal --key /safe/journal.pub\n  \

@@ -17,8 +17,8 @@ use super::{put_line, show};
 /// Remember the checkpoints of journals, and cosign those that grew from the last one
 #[derive(clap::Args)]
 #[command(after_help = "Run it on another machine than Sluice, in other hands. It answers POST /add-checkpoint \
-    (c2sp.org/tlog-witness), and refuses a journal that\nwas put back to an older state or written anew. Its key is made \
-    at its first start; DIR/witness.pub goes into [[witness]] of sluice.toml,\nand to whoever verifies. What is in DIR must \
+    (c2sp.org/tlog-witness), and refuses a journal that was put back to an older state or written anew. Its key is made \
+    at its first start; DIR/witness.pub goes into [[witness]] of sluice.toml, and to whoever verifies. What is in DIR must \
     not be put back to an older state either.\n\nExamples:\n  \
     sluice audit witness --dir /var/lib/witness --log journal.pub --listen 127.0.0.1:7633\n  \
     sluice audit witness --dir /var/lib/witness --name witness.example/1 --log a.pub --log b.pub \\\n    \
