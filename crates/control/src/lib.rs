@@ -30,6 +30,7 @@ mod stream;
 mod targets;
 pub mod time;
 mod windows;
+pub mod witness;
 
 pub use access::Access;
 pub use app::Stopping;

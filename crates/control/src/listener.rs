@@ -1,6 +1,7 @@
 //! The listener: plain HTTP on a loopback address, TLS everywhere else.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,9 +51,14 @@ impl Listener {
             None if listen.address.ip().to_canonical().is_loopback() => None,
             None => Some(tls::development(&node.layout().tls())?),
         };
+        Self::at(listen.address, files).await
+    }
+
+    /// Binds an address, with the files of a certificate and its key, or else without TLS.
+    pub(crate) async fn at(address: SocketAddr, files: Option<(PathBuf, PathBuf)>) -> Result<Self, StartError> {
         let tls = files.map(|(certificate, key)| tls::server(&certificate, &key)).transpose()?;
-        let failed = |source| StartError::Listen { address: listen.address, source };
-        let tcp = TcpListener::bind(listen.address).await.map_err(failed)?;
+        let failed = |source| StartError::Listen { address, source };
+        let tcp = TcpListener::bind(address).await.map_err(failed)?;
         let address = tcp.local_addr().map_err(failed)?;
         Ok(Self { tcp, address, tls: tls.map(|config| with_alpn(&config)) })
     }
@@ -78,31 +84,36 @@ fn with_alpn(config: &ServerConfig) -> Arc<ServerConfig> {
 pub async fn serve(node: Arc<Node>, listener: Listener, stopping: Stopping) {
     let app =
         App { node, draining: stopping.draining.clone(), address: listener.address, is_tls: listener.tls.is_some() };
-    let router = routes::router(&app);
-    let (connections, places) = (TaskTracker::new(), Arc::new(Semaphore::new(CONNECTIONS)));
-    while let Some(place) = next_place(&places, &stopping.stop).await {
-        let accepted = tokio::select! {
-            accepted = listener.tcp.accept() => accepted,
-            () = stopping.stop.cancelled() => break,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                let (router, tls, stop) = (router.clone(), listener.tls.clone(), stopping.stop.clone());
-                connections.spawn(async move {
-                    let _place = place;
-                    connection(router, tls, stream, peer, stop).await;
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a connection to the admin API cannot be accepted");
-                tokio::time::sleep(NO_DESCRIPTORS).await;
-            }
-        }
-    }
-    connections.close();
-    let _ = tokio::time::timeout(GOODBYE, connections.wait()).await;
+    listener.run(routes::router(&app), &stopping.stop).await;
 }
 
+impl Listener {
+    /// Serves a router until `stop`, and then lets the calls that run come to their end.
+    pub(crate) async fn run(self, router: Router, stop: &CancellationToken) {
+        let (connections, places) = (TaskTracker::new(), Arc::new(Semaphore::new(CONNECTIONS)));
+        while let Some(place) = next_place(&places, stop).await {
+            let accepted = tokio::select! {
+                accepted = self.tcp.accept() => accepted,
+                () = stop.cancelled() => break,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    let (router, tls, stop) = (router.clone(), self.tls.clone(), stop.clone());
+                    connections.spawn(async move {
+                        let _place = place;
+                        connection(router, tls, stream, peer, stop).await;
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection cannot be accepted");
+                    tokio::time::sleep(NO_DESCRIPTORS).await;
+                }
+            }
+        }
+        connections.close();
+        let _ = tokio::time::timeout(GOODBYE, connections.wait()).await;
+    }
+}
 async fn next_place(places: &Arc<Semaphore>, stop: &CancellationToken) -> Option<tokio::sync::OwnedSemaphorePermit> {
     tokio::select! {
         place = Arc::clone(places).acquire_owned() => place.ok(),

@@ -98,7 +98,7 @@ pub(crate) fn router(app: &App) -> Router {
 }
 
 /// A deadline for the call, and headers that keep answers out of caches and pages.
-async fn bounded(request: Request, next: Next) -> Response {
+pub(crate) async fn bounded(request: Request, next: Next) -> Response {
     let response = tokio::time::timeout(DEADLINE, next.run(request)).await;
     let mut response = response.unwrap_or_else(|_| Problem::timeout().into_response());
     let headers = response.headers_mut();

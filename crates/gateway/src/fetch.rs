@@ -1,11 +1,12 @@
-//! One exchange over HTTP, bounded in time and size: discovery documents and key sets, and events for a sink.
+//! One exchange over HTTP, bounded in time and size: discovery documents and key sets, what witnesses are asked, and events
+//! for a sink.
 
 use std::path::Path;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
-use hyper::header::{ACCEPT, HOST, HeaderMap, HeaderValue};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
 use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
@@ -15,7 +16,7 @@ use tokio_rustls::TlsConnector;
 use crate::tls::{self, Verify};
 
 /// The whole exchange for a document, from look-up to last byte.
-const DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A key set of a large issuer is some tens of kilobytes.
 const MAX_BODY: usize = 1024 * 1024;
@@ -61,6 +62,14 @@ pub(crate) struct Answer {
     pub(crate) headers: HeaderMap,
     /// Its body; `None` if it was too long or cut off.
     pub(crate) body: Option<Bytes>,
+}
+
+impl Answer {
+    /// The media type, without parameters.
+    pub(crate) fn media_type(&self) -> Option<String> {
+        let value = self.headers.get(CONTENT_TYPE)?.to_str().ok()?;
+        value.split(';').next().map(|media_type| media_type.trim().to_ascii_lowercase())
+    }
 }
 
 /// Gets one document. Redirects are not followed: an issuer's URLs are configuration.

@@ -25,6 +25,8 @@ mod serve;
 pub mod sessions;
 pub mod sinks;
 pub mod threads;
+mod tiles;
 pub mod tls;
+pub mod witnesses;
 
 pub use serve::serve;

@@ -48,6 +48,14 @@ pub struct Metrics {
     pub sink_lag: IntGaugeVec,
     /// 1 while a sink goes on, 0 when it stopped and needs somebody, by sink.
     pub sink_running: IntGaugeVec,
+    /// How many entries the static files hold (`journal.tiles_dir`).
+    pub tiles_size: IntGauge,
+    /// How many entries each witness has cosigned.
+    pub witness_size: IntGaugeVec,
+    /// Checkpoints that a witness did not cosign, by witness.
+    pub witness_failures: IntCounterVec,
+    /// 1 where a witness remembers another journal than this one, or more of it, else 0.
+    pub witness_contradicts: IntGaugeVec,
 }
 
 impl Metrics {
@@ -78,6 +86,20 @@ impl Metrics {
             sink_rejected: counters(&registry, "sink_rejected_total", "Events that a receiver rejected", "sink")?,
             sink_lag: gauges(&registry, "sink_lag_entries", "Entries yet to be acknowledged", "sink")?,
             sink_running: gauges(&registry, "sink_running", "1 unless a sink stopped and needs somebody", "sink")?,
+            tiles_size: gauge(&registry, "tiles_size", "Entries in the journal's static files")?,
+            witness_size: gauges(&registry, "witness_size", "Entries that a witness has cosigned", "witness")?,
+            witness_failures: counters(
+                &registry,
+                "witness_failures_total",
+                "Checkpoints that a witness did not cosign",
+                "witness",
+            )?,
+            witness_contradicts: gauges(
+                &registry,
+                "witness_contradicts",
+                "1 where a witness remembers another journal, or more of it",
+                "witness",
+            )?,
             registry,
         })
     }
@@ -115,6 +137,12 @@ fn gauge(registry: &Registry, name: &str, help: &str) -> Result<IntGauge, promet
     Ok(metric)
 }
 
+fn gauges(registry: &Registry, name: &str, help: &str, label: &str) -> Result<IntGaugeVec, prometheus::Error> {
+    let metric = IntGaugeVec::new(Opts::new(name, help), &[label])?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
 fn counter(registry: &Registry, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
     let metric = IntCounter::new(name, help)?;
     registry.register(Box::new(metric.clone()))?;
@@ -123,12 +151,6 @@ fn counter(registry: &Registry, name: &str, help: &str) -> Result<IntCounter, pr
 
 fn counters(registry: &Registry, name: &str, help: &str, label: &str) -> Result<IntCounterVec, prometheus::Error> {
     let metric = IntCounterVec::new(Opts::new(name, help), &[label])?;
-    registry.register(Box::new(metric.clone()))?;
-    Ok(metric)
-}
-
-fn gauges(registry: &Registry, name: &str, help: &str, label: &str) -> Result<IntGaugeVec, prometheus::Error> {
-    let metric = IntGaugeVec::new(Opts::new(name, help), &[label])?;
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
 }

@@ -1,10 +1,10 @@
 //! What every session of one process shares.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use identity::{Issuer, KeySet, KeyTiming, SigningKey as TokenKey};
-use ledger::{Journal, RealDisk, Recovery, SigningKey};
+use ledger::{KeyFileError, Recovery};
 use masking::Keys;
 use model::event::Event;
 use model::issuer::BareGroups;
@@ -22,6 +22,11 @@ use crate::recorder::Recorder;
 use crate::revision::{self, Refused, Revisions};
 use crate::sessions::Sessions;
 use crate::tls::TlsError;
+use crate::witnesses::{Witnesses, WitnessesError};
+
+mod journal;
+
+pub use journal::rotate_key;
 
 /// The alias of Sluice's own issuer, whose tokens `sluice token` signs for the first administrator.
 pub const LOCAL_ISSUER: &str = "sluice";
@@ -50,6 +55,9 @@ pub enum StartError {
     /// The journal cannot be opened.
     #[error(transparent)]
     Journal(#[from] ledger::OpenError),
+    /// The journal's key cannot be read or changed.
+    #[error(transparent)]
+    JournalKey(#[from] KeyFileError),
     /// The revision has mistakes.
     #[error(transparent)]
     Revision(#[from] Refused),
@@ -64,6 +72,9 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// A witness's key cannot be read.
+    #[error(transparent)]
+    Witness(#[from] WitnessesError),
     /// The vault's key cannot be read.
     #[error("the vault's key: {0}")]
     VaultKey(String),
@@ -102,6 +113,9 @@ pub struct Node {
     /// The keys behind tokens and format-preserving masks.
     pub(crate) mask_keys: Keys,
     pub(crate) catalogs: Arc<Catalogs>,
+    pub(crate) witnesses: Witnesses,
+    /// Held while the journal's static files are written.
+    pub(crate) tiles: Arc<Mutex<()>>,
     vault: Option<Vault>,
 }
 
@@ -175,7 +189,8 @@ impl Node {
         }
         let metrics = Metrics::new().map_err(|error| StartError::Internal(error.to_string()))?;
         let state: Arc<dyn State> = Arc::new(Sqlite::open(&config.data_dir)?);
-        let (journal, recovery) = open_journal(&layout, config.journal.segment_size)?;
+        let witnesses = Witnesses::open(&config.witnesses)?;
+        let (journal, recovery) = journal::open(&layout, &config.journal)?;
         let settings = &config.journal;
         let recorder = Recorder::new(journal, settings.wait_deadline, settings.checkpoint_interval, metrics.clone());
         recorder.note(Event::Started { version: env!("CARGO_PKG_VERSION").into() });
@@ -197,6 +212,8 @@ impl Node {
             tasks: TaskTracker::new(),
             mask_keys,
             catalogs: Arc::default(),
+            witnesses,
+            tiles: Arc::default(),
             vault,
         }))
     }
@@ -254,15 +271,6 @@ fn seed(path: &Path) -> Result<Secret<[u8; 32]>, StartError> {
     let text = std::fs::read_to_string(path).map_err(file)?;
     let digest: model::id::Digest = text.trim().parse().map_err(|_| StartError::Key(path.to_owned()))?;
     Ok(Secret::new(digest.0))
-}
-
-fn open_journal(layout: &Layout, segment_size: u64) -> Result<(Journal, Recovery), StartError> {
-    let path = layout.key("journal.key");
-    let key = SigningKey::from_seed("sluice", seed(&path)?.expose()).map_err(|_| StartError::Key(path))?;
-    let public = layout.journal_public_key();
-    std::fs::write(&public, format!("{}\n", key.public()))
-        .map_err(|source| StartError::File { path: public, source })?;
-    Ok(Journal::open_with_limit(Arc::new(RealDisk), &layout.journal(), key, segment_size)?)
 }
 
 /// Sluice's own token key: whoever can read its file is the first administrator.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ledger::{Appended, Journal, Level, Receipt, Synced};
+use ledger::{Appended, Checkpoint, Journal, Level, Receipt, Synced};
 use model::error::ErrorKind;
 use model::event::{Entry, Event};
 use model::id::{Digest, SessionId};
@@ -41,6 +41,7 @@ pub struct Recorder {
     gathered: Mutex<Vec<Entry>>,
     statements: Mutex<HashSet<Digest>>,
     synced: watch::Sender<Option<Synced>>,
+    signed: watch::Sender<Option<Checkpoint>>,
     wanted: Notify,
     ended_session: AtomicBool,
     written: Notify,
@@ -82,8 +83,10 @@ impl Recorder {
     /// least every `checkpoint_every` while entries come.
     pub fn new(journal: Journal, deadline: Duration, checkpoint_every: Duration, metrics: Metrics) -> Arc<Self> {
         metrics.journal_writable.set(1);
+        let signed = watch::Sender::new(journal.last_checkpoint());
         Arc::new(Self {
             journal: Arc::new(journal),
+            signed,
             gathered: Mutex::default(),
             statements: Mutex::default(),
             synced: watch::Sender::new(None),
@@ -192,6 +195,11 @@ impl Recorder {
         }
     }
 
+    /// The latest checkpoint, and each that follows: for the witnesses.
+    pub(crate) fn signed(&self) -> watch::Receiver<Option<Checkpoint>> {
+        self.signed.subscribe()
+    }
+
     /// Appends what was gathered and `entries` with one write; gives `entries` back if the disk fails.
     fn append(&self, entries: Vec<Entry>) -> Result<Appended, Vec<Entry>> {
         let mut gathered = locked(&self.gathered);
@@ -238,7 +246,9 @@ impl Recorder {
 
     /// Syncs, signs and repairs, for as long as it is polled. Blocking work runs on the runtime's blocking threads.
     pub async fn run(self: Arc<Self>) {
-        let mut signed = (Instant::now(), self.journal.size());
+        // What an earlier process left unsigned is due as well.
+        let last = self.journal.last_checkpoint().map_or(0, |checkpoint| checkpoint.size());
+        let mut signed = (Instant::now(), last);
         loop {
             let wanted = tokio::select! {
                 () = self.wanted.notified() => true,
@@ -320,8 +330,9 @@ impl Recorder {
 
     /// Signs the tree as it is.
     pub fn checkpoint(&self) {
-        if let Err(error) = self.journal.checkpoint() {
-            tracing::error!(%error, "no checkpoint could be signed");
+        match self.journal.checkpoint() {
+            Ok(checkpoint) => drop(self.signed.send_replace(Some(checkpoint))),
+            Err(error) => tracing::error!(%error, "no checkpoint could be signed"),
         }
     }
 }

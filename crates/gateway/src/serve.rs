@@ -11,6 +11,7 @@ use crate::node::Node;
 use crate::postgres::Listener;
 use crate::sessions::Signal;
 use crate::sinks::{Pace, Sinks};
+use crate::witnesses::Around;
 
 /// How often ended approvals are looked for.
 const EXPIRY: Duration = Duration::from_secs(1);
@@ -38,7 +39,12 @@ pub async fn serve(node: Arc<Node>, listener: Listener, stop: CancellationToken)
     });
     let _ = ended.await;
     // The last to go, so that they may send the end as well.
-    sinks.finish().await;
+    tokio::join!(sinks.finish(), node.witnesses.last(around(&node)), crate::tiles::bring(&node));
+}
+
+fn around(node: &Node) -> Around {
+    let (recorder, metrics) = (Arc::clone(&node.recorder), node.metrics.clone());
+    Around { recorder, journal: node.layout().journal(), metrics }
 }
 
 /// Tells every session to end when it is at rest, and waits for all of them.
@@ -63,6 +69,8 @@ async fn background_work(node: Arc<Node>, stop: CancellationToken) {
             ),
             crate::indexer::run(Arc::clone(&node.state), Arc::clone(&node.recorder)),
             expire_approvals(&node),
+            node.witnesses.run(around(&node)),
+            crate::tiles::run(&node),
         );
     };
     tokio::select! {

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ledger::tape::{TapeEnd, TapeReader};
-use ledger::{Checkpoint, Reader, RealDisk, SigningKey, decode, fits, verify};
+use ledger::witness::{Head, Submission, decide};
+use ledger::{Checkpoint, Cosigner, Reader, RealDisk, SigningKey, decode, fits, verify};
 use model::id::SessionId;
 use model::time::Timestamp;
 
@@ -140,5 +141,16 @@ pub fn read_sealed_segment(input: &[u8]) -> u64 {
 pub fn checkpoint(input: &[u8]) {
     if let Ok(checkpoint) = Checkpoint::open(input, key().public()) {
         assert_eq!(checkpoint.note().as_bytes(), input);
+    }
+}
+
+/// What is sent to a witness: there is one spelling of it, and no input panics on the way to a decision.
+pub fn submission(input: &[u8]) {
+    let Ok(submission) = Submission::parse(input) else { return };
+    assert_eq!(submission.text().as_bytes(), input);
+    let head = Head { size: submission.old, root: [7; 32] };
+    if let Ok(checkpoint) = decide(&submission, &[key().public().clone()], |_| Some(head)) {
+        let witness = Cosigner::from_seed("fuzz", &[9; 32]).unwrap();
+        assert!(checkpoint.cosigned_at(witness.public()).is_err());
     }
 }

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::disk::{Disk, DiskFile, append_all, read_full, replace};
-use crate::note::{Checkpoint, NoteError, VerifyingKey};
+use crate::note::{Checkpoint, NoteError};
+use crate::rotation::Keys;
 
 /// The name of the file with the latest checkpoint.
 pub(crate) const LATEST: &str = "checkpoint";
@@ -110,15 +111,15 @@ pub(crate) struct Notes {
 }
 
 /// Reads one list.
-pub(crate) fn read_list(disk: &dyn Disk, path: &Path, key: &VerifyingKey) -> io::Result<Notes> {
+pub(crate) fn read_list(disk: &dyn Disk, path: &Path, keys: &Keys) -> io::Result<Notes> {
     let file = disk.open_read(path)?;
     let mut content = vec![0; usize::try_from(file.length()?).map_err(io::Error::other)?];
     let filled = read_full(file.as_ref(), 0, &mut content)?;
     content.truncate(filled);
-    Ok(parse_list(&content, key))
+    Ok(parse_list(&content, keys))
 }
 
-fn parse_list(content: &[u8], key: &VerifyingKey) -> Notes {
+fn parse_list(content: &[u8], keys: &Keys) -> Notes {
     let mut notes = Notes::default();
     let mut end = 0;
     while let Some(rest) = content.get(end..).filter(|rest| end == 0 || !rest.is_empty()) {
@@ -126,7 +127,7 @@ fn parse_list(content: &[u8], key: &VerifyingKey) -> Notes {
         let body = rest.get(separator..).unwrap_or_default();
         let note = body.get(..note_length(body)).unwrap_or_default();
         let separated = separator == 0 || rest.first() == Some(&b'\n');
-        let error = match Checkpoint::open(note, key) {
+        let error = match keys.open(note) {
             Ok(checkpoint) if separated && checkpoint.is_own_form() => {
                 notes.good.push((offset(end.saturating_add(separator)), checkpoint));
                 end = end.saturating_add(separator).saturating_add(note.len());

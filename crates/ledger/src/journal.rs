@@ -27,8 +27,10 @@ use crate::receipt::{Appended, JournalId, Synced};
 use crate::segment::{self, Header};
 
 mod recovery;
+mod rotate;
 
 pub use recovery::{OpenError, Recovery, hold};
+pub use rotate::RotateError;
 
 /// Where a new segment begins, in bytes.
 const SEGMENT_LIMIT: u64 = 64 * 1024 * 1024;
@@ -201,6 +203,11 @@ impl Journal {
         let checkpoint = self.key.sign(edge.size(), edge.root());
         checkpoints.store(self.disk.as_ref(), &checkpoint)?;
         Ok(checkpoint)
+    }
+
+    /// The latest checkpoint.
+    pub fn last_checkpoint(&self) -> Option<Checkpoint> {
+        locked(&self.checkpoints).last().cloned()
     }
 
     /// Whether every append fails until [`Journal::try_recover`] succeeds.

@@ -60,6 +60,22 @@ impl Edge {
         &self.hashes
     }
 
+    /// The root over `from..to`, if that is one of the complete subtrees.
+    pub(crate) fn subtree(&self, from: u64, to: u64) -> Option<Hash> {
+        let mut begins = 0u64;
+        let mut left = self.size;
+        for hash in &self.hashes {
+            let width = 1u64.checked_shl(left.ilog2())?;
+            let ends = begins.checked_add(width)?;
+            if (begins, ends) == (from, to) {
+                return Some(*hash);
+            }
+            begins = ends;
+            left = left.checked_sub(width).filter(|left| *left > 0)?;
+        }
+        None
+    }
+
     /// Adds a leaf.
     pub fn push(&mut self, leaf: Hash) {
         let mut hash = leaf;

@@ -19,6 +19,8 @@ use crate::merkle::{Hash, sha256};
 
 /// The signature type of Ed25519 in C2SP signed notes.
 const ED25519_TYPE: u8 = 0x01;
+/// The first character of a signature line.
+const DASH: &str = "\u{2014} ";
 /// A note with more signatures than this is refused.
 const MAX_SIGNATURES: usize = 16;
 /// A note longer than this is refused.
@@ -68,12 +70,7 @@ pub struct VerifyingKey {
 impl VerifyingKey {
     /// A key by its name, which is also the origin of the log, and its 32 bytes.
     pub fn new(name: impl Into<String>, key: [u8; 32]) -> Result<Self, KeyError> {
-        let name = name.into();
-        let plain = |c: char| !c.is_whitespace() && !c.is_control() && c != '+';
-        if name.is_empty() || name.len() > 200 || !name.chars().all(plain) {
-            return Err(KeyError::Name);
-        }
-        Ok(Self { name, key })
+        Ok(Self { name: checked_name(name.into())?, key })
     }
 
     /// The key's name: the origin of the log.
@@ -83,21 +80,53 @@ impl VerifyingKey {
 
     /// The four bytes that name the key in a signature line.
     fn id(&self) -> [u8; 4] {
-        let [a, b, c, d, ..] = sha256(&[self.name.as_bytes(), b"\n", &[ED25519_TYPE], &self.key]);
-        [a, b, c, d]
+        key_id(&self.name, ED25519_TYPE, &self.key)
     }
 
-    fn verifies(&self, text: &str, signature: &[u8]) -> bool {
-        UnparsedPublicKey::new(&ED25519, self.key).verify(text.as_bytes(), signature).is_ok()
+    pub(crate) fn verifies(&self, text: &str, signature: &[u8]) -> bool {
+        verifies(&self.key, text, signature)
     }
+}
+
+/// Whether a key's 32 bytes made the signature.
+pub(crate) fn verifies(key: &[u8; 32], text: &str, signature: &[u8]) -> bool {
+    UnparsedPublicKey::new(&ED25519, key).verify(text.as_bytes(), signature).is_ok()
+}
+
+fn checked_name(name: String) -> Result<String, KeyError> {
+    let plain = |c: char| !c.is_whitespace() && !c.is_control() && c != '+';
+    let good = !name.is_empty() && name.len() <= 200 && name.chars().all(plain);
+    if good { Ok(name) } else { Err(KeyError::Name) }
+}
+
+/// The four bytes that name a key of any type in a signature line (c2sp.org/signed-note, "Signatures").
+pub(crate) fn key_id(name: &str, kind: u8, key: &[u8; 32]) -> [u8; 4] {
+    let [a, b, c, d, ..] = sha256(&[name.as_bytes(), b"\n", &[kind], key]);
+    [a, b, c, d]
+}
+
+/// A key as `NAME+ID+KEY` (c2sp.org/signed-note, "Verifier keys").
+pub(crate) fn key_text(name: &str, kind: u8, key: &[u8; 32]) -> String {
+    let bytes = [&[kind], key.as_slice()].concat();
+    format!("{name}+{:08x}+{}", u32::from_be_bytes(key_id(name, kind, key)), STANDARD.encode(bytes))
+}
+
+/// Name and bytes of a key of this type.
+pub(crate) fn parse_key(text: &str, kind: u8) -> Result<(String, [u8; 32]), KeyError> {
+    let text = text.trim_end();
+    let mut parts = text.splitn(3, '+');
+    let (Some(name), Some(_), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err(KeyError::Text);
+    };
+    let bytes = STANDARD.decode(key).map_err(|_| KeyError::Text)?;
+    let key = bytes.strip_prefix(&[kind]).and_then(|key| key.try_into().ok()).ok_or(KeyError::Key)?;
+    let name = checked_name(name.to_owned())?;
+    if key_text(&name, kind, &key) == text { Ok((name, key)) } else { Err(KeyError::Text) }
 }
 
 impl fmt::Display for VerifyingKey {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}+{:08x}+", self.name, u32::from_be_bytes(self.id()))?;
-        let mut bytes = vec![ED25519_TYPE];
-        bytes.extend_from_slice(&self.key);
-        out.write_str(&STANDARD.encode(bytes))
+        out.write_str(&key_text(&self.name, ED25519_TYPE, &self.key))
     }
 }
 
@@ -105,14 +134,8 @@ impl FromStr for VerifyingKey {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
-        let mut parts = text.trim_end().splitn(3, '+');
-        let (Some(name), Some(_), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(KeyError::Text);
-        };
-        let bytes = STANDARD.decode(key).map_err(|_| KeyError::Text)?;
-        let key = bytes.strip_prefix(&[ED25519_TYPE]).and_then(|key| key.try_into().ok()).ok_or(KeyError::Key)?;
-        let parsed = Self::new(name, key)?;
-        if parsed.to_string() == text.trim_end() { Ok(parsed) } else { Err(KeyError::Text) }
+        let (name, key) = parse_key(text, ED25519_TYPE)?;
+        Ok(Self { name, key })
     }
 }
 
@@ -135,13 +158,16 @@ impl SigningKey {
         &self.public
     }
 
+    /// Signs a text that is no checkpoint.
+    pub(crate) fn sign_text(&self, text: &str) -> Vec<u8> {
+        self.pair.sign(text.as_bytes()).as_ref().to_vec()
+    }
+
     /// Signs a tree head.
     pub(crate) fn sign(&self, size: u64, root: Hash) -> Checkpoint {
         let text = format!("{}\n{size}\n{}\n", self.public.name, STANDARD.encode(root));
-        let mut signature = self.public.id().to_vec();
-        signature.extend_from_slice(self.pair.sign(text.as_bytes()).as_ref());
-        let note = format!("{text}\n\u{2014} {} {}\n", self.public.name, STANDARD.encode(signature));
-        Checkpoint { size, root, note }
+        let line = signature_line(&self.public.name, self.public.id(), self.pair.sign(text.as_bytes()).as_ref());
+        Checkpoint { size, root, note: format!("{text}\n{line}") }
     }
 }
 
@@ -164,16 +190,13 @@ impl Checkpoint {
     /// Verifies a signed note as c2sp.org/signed-note and c2sp.org/tlog-checkpoint demand. Signatures by other keys
     /// and extension lines are allowed; a signature that claims to be by `key` must be right.
     pub fn open(note: &[u8], key: &VerifyingKey) -> Result<Self, NoteError> {
-        let note = std::str::from_utf8(note).map_err(|_| NoteError::Malformed)?;
-        if note.len() > MAX_NOTE || note.chars().any(|c| c.is_ascii_control() && c != '\n') {
-            return Err(NoteError::Malformed);
+        let parsed = Note::parse(note)?;
+        parsed.signed_by(&key.name, key.id(), |signature| key.verifies(parsed.text, signature))?;
+        let head = parsed.head()?;
+        if head.origin != key.name {
+            return Err(NoteError::Origin);
         }
-        let (text, signatures) = note.rsplit_once("\n\n").ok_or(NoteError::Malformed)?;
-        let text = note.get(..text.len().saturating_add(1)).ok_or(NoteError::Malformed)?;
-        let signatures = signatures.strip_suffix('\n').ok_or(NoteError::Malformed)?;
-        check_signatures(text, signatures, key)?;
-        let (size, root) = parse_head(text, key)?;
-        Ok(Self { size, root, note: note.to_owned() })
+        Ok(Self { size: head.size, root: head.root, note: parsed.whole.to_owned() })
     }
 
     /// Number of entries.
@@ -191,49 +214,114 @@ impl Checkpoint {
         &self.note
     }
 
+    /// The same checkpoint, with no signature but this key's.
+    pub(crate) fn only_by(&self, key: &VerifyingKey) -> Result<Self, NoteError> {
+        let note = Note::parse(self.note.as_bytes())?;
+        let signature = note.signed_by(&key.name, key.id(), |signature| key.verifies(note.text, signature))?;
+        let line = signature_line(&key.name, key.id(), signature);
+        Ok(Self { note: format!("{}\n{line}", note.text), ..self.clone() })
+    }
+
+    /// The same checkpoint, with more signature lines behind its own. The caller has verified them.
+    pub(crate) fn with_lines(&self, lines: &str) -> Self {
+        Self { note: format!("{}{lines}", self.note), ..self.clone() }
+    }
+
     /// Whether the note is exactly as this ledger writes it: no extension, one signature.
     pub(crate) fn is_own_form(&self) -> bool {
         self.note.lines().count() == 5
     }
 }
 
-fn check_signatures(text: &str, lines: &str, key: &VerifyingKey) -> Result<(), NoteError> {
-    let mut signed = false;
-    for (number, line) in lines.split('\n').enumerate() {
-        let line = line.strip_prefix("\u{2014} ").ok_or(NoteError::Malformed)?;
-        let (name, encoded) = line.split_once(' ').ok_or(NoteError::Malformed)?;
-        let bytes = STANDARD.decode(encoded).map_err(|_| NoteError::Malformed)?;
-        let (id, signature) = bytes.split_first_chunk::<4>().ok_or(NoteError::Malformed)?;
-        if number >= MAX_SIGNATURES || name.is_empty() || signature.is_empty() {
-            return Err(NoteError::Malformed);
-        }
-        if name == key.name && *id == key.id() {
-            if !key.verifies(text, signature) {
-                return Err(NoteError::Signature);
-            }
-            signed = true;
-        }
-    }
-    if signed { Ok(()) } else { Err(NoteError::Unsigned) }
+/// A signature line as it stands at the end of a note.
+pub(crate) fn signature_line(name: &str, id: [u8; 4], signature: &[u8]) -> String {
+    format!("{DASH}{name} {}\n", STANDARD.encode([&id, signature].concat()))
 }
 
-fn parse_head(text: &str, key: &VerifyingKey) -> Result<(u64, Hash), NoteError> {
-    let body = text.strip_suffix('\n').ok_or(NoteError::Malformed)?;
-    let mut lines = body.split('\n');
-    let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next()) else {
-        return Err(NoteError::NotACheckpoint);
-    };
-    if lines.any(str::is_empty) {
-        return Err(NoteError::NotACheckpoint);
+/// A signed note taken apart. Nothing of it is verified.
+pub(crate) struct Note<'a> {
+    whole: &'a str,
+    /// What is signed, with the newline at its end.
+    pub(crate) text: &'a str,
+    signatures: Vec<Signature<'a>>,
+}
+
+struct Signature<'a> {
+    name: &'a str,
+    id: [u8; 4],
+    bytes: Vec<u8>,
+}
+
+/// What the text of a checkpoint says.
+pub(crate) struct Head<'a> {
+    pub(crate) origin: &'a str,
+    pub(crate) size: u64,
+    pub(crate) root: Hash,
+}
+
+impl<'a> Note<'a> {
+    pub(crate) fn parse(note: &'a [u8]) -> Result<Self, NoteError> {
+        let whole = std::str::from_utf8(note).map_err(|_| NoteError::Malformed)?;
+        if whole.len() > MAX_NOTE || whole.chars().any(|c| c.is_ascii_control() && c != '\n') {
+            return Err(NoteError::Malformed);
+        }
+        let (text, lines) = whole.rsplit_once("\n\n").ok_or(NoteError::Malformed)?;
+        let text = whole.get(..text.len().saturating_add(1)).ok_or(NoteError::Malformed)?;
+        let lines = lines.strip_suffix('\n').ok_or(NoteError::Malformed)?;
+        let signatures = lines.split('\n').map(Signature::parse).collect::<Result<Vec<_>, _>>()?;
+        if signatures.len() > MAX_SIGNATURES { Err(NoteError::Malformed) } else { Ok(Self { whole, text, signatures }) }
     }
-    if origin != key.name {
-        return Err(NoteError::Origin);
+
+    /// The last signature that claims to be by this key; all that do must be right.
+    pub(crate) fn signed_by(
+        &self,
+        name: &str,
+        id: [u8; 4],
+        is_right: impl Fn(&[u8]) -> bool,
+    ) -> Result<&[u8], NoteError> {
+        let claimed = || self.signatures.iter().filter(|signature| signature.name == name && signature.id == id);
+        if !claimed().all(|signature| is_right(&signature.bytes)) {
+            return Err(NoteError::Signature);
+        }
+        claimed().next_back().map(|signature| signature.bytes.as_slice()).ok_or(NoteError::Unsigned)
     }
-    let number: u64 = size.parse().map_err(|_| NoteError::NotACheckpoint)?;
-    let bytes = STANDARD.decode(root).map_err(|_| NoteError::NotACheckpoint)?;
-    let root = bytes.as_slice().try_into().map_err(|_| NoteError::NotACheckpoint)?;
-    // `parse` takes "+5" and "05"; the one spelling of a number is the one that we would write.
-    if number.to_string() == size { Ok((number, root)) } else { Err(NoteError::NotACheckpoint) }
+
+    pub(crate) fn head(&self) -> Result<Head<'a>, NoteError> {
+        let body = self.text.strip_suffix('\n').ok_or(NoteError::Malformed)?;
+        let mut lines = body.split('\n');
+        let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next()) else {
+            return Err(NoteError::NotACheckpoint);
+        };
+        if origin.is_empty() || lines.any(str::is_empty) {
+            return Err(NoteError::NotACheckpoint);
+        }
+        let size = parse_number(size).ok_or(NoteError::NotACheckpoint)?;
+        let root = parse_hash(root).ok_or(NoteError::NotACheckpoint)?;
+        Ok(Head { origin, size, root })
+    }
+}
+
+impl<'a> Signature<'a> {
+    fn parse(line: &'a str) -> Result<Self, NoteError> {
+        let line = line.strip_prefix(DASH).ok_or(NoteError::Malformed)?;
+        let (name, encoded) = line.split_once(' ').ok_or(NoteError::Malformed)?;
+        let bytes = STANDARD.decode(encoded).map_err(|_| NoteError::Malformed)?;
+        let (id, bytes) = bytes.split_first_chunk::<4>().ok_or(NoteError::Malformed)?;
+        if name.is_empty() || bytes.is_empty() {
+            return Err(NoteError::Malformed);
+        }
+        Ok(Self { name, id: *id, bytes: bytes.to_vec() })
+    }
+}
+
+/// A decimal number in its one spelling: `parse` takes "+5" and "05" too.
+pub(crate) fn parse_number(digits: &str) -> Option<u64> {
+    digits.parse::<u64>().ok().filter(|number| number.to_string() == digits)
+}
+
+/// A hash in base64, in its one spelling.
+pub(crate) fn parse_hash(text: &str) -> Option<Hash> {
+    STANDARD.decode(text).ok()?.try_into().ok()
 }
 
 #[cfg(test)]

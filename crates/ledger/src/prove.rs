@@ -8,8 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::checkpoints;
 use crate::disk::Disk;
-use crate::merkle::{self, Hash, Leaves};
+use crate::merkle::{self, Edge, Hash, Leaves};
 use crate::note::{Checkpoint, NoteError, VerifyingKey};
+use crate::rotation::Keys;
 use crate::segment::{self, Scan, Step};
 
 /// A proof about the tree of a checkpoint.
@@ -108,14 +109,15 @@ pub fn prove_entry(disk: &dyn Disk, dir: &Path, key: &VerifyingKey, index: u64) 
     EntryProof::open(&proof.text(), key).map_err(|_| ProveError::Damaged(index))
 }
 
-/// The first stored checkpoint whose tree has the entry.
+/// The first stored checkpoint by that key whose tree has the entry.
 fn covering(disk: &dyn Disk, dir: &Path, key: &VerifyingKey, index: u64) -> Result<Checkpoint, ProveError> {
-    let names = disk.list(dir)?;
+    let (names, keys) = (disk.list(dir)?, Keys::of(disk, dir, key)?);
     let mut lists: Vec<&String> = names.iter().filter(|name| checkpoints::first_size(name).is_some()).collect();
     lists.sort_unstable();
     for name in lists {
-        let notes = checkpoints::read_list(disk, &dir.join(name), key)?;
-        let covers = |(_, checkpoint): &(u64, Checkpoint)| checkpoint.size() > index;
+        let notes = checkpoints::read_list(disk, &dir.join(name), &keys)?;
+        let covers =
+            |(_, checkpoint): &(u64, Checkpoint)| checkpoint.size() > index && keys.of_size(checkpoint.size()) == key;
         if let Some((_, checkpoint)) = notes.good.into_iter().find(covers) {
             return Ok(checkpoint);
         }
@@ -151,7 +153,7 @@ pub enum ProveError {
     #[error("entry {0} is damaged")]
     Damaged(u64),
     /// No checkpoint covers the entry yet.
-    #[error("no checkpoint covers entry {0} yet; Sluice signs one every 10 seconds")]
+    #[error("no checkpoint by this key covers entry {0}; Sluice signs one every 10 seconds")]
     NotSigned(u64),
     /// A checkpoint is damaged.
     #[error("a checkpoint is damaged: {0}")]
@@ -179,9 +181,62 @@ pub fn prove_consistency(disk: &dyn Disk, dir: &Path, old: u64, size: u64) -> Re
     if old == 0 || old > size {
         return Err(ProveError::Range);
     }
-    let mut leaves = FileLeaves::read(disk, dir, size)?;
-    let hashes = merkle::consistency_proof(&mut leaves, old, size)?;
-    Ok(Proof { hash: leaves.subtree(0, old)?, size, root: leaves.subtree(0, size)?, hashes })
+    let mut grown = Grown::read(disk, dir, old, size)?;
+    let hashes = merkle::consistency_proof(&mut grown, old, size)?;
+    Ok(Proof { hash: grown.before.root(), size, root: grown.root(), hashes })
+}
+
+/// A tree, and the leaf hashes that came after it: all that a proof of growth is made of. So no more is read of a journal
+/// than what is new, from the beginning of its segment on.
+struct Grown {
+    before: Edge,
+    leaves: Vec<Hash>,
+}
+
+impl Grown {
+    fn read(disk: &dyn Disk, dir: &Path, old: u64, size: u64) -> Result<Self, ProveError> {
+        let firsts = segment::list(disk, dir)?;
+        let begin = firsts.iter().rposition(|first| *first < old).ok_or(ProveError::Range)?;
+        let mut grown: Option<Self> = None;
+        for first in firsts.into_iter().skip(begin).take_while(|first| *first < size) {
+            let path = segment::path(dir, first);
+            let (header, mut scan) = Scan::open(disk, &path)?.ok_or(ProveError::Damaged(first))?;
+            let grown = grown.get_or_insert_with(|| Self { before: header.edge.clone(), leaves: Vec::new() });
+            while let Step::Frame { index, payload, .. } = scan.next()? {
+                match grown.size() {
+                    next if next == size => break,
+                    next if next != index => return Err(ProveError::Damaged(next)),
+                    next if next < old => grown.before.push(merkle::leaf_hash(payload)),
+                    _ => grown.leaves.push(merkle::leaf_hash(payload)),
+                }
+            }
+        }
+        grown.filter(|grown| grown.size() == size).ok_or(ProveError::Range)
+    }
+
+    fn size(&self) -> u64 {
+        self.before.size().saturating_add(u64::try_from(self.leaves.len()).unwrap_or(u64::MAX))
+    }
+
+    fn root(&self) -> Hash {
+        let mut edge = self.before.clone();
+        self.leaves.iter().for_each(|leaf| edge.push(*leaf));
+        edge.root()
+    }
+}
+
+impl Leaves for Grown {
+    type Error = ProveError;
+
+    /// What a proof of growth asks for is after the old tree, or one of the complete subtrees that it consists of.
+    fn subtree(&mut self, from: u64, to: u64) -> Result<Hash, ProveError> {
+        if to <= self.before.size() {
+            return self.before.subtree(from, to).ok_or(ProveError::Range);
+        }
+        let place = |at: u64| at.checked_sub(self.before.size()).and_then(|at| usize::try_from(at).ok());
+        let leaves = place(from).zip(place(to)).and_then(|(from, to)| self.leaves.get(from..to));
+        Ok(merkle::root_of(leaves.ok_or(ProveError::Range)?.iter().copied()))
+    }
 }
 
 /// The leaf hashes of the first entries: 32 bytes for each.

@@ -184,6 +184,19 @@ pub(crate) fn one_of_each() -> Vec<Entry> {
             policies: vec!["orders-read".into()],
             revision: RevisionId(3),
         },
+        Event::KeyRotated {
+            old: "sluice+1+a".into(),
+            new: "sluice+2+b".into(),
+            size: 300,
+            root: Digest([8; 32]),
+            by_old: "c".into(),
+            by_new: "d".into(),
+        },
     ]);
     events.into_iter().zip(0..).map(|(event, at)| Entry { at: Timestamp(at), event }).collect()
+}
+
+/// Those of them that stand in a journal by themselves: a change of the key is more than its entry.
+pub(crate) fn ordinary() -> Vec<Entry> {
+    one_of_each().into_iter().filter(|entry| !crate::rotation::is_change(&entry.event)).collect()
 }

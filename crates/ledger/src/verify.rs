@@ -1,26 +1,30 @@
 //! Offline verification: is the journal in these files what was signed?
 //!
 //! One pass over the segments, several at a time, checks every checksum, index and encoding, grows the tree, compares it
-//! with the edge that each segment's header pins and with every stored checkpoint on the way. What is not covered by a checksum is refused:
-//! stray bytes, unknown files, a `checkpoint` that is in no list.
+//! with the edge that each segment's header pins and with every checkpoint on the way: the stored ones, those that a
+//! witness cosigned, and those that were kept elsewhere. What is not covered by a checksum is refused: stray bytes, unknown
+//! files, a `checkpoint` that is in no list.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
 use model::id::RequestId;
 
-use crate::checkpoints;
-use crate::disk::{Disk, read_small};
+use crate::cosignature::WitnessKey;
+use crate::disk::Disk;
 use crate::frame;
 use crate::journal::request_of;
 use crate::merkle::{Edge, Hash};
-use crate::note::{Checkpoint, MAX_NOTE, VerifyingKey};
+use crate::note::{Checkpoint, VerifyingKey};
+use crate::rotation::{self, Keys};
 use crate::segment::{self, Header};
 
 mod segments;
+mod stored;
+mod witnesses;
 
 use segments::{Checked, Wrong};
+use stored::{check_latest, check_names, read_latest, read_stored};
 
 /// What verification found.
 #[derive(Debug)]
@@ -33,6 +37,8 @@ pub struct Report {
     pub signed: u64,
     /// The root of the tree over `entries`.
     pub root: Hash,
+    /// Of each witness that was asked for, the largest tree that it cosigned; all of them, if nothing is wrong.
+    pub witnessed: Vec<Witnessed>,
     /// The first thing that is wrong, if anything is.
     pub fault: Option<Fault>,
 }
@@ -42,6 +48,28 @@ impl Report {
     pub const fn is_good(&self) -> bool {
         self.fault.is_none()
     }
+}
+
+/// What a witness vouches for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Witnessed {
+    /// The witness's name.
+    pub witness: String,
+    /// How many entries there were.
+    pub size: u64,
+    /// When it cosigned them, in seconds since 1970.
+    pub at: u64,
+}
+
+/// Whom and what a verification believes.
+#[derive(Clone, Copy, Debug)]
+pub struct Trust<'a> {
+    /// A key that the journal's checkpoints are signed by: its first, or any that came after.
+    pub key: &'a VerifyingKey,
+    /// Checkpoints that were kept elsewhere: the journal must have grown from each.
+    pub kept: &'a [Checkpoint],
+    /// Witnesses of which each must have cosigned a checkpoint, kept elsewhere or beside the journal.
+    pub witnesses: &'a [WitnessKey],
 }
 
 /// Something that is not as it was written.
@@ -136,25 +164,19 @@ fn stop(what: impl Into<String>, place: Where) -> Stop {
 /// # Errors
 /// If the disk fails. What is wrong with the journal is in the report.
 pub fn verify(disk: &dyn Disk, dir: &Path, key: &VerifyingKey, kept: &[Checkpoint]) -> io::Result<Report> {
-    verify_with(disk, dir, key, kept, &|count, work| (0..count).for_each(work))
+    verify_with(disk, dir, Trust { key, kept, witnesses: &[] }, &|count, work| (0..count).for_each(work))
 }
 
 /// Calls the work with every number below a count, in any order, and several at a time if it likes to.
 pub type Run<'a> = &'a dyn Fn(usize, &(dyn Fn(usize) + Sync));
 
-/// As [`verify`], where `run` says how many segments are looked at at the same time.
+/// As [`verify`], where `run` says how many segments are looked at at the same time, and witnesses can be named.
 ///
 /// # Errors
 /// As [`verify`].
-pub fn verify_with(
-    disk: &dyn Disk,
-    dir: &Path,
-    key: &VerifyingKey,
-    kept: &[Checkpoint],
-    run: Run<'_>,
-) -> io::Result<Report> {
+pub fn verify_with(disk: &dyn Disk, dir: &Path, trust: Trust<'_>, run: Run<'_>) -> io::Result<Report> {
     let mut walk = Walk::default();
-    let fault = match walk.run(disk, dir, key, kept, run) {
+    let fault = match walk.run(disk, dir, trust, run) {
         Ok(()) => None,
         Err(Stop::Fault(fault)) => Some(*fault),
         Err(Stop::Disk(error)) => return Err(error),
@@ -164,17 +186,15 @@ pub fn verify_with(
         checkpoints: walk.verified,
         signed: walk.signed,
         root: walk.edge.root(),
+        witnessed: walk.witnessed,
         fault,
     })
 }
 
-/// What stands for the file of a checkpoint that was kept elsewhere.
-const KEPT: &str = "a checkpoint kept elsewhere";
-
-/// All checkpoints in the order in which the tree grew to them; the stored ones stay in theirs.
-fn with_kept<'a>(stored: &'a [Stored], kept: &'a [Stored]) -> Vec<&'a Stored> {
-    let mut all: Vec<&Stored> = stored.iter().collect();
-    for one in kept {
+/// All checkpoints in the order in which the tree grew to them; the journal's own stay in theirs.
+fn in_order<'a>(own: &'a [Stored], others: &'a [Stored]) -> Vec<&'a Stored> {
+    let mut all: Vec<&Stored> = own.iter().collect();
+    for one in others {
         let size = one.checkpoint.size();
         let at = all.iter().position(|other| other.checkpoint.size() > size).unwrap_or(all.len());
         all.insert(at, one);
@@ -182,16 +202,39 @@ fn with_kept<'a>(stored: &'a [Stored], kept: &'a [Stored]) -> Vec<&'a Stored> {
     all
 }
 
-/// A stored checkpoint, and where it is stored.
+/// A checkpoint, and where it was found.
+#[derive(Clone)]
 struct Stored {
     file: String,
     offset: u64,
     checkpoint: Checkpoint,
+    source: Source,
+}
+
+/// Who stored a checkpoint.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// The journal, in its lists.
+    Own,
+    /// The gateway, with a witness's cosignature.
+    Witness,
+    /// Whoever verifies, somewhere else.
+    Kept,
+}
+
+impl Source {
+    const fn described(self) -> &'static str {
+        match self {
+            Self::Own => "",
+            Self::Witness => ", as a checkpoint says that a witness cosigned",
+            Self::Kept => ", as a checkpoint says that was kept elsewhere",
+        }
+    }
 }
 
 impl Stored {
-    fn is_kept(&self) -> bool {
-        self.file == KEPT
+    const fn is_own(&self) -> bool {
+        matches!(self.source, Source::Own)
     }
 }
 
@@ -204,49 +247,47 @@ struct Walk {
     unsigned_at: (String, u64),
     /// The first entry and the length of the segment before.
     previous: (u64, u64),
+    witnessed: Vec<Witnessed>,
 }
 
 impl Walk {
-    fn run(
-        &mut self,
-        disk: &dyn Disk,
-        dir: &Path,
-        key: &VerifyingKey,
-        kept: &[Checkpoint],
-        run: Run<'_>,
-    ) -> Result<(), Stop> {
-        // A live journal grows meanwhile. So what speaks of more is read before what it speaks of: the latest checkpoint, then
-        // the lists, then the segments.
+    fn run(&mut self, disk: &dyn Disk, dir: &Path, trust: Trust<'_>, run: Run<'_>) -> Result<(), Stop> {
+        // A live journal grows meanwhile. So what speaks of more is read before what it speaks of: what witnesses cosigned,
+        // the latest checkpoint, then the lists, then the segments.
+        let (keys, broken) = Keys::read(disk, dir, trust.key)?;
+        let (others, witness_fault) = witnesses::gather(disk, dir, &keys, trust.kept)?;
         let latest = read_latest(disk, dir)?;
         let names = disk.list(dir)?;
         // The segments come first, so that a damaged entry is named even where a checkpoint is damaged too; but the
         // checkpoints are needed on the way, so what is wrong with them is kept for the end.
-        let (stored, checkpoint_fault) = read_stored(disk, dir, &names, key)?;
+        let (stored, checkpoint_fault) = read_stored(disk, dir, &names, &keys)?;
         let firsts = segment::list(disk, dir)?;
         if firsts.is_empty() {
             return Err(stop("there is no journal", Where::at(segment::file_name(0), 0).entry(0)));
         }
-        let kept = kept.iter().map(|checkpoint| Stored {
-            file: String::from(KEPT),
-            offset: 0,
-            checkpoint: checkpoint.clone(),
-        });
-        let kept: Vec<Stored> = kept.collect();
-        let all = with_kept(&stored, &kept);
+        let all = in_order(&stored, &others);
         for (first, checked) in firsts.iter().zip(segments::check_all(disk, dir, &firsts, &all, run)?) {
             self.join(*first, checked)?;
         }
         if let Some(next) = all.iter().find(|stored| stored.checkpoint.size() > self.edge.size()) {
-            let elsewhere = if next.is_kept() { ", as a checkpoint says that was kept elsewhere" } else { "" };
-            let what = format!("entries are missing: {} were signed{elsewhere}", next.checkpoint.size());
+            let source = next.source.described();
+            let what = format!("entries are missing: {} were signed{source}", next.checkpoint.size());
             let place = Where::at(self.file_at_end(&firsts), self.previous.1).entry(self.edge.size());
             return Err(stop(what, Where { before: Some(next.checkpoint.size()), ..place }));
+        }
+        if let Some(broken) = broken {
+            return Err(stop(broken.what, Where::at(broken.file, broken.offset).entry(broken.index)));
         }
         if let Some(fault) = checkpoint_fault {
             return Err(Stop::Fault(Box::new(fault)));
         }
         check_latest(latest.as_deref(), &stored)?;
-        check_names(&names)
+        check_names(&names)?;
+        if let Some(fault) = witness_fault {
+            return Err(Stop::Fault(Box::new(fault)));
+        }
+        self.witnessed = witnesses::check(trust.witnesses, &others)?;
+        Ok(())
     }
 
     fn file_at_end(&self, firsts: &[u64]) -> String {
@@ -276,10 +317,10 @@ impl Walk {
             Some(Wrong::NotSigned { by, before }) => {
                 let (file, offset) = self.unsigned_at.clone();
                 let place = Where::at(file, offset).entry(self.signed);
-                let what = if by == KEPT {
-                    "entries are not those that a checkpoint kept elsewhere signed"
-                } else {
-                    "entries are not the signed ones"
+                let what = match by {
+                    Source::Own => "entries are not the signed ones",
+                    Source::Witness => "entries are not those that a witness cosigned",
+                    Source::Kept => "entries are not those that a checkpoint kept elsewhere signed",
                 };
                 Err(stop(what, Where { before: Some(before), ..place }))
             }
@@ -310,72 +351,15 @@ impl Walk {
     }
 }
 
-fn check_entry(index: u64, expected: u64, payload: &[u8]) -> Result<(), String> {
+fn check_entry(index: u64, expected: u64, first: u64, payload: &[u8]) -> Result<(), String> {
     if index != expected {
         return Err(format!("entry {index} stands where entry {expected} belongs"));
     }
-    frame::decode(payload).map(drop).map_err(|error| error.to_string())
-}
-
-/// All stored checkpoints up to the first bad one, and what is wrong with that.
-fn read_stored(
-    disk: &dyn Disk,
-    dir: &Path,
-    names: &[String],
-    key: &VerifyingKey,
-) -> Result<(Vec<Stored>, Option<Fault>), Stop> {
-    let mut all = Vec::new();
-    for name in names.iter().filter(|name| checkpoints::first_size(name).is_some()) {
-        let checkpoints::Notes { good: notes, bad } = checkpoints::read_list(disk, &dir.join(name), key)?;
-        let misnamed = notes.first().is_some_and(|(_, note)| Some(note.size()) != checkpoints::first_size(name));
-        let stored = |(offset, checkpoint)| Stored { file: name.clone(), offset, checkpoint };
-        for one in notes.into_iter().map(stored) {
-            if all.last().is_some_and(|before: &Stored| before.checkpoint.size() > one.checkpoint.size()) {
-                let place = Where::at(one.file.clone(), one.offset);
-                return Ok((all, Some(Fault { what: "checkpoints are out of order".to_owned(), place })));
-            }
-            all.push(one);
-        }
-        if let Some(bad) = bad {
-            let what = format!("a checkpoint is damaged: {}", bad.error);
-            return Ok((all, Some(Fault { what, place: Where::at(name.clone(), bad.offset) })));
-        }
-        if misnamed {
-            let what = "the list of checkpoints has another list's name".to_owned();
-            return Ok((all, Some(Fault { what, place: Where::at(name.clone(), 0) })));
-        }
+    let entry = frame::decode(payload).map_err(|error| error.to_string())?;
+    if rotation::is_change(&entry.event) && index != first {
+        return Err(String::from("the key is changed within a segment"));
     }
-    Ok((all, None))
-}
-
-/// The file with the latest checkpoint holds the last stored one, or the one before: Sluice may have died in between.
-fn check_latest(latest: Option<&[u8]>, stored: &[Stored]) -> Result<(), Stop> {
-    let place = || Where::at(checkpoints::LATEST, 0);
-    let Some(note) = latest else {
-        return if stored.len() <= 1 { Ok(()) } else { Err(stop("the latest checkpoint is missing", place())) };
-    };
-    let known = stored.iter().rev().take(2).any(|stored| stored.checkpoint.note().as_bytes() == note);
-    if known { Ok(()) } else { Err(stop("the latest checkpoint is not the last that was stored", place())) }
-}
-
-fn read_latest(disk: &dyn Disk, dir: &Path) -> io::Result<Option<Vec<u8>>> {
-    match read_small(disk, &dir.join(checkpoints::LATEST), MAX_NOTE) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        result => result.map(Some),
-    }
-}
-
-fn check_names(names: &[String]) -> Result<(), Stop> {
-    let known = |name: &str| {
-        segment::first_index(name).is_some()
-            || checkpoints::first_size(name).is_some()
-            || BTreeSet::from([checkpoints::LATEST, "lock"]).contains(name)
-            || Path::new(name).extension().is_some_and(|extension| extension == "new")
-    };
-    match names.iter().find(|name| !known(name)) {
-        Some(name) => Err(stop("the file does not belong to a journal", Where::at(name.clone(), 0))),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ledger::tape::{Kind, Tape, TapeEnd, compress};
-use ledger::{Journal, RealDisk, decode};
+use ledger::witness::Submission;
+use ledger::{Journal, RealDisk, decode, prove_consistency};
+use model::event::{Entry, Event};
 use model::time::Timestamp;
 use testkit::mutation::over_seeds;
 
@@ -25,6 +27,12 @@ fn payloads() -> Vec<Vec<u8>> {
     let golden = include_str!("golden/events.txt");
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
     golden.lines().map(|line| line.as_bytes().chunks(2).map(byte).collect()).collect()
+}
+
+/// The entries of the golden file that stand in a journal by themselves: a change of the key is more than its entry.
+fn ordinary() -> Vec<Entry> {
+    let entries = payloads().into_iter().map(|payload| decode(&payload).unwrap());
+    entries.filter(|entry| !matches!(entry.event, Event::KeyRotated { .. })).collect()
 }
 
 /// A tape of each kind of record, some with nothing in them.
@@ -47,15 +55,17 @@ fn written() -> Vec<(&'static str, String, Vec<u8>)> {
     let packed = read(format!("{}.tapez", bodies::SESSION));
     let journal = tempfile::tempdir().unwrap();
     let (open, _) = Journal::open(Arc::new(RealDisk), journal.path(), bodies::key()).unwrap();
-    let entries: Vec<_> = payloads().iter().map(|payload| decode(payload).unwrap()).collect();
-    drop(open.append(&entries).unwrap());
+    drop(open.append(&ordinary()).unwrap());
     open.sync().unwrap();
-    let checkpoint = open.checkpoint().unwrap().note().as_bytes().to_vec();
+    let signed = open.checkpoint().unwrap();
+    let checkpoint = signed.note().as_bytes().to_vec();
+    let proof = prove_consistency(&RealDisk, journal.path(), 5, signed.size()).unwrap().hashes;
+    let submission = Submission { old: 5, proof, note: signed.note().to_owned() }.text().into_bytes();
     let segment = std::fs::read(journal.path().join("00000000000000000000.segment")).unwrap();
     let cut = tape[..tape.len() - 30].to_vec();
     let files =
         [("tape", "whole", tape), ("tape", "cut", cut), ("packed", "whole", packed), ("segment", "whole", segment)];
-    let files = files.into_iter().chain([("checkpoint", "own", checkpoint)]);
+    let files = files.into_iter().chain([("checkpoint", "own", checkpoint), ("submission", "own", submission)]);
     let entries = payloads().into_iter().enumerate().map(|(at, payload)| ("entry", format!("{at:02}"), payload));
     files.map(|(target, name, bytes)| (target, name.to_owned(), bytes)).chain(entries).collect()
 }
@@ -94,8 +104,13 @@ fn compressed_tapes() {
 #[test]
 fn segments() {
     let whole = std::fs::read(seeds("segment").join("whole")).unwrap();
-    assert_eq!(bodies::read_sealed_segment(&whole), u64::try_from(payloads().len()).unwrap());
+    assert_eq!(bodies::read_sealed_segment(&whole), u64::try_from(ordinary().len()).unwrap());
     over_seeds(&seeds("segment"), MUTATIONS, bodies::segment);
+}
+
+#[test]
+fn submissions() {
+    over_seeds(&seeds("submission"), MUTATIONS, bodies::submission);
 }
 
 #[test]

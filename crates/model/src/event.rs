@@ -242,11 +242,26 @@ pub enum Event {
         /// Under which revision.
         revision: RevisionId,
     },
+    /// The key that signs the journal's checkpoints was changed. Trees with this entry are signed by the new one.
+    KeyRotated {
+        /// The public key before, as `NAME+ID+KEY`.
+        old: Arc<str>,
+        /// The public key from here on.
+        new: Arc<str>,
+        /// How many entries there are before this one.
+        size: u64,
+        /// The root of the tree over them.
+        root: Digest,
+        /// The old key's signature over all of that, in base64.
+        by_old: Arc<str>,
+        /// The new key's.
+        by_new: Arc<str>,
+    },
 }
 
 impl Event {
     /// What kinds of events there are, in the order of the enum: the words of [`Event::kind`].
-    pub const KINDS: [&str; 22] = [
+    pub const KINDS: [&str; 23] = [
         "started",
         "stopped",
         "session_opened",
@@ -269,6 +284,7 @@ impl Event {
         "own_statement",
         "gap",
         "prepared",
+        "key_rotated",
     ];
 
     /// The word for its kind, as it stands in JSON.
@@ -296,6 +312,7 @@ impl Event {
             Self::OwnStatement { .. } => "own_statement",
             Self::Gap { .. } => "gap",
             Self::Prepared { .. } => "prepared",
+            Self::KeyRotated { .. } => "key_rotated",
         }
     }
 
@@ -323,7 +340,8 @@ impl Event {
             | Self::ApprovalEnded { .. }
             | Self::RevisionApplied { .. }
             | Self::RevisionRefused { .. }
-            | Self::AdminAction { .. } => None,
+            | Self::AdminAction { .. }
+            | Self::KeyRotated { .. } => None,
         }
     }
 }

@@ -23,15 +23,18 @@ mod policy;
 mod prove;
 mod reindex;
 mod request;
+mod rotate_key;
 mod secret;
 mod serve;
 mod sessions;
 mod show;
 mod target;
+mod tiles;
 mod time;
 mod token;
 mod verify;
 mod whoami;
+mod witness;
 
 use failure::Failure;
 

@@ -276,6 +276,96 @@ fn one_changed_byte_of_the_journal_is_found() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn the_key_of_the_journal_is_changed_while_sluice_is_stopped() -> Result<()> {
+    let fresh = Fresh::new()?;
+    let running = fresh.start()?;
+    let held = fresh.run(&["audit", "rotate-key"])?;
+    assert_eq!(code(&held), 1);
+    assert!(held.stderr.contains("another process has this journal open"), "{}", held.stderr);
+    running.stop()?;
+    let (first, public) = (fresh.path("first.pub"), fresh.path("data/journal.pub"));
+    let secret = fresh.path("data/keys/journal.key");
+    std::fs::copy(&public, &first)?;
+    let before = std::fs::read(&secret)?;
+    let changed = fresh.run(&["audit", "rotate-key"])?.success()?;
+    assert!(changed.contains("the first 4 entries are signed by it"), "{changed}");
+    assert!(changed.contains(std::fs::read_to_string(&public)?.trim()), "{changed}");
+    ensure!(
+        std::fs::read(&secret)? != before && !fresh.path("data/keys/journal.next").exists(),
+        "the old key is there"
+    );
+    fresh.start()?.stop()?;
+    for key in [&first, &public] {
+        let whole = fresh.run(&["audit", "verify", "--key", &key.display().to_string()])?.success()?;
+        assert!(whole.contains("7 entries, 7 of them signed"), "{whole}");
+    }
+    let tiles = fresh.path("tiles").display().to_string();
+    assert_eq!(fresh.run(&["audit", "tiles", &tiles])?.success()?, "7 entries, 7 of them new\n");
+    assert_eq!(fresh.run(&["audit", "tiles", &tiles])?.success()?, "7 entries, 0 of them new\n");
+    for key in [&first, &public] {
+        let whole = sluice(&["audit", "verify", "--tiles", &tiles, "--key", &key.display().to_string()])?.success()?;
+        assert!(whole.contains("the tiles are whole: 7 entries"), "{whole}");
+    }
+    let tile = fresh.path("tiles/tile/0/000.p/7");
+    let mut bytes = std::fs::read(&tile)?;
+    bytes[0] ^= 1;
+    std::fs::write(&tile, bytes)?;
+    let damaged = sluice(&["audit", "verify", "--tiles", &tiles, "--key", &public.display().to_string()])?;
+    assert_eq!(code(&damaged), 1);
+    assert!(damaged.stderr.contains("DAMAGED: tile/0/000.p/7"), "{}", damaged.stderr);
+    let first_checkpoint = fresh.path("data/journal/checkpoint").display().to_string();
+    let kept =
+        fresh.run(&["audit", "verify", "--key", &first.display().to_string(), "--checkpoint", &first_checkpoint])?;
+    assert_eq!(code(&kept), 0, "{}", kept.stderr);
+    Ok(())
+}
+
+/// A witness that ends with the test.
+struct Witness(std::process::Child);
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_witness_cosigns_and_verification_asks_for_it() -> Result<()> {
+    let fresh = Fresh::new()?;
+    fresh.start()?.stop()?;
+    let (log, dir) =
+        (fresh.path("data/journal.pub").display().to_string(), fresh.path("witness").display().to_string());
+    let refused = sluice(&["audit", "witness", "--dir", &dir, "--log", &log, "--listen", "0.0.0.0:0"])?;
+    assert_eq!(code(&refused), 1);
+    assert!(refused.stderr.contains("TLS"), "{}", refused.stderr);
+    let mut command = Command::new(binary());
+    command.args(["audit", "witness", "--dir", &dir, "--log", &log, "--listen", "127.0.0.1:0", "--name", "w.example"]);
+    let mut witness =
+        Witness(command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).spawn()?);
+    let mut line = String::new();
+    let out = witness.0.stdout.as_mut().context("it is piped")?;
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(out), &mut line)?;
+    let address = line.trim().rsplit(' ').next().context("it says where it listens")?.to_owned();
+    let configured = format!(
+        "[[witness]]\nname = \"w1\"\nurl = \"http://{address}\"\nkey = \"witness/witness.pub\"\nallow_http = true\n\n[limits]"
+    );
+    fresh.edit("sluice.toml", "[limits]", &configured)?;
+    let checked = fresh.run(&["check"])?;
+    assert_eq!(code(&checked), 0, "{}", checked.stderr);
+    fresh.start()?.stop()?;
+    let key = fresh.path("witness/witness.pub").display().to_string();
+    let whole = fresh.run(&["audit", "verify", "--witness-key", &key])?.success()?;
+    assert!(whole.contains("6 entries cosigned by w.example at 20"), "{whole}");
+    let kept = fresh.path("data/journal/witness-w1");
+    std::fs::remove_file(&kept)?;
+    let without = fresh.run(&["audit", "verify", "--witness-key", std::fs::read_to_string(&key)?.trim()])?;
+    assert_eq!(code(&without), 1);
+    assert!(without.stderr.contains("no checkpoint is cosigned by the witness w.example"), "{}", without.stderr);
+    Ok(())
+}
+
 fn first_segment(journal: &Path) -> Result<PathBuf> {
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(journal)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;

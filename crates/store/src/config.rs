@@ -26,6 +26,7 @@ mod sinks;
 mod sluice;
 mod targets;
 mod units;
+mod witness;
 
 pub use classification::parse_classification;
 pub use error::ConfigError;
@@ -59,6 +60,8 @@ pub struct Config {
     pub approvals: ApprovalConfig,
     /// How the journal is written (`[journal]`).
     pub journal: JournalConfig,
+    /// Who cosigns the journal's checkpoints (`[[witness]]`).
+    pub witnesses: Vec<WitnessConfig>,
     /// Where the key of the local vault is (`[vault]`); `None` when there is no vault.
     pub vault_key: Option<KeyLocation>,
     /// How Sluice logs (`[log]`).
@@ -147,12 +150,38 @@ pub struct ApprovalConfig {
 /// How the journal is written.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JournalConfig {
+    /// What its checkpoints call the journal: their origin, and the name of its key.
+    pub name: String,
     /// The longest time between two signed checkpoints while there are new entries.
     pub checkpoint_interval: Duration,
     /// The size at which a segment is sealed and the next one begun, in bytes.
     pub segment_size: u64,
     /// How long a request waits for a journal that cannot be written before it is refused with 58030.
     pub wait_deadline: Duration,
+    /// Where the journal is kept as static files too (c2sp.org/tlog-tiles), if anywhere.
+    pub tiles_dir: Option<PathBuf>,
+}
+
+/// A machine that remembers the journal's checkpoints and cosigns them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WitnessConfig {
+    /// What metrics, logs and the file beside the journal call it.
+    pub name: String,
+    /// Its submission prefix (c2sp.org/tlog-witness), without a slash at the end.
+    pub url: String,
+    /// What verifies its cosignatures.
+    pub key: WitnessKeySource,
+    /// The CA that its server's certificate must chain to; `None` means the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Where the public key of a witness is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum WitnessKeySource {
+    /// In a file.
+    File(PathBuf),
+    /// In the configuration itself, as `NAME+ID+KEY`.
+    Text(String),
 }
 
 /// Where a key is kept: never in the configuration itself.

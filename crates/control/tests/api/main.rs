@@ -7,4 +7,5 @@ mod approvals;
 mod outside;
 mod replay;
 mod windows;
+mod witness;
 mod world;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use control::Stopping;
-use gateway::node::{LOCAL_AUDIENCE, LOCAL_ISSUER_URL, Node, local_key};
+use gateway::node::{LOCAL_AUDIENCE, LOCAL_ISSUER_URL, Node, StartError, local_key};
 use identity::Claims;
 use model::event::Event;
 use serde_json::Value;
@@ -13,6 +13,7 @@ use store::config::Config;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 const SLUICE: &str = "[listen.postgres]\naddress = \"127.0.0.1:0\"\n[listen.admin]\naddress = \"127.0.0.1:0\"\n";
 const TARGETS: &str = r#"
@@ -29,7 +30,8 @@ pub(crate) struct World {
     pub(crate) node: Arc<Node>,
     pub(crate) address: SocketAddr,
     pub(crate) stopping: Stopping,
-    _dir: TempDir,
+    pub(crate) dir: Arc<TempDir>,
+    serving: Vec<JoinHandle<()>>,
 }
 
 /// What came back.
@@ -47,23 +49,47 @@ impl Reply {
 
 impl World {
     pub(crate) async fn start() -> Self {
-        let dir = TempDir::new().unwrap();
+        let dir = Arc::new(TempDir::new().unwrap());
+        Self::start_in(dir, "").await
+    }
+
+    /// In a directory that may have been used before, with more in its configuration.
+    pub(crate) async fn start_in(dir: Arc<TempDir>, more: &str) -> Self {
         let policies = dir.path().join("revision/policies");
         std::fs::create_dir_all(&policies).unwrap();
         let file = dir.path().join("sluice.toml");
-        std::fs::write(&file, SLUICE).unwrap();
+        std::fs::write(&file, format!("{SLUICE}{more}")).unwrap();
         std::fs::write(dir.path().join("revision/targets.toml"), TARGETS).unwrap();
         std::fs::write(dir.path().join("revision/classification.toml"), "").unwrap();
         std::fs::write(policies.join("baseline.cedar"), policy::BASELINE).unwrap();
         std::fs::write(policies.join("test.cedar"), POLICIES).unwrap();
-        let node = Node::open(Config::load(&file).unwrap()).unwrap();
+        let node = loop {
+            // What the one before had begun may still hold the journal for a moment.
+            match Node::open(Config::load(&file).unwrap()) {
+                Err(StartError::Journal(ledger::OpenError::InUse)) => {
+                    tokio::time::sleep(Duration::from_millis(10)).await
+                }
+                result => break result.unwrap(),
+            }
+        };
         let stopping = Stopping::default();
         let postgres = gateway::postgres::Listener::bind(&node).await.unwrap();
         let admin = control::Listener::bind(&node).await.unwrap();
         let address = admin.address();
-        tokio::spawn(gateway::serve(Arc::clone(&node), postgres, stopping.stop.clone()));
-        tokio::spawn(control::serve(Arc::clone(&node), admin, stopping.clone()));
-        Self { node, address, stopping, _dir: dir }
+        let serving = vec![
+            tokio::spawn(gateway::serve(Arc::clone(&node), postgres, stopping.stop.clone())),
+            tokio::spawn(control::serve(Arc::clone(&node), admin, stopping.clone())),
+        ];
+        Self { node, address, stopping, dir, serving }
+    }
+
+    /// Ends it in order, and gives its directory back.
+    pub(crate) async fn stop(mut self) -> Arc<TempDir> {
+        self.stopping.stop.cancel();
+        for task in self.serving.drain(..) {
+            task.await.unwrap();
+        }
+        Arc::clone(&self.dir)
     }
 
     /// A token for `sluice|NAME` in the groups `sluice|GROUP`.

@@ -13,7 +13,8 @@ use crate::checkpoints::{self, CheckpointLog};
 use crate::disk::{Disk, DiskFile, replace};
 use crate::frame;
 use crate::merkle::Edge;
-use crate::note::{Checkpoint, SigningKey, VerifyingKey};
+use crate::note::{Checkpoint, SigningKey};
+use crate::rotation::Keys;
 use crate::segment::{self, Header, Scan, Step};
 
 /// What opening a journal found and repaired.
@@ -47,6 +48,9 @@ pub enum OpenError {
     /// The disk failed.
     #[error("the journal cannot be read or repaired")]
     Disk(#[from] io::Error),
+    /// The key is not the one in force.
+    #[error("the journal's key was changed, and this is an older one")]
+    OldKey,
     /// Something is not as it was written. `sluice audit verify` says more.
     #[error("the journal is damaged: {what} ({file}, byte {offset})")]
     Damaged {
@@ -75,7 +79,8 @@ pub(super) fn open(
     }
     let lock = lock(disk.as_ref(), dir)?;
     let mut recovery = Recovery::default();
-    let (last, signed) = read_checkpoints(disk.as_ref(), dir, key.public(), &mut recovery)?;
+    let keys = keys_in_force(disk.as_ref(), dir, &key)?;
+    let (last, signed) = read_checkpoints(disk.as_ref(), dir, &keys, &mut recovery)?;
     let state = open_segments(disk.as_ref(), dir, &signed, &mut recovery)?;
     if let Some(last) = &last {
         replace(disk.as_ref(), &dir.join(checkpoints::LATEST), last.note().as_bytes())?;
@@ -95,6 +100,14 @@ pub(super) fn open(
         _lock: lock,
     };
     Ok((journal, recovery))
+}
+
+fn keys_in_force(disk: &dyn Disk, dir: &Path, key: &SigningKey) -> Result<Keys, OpenError> {
+    match Keys::read(disk, dir, key.public())? {
+        (_, Some(broken)) => Err(damaged(broken.what, broken.file, broken.offset)),
+        (keys, None) if keys.current() == key.public() => Ok(keys),
+        (_, None) => Err(OpenError::OldKey),
+    }
 }
 
 fn next_id() -> JournalId {
@@ -126,7 +139,7 @@ fn lock(disk: &dyn Disk, dir: &Path) -> Result<Arc<dyn DiskFile>, OpenError> {
 fn read_checkpoints(
     disk: &dyn Disk,
     dir: &Path,
-    key: &VerifyingKey,
+    keys: &Keys,
     recovery: &mut Recovery,
 ) -> Result<(Option<Checkpoint>, Vec<Checkpoint>), OpenError> {
     let mut lists: Vec<u64> = disk.list(dir)?.iter().filter_map(|name| checkpoints::first_size(name)).collect();
@@ -135,7 +148,7 @@ fn read_checkpoints(
     for list in lists {
         let name = checkpoints::file_name(list);
         let path = dir.join(&name);
-        let checkpoints::Notes { good: notes, bad } = checkpoints::read_list(disk, &path, key)?;
+        let checkpoints::Notes { good: notes, bad } = checkpoints::read_list(disk, &path, keys)?;
         // A list may have a torn end and yet not be the last: after a failure the next checkpoint begins a new list.
         match bad {
             Some(bad) if bad.torn && bad.offset > 0 => cut(disk, &path, name, bad.offset, recovery)?,

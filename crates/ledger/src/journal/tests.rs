@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use super::*;
 use crate::disk::{Fault, FaultyDisk};
 use crate::receipt::Level;
-use crate::samples::{dir, entry, key, long_entry, one_of_each, open, request};
+use crate::samples::{dir, entry, key, long_entry, open, ordinary, request};
 use crate::verify::verify;
 
 /// Small enough that the scenario below fills several segments.
@@ -67,7 +67,7 @@ fn check(left: &FaultyDisk, acknowledged: &BTreeMap<u64, Entry>, checkpoint: u64
         let length = before[&dir().join(&torn.file)].len();
         assert_eq!(u64::try_from(length).unwrap(), torn.offset + torn.bytes, "{what}: {torn:?}");
     }
-    drop(journal.append(&one_of_each()).unwrap().at_process());
+    drop(journal.append(&ordinary()).unwrap().at_process());
     let last = journal.checkpoint().unwrap();
     let report = verify(left, dir(), key().public(), &[]).unwrap();
     assert_eq!((report.fault, report.entries), (None, last.size()), "{what}");
@@ -320,11 +320,15 @@ fn threads_share_the_real_disk() {
 #[test]
 fn td_12_the_independent_verifier_agrees_on_mutated_journals() {
     let disk = FaultyDisk::new();
-    let (journal, _) = open(&disk, 300).unwrap();
-    for (number, entry) in one_of_each().into_iter().enumerate() {
+    let (mut journal, _) = open(&disk, 300).unwrap();
+    for (number, entry) in ordinary().into_iter().enumerate() {
         drop(journal.append(&[entry]).unwrap().at_process());
         if number % 8 == 7 {
             journal.checkpoint().unwrap();
+        }
+        if number == 10 {
+            let next = crate::SigningKey::from_seed("sluice.example/journal", &[8; 32]).unwrap();
+            journal = journal.rotate(next, model::time::Timestamp(1)).unwrap();
         }
     }
     journal.checkpoint().unwrap();

@@ -35,8 +35,8 @@ fn the_key_id_is_that_of_the_specification() {
     let note = "If you think cryptography is the answer to your problem,\n\
                 then you don't know what your problem is.\n\n\
                 \u{2014} PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
-    let (body, signatures) = note.rsplit_once("\n\n").unwrap();
-    assert_eq!(check_signatures(&format!("{body}\n"), signatures.trim_end(), &key), Ok(()));
+    let note = Note::parse(note.as_bytes()).unwrap();
+    note.signed_by(key.name(), key.id(), |signature| key.verifies(note.text, signature)).unwrap();
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use super::{Fault, Run, Stored, Where, check_entry};
+use super::{Fault, Run, Source, Stored, Where, check_entry};
 use crate::disk::Disk;
 use crate::merkle::{self, Edge};
 use crate::segment::{self, Header, Scan, Step};
@@ -31,7 +31,7 @@ pub(super) enum Wrong {
     Fault(Box<Fault>),
     /// The entries from the last checkpoint before on are not those that this one signed, which covers so many.
     NotSigned {
-        by: String,
+        by: Source,
         before: u64,
     },
 }
@@ -81,18 +81,18 @@ fn check(disk: &dyn Disk, dir: &Path, first: u64, is_last: bool, stored: &[&Stor
         while let Some(stored) = pending.next_if(|stored| stored.checkpoint.size() <= checked.edge.size()) {
             if *stored.checkpoint.root() != checked.edge.root() {
                 let before = checked.edge.size();
-                checked.wrong = Some(Wrong::NotSigned { by: stored.file.clone(), before });
+                checked.wrong = Some(Wrong::NotSigned { by: stored.source, before });
                 return Ok(checked);
             }
             checked.signed = Some((checked.edge.size(), scan.offset()));
-            checked.verified = checked.verified.saturating_add(u64::from(!stored.is_kept()));
+            checked.verified = checked.verified.saturating_add(u64::from(stored.is_own()));
         }
         let offset = scan.offset();
         let expected = checked.edge.size();
         let place = || Where::at(name.clone(), offset).entry(expected);
         let fault = |what: String, place: Where| Some(Wrong::Fault(Box::new(Fault { what, place })));
         match scan.next()? {
-            Step::Frame { index, payload, .. } => match check_entry(index, expected, payload) {
+            Step::Frame { index, payload, .. } => match check_entry(index, expected, first, payload) {
                 Ok(()) => checked.edge.push(merkle::leaf_hash(payload)),
                 Err(what) => checked.wrong = fault(what, place().described(payload)),
             },

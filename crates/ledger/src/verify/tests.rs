@@ -6,8 +6,9 @@ use crate::disk::FaultyDisk;
 use crate::journal::Journal;
 use crate::merkle;
 use crate::prove::{EntryProof, ProofError, ProveError, prove_consistency, prove_entry, prove_inclusion};
-use crate::samples::{dir, entry, key, one_of_each, open};
+use crate::samples::{dir, entry, key, open, ordinary};
 use crate::segment::{Scan, Step};
+use crate::witness;
 
 fn check(disk: &FaultyDisk) -> Report {
     verify(disk, dir(), key().public(), &[]).unwrap()
@@ -170,10 +171,10 @@ fn td_02_what_is_not_signed_yet_is_said() {
     let disk = sample(1 << 20);
     let (journal, recovery) = open(&disk, 1 << 20).unwrap();
     assert_eq!(recovery.signed, Some(8));
-    drop(journal.append(&one_of_each()).unwrap().at_process());
+    drop(journal.append(&ordinary()).unwrap().at_process());
     let report = check(&disk);
     assert!(report.is_good());
-    assert_eq!((report.signed, report.entries), (8, 8 + u64::try_from(one_of_each().len()).unwrap()));
+    assert_eq!((report.signed, report.entries), (8, 8 + u64::try_from(ordinary().len()).unwrap()));
 }
 
 #[test]
@@ -222,6 +223,92 @@ fn proofs_from_the_files_verify() {
     assert!(matches!(prove_inclusion(&disk, dir(), 8, 8), Err(ProveError::Range)));
     assert!(matches!(prove_inclusion(&disk, dir(), 0, 9), Err(ProveError::Range)));
     assert!(matches!(prove_consistency(&disk, dir(), 0, 8), Err(ProveError::Range)));
+    assert!(matches!(prove_consistency(&disk, dir(), 3, 9), Err(ProveError::Range)));
+    assert!(matches!(prove_consistency(&disk, dir(), 9, 9), Err(ProveError::Range)));
+}
+
+#[test]
+fn growth_is_proved_between_any_two_sizes() {
+    let disk = FaultyDisk::new();
+    let (journal, _) = open(&disk, 150).unwrap();
+    let mut edge = Edge::default();
+    let mut roots = vec![edge.root()];
+    for number in 0..40 {
+        drop(journal.append(&[entry(number)]).unwrap().at_process());
+        edge.push(merkle::leaf_hash(&[vec![frame::VERSION], postcard::to_stdvec(&entry(number)).unwrap()].concat()));
+        roots.push(edge.root());
+    }
+    for old in 1..=40u64 {
+        for size in old..=40 {
+            let proof = prove_consistency(&disk, dir(), old, size).unwrap();
+            let root_of = |size: u64| roots[usize::try_from(size).unwrap()];
+            assert_eq!((proof.hash, proof.root), (root_of(old), root_of(size)), "{old} to {size}");
+            assert!(merkle::verify_consistency(old, &proof.hash, size, &proof.root, &proof.hashes), "{old} to {size}");
+        }
+    }
+}
+
+/// A witness of the sample, which cosigned what had five entries.
+fn witnessed() -> (FaultyDisk, crate::Cosigner, Checkpoint) {
+    let disk = FaultyDisk::new();
+    let (journal, _) = open(&disk, 150).unwrap();
+    drop(journal.append(&(0..5).map(entry).collect::<Vec<_>>()).unwrap().at_process());
+    let checkpoint = journal.checkpoint().unwrap();
+    drop(journal.append(&[entry(5)]).unwrap().at_process());
+    journal.checkpoint().unwrap();
+    let witness = crate::Cosigner::from_seed("witness.example/w1", &[9; 32]).unwrap();
+    let text = format!("{}\n", checkpoint.note().split_once("\n\n").unwrap().0);
+    let cosigned = checkpoint.with_cosignature(&witness.line(&text, 77), witness.public()).unwrap();
+    (disk, witness, cosigned)
+}
+
+fn check_by(disk: &FaultyDisk, kept: &[Checkpoint], witnesses: &[WitnessKey]) -> Report {
+    let key = key();
+    let trust = Trust { key: key.public(), kept, witnesses };
+    verify_with(disk, dir(), trust, &|count, work| (0..count).for_each(work)).unwrap()
+}
+
+#[test]
+fn a_cosignature_that_is_asked_for_must_be_there_and_hold() {
+    let (disk, witness, cosigned) = witnessed();
+    let key = std::slice::from_ref(witness.public());
+    let fault = check_by(&disk, &[], key).fault.unwrap();
+    assert!(fault.what.contains("no checkpoint is cosigned by the witness witness.example/w1"), "{fault}");
+    let expected = vec![Witnessed { witness: String::from("witness.example/w1"), size: 5, at: 77 }];
+    let given = check_by(&disk, std::slice::from_ref(&cosigned), key);
+    assert_eq!((given.fault, given.witnessed), (None, expected.clone()));
+    witness::keep(&disk, dir(), "w1", &cosigned).unwrap();
+    assert_eq!(witness::kept(&disk, dir(), "w1").unwrap().as_deref(), Some(cosigned.note().as_bytes()));
+    let stored = check_by(&disk, &[], key);
+    assert_eq!((stored.fault, stored.witnessed, stored.checkpoints), (None, expected, 2));
+    let path = dir().join("witness-w1");
+    let good = files(&disk)[&path].clone();
+    for bit in 0..good.len() * 8 {
+        let mut flipped = good.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        disk.put(&path, Some(flipped));
+        let fault = check_by(&disk, &[], key).fault.unwrap_or_else(|| panic!("bit {bit} is not missed"));
+        assert!(fault.place.file.starts_with("witness-"), "bit {bit}: {fault}");
+    }
+}
+
+#[test]
+fn td_04_an_older_state_is_found_by_the_witness_file_and_a_rewritten_one_too() {
+    let (disk, _, cosigned) = witnessed();
+    let older = FaultyDisk::new();
+    let (journal, _) = open(&older, 150).unwrap();
+    drop(journal.append(&[entry(0), entry(1)]).unwrap().at_process());
+    journal.checkpoint().unwrap();
+    witness::keep(&older, dir(), "w1", &cosigned).unwrap();
+    let fault = check(&older).fault.unwrap();
+    assert!(fault.what.contains("5 were signed, as a checkpoint says that a witness cosigned"), "{fault}");
+    for number in [9, 9, 9, 9] {
+        drop(journal.append(&[entry(number)]).unwrap().at_process());
+    }
+    let fault = check(&older).fault.unwrap();
+    assert!(fault.what.contains("not those that a witness cosigned"), "{fault}");
+    witness::keep(&disk, dir(), "w1", &cosigned).unwrap();
+    assert_eq!(check(&disk).fault, None);
 }
 
 #[test]

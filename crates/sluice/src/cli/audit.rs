@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::connect::Connect;
 use super::failure::Failure;
 use super::listing::Form;
-use super::{listing, prove, put, reindex, show, time, verify};
+use super::{listing, prove, put, reindex, rotate_key, show, tiles, time, verify, witness};
 
 /// Search the record, and verify it
 #[derive(clap::Subcommand)]
@@ -30,6 +30,12 @@ pub(super) enum Command {
     CheckProof(prove::CheckArgs),
     /// Make the index of searches anew from the journal, while Sluice is stopped
     Reindex(reindex::Args),
+    /// Write the journal as static files that other tools read
+    Tiles(tiles::Args),
+    /// Change the key that signs the journal, while Sluice is stopped
+    RotateKey(rotate_key::Args),
+    /// Remember the checkpoints of journals on another machine, and cosign them
+    Witness(witness::Args),
 }
 
 /// What to find; everything that is given narrows the search
@@ -153,6 +159,9 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
         Command::Prove(args) => prove::run(&args),
         Command::CheckProof(args) => prove::check(&args),
         Command::Reindex(args) => reindex::run(&args),
+        Command::Tiles(args) => tiles::run(&args),
+        Command::RotateKey(args) => rotate_key::run(&args),
+        Command::Witness(args) => witness::run(&args),
     }
 }
 

@@ -55,6 +55,9 @@ fn check_files(config: &Config, errors: &mut Vec<String>) {
             errors.push(format!("{name}: {error}; name a PEM chain and its key, readable by Sluice"));
         }
     }
+    if let Err(error) = gateway::witnesses::Witnesses::open(&config.witnesses) {
+        errors.push(error.to_string());
+    }
     for issuer in &config.issuers {
         let file = match &issuer.keys {
             KeySource::File(path) => Some(path),

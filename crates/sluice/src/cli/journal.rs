@@ -21,7 +21,7 @@ pub(super) struct JournalArgs {
     journal: Option<PathBuf>,
     /// The public key that the checkpoints are signed by
     #[arg(long, value_name = "FILE")]
-    key: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
 }
 
 /// What was named, or what the configuration names.

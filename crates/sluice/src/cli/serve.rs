@@ -66,7 +66,7 @@ async fn serve(node: Arc<Node>) -> Result<(), Failure> {
 }
 
 /// Begins the end at the first SIGTERM or SIGINT.
-fn end_on_signal(draining: CancellationToken) -> Result<tokio::task::JoinHandle<()>, Failure> {
+pub(super) fn end_on_signal(draining: CancellationToken) -> Result<tokio::task::JoinHandle<()>, Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
     Ok(tokio::spawn(async move {
@@ -74,7 +74,7 @@ fn end_on_signal(draining: CancellationToken) -> Result<tokio::task::JoinHandle<
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::info!("ending: sessions may finish what they run");
+        tracing::info!("ending: what runs may finish");
         draining.cancel();
     }))
 }
@@ -90,7 +90,7 @@ fn write_addresses(path: &Path, postgres: SocketAddr, admin: SocketAddr) -> Resu
 }
 
 /// The memory of this process holds keys and passwords: no core dump, and no other process of this user reads it.
-fn leave_no_core() {
+pub(super) fn leave_no_core() {
     use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
     let nothing = Rlimit { current: Some(0), maximum: Some(0) };
     if let Err(error) = setrlimit(Resource::Core, nothing) {
@@ -102,7 +102,7 @@ fn leave_no_core() {
 }
 
 /// Logs to standard error. Libraries say at most what is wrong: what they say at lower levels may quote what passes.
-fn log(config: &LogConfig) -> Result<(), Failure> {
+pub(super) fn log(config: &LogConfig) -> Result<(), Failure> {
     let level = match config.level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,

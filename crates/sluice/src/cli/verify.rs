@@ -6,12 +6,13 @@ use std::sync::Arc;
 use gateway::node::Layout;
 use gateway::threads::on_all_processors;
 use ledger::tape::TapeReader;
-use ledger::{Checkpoint, Reader, RealDisk, VerifyingKey};
+use ledger::{Checkpoint, Keys, Reader, RealDisk, Trust, WitnessKey, Witnessed};
 use model::event::Event;
 use model::id::{Digest, SessionId};
+use model::time::Timestamp;
 
 use super::failure::Failure;
-use super::journal::{JournalArgs, Places, unreadable};
+use super::journal::{JournalArgs, Places, key_in, unreadable};
 use super::{put, show};
 
 /// Verify a journal offline
@@ -19,9 +20,11 @@ use super::{put, show};
 #[command(
     after_help = "A public key that was kept elsewhere proves more than the one beside the journal, and a checkpoint that \
     was kept elsewhere\nshows whether the whole journal was exchanged for an older or another one. The latest is the file \
-    journal/checkpoint.\n\nExamples:\n  \
+    journal/checkpoint.\nA witness's key proves that another machine saw the journal grow to that size, and at what time.\n\nExamples:\n  \
     sluice audit verify --data-dir /var/lib/sluice\n  \
-    sluice audit verify --journal /backup/journal --key /safe/journal.pub --checkpoint /safe/yesterday.checkpoint"
+    sluice audit verify --journal /backup/journal --key /safe/journal.pub --checkpoint /safe/yesterday.checkpoint\n  \
+    sluice audit verify --data-dir /var/lib/sluice --witness-key /safe/witness.pub\n  \
+    sluice audit verify --tiles /srv/tlog --key /safe/journal.pub"
 )]
 pub(super) struct Args {
     #[command(flatten)]
@@ -29,6 +32,13 @@ pub(super) struct Args {
     /// A checkpoint that was kept elsewhere: the journal must have grown from it; may be given several times
     #[arg(long, value_name = "FILE")]
     checkpoint: Vec<PathBuf>,
+    /// The public key of a witness, or a file with it: it must have cosigned a checkpoint, beside the journal or given with
+    /// --checkpoint; may be given several times
+    #[arg(long, value_name = "KEY")]
+    witness_key: Vec<String>,
+    /// A directory that `sluice audit tiles` wrote, instead of a journal: verified by itself, with --key
+    #[arg(long, value_name = "DIR", requires = "key", conflicts_with_all = ["journal", "data_dir", "checkpoint", "witness_key", "tapes"])]
+    tiles: Option<PathBuf>,
     /// Tapes to compare with what the journal says of them
     #[arg(long, value_name = "DIR")]
     tapes: Option<PathBuf>,
@@ -38,9 +48,15 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    if let (Some(dir), Some(key)) = (&args.tiles, &args.place.key) {
+        return verify_tiles(dir, key, args.json);
+    }
     let Places { journal, key, data_dir } = args.place.places()?;
-    let kept = args.checkpoint.iter().map(|file| kept(file, &key)).collect::<Result<Vec<_>, _>>()?;
-    let report = ledger::verify_with(&RealDisk, &journal, &key, &kept, &on_all_processors)
+    let keys = Keys::of(&RealDisk, &journal, &key).map_err(|error| unreadable(&journal, &error))?;
+    let kept = args.checkpoint.iter().map(|file| kept(file, &keys)).collect::<Result<Vec<_>, _>>()?;
+    let witnesses = args.witness_key.iter().map(|key| witness_key(key)).collect::<Result<Vec<_>, _>>()?;
+    let trust = Trust { key: &key, kept: &kept, witnesses: &witnesses };
+    let report = ledger::verify_with(&RealDisk, &journal, trust, &on_all_processors)
         .map_err(|error| unreadable(&journal, &error))?;
     let own_tapes = || data_dir.map(|dir| Layout::of(&dir).tapes()).filter(|dir| dir.exists());
     let (tapes, tape_fault) = match (args.tapes.clone().or_else(own_tapes), report.is_good()) {
@@ -56,6 +72,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             "checkpoints": report.checkpoints,
             "signed": report.signed,
             "root": Digest(report.root).to_string(),
+            "witnessed": report.witnessed.iter().map(|one| serde_json::json!({
+                "witness": one.witness, "entries": one.size, "at": one.at,
+            })).collect::<Vec<_>>(),
             "tapes": tapes,
             "fault": fault,
             "entry": entry,
@@ -65,18 +84,57 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Some(fault) => Err(Failure::failed(format!("the record is DAMAGED: {fault}"))),
         None if args.json => Ok(()),
         None => put(&format!(
-            "the record is whole: {} entries, {} of them signed by {} checkpoints; {tapes} tapes match\nroot {}\n",
+            "the record is whole: {} entries, {} of them signed by {} checkpoints; {tapes} tapes match\nroot {}\n{}",
             report.entries,
             report.signed,
             report.checkpoints,
-            Digest(report.root)
+            Digest(report.root),
+            report.witnessed.iter().map(cosigned).collect::<String>(),
         )),
     }
 }
 
-fn kept(file: &Path, key: &VerifyingKey) -> Result<Checkpoint, Failure> {
+fn cosigned(one: &Witnessed) -> String {
+    let at = Timestamp(one.at.saturating_mul(1000));
+    format!("{} entries cosigned by {} at {at}\n", one.size, show::safe(&one.witness))
+}
+
+/// A key as it stands, or a file with one.
+fn witness_key(text: &str) -> Result<WitnessKey, Failure> {
+    if let Ok(key) = text.parse() {
+        return Ok(key);
+    }
+    let path = Path::new(text);
+    let content = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+    content.trim().parse().map_err(|error| unreadable(path, &error))
+}
+
+fn verify_tiles(dir: &Path, key: &Path, as_json: bool) -> Result<(), Failure> {
+    let report = ledger::verify_tiles(&RealDisk, dir, &key_in(key)?);
+    if as_json {
+        let (entries, root) = match &report {
+            Ok(report) => (Some(report.entries), Some(Digest(report.root).to_string())),
+            Err(_) => (None, None),
+        };
+        let fault = report.as_ref().err();
+        put(&show::json(&serde_json::json!({
+            "good": report.is_ok(),
+            "entries": entries,
+            "root": root,
+            "fault": fault.map(ToString::to_string),
+            "file": fault.map(|fault| fault.file.as_str()),
+        })))?;
+    }
+    match report {
+        Err(fault) => Err(Failure::failed(format!("the tiles are DAMAGED: {fault}"))),
+        Ok(_) if as_json => Ok(()),
+        Ok(report) => put(&format!("the tiles are whole: {} entries\nroot {}\n", report.entries, Digest(report.root))),
+    }
+}
+
+fn kept(file: &Path, keys: &Keys) -> Result<Checkpoint, Failure> {
     let note = std::fs::read(file).map_err(|error| unreadable(file, &error))?;
-    Checkpoint::open(&note, key).map_err(|error| unreadable(file, &error))
+    keys.open(&note).map_err(|error| unreadable(file, &error))
 }
 
 /// Compares each closed session's tape with the digest and length that the journal has of it.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{
     ApprovalConfig, CertificateFiles, Config, ConfigError, Document, JournalConfig, KeyLocation, Limits, Listen,
-    LogConfig, LogFormat, LogLevel, Section, SessionConfig, issuer, sinks,
+    LogConfig, LogFormat, LogLevel, Section, SessionConfig, issuer, sinks, witness,
 };
 use crate::revision::read_text;
 
@@ -51,6 +51,7 @@ fn config(root: &Section<'_, '_>) -> Config {
         limits: limits(root.table("limits")),
         approvals: approvals(root.table("approvals")),
         journal: journal(root.table("journal")),
+        witnesses: witness::witnesses(root),
         vault_key: vault(root.table("vault")),
         log: log(root.table("log")),
         sessions: sessions(root.table("sessions")),
@@ -118,12 +119,20 @@ fn approvals(section: Section<'_, '_>) -> ApprovalConfig {
 
 fn journal(section: Section<'_, '_>) -> JournalConfig {
     let milliseconds = |least: u64, most: u64| Duration::from_millis(least)..=Duration::from_secs(most);
+    let is_name = |text: &str| {
+        let plain = |c: char| !c.is_whitespace() && !c.is_control() && c != '+';
+        (1..=200).contains(&text.len()) && text.chars().all(plain)
+    };
+    let name =
+        section.parsed("name", "1 to 200 characters without space or +", |text| is_name(text).then(|| text.to_owned()));
     let journal = JournalConfig {
+        name: name.unwrap_or_else(|| String::from("sluice")),
         checkpoint_interval: section
             .duration("checkpoint_interval", milliseconds(100, 3600))
             .unwrap_or(Duration::from_secs(10)),
         segment_size: section.size("segment_size", MIB..=4 * GIB).unwrap_or(64 * MIB),
         wait_deadline: section.duration("wait_deadline", milliseconds(0, 300)).unwrap_or(Duration::from_secs(5)),
+        tiles_dir: section.path("tiles_dir"),
     };
     section.finish();
     journal

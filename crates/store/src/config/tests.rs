@@ -69,7 +69,10 @@ fn what_the_templates_comment_out_is_right_too() {
     assert_eq!(all.sinks.iter().map(|sink| &*sink.name).collect::<Vec<_>>(), ["archive", "siem", "hook"]);
     assert_eq!(all.vault_key, Some(KeyLocation::File("/etc/sluice/vault.key".into())));
     assert_eq!(Limits { idle_timeout: None, ..all.limits }, config("").unwrap().limits);
-    assert_eq!((all.approvals, all.journal, all.log, all.sessions), {
+    assert_eq!(all.witnesses.len(), 1);
+    assert_eq!(all.journal.tiles_dir.as_deref(), Some(Path::new("/etc/sluice/tlog")));
+    let journal = JournalConfig { tiles_dir: None, ..all.journal };
+    assert_eq!((all.approvals, journal, all.log, all.sessions), {
         let default = config("").unwrap();
         (default.approvals, default.journal, default.log, default.sessions)
     });
@@ -89,7 +92,7 @@ fn every_mistake_is_reported_with_its_line() {
     let errors = config(text).unwrap_err();
     let expected = [
         "/etc/sluice/sluice.toml:1: data_dri: there is no such setting; the settings here are: listen, data_dir, issuer, \
-         revision_dir, limits, approvals, journal, vault, log, sessions, sink",
+         revision_dir, limits, approvals, journal, witness, vault, log, sessions, sink",
         "/etc/sluice/sluice.toml:2: listen.postgres.tls_key: it is absent; write the path of the certificate's private key",
         "/etc/sluice/sluice.toml:3: listen.postgres.address: \"localhost\" is not understood; write an IP address and a \
          port, such as \"127.0.0.1:6432\" or \"[::]:6432\"",
@@ -152,6 +155,29 @@ fn mistakes_in_sinks_are_found_and_show_no_secret() {
     }
     let errors = sink("kind = \"webhook\"\nurl = \"https://h/\"\nsecret = \"s3cret\"").unwrap_err();
     assert!(errors.len() == 1 && !lines(&errors).contains("s3cret"), "{}", lines(&errors));
+}
+
+#[test]
+fn a_witness_is_read_as_meant() {
+    let witness = "[[witness]]\nname = \"w1\"\nurl = \"https://w.example:7633/\"\nkey = \"w.pub\"\n";
+    let read = config(&format!("[journal]\nname = \"a.example/j\"\n{witness}ca_file = \"ca.pem\"\n")).unwrap();
+    let expected = WitnessConfig {
+        name: String::from("w1"),
+        url: String::from("https://w.example:7633"),
+        key: WitnessKeySource::File("/etc/sluice/w.pub".into()),
+        ca_file: Some("/etc/sluice/ca.pem".into()),
+    };
+    assert_eq!((read.witnesses, read.journal.name.as_str()), (vec![expected], "a.example/j"));
+    let text = config(&witness.replace("w.pub", "w+01234567+BAAA")).unwrap().witnesses;
+    assert_eq!(text[0].key, WitnessKeySource::Text(String::from("w+01234567+BAAA")));
+    assert_mistake(config(&witness.replace("\"w1\"", "\"a.b\"")), 2, "witness.name");
+    assert_mistake(config(&format!("{witness}{witness}")), 6, "witness.name");
+    let plain = witness.replace("https", "http");
+    assert_mistake(config(&plain), 3, "witness.url");
+    assert_mistake(config(&format!("{plain}allow_http = true\n")), 3, "witness.url");
+    config(&format!("{}allow_http = true\n", plain.replace("w.example", "127.0.0.1"))).unwrap();
+    assert_mistake(config(&witness.replace("key = \"w.pub\"\n", "")), 1, "witness.key");
+    assert_mistake(config("[journal]\nname = \"a b\"\n"), 2, "journal.name");
 }
 
 #[test]

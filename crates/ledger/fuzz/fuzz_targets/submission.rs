@@ -1,0 +1,10 @@
+//! What is sent to a witness. See `bodies::submission`.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[allow(dead_code)]
+#[path = "../bodies.rs"]
+mod bodies;
+
+fuzz_target!(|input: &[u8]| bodies::submission(input));
