@@ -69,7 +69,7 @@ fn a_window_is_asked_for_agreed_to_and_used() -> Result<()> {
     let token = site.token(&ORDER_SERVICE)?;
     let database = site.database();
     let request = ["request", "--target", "payments", "--database", database, "--verb", "delete"];
-    let scope = ["--table", "public.payments", "--for", "10m", "--max-uses", "2", "--reason", "INC-42", "--json"];
+    let scope = ["--table", "public.refunds", "--for", "10m", "--max-uses", "2", "--reason", "INC-42", "--json"];
     let asked = command(site, Some(&token), &[request.as_slice(), &scope].concat())?.success()?;
     let asked: Value = serde_json::from_str(&asked)?;
     let id = asked["id"].as_str().context("an id")?;
@@ -78,10 +78,10 @@ fn a_window_is_asked_for_agreed_to_and_used() -> Result<()> {
     let approved = command(site, Some(&site.token(&DBA)?), &["approvals", "approve", id, "--reason", "agreed"])?;
     assert_eq!(approved.success()?, format!("{id} is approved\n"));
     for _ in 0..2 {
-        run(site, &token, "DELETE FROM payments WHERE id = 900001")?.success()?;
+        run(site, &token, "DELETE FROM refunds WHERE id = 900001")?.success()?;
     }
     let shown = command(site, Some(&site.token(&DBA)?), &["approvals", "show", id])?.success()?;
-    assert!(shown.contains("used by") && shown.contains("only on public.payments"), "{shown}");
+    assert!(shown.contains("used by") && shown.contains("only on public.refunds"), "{shown}");
     assert!(shown.contains("consumed"), "{shown}");
     Ok(())
 }
