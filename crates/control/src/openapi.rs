@@ -15,7 +15,7 @@ use crate::{approvals, audit, health, revision, sessions, targets, windows};
         health::healthz, health::readyz, health::metrics, describe,
         revision::whoami, revision::get, targets::catalog,
         approvals::list, approvals::get, approvals::answer, approvals::withdraw, windows::request,
-        sessions::list, sessions::history, sessions::get, sessions::kill, sessions::renew, sessions::tape,
+        sessions::list, sessions::history, sessions::get, sessions::kill, sessions::renew, sessions::tape, sessions::remove_tape,
         audit::search, audit::disclosed, audit::report, audit::events,
     ),
     security(("bearer" = [])),

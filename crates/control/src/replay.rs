@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use ledger::RealDisk;
-use ledger::tape::{Kind, TapeEnd, TapeReadError, TapeReader};
+use ledger::tape::{KeyStore, Kind, TapeEnd, TapeReadError, TapeReader};
 use model::id::SessionId;
 use model::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -124,23 +124,37 @@ pub(crate) struct Tape {
     reader: TapeReader,
     decoder: Decoder,
     last: Timestamp,
+    /// What came before is read, for what follows hangs on it, and left out.
+    since: Timestamp,
     is_over: bool,
 }
 
 /// Opens the tape of a session. Blocks.
-pub(crate) fn open(dir: &Path, session: SessionId) -> Result<Tape, OpenError> {
-    match TapeReader::open(&RealDisk, dir, session) {
-        Ok(reader) => Ok(Tape { last: reader.started(), reader, decoder: Decoder::default(), is_over: false }),
+pub(crate) fn open(dir: &Path, session: SessionId, keys: &KeyStore) -> Result<Tape, OpenError> {
+    match TapeReader::open(&RealDisk, dir, session, Some(keys)) {
+        Ok(reader) => Ok(Tape {
+            last: reader.started(),
+            reader,
+            decoder: Decoder::default(),
+            since: Timestamp(0),
+            is_over: false,
+        }),
         Err(TapeReadError::Disk(error)) if error.kind() == std::io::ErrorKind::NotFound => Err(OpenError::Missing),
         Err(error) => Err(OpenError::Unreadable(error.to_string())),
     }
 }
 
 impl Tape {
+    /// The same from this moment on.
+    pub(crate) fn since(self, since: Timestamp) -> Self {
+        Self { since, ..self }
+    }
+
     /// What comes next; nothing after the end.
     pub(crate) fn next_lines(&mut self) -> Vec<Line> {
         while !self.is_over {
-            let lines = self.step();
+            let mut lines = self.step();
+            lines.retain(|line| line.at >= self.since || matches!(line.event, Event::End { .. }));
             if !lines.is_empty() {
                 return lines;
             }

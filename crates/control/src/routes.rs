@@ -68,6 +68,7 @@ fn all() -> Vec<Route> {
         changes("/v1/sessions/{id}/kill", Verb(Sessions), post(sessions::kill)),
         changes("/v1/sessions/{id}/token", Caller, post(sessions::renew)),
         reads("/v1/sessions/{id}/tape", Verb(Replay), get(sessions::tape)),
+        changes("/v1/sessions/{id}/tape/remove", Verb(Operate), post(sessions::remove_tape)),
         reads("/v1/audit/search", Verb(Audit), get(audit::search)),
         reads("/v1/audit/disclosed", Verb(Audit), get(audit::disclosed)),
         reads("/v1/audit/report", Verb(Audit), get(audit::report)),

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use gateway::retention::RemoveError;
 use gateway::sessions::Signal;
 use model::id::SessionId;
 use serde::Deserialize;
 use store::audit::SessionSearch;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::access::Caller;
 use crate::answer::Answer;
 use crate::app::App;
-use crate::input::{Id, Params};
+use crate::input::{self, Body, Id, Params};
 use crate::journal;
 use crate::problem::Problem;
 use crate::replay;
@@ -121,19 +122,74 @@ pub(crate) async fn renew(
     Ok(Answer::ok(serde_json::json!({ "session": id, "expires_at": subject.expires_at })))
 }
 
+/// Which part of a tape to play.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct TapeParams {
+    /// From this moment on (RFC 3339).
+    #[param(value_type = Option<String>)]
+    since: Option<Moment>,
+}
+
 /// Plays a session's tape: requests and answers as the caller saw them. That somebody looked is in the journal.
 #[utoipa::path(get, path = "/v1/sessions/{id}/tape", tag = "sessions",
-    params(("id" = String, Path, description = "The session's id")),
+    params(("id" = String, Path, description = "The session's id"), TapeParams),
     responses((status = 200, description = "One JSON object per line: requests, columns, rows, errors, in order",
         content_type = "application/x-ndjson"),
         (status = 404, description = "There is no tape of it")))]
-pub(crate) async fn tape(State(app): State<App>, caller: Caller, Id(id): Id<SessionId>) -> Result<Response, Problem> {
-    let dir = app.node.layout().tapes();
-    let opened = tokio::task::spawn_blocking(move || replay::open(&dir, id)).await.map_err(|_| Problem::internal())?;
+pub(crate) async fn tape(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id<SessionId>,
+    Params(params): Params<TapeParams>,
+) -> Result<Response, Problem> {
+    let (dir, keys) = (app.node.layout().tapes(), Arc::clone(&app.node.tape_keys));
+    let opened =
+        tokio::task::spawn_blocking(move || replay::open(&dir, id, &keys)).await.map_err(|_| Problem::internal())?;
     let tape = opened.map_err(|error| match error {
         replay::OpenError::Missing => Problem::not_found("tape"),
         replay::OpenError::Unreadable(reason) => Problem::conflict(reason),
     })?;
     journal::act(&app, &caller, "session.replay", id.to_string()).await?;
+    let tape = match params.since {
+        Some(since) => tape.since(since.0),
+        None => tape,
+    };
     Ok(stream::lines(Arc::clone(&app.node), tape))
+}
+
+/// Why a tape is removed.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RemoveBody {
+    /// For the record.
+    reason: String,
+}
+
+/// Removes a session's tape for good: its key is destroyed, so that no copy of it can be read either. Who did it and why
+/// is in the journal, which keeps every entry of the session.
+#[utoipa::path(post, path = "/v1/sessions/{id}/tape/remove", tag = "sessions",
+    params(("id" = String, Path, description = "The session's id")), request_body = RemoveBody,
+    responses((status = 200, description = "It is gone, and that is in the journal"),
+        (status = 404, description = "There is no tape of it"),
+        (status = 409, description = "The session still runs")))]
+pub(crate) async fn remove_tape(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id<SessionId>,
+    Body(body): Body<RemoveBody>,
+) -> Result<impl IntoResponse, Problem> {
+    let reason = input::reason(Some(body.reason))?.ok_or_else(|| Problem::bad("say why: reason"))?;
+    let by = Some(caller.subject.key.clone());
+    match gateway::retention::remove_tape(&app.node, id, &reason, by).await {
+        Ok(()) => Ok(Answer::ok(serde_json::json!({ "session": id, "removed": true }))),
+        Err(RemoveError::Missing) => Err(Problem::not_found("tape")),
+        Err(error @ RemoveError::Live) => Err(Problem::conflict(error.to_string())),
+        Err(RemoveError::NotRecorded(_)) => Err(Problem::not_recorded()),
+        Err(error @ RemoveError::Disk(_)) => {
+            tracing::error!(session = %id, %error, "a tape cannot be removed");
+            Err(Problem::internal())
+        }
+    }
 }

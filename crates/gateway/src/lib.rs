@@ -20,6 +20,7 @@ pub mod node;
 pub mod postgres;
 pub mod recorder;
 pub mod restart;
+pub mod retention;
 pub mod revision;
 mod serve;
 pub mod sessions;

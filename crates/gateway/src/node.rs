@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use identity::{Issuer, KeySet, KeyTiming, SigningKey as TokenKey};
+use ledger::tape::KeyStore;
 use ledger::{KeyFileError, Recovery};
 use masking::Keys;
 use model::event::Event;
@@ -72,10 +73,13 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// A key that the configuration names cannot be read.
+    #[error("{0}")]
+    KeySource(String),
     /// A witness's key cannot be read.
     #[error(transparent)]
     Witness(#[from] WitnessesError),
-    /// The vault's key cannot be read.
+    /// The vault's key is none.
     #[error("the vault's key: {0}")]
     VaultKey(String),
     /// The vault cannot be opened.
@@ -112,6 +116,8 @@ pub struct Node {
     pub tasks: TaskTracker,
     /// The keys behind tokens and format-preserving masks.
     pub(crate) mask_keys: Keys,
+    /// The keys of tapes.
+    pub tape_keys: Arc<KeyStore>,
     pub(crate) catalogs: Arc<Catalogs>,
     pub(crate) witnesses: Witnesses,
     /// Held while the journal's static files are written.
@@ -153,6 +159,11 @@ impl Layout {
     /// How far each sink got.
     pub fn sinks(&self) -> PathBuf {
         self.0.join("sinks")
+    }
+
+    /// The keys of the tapes, one file each.
+    pub fn tape_keys(&self) -> PathBuf {
+        self.0.join("keys").join("tapes")
     }
 
     /// The development CA and certificate.
@@ -199,6 +210,7 @@ impl Node {
         let revisions = Revisions::start(config.revision_dir.clone(), checked, state.as_ref(), &recorder)?;
         let issuers = Arc::new(trusted(&config, &layout)?);
         let mask_keys = Keys::derive(seed(&layout.key("masking.key"))?.expose());
+        let tape_keys = Arc::new(tape_keys(&config)?);
         let vault = open_vault(&config, &state)?;
         recorder.flush();
         Ok(Arc::new(Self {
@@ -211,6 +223,7 @@ impl Node {
             metrics,
             tasks: TaskTracker::new(),
             mask_keys,
+            tape_keys,
             catalogs: Arc::default(),
             witnesses,
             tiles: Arc::default(),
@@ -308,6 +321,25 @@ fn trusted(config: &Config, layout: &Layout) -> Result<TrustedIssuers, StartErro
     Ok(TrustedIssuers::new(own.chain(configured), KeyTiming::default()))
 }
 
+/// The keys of the tapes in the configured data directory, opened with the key that the configuration names or else the
+/// data directory has.
+///
+/// # Errors
+/// If that key cannot be read, or be made.
+pub fn tape_keys(config: &Config) -> Result<KeyStore, StartError> {
+    let layout = Layout::of(&config.data_dir);
+    let path = layout.key("tape.key");
+    let master = match &config.tape_key {
+        None => seed(&path)?,
+        Some(location) => {
+            let text = key_text(location)?;
+            let key: Result<model::id::Digest, _> = text.expose().trim().parse();
+            Secret::new(key.map_err(|_| StartError::Key(path.clone()))?.0)
+        }
+    };
+    KeyStore::new(&layout.tape_keys(), &master).map_err(|_| StartError::Key(path))
+}
+
 fn open_vault(config: &Config, state: &Arc<dyn State>) -> Result<Option<Vault>, StartError> {
     config.vault_key.as_ref().map(|location| vault(location, state)).transpose()
 }
@@ -317,12 +349,15 @@ fn open_vault(config: &Config, state: &Arc<dyn State>) -> Result<Option<Vault>, 
 /// # Errors
 /// If the key cannot be read, or is not the vault's.
 pub fn vault(location: &KeyLocation, state: &Arc<dyn State>) -> Result<Vault, StartError> {
+    let text = key_text(location)?;
+    let key = VaultKey::parse(text.expose()).map_err(|error| StartError::VaultKey(error.to_string()))?;
+    Vault::open(Arc::clone(state), &key).map_err(|error| StartError::Vault(error.to_string()))
+}
+
+fn key_text(location: &KeyLocation) -> Result<Secret<String>, StartError> {
     let source = match location {
         KeyLocation::File(path) => store::config::CredentialSource::File(path.clone()),
         KeyLocation::Env(name) => store::config::CredentialSource::Env(name.clone()),
     };
-    let text =
-        store::credential::resolve(&source, &|_| None).map_err(|error| StartError::VaultKey(error.to_string()))?;
-    let key = VaultKey::parse(text.expose()).map_err(|error| StartError::VaultKey(error.to_string()))?;
-    Vault::open(Arc::clone(state), &key).map_err(|error| StartError::Vault(error.to_string()))
+    store::credential::resolve(&source, &|_| None).map_err(|error| StartError::KeySource(error.to_string()))
 }

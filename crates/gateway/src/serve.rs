@@ -69,6 +69,7 @@ async fn background_work(node: Arc<Node>, stop: CancellationToken) {
             ),
             crate::indexer::run(Arc::clone(&node.state), Arc::clone(&node.recorder)),
             expire_approvals(&node),
+            crate::retention::run(Arc::clone(&node)),
             node.witnesses.run(around(&node)),
             crate::tiles::run(&node),
         );

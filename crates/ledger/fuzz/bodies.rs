@@ -45,7 +45,7 @@ fn seal(bytes: &mut [u8], at: usize, covered: std::ops::Range<usize>) {
 
 /// Reads all of a tape, twice; says how it ends.
 fn read_tape(folder: &Path) -> Option<TapeEnd> {
-    let mut reader = TapeReader::open(&RealDisk, folder, SESSION).ok()?;
+    let mut reader = TapeReader::open(&RealDisk, folder, SESSION, None).ok()?;
     let mut times = Vec::new();
     while let Ok(Some(record)) = reader.next() {
         times.push(record.at);
@@ -78,9 +78,9 @@ pub fn read_sealed_tape(input: &[u8]) -> Option<TapeEnd> {
     let folder = file(&format!("{SESSION}.tape"), &bytes);
     let end = read_tape(folder.path());
     if end == Some(TapeEnd::Complete) {
-        let digest = || TapeReader::open(&RealDisk, folder.path(), SESSION).unwrap().digest().unwrap();
+        let digest = || TapeReader::open(&RealDisk, folder.path(), SESSION, None).unwrap().digest().unwrap();
         let before = digest();
-        ledger::tape::compress(&RealDisk, folder.path(), SESSION).unwrap();
+        ledger::tape::compress(&RealDisk, folder.path(), SESSION, None).unwrap();
         assert_eq!(digest(), before);
     }
     end

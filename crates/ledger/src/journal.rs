@@ -350,7 +350,9 @@ pub fn request_of(event: &Event) -> Option<RequestId> {
         Event::SessionOpened { session, .. }
         | Event::SessionRefused { session, .. }
         | Event::SessionRenewed { session, .. }
-        | Event::SessionClosed { session, .. } => Some(session.request(0)),
+        | Event::SessionClosed { session, .. }
+        | Event::TapeCut { session, .. }
+        | Event::TapeRemoved { session, .. } => Some(session.request(0)),
         Event::SecretUsed { session, .. } | Event::OwnStatement { session, .. } | Event::Gap { session, .. } => {
             session.map(|session| session.request(0))
         }

@@ -192,6 +192,8 @@ pub(crate) fn one_of_each() -> Vec<Entry> {
             by_old: "c".into(),
             by_new: "d".into(),
         },
+        Event::TapeCut { session, length: 1 << 30, reason: "its cap".into() },
+        Event::TapeRemoved { session, reason: "its time was over".into(), by: None },
     ]);
     events.into_iter().zip(0..).map(|(event, at)| Entry { at: Timestamp(at), event }).collect()
 }

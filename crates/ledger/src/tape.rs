@@ -1,13 +1,16 @@
 //! The tape of a session: what passed in both directions, as the caller saw it.
 //!
 //! ```text
-//! "SLUICET" | version u8 (1) | session u64 | started u64 | crc32c u32                       all little-endian
+//! "SLUICET" | version u8 | session u64 | started u64 | crc32c u32                           all little-endian
 //! crc32c u32 | kind u8 | at u64 (ms since the epoch) | length u32 | bytes                  one record; crc of the rest
 //! ```
 //!
+//! Version 1 is a tape in clear. In the file of a version 2 tape the bytes of each record are sealed, their tag behind
+//! them, and length and crc are those of the sealed bytes ([`KeyStore`]).
+//!
 //! [`Tape::record`] returns after write(2), so what was recorded survives a SIGKILL, and a [`Taped`] proves it. The last
 //! record of a tape that was finished is [`Kind::End`]; a tape without one is read as truncated. [`compress()`] rewrites
-//! a finished tape to a fraction of its size; its digest is that of the uncompressed form, so it stays the same.
+//! a finished tape to a fraction of its size; its digest is that of the records in clear, so it stays the same.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,11 +24,16 @@ use crate::disk::{Disk, DiskFile, append_all};
 
 mod packed;
 mod reader;
+mod seal;
 
 pub use packed::compress;
 pub use reader::{Record, TapeEnd, TapeReadError, TapeReader};
+pub use seal::{Drawn, KeyStore};
+
+use seal::{Place, TapeKey};
 
 const MAGIC: &[u8; 8] = b"SLUICET\x01";
+const MAGIC_SEALED: &[u8; 8] = b"SLUICET\x02";
 /// Bytes of a tape's header.
 pub(crate) const HEADER: usize = 28;
 /// Bytes in front of a record's content.
@@ -112,11 +120,20 @@ impl Taped {
 
 /// The tape of a live session.
 pub struct Tape {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
     file: Arc<dyn DiskFile>,
     session: SessionId,
+    key: Option<TapeKey>,
+    /// Of the tape in clear, what waits included.
     length: u64,
     digest: Context,
+    /// As it goes to the file.
     buffer: Vec<u8>,
+    /// How much is in the file.
+    written: u64,
+    /// Whether the names of the tape's files survive a power cut.
+    named: bool,
     failed: bool,
 }
 
@@ -128,22 +145,38 @@ impl std::fmt::Debug for Tape {
 }
 
 impl Tape {
-    /// Begins the tape of a session in `dir`, which is created if need be.
+    /// Begins the tape of a session in `dir`, which is created if need be; sealed, if there are keys for tapes.
     ///
     /// # Errors
     /// If the disk fails, or the session has a tape already.
-    pub fn create(disk: &dyn Disk, dir: &Path, session: SessionId, now: Timestamp) -> Result<Self, TapeError> {
+    pub fn create(
+        disk: &Arc<dyn Disk>,
+        dir: &Path,
+        session: SessionId,
+        now: Timestamp,
+        seal: Option<(&KeyStore, &Drawn)>,
+    ) -> Result<Self, TapeError> {
+        let key = seal.map(|(keys, drawn)| keys.create(disk.as_ref(), session, drawn)).transpose()?;
         disk.create_dir(dir)?;
         let file = disk.create(&path(dir, session))?;
-        let mut tape =
-            Self { file, session, length: 0, digest: Context::new(&SHA256), buffer: Vec::new(), failed: false };
-        tape.buffer.extend_from_slice(MAGIC);
-        tape.buffer.extend_from_slice(&session.bits().to_le_bytes());
-        tape.buffer.extend_from_slice(&now.0.to_le_bytes());
-        let crc = crc32c::crc32c(&tape.buffer);
-        tape.buffer.extend_from_slice(&crc.to_le_bytes());
+        let mut digest = Context::new(&SHA256);
+        digest.update(key.as_ref().map_or(&[], TapeKey::salt));
+        let header = header(if key.is_some() { MAGIC_SEALED } else { MAGIC }, session, now);
+        digest.update(&header);
+        let mut tape = Self {
+            disk: Arc::clone(disk),
+            dir: dir.to_owned(),
+            file,
+            session,
+            key,
+            length: u64::try_from(header.len()).map_err(io::Error::other)?,
+            digest,
+            buffer: header,
+            written: 0,
+            named: false,
+            failed: false,
+        };
         tape.write()?;
-        disk.sync_dir(dir)?;
         Ok(tape)
     }
 
@@ -171,8 +204,7 @@ impl Tape {
         if self.failed {
             return Err(TapeError::Failed);
         }
-        let waiting = u64::try_from(self.buffer.len()).map_err(io::Error::other)?;
-        let offset = self.length.saturating_add(waiting);
+        let offset = self.length;
         let mut length = 0u64;
         let mut open: Option<usize> = None;
         for part in parts {
@@ -185,15 +217,29 @@ impl Tape {
                 length = length.saturating_add(u64::try_from(now.len()).map_err(io::Error::other)?);
                 rest = later;
                 if !later.is_empty() {
-                    end_record(&mut self.buffer, start)?;
+                    self.end_record(start)?;
                     open = None;
                 }
             }
         }
         if let Some(start) = open {
-            end_record(&mut self.buffer, start)?;
+            self.end_record(start)?;
         }
         Ok((offset, length))
+    }
+
+    /// Ends the record that begins at `start` of the buffer: it counts for length and digest, and is sealed.
+    fn end_record(&mut self, start: usize) -> io::Result<()> {
+        let record = self.buffer.get_mut(start..).unwrap_or_default();
+        complete(record)?;
+        self.digest.update(record);
+        self.length = self.length.saturating_add(u64::try_from(record.len()).map_err(io::Error::other)?);
+        let Some(key) = &self.key else { return Ok(()) };
+        let place = Place::Record(self.written.saturating_add(u64::try_from(start).map_err(io::Error::other)?));
+        let Some((head, content)) = record.split_at_mut_checked(RECORD_HEADER) else { return Ok(()) };
+        let tag = key.seal(place, kind_and_time(head), content)?;
+        self.buffer.extend_from_slice(tag.as_ref());
+        complete(self.buffer.get_mut(start..).unwrap_or_default())
     }
 
     /// Writes what waits for the next record.
@@ -220,11 +266,27 @@ impl Tape {
         if self.failed {
             return Err(TapeError::Failed);
         }
-        self.file.sync().inspect_err(|_| self.failed = true)?;
+        self.try_sync().inspect_err(|_| self.failed = true)?;
         Ok(())
     }
 
-    /// How long the tape is, in bytes.
+    fn try_sync(&mut self) -> io::Result<()> {
+        if !self.named {
+            if let Some(key) = &self.key {
+                key.sync(self.disk.as_ref())?;
+            }
+            self.disk.sync_dir(&self.dir)?;
+            self.named = true;
+        }
+        self.file.sync()
+    }
+
+    /// Whose tape it is.
+    pub const fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// How long the tape is in clear, in bytes, what waits to be written included.
     pub const fn length(&self) -> u64 {
         self.length
     }
@@ -235,7 +297,7 @@ impl Tape {
     /// As [`Tape::record`]; the tape is then one that is read as truncated.
     pub fn finish(mut self, at: Timestamp) -> Result<(Digest, u64), TapeError> {
         let start = begin_record(&mut self.buffer, Kind::End, at);
-        end_record(&mut self.buffer, start)?;
+        self.end_record(start)?;
         self.write()?;
         self.sync()?;
         Ok((digest_of(self.digest), self.length))
@@ -249,8 +311,7 @@ impl Tape {
             return Ok(());
         }
         append_all(self.file.as_ref(), &self.buffer).inspect_err(|_| self.failed = true)?;
-        self.digest.update(&self.buffer);
-        self.length = self.length.saturating_add(u64::try_from(self.buffer.len()).map_err(io::Error::other)?);
+        self.written = self.written.saturating_add(u64::try_from(self.buffer.len()).map_err(io::Error::other)?);
         self.buffer.clear();
         Ok(())
     }
@@ -271,13 +332,74 @@ fn begin_record(buffer: &mut Vec<u8>, kind: Kind, at: Timestamp) -> usize {
     start
 }
 
-fn end_record(buffer: &mut [u8], start: usize) -> io::Result<()> {
-    let record = buffer.get_mut(start..).unwrap_or_default();
+/// Writes length and checksum into a record whose content is there.
+pub(crate) fn complete(record: &mut [u8]) -> io::Result<()> {
     let length = u32::try_from(record.len().saturating_sub(RECORD_HEADER)).map_err(io::Error::other)?;
     record.iter_mut().skip(13).zip(length.to_le_bytes()).for_each(|(to, from)| *to = from);
     let crc = crc32c::crc32c(record.get(4..).unwrap_or_default());
     record.iter_mut().zip(crc.to_le_bytes()).for_each(|(to, from)| *to = from);
     Ok(())
+}
+
+/// What is authenticated with a record's content: kind and time.
+fn kind_and_time(head: &[u8]) -> &[u8] {
+    head.get(4..13).unwrap_or_default()
+}
+
+fn header(magic: &[u8; 8], session: SessionId, started: Timestamp) -> Vec<u8> {
+    let mut header = magic.to_vec();
+    header.extend_from_slice(&session.bits().to_le_bytes());
+    header.extend_from_slice(&started.0.to_le_bytes());
+    let crc = crc32c::crc32c(&header);
+    header.extend_from_slice(&crc.to_le_bytes());
+    header
+}
+
+/// Removes the files of a session's tape, its key first: what a copy of it held is gone with that. Says whether there was
+/// any. What this does is written into the journal before.
+///
+/// # Errors
+/// If the disk fails; then call it again.
+pub fn remove(disk: &dyn Disk, dir: &Path, session: SessionId, keys: &KeyStore) -> io::Result<bool> {
+    let mut found = keys.shred(disk, session)?;
+    for file in [path(dir, session), packed::path(dir, session)] {
+        match disk.remove(&file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => {
+                other?;
+                found = true;
+            }
+        }
+    }
+    disk.sync_dir(dir)?;
+    Ok(found)
+}
+
+/// Whether a session has a tape in `dir`.
+///
+/// # Errors
+/// If the disk fails.
+pub fn exists(disk: &dyn Disk, dir: &Path, session: SessionId) -> io::Result<bool> {
+    for file in [path(dir, session), packed::path(dir, session)] {
+        match disk.open_read(&file) {
+            Ok(_) => return Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(false)
+}
+
+/// The sessions that have a tape in `dir`, in the order of their names.
+///
+/// # Errors
+/// If the disk fails.
+pub fn sessions(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<SessionId>> {
+    let names = disk.list(dir)?;
+    let stems = names.iter().filter_map(|name| name.strip_suffix(".tape").or_else(|| name.strip_suffix(".tapez")));
+    let mut sessions: Vec<SessionId> = stems.filter_map(|stem| stem.parse().ok()).collect();
+    sessions.dedup();
+    Ok(sessions)
 }
 
 /// The path of a session's tape while it is written and until it is compressed.

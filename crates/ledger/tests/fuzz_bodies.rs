@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ledger::tape::{Kind, Tape, TapeEnd, compress};
 use ledger::witness::Submission;
-use ledger::{Journal, RealDisk, decode, prove_consistency};
+use ledger::{Disk, Journal, RealDisk, decode, prove_consistency};
 use model::event::{Entry, Event};
 use model::time::Timestamp;
 use testkit::mutation::over_seeds;
@@ -37,7 +37,8 @@ fn ordinary() -> Vec<Entry> {
 
 /// A tape of each kind of record, some with nothing in them.
 fn write_tape(folder: &Path) {
-    let mut tape = Tape::create(&RealDisk, folder, bodies::SESSION, Timestamp(1000)).unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let mut tape = Tape::create(&disk, folder, bodies::SESSION, Timestamp(1000), None).unwrap();
     drop(tape.record(Kind::FromClient, Timestamp(1001), &[b"SELECT", b" 1"]).unwrap());
     drop(tape.record(Kind::ToClient, Timestamp(1002), &[&[b'x'; 300]]).unwrap());
     drop(tape.record(Kind::ToClient, Timestamp(1002), &[]).unwrap());
@@ -51,7 +52,7 @@ fn written() -> Vec<(&'static str, String, Vec<u8>)> {
     let read = |name: String| std::fs::read(folder.path().join(name)).unwrap();
     write_tape(folder.path());
     let tape = read(format!("{}.tape", bodies::SESSION));
-    compress(&RealDisk, folder.path(), bodies::SESSION).unwrap();
+    compress(&RealDisk, folder.path(), bodies::SESSION, None).unwrap();
     let packed = read(format!("{}.tapez", bodies::SESSION));
     let journal = tempfile::tempdir().unwrap();
     let (open, _) = Journal::open(Arc::new(RealDisk), journal.path(), bodies::key()).unwrap();

@@ -257,11 +257,29 @@ pub enum Event {
         /// The new key's.
         by_new: Arc<str>,
     },
+    /// A session's tape reached its cap: what the caller got from here on is not on it. Its requests still are.
+    TapeCut {
+        /// The session.
+        session: SessionId,
+        /// How long the tape was, in bytes.
+        length: u64,
+        /// Why.
+        reason: Arc<str>,
+    },
+    /// A session's tape was removed for good, its key destroyed. Written before that is done.
+    TapeRemoved {
+        /// The session.
+        session: SessionId,
+        /// Why: its time was over, or what whoever removed it said.
+        reason: Arc<str>,
+        /// Who removed it; `None` when its time was over.
+        by: Option<SubjectKey>,
+    },
 }
 
 impl Event {
     /// What kinds of events there are, in the order of the enum: the words of [`Event::kind`].
-    pub const KINDS: [&str; 23] = [
+    pub const KINDS: [&str; 25] = [
         "started",
         "stopped",
         "session_opened",
@@ -285,6 +303,8 @@ impl Event {
         "gap",
         "prepared",
         "key_rotated",
+        "tape_cut",
+        "tape_removed",
     ];
 
     /// The word for its kind, as it stands in JSON.
@@ -313,6 +333,8 @@ impl Event {
             Self::Gap { .. } => "gap",
             Self::Prepared { .. } => "prepared",
             Self::KeyRotated { .. } => "key_rotated",
+            Self::TapeCut { .. } => "tape_cut",
+            Self::TapeRemoved { .. } => "tape_removed",
         }
     }
 
@@ -322,7 +344,9 @@ impl Event {
             Self::SessionOpened { session, .. }
             | Self::SessionRefused { session, .. }
             | Self::SessionRenewed { session, .. }
-            | Self::SessionClosed { session, .. } => Some(*session),
+            | Self::SessionClosed { session, .. }
+            | Self::TapeCut { session, .. }
+            | Self::TapeRemoved { session, .. } => Some(*session),
             Self::SecretUsed { session, .. } | Self::OwnStatement { session, .. } | Self::Gap { session, .. } => {
                 *session
             }

@@ -149,3 +149,52 @@ fn the_index_is_made_again_from_the_journal() -> Result<()> {
     assert_eq!(search(&site)?, before);
     Ok(())
 }
+
+/// A session whose answers outgrow its cap: the tape says so, and is played, searched, exported and removed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tape_is_capped_searched_exported_and_removed() -> Result<()> {
+    let tuning = Tuning { target: "tape_cap = \"64KiB\"\n".into(), ..Tuning::default() };
+    let site = &support::site("capped", tuning)?;
+    let token = site.token(&ORDER_SERVICE)?;
+    let mut client = Raw::login(site, &token).await?;
+    client.simple("SELECT 'needle in the hay' AS found, id FROM orders WHERE id = 1").await?;
+    client.simple("SELECT repeat('x', 100000)").await?;
+    assert_eq!(client.simple("SELECT 'after the cap'").await?.column(), ["after the cap"]);
+    let id = live_session(site, "order-service")?.context("the session is listed")?;
+    let refused = command(site, None, &["sessions", "remove-tape", &id, "--reason", "too early"])?;
+    assert!(refused.status.code() == Some(1) && refused.stderr.contains("still runs"), "{}", refused.stderr);
+    command(site, None, &["sessions", "kill", &id])?.success()?;
+    client.end().await?;
+    let events = eventually_blocking(LIMIT, "the record of its end", || {
+        let record = as_json(site, &["sessions", "show", &id])?;
+        let events = as_json(site, &["audit", "events", "--since", "1h"])?.to_string();
+        Ok((record["record"]["closed"].is_object() && events.contains("tape_cut")).then_some(events))
+    })?;
+    assert!(events.contains("65536 bytes"), "{events}");
+    let replay = |options: &[&str]| command(site, None, &[&["sessions", "replay", &id], options].concat())?.success();
+    let played = replay(&[])?;
+    for expected in ["left out of the tape", "SELECT 'after the cap'", "needle in the hay", "end of the session"] {
+        assert!(played.contains(expected), "{expected} is not in:\n{played}");
+    }
+    assert!(!played.lines().any(|line| line.trim() == "after the cap"), "its answer is not on the tape");
+    let found = replay(&["--grep", "NEEDLE"])?;
+    assert!(found.contains("needle in the hay") && !found.contains("repeat"), "{found}");
+    assert!(!replay(&["--at", "1d"])?.contains("needle"), "nothing so late");
+    assert!(replay(&["--speed", "1000", "--idle-limit", "1s"])?.contains("needle"));
+    let outside = tempfile::tempdir()?;
+    let cast = outside.path().join("session.cast").display().to_string();
+    let export = ["sessions", "export", &id, "--format", "asciicast", "--output", &cast];
+    command(site, None, &export)?.success()?;
+    let written = std::fs::read_to_string(&cast)?;
+    let header: Value = serde_json::from_str(written.lines().next().context("a header")?)?;
+    assert!(header["version"] == 2 && written.contains("needle in the hay"), "{header}");
+    assert_eq!(command(site, None, &export)?.status.code(), Some(1), "nothing is overwritten");
+    let exported = command(site, None, &["sessions", "export", &id])?.success()?;
+    assert!(exported.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{exported}");
+    let data_dir = site.data().display().to_string();
+    let verify = || command(site, None, &["audit", "verify", "--data-dir", &data_dir])?.success();
+    assert!(verify()?.contains("1 tapes match\n"), "{}", verify()?);
+    command(site, None, &["sessions", "remove-tape", &id, "--reason", "request 4711"])?.success()?;
+    assert!(verify()?.contains("0 tapes match, 1 were removed"), "{}", verify()?);
+    Ok(())
+}

@@ -9,7 +9,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use ledger::RealDisk;
-use ledger::tape::TapeReader;
+use ledger::tape::{KeyStore, TapeReader};
+use model::id::Digest;
+use model::secret::Secret;
 use serde_json::Value;
 use testkit::canary::{Canary, assert_absent};
 use testkit::demo::site::{AUDITOR, ORDER_SERVICE, Site, Tuning};
@@ -212,7 +214,11 @@ fn assert_files_clean(directory: &Path, canary: &Canary) -> Result<usize> {
 /// All that a tape holds. The answers to [`work`] are among it, so that an empty one shows a fault.
 fn recorded(path: &Path) -> Result<Vec<u8>> {
     let session = path.file_stem().and_then(|name| name.to_str()).context("a tape without a name")?.parse()?;
-    let mut tape = TapeReader::open(&RealDisk, path.parent().context("a tape without a directory")?, session)?;
+    let tapes = path.parent().context("a tape without a directory")?;
+    let keys = tapes.parent().context("tapes without a data directory")?.join("keys");
+    let key: Digest = std::fs::read_to_string(keys.join("tape.key"))?.trim().parse()?;
+    let keys = KeyStore::new(&keys.join("tapes"), &Secret::new(key.0))?;
+    let mut tape = TapeReader::open(&RealDisk, tapes, session, Some(&keys))?;
     let mut content = Vec::new();
     while let Some(record) = tape.next()? {
         content.extend(record.content);

@@ -64,6 +64,8 @@ pub struct Config {
     pub witnesses: Vec<WitnessConfig>,
     /// Where the key of the local vault is (`[vault]`); `None` when there is no vault.
     pub vault_key: Option<KeyLocation>,
+    /// Where the key of tapes is (`[tapes]`); `None` means one that Sluice makes in its data directory.
+    pub tape_key: Option<KeyLocation>,
     /// How Sluice logs (`[log]`).
     pub log: LogConfig,
     /// How sessions end (`[sessions]`).

@@ -1,9 +1,14 @@
 //! Playing a tape, and that it is known who did.
 
-use ledger::RealDisk;
-use ledger::tape::{Kind, Tape};
+use std::sync::Arc;
+
+use ledger::tape::{Drawn, Kind, Tape};
+use ledger::{Disk, RealDisk};
 use model::event::Event;
-use model::id::SessionId;
+use model::id::{RevisionId, SessionId};
+use model::secret::Secret;
+use model::subject::{Binding, Subject, SubjectKey, SubjectKind};
+use model::time::Timestamp;
 use serde_json::{Value, json};
 
 use crate::world::World;
@@ -14,10 +19,25 @@ fn message(tag: u8, body: &[u8]) -> Vec<u8> {
     [&[tag], u32::try_from(body.len() + 4).unwrap().to_be_bytes().as_slice(), body].concat()
 }
 
+fn subject() -> Subject {
+    Subject {
+        key: SubjectKey { issuer: "sluice".into(), id: "orders".into() },
+        kind: SubjectKind::Service,
+        groups: Vec::new(),
+        on_behalf_of: Vec::new(),
+        expires_at: Timestamp(0),
+        binding: Binding::Bearer,
+        token_id: None,
+    }
+}
+
 impl World {
     fn tape(&self, finish: bool) {
         let now = gateway::clock::now();
-        let mut tape = Tape::create(&RealDisk, &self.node.layout().tapes(), ID, now).unwrap();
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let drawn = Drawn { key: Secret::new([7; 32]), nonce: [7; 12] };
+        let seal = Some((&*self.node.tape_keys, &drawn));
+        let mut tape = Tape::create(&disk, &self.node.layout().tapes(), ID, now, seal).unwrap();
         let request = json!({ "request": ID.request(1), "statement": "SELECT 1", "values": [] });
         let _ = tape.record(Kind::FromClient, now, &[format!("{request}\n").as_bytes()]).unwrap();
         let row = [message(b'D', &[0, 1, 0, 0, 0, 1, b'1']), message(b'C', b"SELECT 1\0")].concat();
@@ -25,6 +45,17 @@ impl World {
         if finish {
             tape.finish(now).unwrap();
         }
+    }
+
+    /// Of which sessions the tape was removed, why, and by whom.
+    fn removed(&self) -> Vec<(SessionId, String, Option<String>)> {
+        let removed = self.journal().into_iter().filter_map(|event| match event {
+            Event::TapeRemoved { session, reason, by } => {
+                Some((session, reason.to_string(), by.map(|by| by.id.to_string())))
+            }
+            _ => None,
+        });
+        removed.collect()
     }
 
     async fn play(&self) -> Vec<Value> {
@@ -66,6 +97,61 @@ async fn a_tape_that_was_cut_off_says_so() {
     let world = World::start().await;
     world.tape(false);
     assert_eq!(world.play().await.last().unwrap()["complete"], false);
+}
+
+#[tokio::test]
+async fn a_tape_is_played_from_a_moment_on() {
+    let world = World::start().await;
+    world.tape(true);
+    let token = world.token("auditor", &["replay"]);
+    let reply = world.get(&format!("/v1/sessions/{ID}/tape?since=2100-01-01T00:00:00Z"), &token).await;
+    assert_eq!(reply.body.lines().count(), 1, "the end alone: {}", reply.body);
+    let reply = world.get(&format!("/v1/sessions/{ID}/tape?since=2020-01-01T00:00:00Z"), &token).await;
+    assert_eq!(reply.body.lines().count(), 4, "{}", reply.body);
+}
+
+/// TD-13 and LK-14: what is removed is gone with its key, somebody did it for a reason, and that is in the journal.
+#[tokio::test]
+async fn td_13_a_tape_that_is_removed_leaves_its_record() {
+    let world = World::start().await;
+    world.tape(true);
+    let path = format!("/v1/sessions/{ID}/tape/remove");
+    let (auditor, operator) = (world.token("auditor", &["replay"]), world.token("olga", &["operate"]));
+    assert_eq!(world.post(&path, &auditor, &json!({ "reason": "x" })).await.status, 403);
+    assert_eq!(world.post(&path, &operator, &json!({ "reason": " " })).await.status, 400, "say why");
+    assert_eq!(world.post(&path, &operator, &json!({ "reason": "request 4711" })).await.status, 200);
+    assert_eq!(world.post(&path, &operator, &json!({ "reason": "request 4711" })).await.status, 404);
+    assert_eq!(world.get(&format!("/v1/sessions/{ID}/tape"), &auditor).await.status, 404);
+    assert!(std::fs::read_dir(world.node.layout().tapes()).unwrap().next().is_none());
+    assert!(std::fs::read_dir(world.node.layout().tape_keys()).unwrap().next().is_none());
+    let removed: Vec<_> = world.removed();
+    assert_eq!(removed, [(ID, "request 4711".into(), Some("olga".into()))]);
+}
+
+/// A tape whose target keeps them for 400 days goes on the 401st, and not before.
+#[tokio::test]
+async fn a_tape_whose_time_is_over_goes() {
+    let world = World::start().await;
+    world.tape(true);
+    let opened = gateway::clock::now();
+    let database: Arc<str> = "payments".into();
+    world.node.recorder.note(Event::SessionOpened {
+        session: ID,
+        subject: subject(),
+        target: "payments".into(),
+        database,
+        source: "127.0.0.1".parse().unwrap(),
+        application: "".into(),
+        revision: RevisionId(1),
+    });
+    world.node.recorder.note(Event::SessionClosed { session: ID, reason: "goodbye".into(), tape: None });
+    world.indexed().await;
+    let after = |days: u64| Timestamp(opened.0 + days * 24 * 3600 * 1000);
+    assert_eq!(gateway::retention::sweep(&world.node, after(399)).await, 0);
+    assert_eq!(gateway::retention::sweep(&world.node, after(401)).await, 1);
+    assert_eq!(gateway::retention::sweep(&world.node, after(401)).await, 0);
+    assert_eq!(world.removed(), [(ID, "it was kept for 400 days".into(), None)]);
+    assert!(std::fs::read_dir(world.node.layout().tape_keys()).unwrap().next().is_none());
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ address = "127.0.0.1:1"
 databases = ["payments"]
 labels = { env = "prod" }
 credential = { user = "sluice", password = { env = "NOT_USED" } }
+retention = "400d"
 "#;
 const POLICIES: &str = include_str!("policies.cedar");
 

@@ -8,15 +8,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use effects::postgres::settings;
-use ledger::tape::Tape;
-use ledger::{Level, RealDisk};
+use ledger::tape::{Drawn, Tape};
+use ledger::{Disk, Level, RealDisk};
 use masking::postgres::Outbox;
 use model::effect::{Effect, Object, SettingClass, Verb};
 use model::event::Event;
 use model::id::SessionId;
+use model::secret::Secret;
 use model::subject::Subject;
 use model::target::TapeMode;
 use rustls::ServerConfig;
+use store::config::TargetConfig;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use wire::postgres::backend::{Authentication, Backend, TransactionStatus};
@@ -209,7 +211,7 @@ async fn admit(
     let connected = upstream::connect(node, &place.target, &database, id, &receipt, &settings).await;
     let mut connected = connected.map_err(|error| Refusal::target(error.to_string()))?;
     place.cancel = Arc::new(std::mem::take(&mut connected.cancel));
-    let tape = tape(node, id, place.target.tape)?;
+    let tape = tape(node, id, &place.target)?;
     let cancel = cancel_key(wanted.version).map_err(|error| Refusal::silent(error.to_string()))?;
     let signals = Arc::default();
     Ok(Admitted { subject, place, active, policies, lens, catalog, connected, opened, tape, signals, cancel })
@@ -222,16 +224,21 @@ fn cancel_key(version: Version) -> Result<CancelKey, clock::NoRandomness> {
     Ok(CancelKey { process_id: process.max(1), secret })
 }
 
-fn tape(node: &Node, id: SessionId, mode: TapeMode) -> Result<SessionTape, Refusal> {
-    if mode == TapeMode::Off {
-        return Ok(SessionTape::new(None, mode));
+fn tape(node: &Node, id: SessionId, target: &TargetConfig) -> Result<SessionTape, Refusal> {
+    if target.tape == TapeMode::Off {
+        return Ok(SessionTape::new(None, target.tape, None));
     }
-    let created = tokio::task::block_in_place(|| Tape::create(&RealDisk, &node.layout().tapes(), id, clock::now()));
-    let failed = |error: ledger::tape::TapeError| {
+    let failed = |error: String| {
         let hint = "Try again; if it lasts, tell your operator.";
-        Refusal::tell(error.to_string(), "58030", "the session cannot be recorded", hint)
+        Refusal::tell(error, "58030", "the session cannot be recorded", hint)
     };
-    Ok(SessionTape::new(Some(created.map_err(failed)?), mode))
+    let no_key = |error: clock::NoRandomness| failed(error.to_string());
+    let drawn = Drawn { key: Secret::new(clock::random().map_err(no_key)?), nonce: clock::random().map_err(no_key)? };
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let seal = Some((&*node.tape_keys, &drawn));
+    let created = tokio::task::block_in_place(|| Tape::create(&disk, &node.layout().tapes(), id, clock::now(), seal));
+    let cap = target.tape_cap.map(|cap| (cap, Arc::clone(&node.recorder)));
+    Ok(SessionTape::new(Some(created.map_err(|error| failed(error.to_string()))?), target.tape, cap))
 }
 
 /// Asks for the token as a password, inside TLS.

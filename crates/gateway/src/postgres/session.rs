@@ -663,8 +663,9 @@ impl Session {
     /// Rewrites the finished tape to a fraction of its size; its digest stays the same.
     fn pack_tape(&self) {
         let (dir, session) = (self.node.layout().tapes(), self.caller.session);
+        let keys = Arc::clone(&self.node.tape_keys);
         self.node.tasks.spawn_blocking(move || {
-            if let Err(error) = ledger::tape::compress(&ledger::RealDisk, &dir, session) {
+            if let Err(error) = ledger::tape::compress(&ledger::RealDisk, &dir, session, Some(&keys)) {
                 tracing::warn!(%session, %error, "a tape stays uncompressed");
             }
         });

@@ -1,11 +1,12 @@
 //! The tape of a session: requests as the record may show them, answers as the caller saw them.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use ledger::tape::{Kind, Tape};
 use masking::{Masked, RevealAsk};
 use model::decision::Reveal;
-use model::event::Shown;
+use model::event::{Event, Shown};
 use model::id::{Digest, RequestId};
 use model::target::TapeMode;
 use serde::Serialize;
@@ -14,11 +15,14 @@ use super::analysed::Analysed;
 use super::session::Session;
 use crate::clock;
 use crate::gate::Released;
+use crate::recorder::Recorder;
 
 /// A tape, or none, by the target's mode.
 pub(super) struct SessionTape {
     tape: Option<Tape>,
     mode: TapeMode,
+    /// How long it may become before it holds requests alone, and where that is said.
+    cap: Option<(u64, Arc<Recorder>)>,
     line: Vec<u8>,
 }
 
@@ -32,8 +36,8 @@ struct Line<'a> {
 
 impl SessionTape {
     /// Takes the tape, which is there unless the mode is off.
-    pub(super) const fn new(tape: Option<Tape>, mode: TapeMode) -> Self {
-        Self { tape, mode, line: Vec::new() }
+    pub(super) const fn new(tape: Option<Tape>, mode: TapeMode, cap: Option<(u64, Arc<Recorder>)>) -> Self {
+        Self { tape, mode, cap, line: Vec::new() }
     }
 
     /// Notes a request. It is written with its answer, in front of it.
@@ -55,6 +59,13 @@ impl SessionTape {
     pub(super) fn answer(&mut self, masked: Masked) -> Result<Released, &'static str> {
         let Some(tape) = &mut self.tape else { return Ok(Released::untaped(masked)) };
         let failed = |_| "the tape cannot be written";
+        let over = self.cap.take_if(|(cap, _)| self.mode == TapeMode::Full && tape.length() >= *cap);
+        if let Some((cap, recorder)) = over {
+            let reason: Arc<str> = format!("it reached its cap of {cap} bytes").into();
+            tape.declare_cut(clock::now(), &format!("the answers from here on: {reason}")).map(drop).map_err(failed)?;
+            recorder.note(Event::TapeCut { session: tape.session(), length: tape.length(), reason });
+            self.mode = TapeMode::Requests;
+        }
         if self.mode != TapeMode::Full {
             tape.flush().map_err(failed)?;
             return Ok(Released::untaped(masked));

@@ -77,14 +77,16 @@ impl<'a> Telling<'a> {
                 Outcome::Deny => Severity::Warning,
             },
             Event::Gap { .. } | Event::OutcomeUnknown { .. } => Severity::Error,
-            Event::SessionRefused { .. } | Event::BreakGlass { .. } | Event::RevisionRefused { .. } => {
-                Severity::Warning
-            }
+            Event::SessionRefused { .. }
+            | Event::BreakGlass { .. }
+            | Event::RevisionRefused { .. }
+            | Event::TapeCut { .. } => Severity::Warning,
             Event::ApprovalAsked { .. }
             | Event::ApprovalAnswered { .. }
             | Event::ApprovalConsumed { .. }
             | Event::ApprovalEnded { .. }
             | Event::RevisionApplied { .. }
+            | Event::TapeRemoved { .. }
             | Event::Started { .. }
             | Event::Stopped => Severity::Notice,
             _ => Severity::Info,

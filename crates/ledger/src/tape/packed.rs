@@ -1,8 +1,8 @@
 //! The compressed form of a tape.
 //!
 //! ```text
-//! "SLUICEZ" | version u8 (1) | blocks | index | index offset u64 | crc32c u32 | "SLUICEZ" | version u8 (1)
-//! block = a zstd frame over whole records (the first also over the tape's header)
+//! "SLUICEZ" | version u8 | blocks | index | index offset u64 | crc32c u32 | "SLUICEZ" | version u8
+//! block = a zstd frame over whole records in clear (the first also over the tape's header); in version 2 it is sealed
 //! index = per block: offset u64 | length u32 | crc32c u32 | uncompressed offset u64 | uncompressed length u32 | first at u64
 //! ```
 //!
@@ -17,10 +17,12 @@ use model::id::SessionId;
 use model::time::Timestamp;
 
 use super::reader::{Step, TapeEnd, TapeReadError, TapeReader};
+use super::seal::{KeyStore, Place, TapeKey};
 use super::{MAX_RECORD, RECORD_HEADER};
 use crate::disk::{Disk, DiskFile, append_all, read_full};
 
 const MAGIC: &[u8; 8] = b"SLUICEZ\x01";
+const MAGIC_SEALED: &[u8; 8] = b"SLUICEZ\x02";
 const INDEX_ENTRY: usize = 36;
 const FOOTER: usize = 20;
 /// Uncompressed bytes after which a block ends.
@@ -39,11 +41,12 @@ pub(super) fn path(dir: &Path, session: SessionId) -> PathBuf {
 ///
 /// # Errors
 /// If the disk fails, or the tape is not complete: a truncated tape is evidence and is left alone.
-pub fn compress(disk: &dyn Disk, dir: &Path, session: SessionId) -> Result<(), TapeReadError> {
-    let mut reader = TapeReader::open(disk, dir, session)?;
+pub fn compress(disk: &dyn Disk, dir: &Path, session: SessionId, keys: Option<&KeyStore>) -> Result<(), TapeReadError> {
+    let mut reader = TapeReader::open(disk, dir, session, keys)?;
     if reader.is_compressed() {
         return Ok(());
     }
+    let key = reader.is_sealed().then(|| keys.ok_or(TapeReadError::Sealed)?.open(disk, session)).transpose()?;
     let target = path(dir, session);
     let temporary = target.with_extension("new");
     match disk.remove(&temporary) {
@@ -51,8 +54,8 @@ pub fn compress(disk: &dyn Disk, dir: &Path, session: SessionId) -> Result<(), T
         Ok(()) | Err(_) => {}
     }
     let packer = zstd::bulk::Compressor::new(LEVEL)?;
-    let mut writer = Writer { file: disk.create(&temporary)?, packer, offset: 0, index: Vec::new() };
-    writer.append(MAGIC)?;
+    let mut writer = Writer { file: disk.create(&temporary)?, key, packer, offset: 0, index: Vec::new() };
+    writer.append(writer.magic())?;
     let mut block = reader.header_bytes();
     let (mut length, mut first_at) = (0u64, reader.started());
     loop {
@@ -85,12 +88,17 @@ pub fn compress(disk: &dyn Disk, dir: &Path, session: SessionId) -> Result<(), T
 
 struct Writer {
     file: Arc<dyn DiskFile>,
+    key: Option<TapeKey>,
     packer: zstd::bulk::Compressor<'static>,
     offset: u64,
     index: Vec<u8>,
 }
 
 impl Writer {
+    const fn magic(&self) -> &'static [u8; 8] {
+        if self.key.is_some() { MAGIC_SEALED } else { MAGIC }
+    }
+
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         append_all(self.file.as_ref(), bytes)?;
         self.offset = self.offset.saturating_add(u64::try_from(bytes.len()).map_err(io::Error::other)?);
@@ -98,7 +106,11 @@ impl Writer {
     }
 
     fn block(&mut self, content: &[u8], at: u64, first_at: Timestamp) -> io::Result<()> {
-        let packed = self.packer.compress(content)?;
+        let mut packed = self.packer.compress(content)?;
+        if let Some(key) = &self.key {
+            let tag = key.seal(Place::Block(at), &[], &mut packed)?;
+            packed.extend_from_slice(tag.as_ref());
+        }
         let (offset, length) = (self.offset, u32::try_from(packed.len()).map_err(io::Error::other)?);
         let content_length = u32::try_from(content.len()).map_err(io::Error::other)?;
         self.index.extend_from_slice(&offset.to_le_bytes());
@@ -115,7 +127,7 @@ impl Writer {
         end.extend_from_slice(&self.offset.to_le_bytes());
         let crc = crc32c::crc32c(&end);
         end.extend_from_slice(&crc.to_le_bytes());
-        end.extend_from_slice(MAGIC);
+        end.extend_from_slice(self.magic());
         self.append(&end)?;
         self.file.sync()
     }
@@ -125,6 +137,7 @@ impl Writer {
 #[derive(Debug)]
 pub(super) struct Packed {
     file: Arc<dyn DiskFile>,
+    key: Option<TapeKey>,
     blocks: Vec<Block>,
     /// The block that was read last, and its content.
     open: Option<(usize, Vec<u8>)>,
@@ -141,7 +154,11 @@ struct Block {
 }
 
 impl Packed {
-    pub(super) fn open(file: Arc<dyn DiskFile>) -> Result<Self, TapeReadError> {
+    /// Opens the file; a sealed one with the key that `key` finds.
+    pub(super) fn open(
+        file: Arc<dyn DiskFile>,
+        key: impl FnOnce() -> Result<TapeKey, TapeReadError>,
+    ) -> Result<Self, TapeReadError> {
         let length = file.length()?;
         let footer = u64::try_from(FOOTER).map_err(io::Error::other)?;
         let footer_at = length.checked_sub(footer).ok_or(TapeReadError::Damaged(0))?;
@@ -151,14 +168,21 @@ impl Packed {
         let index_length = usize::try_from(footer_at.saturating_sub(index_at)).map_err(io::Error::other)?;
         let mut covered = read(&file, index_at, index_length)?;
         covered.extend_from_slice(end.get(..8).unwrap_or_default());
-        let whole = head == MAGIC
-            && end.ends_with(MAGIC)
+        let is_sealed = head == MAGIC_SEALED;
+        let whole = (is_sealed || head == MAGIC)
+            && end.ends_with(&head)
             && u32_at(&end, 8) == Some(crc32c::crc32c(&covered))
             && index_length.is_multiple_of(INDEX_ENTRY);
         let index = covered.get(..index_length).unwrap_or_default();
         let blocks: Option<Vec<Block>> = index.chunks_exact(INDEX_ENTRY).map(Block::decode).collect();
         let blocks = blocks.filter(|blocks| whole && follow_each_other(blocks, index_at));
-        Ok(Self { blocks: blocks.ok_or(TapeReadError::Damaged(index_at))?, file, open: None })
+        let blocks = blocks.ok_or(TapeReadError::Damaged(index_at))?;
+        let key = is_sealed.then(key).transpose()?;
+        Ok(Self { blocks, file, key, open: None })
+    }
+
+    pub(super) const fn key(&self) -> Option<&TapeKey> {
+        self.key.as_ref()
     }
 
     /// Reads at a position of the uncompressed tape; 0 means its end.
@@ -186,12 +210,16 @@ impl Packed {
     fn unpack(&self, block: Block) -> Result<Vec<u8>, TapeReadError> {
         let length = usize::try_from(block.length).map_err(io::Error::other)?;
         let content_length = usize::try_from(block.content_length).map_err(io::Error::other)?;
-        let packed = read(&self.file, block.offset, length)?;
+        let mut packed = read(&self.file, block.offset, length)?;
         let bad = || TapeReadError::Damaged(block.content_at);
         if crc32c::crc32c(&packed) != block.crc || content_length > MAX_BLOCK {
             return Err(bad());
         }
-        let content = zstd::bulk::decompress(&packed, content_length).map_err(|_| bad())?;
+        let packed = match &self.key {
+            Some(key) => key.open(Place::Block(block.content_at), &[], &mut packed).ok_or_else(bad)?,
+            None => &mut packed,
+        };
+        let content = zstd::bulk::decompress(packed, content_length).map_err(|_| bad())?;
         if content.len() == content_length { Ok(content) } else { Err(bad()) }
     }
 }

@@ -9,7 +9,8 @@ use model::id::{Digest, SessionId};
 use model::time::Timestamp;
 
 use super::packed::{self, Packed};
-use super::{HEADER, Kind, MAGIC, MAX_RECORD, RECORD_HEADER, digest_of};
+use super::seal::{KeyStore, Place, TAG, TapeKey};
+use super::{HEADER, Kind, MAGIC, MAGIC_SEALED, MAX_RECORD, RECORD_HEADER, complete, digest_of, kind_and_time};
 use crate::disk::{Disk, DiskFile};
 
 /// Why a tape cannot be read.
@@ -24,6 +25,15 @@ pub enum TapeReadError {
     /// It ends at this byte without having been finished.
     #[error("the tape is truncated at byte {0}")]
     Truncated(u64),
+    /// It is sealed, and whoever reads has no keys for tapes.
+    #[error("the tape is sealed, and there are no keys to open it")]
+    Sealed,
+    /// Its key was destroyed: nobody can read it any more.
+    #[error("the tape's key was destroyed")]
+    Shredded,
+    /// Its key was sealed with another key, or tampered with.
+    #[error("the key for tapes does not open this tape's key")]
+    WrongKey,
 }
 
 /// How a tape ends.
@@ -49,9 +59,12 @@ pub struct Record {
     pub content: Vec<u8>,
 }
 
+/// Where the records are.
 #[derive(Debug)]
 enum Content {
-    Plain(Ahead),
+    /// In the file as they were written; sealed one by one if there is a key.
+    Live(Ahead, Option<TapeKey>),
+    /// In the compressed file, which opens what is sealed itself.
     Packed(Packed),
 }
 
@@ -117,26 +130,36 @@ pub(super) enum Step<'a> {
 }
 
 impl TapeReader {
-    /// Opens the tape of a session.
+    /// Opens the tape of a session; a sealed one with the key that `keys` has of it.
     ///
     /// # Errors
-    /// If there is none, or its header is not that of this session's tape.
-    pub fn open(disk: &dyn Disk, dir: &Path, session: SessionId) -> Result<Self, TapeReadError> {
+    /// If there is none, its header is not that of this session's tape, or it is sealed and cannot be opened.
+    pub fn open(
+        disk: &dyn Disk,
+        dir: &Path,
+        session: SessionId,
+        keys: Option<&KeyStore>,
+    ) -> Result<Self, TapeReadError> {
+        let key = || keys.ok_or(TapeReadError::Sealed)?.open(disk, session);
         let content = match disk.open_read(&packed::path(dir, session)) {
-            Ok(file) => Content::Packed(Packed::open(file)?),
+            Ok(file) => Content::Packed(Packed::open(file, key)?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Content::Plain(Ahead::new(disk.open_read(&super::path(dir, session))?))
+                Content::Live(Ahead::new(disk.open_read(&super::path(dir, session))?), None)
             }
             Err(error) => return Err(error.into()),
         };
         let mut reader =
             Self { content, header: Vec::new(), started: Timestamp(0), offset: 0, record: Vec::new(), end: None };
         reader.header = reader.read(0, HEADER)?;
-        let started = parse_header(&reader.header, session);
-        match started {
+        match parse_header(&reader.header, session) {
             Some(started) => reader.started = started,
             None if reader.header.len() < HEADER => return Err(TapeReadError::Truncated(0)),
             None => return Err(TapeReadError::Damaged(0)),
+        }
+        if reader.header.starts_with(MAGIC_SEALED)
+            && let Content::Live(_, sealed) = &mut reader.content
+        {
+            *sealed = Some(key()?);
         }
         reader.offset = u64::try_from(HEADER).map_err(io::Error::other)?;
         Ok(reader)
@@ -177,7 +200,7 @@ impl TapeReader {
         let start = u64::try_from(HEADER).map_err(io::Error::other)?;
         self.end = None;
         self.offset = match &self.content {
-            Content::Plain(_) => start,
+            Content::Live(..) => start,
             Content::Packed(packed) => packed.seek(at).max(start),
         };
         loop {
@@ -200,16 +223,32 @@ impl TapeReader {
     /// If the disk fails, or the tape is damaged or truncated.
     pub fn digest(&mut self) -> Result<(Digest, u64), TapeReadError> {
         let mut context = Context::new(&SHA256);
+        context.update(self.key().map_or(&[], TapeKey::salt));
         context.update(&self.header);
         self.offset = u64::try_from(HEADER).map_err(io::Error::other)?;
         self.end = None;
+        let mut length = self.offset;
         loop {
             match self.step()? {
-                Step::Record { bytes, .. } => context.update(bytes),
-                Step::Ended(TapeEnd::Complete) => return Ok((digest_of(context), self.offset)),
+                Step::Record { bytes, .. } => {
+                    context.update(bytes);
+                    length = length.saturating_add(u64::try_from(bytes.len()).map_err(io::Error::other)?);
+                }
+                Step::Ended(TapeEnd::Complete) => return Ok((digest_of(context), length)),
                 Step::Ended(TapeEnd::Truncated { offset }) => return Err(TapeReadError::Truncated(offset)),
             }
         }
+    }
+
+    const fn key(&self) -> Option<&TapeKey> {
+        match &self.content {
+            Content::Live(_, key) => key.as_ref(),
+            Content::Packed(packed) => packed.key(),
+        }
+    }
+
+    pub(super) const fn is_sealed(&self) -> bool {
+        self.key().is_some()
     }
 
     pub(super) const fn is_compressed(&self) -> bool {
@@ -228,6 +267,7 @@ impl TapeReader {
         let found = self.load(self.offset)?;
         let Some((kind, at)) = found else { return self.stop() };
         let length = u64::try_from(self.record.len()).map_err(io::Error::other)?;
+        self.unseal()?;
         self.offset = self.offset.saturating_add(length);
         if kind == Kind::End {
             if !self.read(self.offset, 1)?.is_empty() {
@@ -241,7 +281,7 @@ impl TapeReader {
     /// Bytes that are no record: the torn end, or damage.
     fn stop(&mut self) -> Result<Step<'_>, TapeReadError> {
         let offset = self.offset;
-        let rest = self.read(offset, MAX_RECORD.saturating_add(RECORD_HEADER).saturating_mul(2))?;
+        let rest = self.read(offset, MAX_RECORD.saturating_add(RECORD_HEADER).saturating_add(TAG).saturating_mul(2))?;
         let frames_follow = (1..rest.len()).any(|at| parse_record(rest.get(at..).unwrap_or_default()).is_some());
         if frames_follow || matches!(self.content, Content::Packed(_)) {
             return Err(TapeReadError::Damaged(offset));
@@ -261,6 +301,16 @@ impl TapeReader {
         Ok(parse_record(&self.record))
     }
 
+    /// Puts a sealed record in clear, as it was before it was sealed.
+    fn unseal(&mut self) -> Result<(), TapeReadError> {
+        let Content::Live(_, Some(key)) = &self.content else { return Ok(()) };
+        let bad = TapeReadError::Damaged(self.offset);
+        let Some((head, content)) = self.record.split_at_mut_checked(RECORD_HEADER) else { return Err(bad) };
+        key.open(Place::Record(self.offset), kind_and_time(head), content).ok_or(bad)?;
+        self.record.truncate(self.record.len().saturating_sub(TAG));
+        Ok(complete(&mut self.record)?)
+    }
+
     /// As many bytes from `offset` on as there are, up to `length`.
     fn read(&mut self, offset: u64, length: usize) -> Result<Vec<u8>, TapeReadError> {
         let mut bytes = vec![0; length];
@@ -268,7 +318,7 @@ impl TapeReader {
         while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
             let at = offset.saturating_add(u64::try_from(filled).map_err(io::Error::other)?);
             let count = match &mut self.content {
-                Content::Plain(file) => file.read_at(at, rest)?,
+                Content::Live(file, _) => file.read_at(at, rest)?,
                 Content::Packed(packed) => packed.read_at(at, rest)?,
             };
             if count == 0 {
@@ -282,7 +332,7 @@ impl TapeReader {
 }
 
 fn parse_header(header: &[u8], session: SessionId) -> Option<Timestamp> {
-    let rest = header.strip_prefix(MAGIC)?;
+    let rest = header.strip_prefix(MAGIC).or_else(|| header.strip_prefix(MAGIC_SEALED))?;
     let (bits, rest) = rest.split_first_chunk::<8>()?;
     let (started, rest) = rest.split_first_chunk::<8>()?;
     let crc = u32::from_le_bytes(*rest.first_chunk::<4>()?);
@@ -294,7 +344,7 @@ fn parse_header(header: &[u8], session: SessionId) -> Option<Timestamp> {
 /// The content's length that a record's header claims, if it can be.
 fn content_length(record: &[u8]) -> Option<usize> {
     let length = u32::from_le_bytes(*record.get(13..)?.first_chunk::<4>()?);
-    usize::try_from(length).ok().filter(|length| *length <= MAX_RECORD)
+    usize::try_from(length).ok().filter(|length| *length <= MAX_RECORD.saturating_add(TAG))
 }
 
 /// The record at the beginning of `bytes`, if there is a whole one.

@@ -1,7 +1,10 @@
 //! `sluice sessions`
 
+use std::time::Duration;
+
 use control::replay::Line;
 use model::id::SessionId;
+use model::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::connect::Connect;
@@ -9,13 +12,19 @@ use super::failure::Failure;
 use super::listing::Form;
 use super::{listing, put, put_line, show, time};
 
+mod export;
+mod grep;
+mod pace;
 mod replay;
 
 /// See, replay and end sessions
 #[derive(clap::Subcommand)]
 #[command(
     after_help = "Examples:\n  sluice sessions list\n  sluice sessions history --subject order-service --since 24h\n  \
-    sluice sessions replay 0123456789abc\n  sluice sessions kill 0123456789abc"
+    sluice sessions replay 0123456789abc\n  sluice sessions replay 0123456789abc --at 10m --grep cards\n  \
+    sluice sessions replay 0123456789abc --speed 4 --idle-limit 2s\n  \
+    sluice sessions export 0123456789abc --format asciicast -o session.cast\n  sluice sessions kill 0123456789abc\n  \
+    sluice sessions remove-tape 0123456789abc --reason \"request 4711 of the customer\""
 )]
 pub(super) enum Command {
     /// List live sessions
@@ -30,7 +39,11 @@ pub(super) enum Command {
     /// Show one session
     Show(OneArgs),
     /// Show what passed, as the caller saw it. That you looked goes into the record
-    Replay(OneArgs),
+    Replay(ReplayArgs),
+    /// Write what passed for another tool. That you looked goes into the record
+    Export(export::Args),
+    /// Remove what passed for good, key and all; the record of it stays
+    RemoveTape(RemoveArgs),
     /// End a session: what it runs is cancelled and rolled back
     Kill(OneArgs),
 }
@@ -71,12 +84,70 @@ pub(super) struct OneArgs {
     json: bool,
 }
 
+/// Which one, and what of it
+#[derive(clap::Args)]
+pub(super) struct ReplayArgs {
+    #[command(flatten)]
+    one: OneArgs,
+    /// From there on: 10m after the beginning, or 2026-11-23T02:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = At::parse)]
+    at: Option<At>,
+    /// Only requests with this text, and what of answers has it, whatever the case of its letters
+    #[arg(long, value_name = "TEXT")]
+    grep: Option<String>,
+    /// At the pace at which it was recorded (1), or so many times as fast; at once unless given
+    #[arg(long, value_name = "FACTOR", value_parser = pace::speed)]
+    speed: Option<f64>,
+    /// With --speed, wait at most so long between two lines
+    #[arg(long, value_name = "TIME", value_parser = time::duration, requires = "speed")]
+    idle_limit: Option<Duration>,
+}
+
+/// Where to begin.
+#[derive(Clone, Copy, Debug)]
+enum At {
+    After(Duration),
+    Moment(control::time::Moment),
+}
+
+impl At {
+    fn parse(text: &str) -> Result<Self, String> {
+        if let Ok(after) = time::duration(text) {
+            return Ok(Self::After(after));
+        }
+        let wrong = |_| String::from("write a duration after the beginning such as 10m, or 2026-11-23T02:00:00Z");
+        text.parse().map(Self::Moment).map_err(wrong)
+    }
+
+    fn moment(self, opened: Option<Timestamp>) -> control::time::Moment {
+        match self {
+            Self::Moment(moment) => moment,
+            Self::After(after) => {
+                let millis = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+                control::time::Moment(Timestamp(opened.unwrap_or_default().0.saturating_add(millis)))
+            }
+        }
+    }
+}
+
+/// Which one, and why
+#[derive(clap::Args)]
+pub(super) struct RemoveArgs {
+    #[command(flatten)]
+    one: OneArgs,
+    /// Why, for the record
+    #[arg(long)]
+    reason: String,
+}
+
 pub(super) fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::List { connect, form } => list(&connect, form),
         Command::History(args) => history(args),
         Command::Show(args) => one(&args),
         Command::Replay(args) => play(&args),
+        Command::Export(args) => export::run(&args),
+        Command::RemoveTape(args) => remove(&args),
         Command::Kill(args) => kill(&args),
     }
 }
@@ -151,22 +222,68 @@ fn kill(args: &OneArgs) -> Result<(), Failure> {
     if args.json { put(&show::json(&told)) } else { put_line(&format!("{} was told to end", args.id)) }
 }
 
-fn play(args: &OneArgs) -> Result<(), Failure> {
-    let client = args.connect.client()?;
-    if !args.json
-        && let Ok(session) = client.get(&format!("/v1/sessions/{}", args.id), &[])
-    {
-        put(&heading(args.id, part(&session)))?;
+fn play(args: &ReplayArgs) -> Result<(), Failure> {
+    let ReplayArgs { one, at, grep, speed, idle_limit } = args;
+    let client = one.connect.client()?;
+    let session = client.get(&format!("/v1/sessions/{}", one.id), &[]).ok();
+    if let (false, Some(session)) = (one.json, &session) {
+        put(&heading(one.id, part(session)))?;
     }
-    let mut player = replay::Player::default();
-    client.lines(&format!("/v1/sessions/{}/tape", args.id), |line| {
-        let unreadable = |_| Failure::failed("what answers there is not Sluice's admin API");
-        if args.json {
-            let value: Value = serde_json::from_str(line).map_err(unreadable)?;
-            return put_line(&show::json(&value).lines().map(str::trim_start).collect::<String>());
+    let opened = session.as_ref().and_then(|session| part(session).pointer("/opened_at")?.as_u64()).map(Timestamp);
+    let since = at.map(|at| format!("?since={}", at.moment(opened))).unwrap_or_default();
+    let path = format!("/v1/sessions/{}/tape{since}", one.id);
+    let mut shown =
+        Shown { json: one.json, grep: grep.as_deref().map(grep::Grep::new), player: replay::Player::default() };
+    let Some(speed) = *speed else {
+        return client.lines(&path, |line| shown.line(parse(line)?, |_| ()));
+    };
+    let spooled = |error: std::io::Error| Failure::failed(format!("the tape cannot be kept meanwhile: {error}"));
+    let mut spool = pace::Spool::new().map_err(spooled)?;
+    client.lines(&path, |line| spool.put(line).map_err(spooled))?;
+    let mut pace = pace::Pace::new(speed, *idle_limit);
+    for line in spool.lines().map_err(spooled)? {
+        shown.line(parse(&line.map_err(spooled)?)?, |at| std::thread::sleep(pace.wait(at)))?;
+    }
+    Ok(())
+}
+
+/// Shows a tape line by line.
+struct Shown {
+    json: bool,
+    grep: Option<grep::Grep>,
+    player: replay::Player,
+}
+
+impl Shown {
+    /// Shows what there is to show after this line, when `wait` returns.
+    fn line(&mut self, line: Line, mut wait: impl FnMut(Timestamp)) -> Result<(), Failure> {
+        let lines = match &mut self.grep {
+            Some(grep) => grep.pass(line),
+            None => vec![line],
+        };
+        for line in lines {
+            wait(line.at);
+            put(&if self.json { compact(&line)? } else { self.player.play(line) })?;
         }
-        put(&player.play(serde_json::from_str::<Line>(line).map_err(unreadable)?))
-    })
+        Ok(())
+    }
+}
+
+fn parse(line: &str) -> Result<Line, Failure> {
+    serde_json::from_str(line).map_err(|_| Failure::failed("what answers there is not Sluice's admin API"))
+}
+
+/// One line of JSON.
+fn compact(line: &Line) -> Result<String, Failure> {
+    let value = serde_json::to_value(line).map_err(|error| Failure::failed(error.to_string()))?;
+    let text: String = show::json(&value).lines().map(str::trim_start).collect();
+    Ok(text + "\n")
+}
+
+fn remove(args: &RemoveArgs) -> Result<(), Failure> {
+    let path = format!("/v1/sessions/{}/tape/remove", args.one.id);
+    let told = args.one.connect.client()?.post(&path, &json!({ "reason": args.reason }))?;
+    if args.one.json { put(&show::json(&told)) } else { put_line(&format!("the tape of {} is gone", args.one.id)) }
 }
 
 /// What the record tells of a session, or else the list of live ones.

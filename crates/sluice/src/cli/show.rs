@@ -85,12 +85,15 @@ pub(super) fn cut(text: &str, most: usize) -> String {
     flat.chars().take(most.saturating_sub(1)).chain(['…']).collect()
 }
 
+/// The widest that a column is made for the sake of one long cell.
+const WIDEST: usize = 200;
+
 /// Rows under their headings, escaped.
 pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| safe(cell)).collect()).collect();
     let width = |at: usize, heading: &str| {
         let cells = rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count());
-        cells.max().unwrap_or(0).max(heading.chars().count())
+        cells.max().unwrap_or(0).max(heading.chars().count()).min(WIDEST)
     };
     let widths: Vec<usize> = headings.iter().enumerate().map(|(at, heading)| width(at, heading)).collect();
     let line = |cells: &mut dyn Iterator<Item = &str>| {
@@ -181,6 +184,13 @@ pub(super) fn moment(value: &Value, place: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cell_of_any_length_is_shown_and_pads_no_other() {
+        let long = "x".repeat(100_000);
+        let shown = table(&["a", "b"], &[vec![long.clone(), "1".into()], vec!["y".into(), "2".into()]]);
+        assert!(shown.contains(&format!("{long}  1\n")) && shown.len() < 101_000);
+    }
 
     #[test]
     fn nothing_is_hidden() {

@@ -1,14 +1,16 @@
 //! `sluice audit verify`: from files and the public key alone. It needs no running Sluice and writes nothing.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gateway::node::Layout;
 use gateway::threads::on_all_processors;
-use ledger::tape::TapeReader;
+use ledger::tape::{KeyStore, TapeReadError, TapeReader};
 use ledger::{Checkpoint, Keys, Reader, RealDisk, Trust, WitnessKey, Witnessed};
 use model::event::Event;
 use model::id::{Digest, SessionId};
+use model::secret::Secret;
 use model::time::Timestamp;
 
 use super::failure::Failure;
@@ -42,6 +44,12 @@ pub(super) struct Args {
     /// Tapes to compare with what the journal says of them
     #[arg(long, value_name = "DIR")]
     tapes: Option<PathBuf>,
+    /// The keys of these tapes; keys/tapes of the data directory unless given
+    #[arg(long, value_name = "DIR", requires = "tapes")]
+    tape_keys: Option<PathBuf>,
+    /// The key that opens them; keys/tape.key of the data directory unless given
+    #[arg(long, value_name = "FILE")]
+    tape_key: Option<PathBuf>,
     /// For programs
     #[arg(long)]
     json: bool,
@@ -58,12 +66,14 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let trust = Trust { key: &key, kept: &kept, witnesses: &witnesses };
     let report = ledger::verify_with(&RealDisk, &journal, trust, &on_all_processors)
         .map_err(|error| unreadable(&journal, &error))?;
-    let own_tapes = || data_dir.map(|dir| Layout::of(&dir).tapes()).filter(|dir| dir.exists());
-    let (tapes, tape_fault) = match (args.tapes.clone().or_else(own_tapes), report.is_good()) {
-        (Some(dir), true) => verify_tapes(&journal, &dir),
-        (Some(_) | None, _) => (0, None),
+    let own = data_dir.as_deref().map(Layout::of);
+    let own_tapes = || own.as_ref().map(Layout::tapes).filter(|dir| dir.exists());
+    let tapes = match (args.tapes.clone().or_else(own_tapes), report.is_good()) {
+        (Some(dir), true) => Tapes::verify(&journal, &dir, tape_keys(args, own.as_ref())?.as_ref()),
+        (Some(_) | None, _) => Tapes::default(),
     };
-    let fault = report.fault.as_ref().map(ToString::to_string).or(tape_fault);
+    let told = tapes.told();
+    let fault = report.fault.as_ref().map(ToString::to_string).or(tapes.fault);
     if args.json {
         let entry = report.fault.as_ref().and_then(|fault| fault.place.entry);
         put(&show::json(&serde_json::json!({
@@ -72,10 +82,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             "checkpoints": report.checkpoints,
             "signed": report.signed,
             "root": Digest(report.root).to_string(),
+            "tapes": tapes.matching,
+            "tapes_removed": tapes.removed,
+            "tapes_sealed": tapes.sealed,
             "witnessed": report.witnessed.iter().map(|one| serde_json::json!({
                 "witness": one.witness, "entries": one.size, "at": one.at,
             })).collect::<Vec<_>>(),
-            "tapes": tapes,
             "fault": fault,
             "entry": entry,
         })))?;
@@ -84,7 +96,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Some(fault) => Err(Failure::failed(format!("the record is DAMAGED: {fault}"))),
         None if args.json => Ok(()),
         None => put(&format!(
-            "the record is whole: {} entries, {} of them signed by {} checkpoints; {tapes} tapes match\nroot {}\n{}",
+            "the record is whole: {} entries, {} of them signed by {} checkpoints; {told}\nroot {}\n{}",
             report.entries,
             report.signed,
             report.checkpoints,
@@ -137,30 +149,69 @@ fn kept(file: &Path, keys: &Keys) -> Result<Checkpoint, Failure> {
     keys.open(&note).map_err(|error| unreadable(file, &error))
 }
 
-/// Compares each closed session's tape with the digest and length that the journal has of it.
-fn verify_tapes(journal: &Path, tapes: &Path) -> (u64, Option<String>) {
-    let mut reader = Reader::open(Arc::new(RealDisk), journal, 0);
-    let mut verified = 0u64;
-    loop {
-        let (position, entry) = match reader.next() {
-            Ok(Some(found)) => found,
-            Ok(None) => return (verified, None),
-            Err(error) => return (verified, Some(error.to_string())),
-        };
-        if let Event::SessionClosed { session, tape: Some(expected), .. } = entry.event {
-            if let Err(fault) = verify_tape(tapes, session, expected) {
-                return (verified, Some(format!("the tape of session {session} (entry {position}) {fault}")));
+/// What was found of the tapes.
+#[derive(Default)]
+struct Tapes {
+    /// As the journal says.
+    matching: u64,
+    /// Gone, as the journal says.
+    removed: u64,
+    /// Not compared: there is no key to open them.
+    sealed: u64,
+    fault: Option<String>,
+}
+
+impl Tapes {
+    /// Compares each closed session's tape with the digest and length that the journal has of it.
+    fn verify(journal: &Path, dir: &Path, keys: Option<&KeyStore>) -> Self {
+        let mut reader = Reader::open(Arc::new(RealDisk), journal, 0);
+        let mut found = Self::default();
+        // A tape that is not there may turn out to have been removed.
+        let mut missing: BTreeMap<SessionId, (u64, String)> = BTreeMap::new();
+        loop {
+            let (position, entry) = match reader.next() {
+                Ok(Some(found)) => found,
+                Ok(None) => break,
+                Err(error) => return Self { fault: Some(error.to_string()), ..found },
+            };
+            match entry.event {
+                Event::SessionClosed { session, tape: Some(expected), .. } => match digest_of(dir, session, keys) {
+                    Ok(found_digest) if found_digest == expected => found.matching += 1,
+                    Ok(_) => drop(missing.insert(session, (position, "is not the one that was recorded".into()))),
+                    Err(TapeReadError::Sealed) => found.sealed += 1,
+                    Err(error) => drop(missing.insert(session, (position, format!("cannot be read: {error}")))),
+                },
+                Event::TapeRemoved { session, .. } => {
+                    missing.remove(&session);
+                    found.removed += 1;
+                }
+                _ => {}
             }
-            verified = verified.saturating_add(1);
         }
+        let first = missing.iter().min_by_key(|(_, (position, _))| *position);
+        found.fault = first
+            .map(|(session, (position, error))| format!("the tape of session {session} (entry {position}) {error}"));
+        found
+    }
+
+    /// For people.
+    fn told(&self) -> String {
+        let more = [(self.removed, "were removed"), (self.sealed, "are sealed and were not opened: give --tape-key")];
+        let more = more.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(", {count} {what}"));
+        format!("{} tapes match{}", self.matching, more.collect::<String>())
     }
 }
 
-fn verify_tape(tapes: &Path, session: SessionId, expected: (Digest, u64)) -> Result<(), String> {
-    let read = TapeReader::open(&RealDisk, tapes, session).and_then(|mut tape| tape.digest());
-    match read {
-        Ok(found) if found == expected => Ok(()),
-        Ok(_) => Err(String::from("is not the one that was recorded")),
-        Err(error) => Err(format!("cannot be read: {error}")),
-    }
+/// The keys of tapes, where one opens them.
+fn tape_keys(args: &Args, own: Option<&Layout>) -> Result<Option<KeyStore>, Failure> {
+    let dir = args.tape_keys.clone().or_else(|| own.map(Layout::tape_keys));
+    let file = args.tape_key.clone().or_else(|| own.map(|own| own.key("tape.key")).filter(|file| file.exists()));
+    let (Some(dir), Some(file)) = (dir, file) else { return Ok(None) };
+    let text = std::fs::read_to_string(&file).map_err(|error| unreadable(&file, &error))?;
+    let key: Digest = text.trim().parse().map_err(|error| unreadable(&file, &error))?;
+    KeyStore::new(&dir, &Secret::new(key.0)).map(Some).map_err(|error| unreadable(&file, &error))
+}
+
+fn digest_of(tapes: &Path, session: SessionId, keys: Option<&KeyStore>) -> Result<(Digest, u64), TapeReadError> {
+    TapeReader::open(&RealDisk, tapes, session, keys)?.digest()
 }

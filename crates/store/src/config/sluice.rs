@@ -11,9 +11,9 @@ use super::{
 };
 use crate::revision::read_text;
 
-const KIB: u64 = 1 << 10;
+pub(super) const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
-const GIB: u64 = 1 << 30;
+pub(super) const GIB: u64 = 1 << 30;
 
 impl Config {
     /// Reads the file. Relative paths in it are relative to where it is.
@@ -51,8 +51,9 @@ fn config(root: &Section<'_, '_>) -> Config {
         limits: limits(root.table("limits")),
         approvals: approvals(root.table("approvals")),
         journal: journal(root.table("journal")),
+        vault_key: key(root.table("vault"), VAULT_ADVICE),
+        tape_key: key(root.table("tapes"), TAPES_ADVICE),
         witnesses: witness::witnesses(root),
-        vault_key: vault(root.table("vault")),
         log: log(root.table("log")),
         sessions: sessions(root.table("sessions")),
         sinks: sinks::sinks(root),
@@ -138,7 +139,11 @@ fn journal(section: Section<'_, '_>) -> JournalConfig {
     journal
 }
 
-fn vault(section: Section<'_, '_>) -> Option<KeyLocation> {
+const VAULT_ADVICE: &str = "write key_file = \"vault.key\" or key_env = \"SLUICE_VAULT_KEY\"";
+const TAPES_ADVICE: &str = "write key_file = \"tapes.key\" or key_env = \"SLUICE_TAPE_KEY\"";
+
+/// Where a key is, for a table that is there.
+fn key(section: Section<'_, '_>, advice: &str) -> Option<KeyLocation> {
     let location = match (section.path("key_file"), section.variable("key_env")) {
         (Some(file), None) => Some(KeyLocation::File(file)),
         (None, Some(variable)) => Some(KeyLocation::Env(variable)),
@@ -146,9 +151,7 @@ fn vault(section: Section<'_, '_>) -> Option<KeyLocation> {
             section.report("", "it has both key_file and key_env", "keep one of the two");
             None
         }
-        (None, None) if section.is_present() => {
-            section.required("key_file", None, "write key_file = \"vault.key\" or key_env = \"SLUICE_VAULT_KEY\"")
-        }
+        (None, None) if section.is_present() => section.required("key_file", None, advice),
         (None, None) => None,
     };
     section.finish();

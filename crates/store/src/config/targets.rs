@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::target::{Durability, OnUnmaskable, TapeMode, Target};
 use toml::de::DeValue;
 
-use super::sluice::certificate;
+use super::sluice::{GIB, KIB, certificate, seconds};
 use super::{CertificateFiles, ConfigError, Document, Section};
 
 /// A backend: what policy may know of it, and what only the gateway does.
@@ -29,6 +30,11 @@ pub struct TargetConfig {
     pub durability: Durability,
     /// What its tapes hold.
     pub tape: TapeMode,
+    /// How long the tape of a session may become, in bytes, before it holds requests alone; `None` means as long as it
+    /// takes.
+    pub tape_cap: Option<u64>,
+    /// How long tapes are kept; `None` means for good.
+    pub retention: Option<Duration>,
     /// What becomes of values that cannot be masked in their type.
     pub on_unmaskable: OnUnmaskable,
     /// Whether md5 authentication may be used, inside verified TLS.
@@ -129,6 +135,8 @@ fn target(section: &Section<'_, '_>, name: &str) -> Option<TargetConfig> {
     );
     let tape =
         section.word("tape", &[("full", TapeMode::Full), ("requests", TapeMode::Requests), ("off", TapeMode::Off)]);
+    let tape_cap = section.size("tape_cap", 64 * KIB..=1024 * GIB);
+    let retention = section.duration("retention", seconds(24 * 3600, 36_500 * 24 * 3600));
     let on_unmaskable = section.word(
         "on_unmaskable",
         &[("null", OnUnmaskable::Null), ("type_default", OnUnmaskable::TypeDefault), ("refuse", OnUnmaskable::Refuse)],
@@ -151,6 +159,8 @@ fn target(section: &Section<'_, '_>, name: &str) -> Option<TargetConfig> {
         credential: credential?,
         durability: durability.unwrap_or_default(),
         tape: tape.unwrap_or_default(),
+        tape_cap,
+        retention,
         on_unmaskable: on_unmaskable.unwrap_or_default(),
         allow_md5,
     })

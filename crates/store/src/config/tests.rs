@@ -55,7 +55,11 @@ fn what_the_templates_comment_out_is_right_too() {
     let uncomment = |text: &str| {
         let lines = text.lines().map(|line| {
             let setting = line.strip_prefix("# ").filter(|rest| {
-                rest.starts_with("[[") || rest.starts_with("[vault") || rest.starts_with("[classes") || is_setting(rest)
+                rest.starts_with("[[")
+                    || rest.starts_with("[vault")
+                    || rest.starts_with("[tapes")
+                    || rest.starts_with("[classes")
+                    || is_setting(rest)
             });
             format!("{}\n", setting.unwrap_or(line))
         });
@@ -68,6 +72,7 @@ fn what_the_templates_comment_out_is_right_too() {
     assert_eq!(all.issuers.len(), 1);
     assert_eq!(all.sinks.iter().map(|sink| &*sink.name).collect::<Vec<_>>(), ["archive", "siem", "hook"]);
     assert_eq!(all.vault_key, Some(KeyLocation::File("/etc/sluice/vault.key".into())));
+    assert_eq!(all.tape_key, Some(KeyLocation::File("/etc/sluice/tapes.key".into())));
     assert_eq!(Limits { idle_timeout: None, ..all.limits }, config("").unwrap().limits);
     assert_eq!(all.witnesses.len(), 1);
     assert_eq!(all.journal.tiles_dir.as_deref(), Some(Path::new("/etc/sluice/tlog")));
@@ -92,7 +97,7 @@ fn every_mistake_is_reported_with_its_line() {
     let errors = config(text).unwrap_err();
     let expected = [
         "/etc/sluice/sluice.toml:1: data_dri: there is no such setting; the settings here are: listen, data_dir, issuer, \
-         revision_dir, limits, approvals, journal, witness, vault, log, sessions, sink",
+         revision_dir, limits, approvals, journal, vault, tapes, witness, log, sessions, sink",
         "/etc/sluice/sluice.toml:2: listen.postgres.tls_key: it is absent; write the path of the certificate's private key",
         "/etc/sluice/sluice.toml:3: listen.postgres.address: \"localhost\" is not understood; write an IP address and a \
          port, such as \"127.0.0.1:6432\" or \"[::]:6432\"",
@@ -294,7 +299,7 @@ fn settings_that_contradict_each_other_are_refused() {
 fn a_target_is_read_as_meant() {
     let text = "[payments]\nprotocol = \"postgres\"\naddress = \"[::1]:5433\"\ndatabases = [\"*\"]\ntls = \"require\"\n\
                 client_cert = \"c.pem\"\nclient_key = \"k.pem\"\nlabels = { env = \"prod\" }\ncredential.user = \"sluice\"\n\
-                durability = \"power\"\ntape = \"requests\"\non_unmaskable = \"refuse\"\n";
+                durability = \"power\"\ntape = \"requests\"\ntape_cap = \"1GiB\"\nretention = \"400d\"\non_unmaskable = \"refuse\"\n";
     let target = &targets(text).unwrap()[0];
     assert_eq!((&*target.target.name, &*target.target.protocol), ("payments", "postgres"));
     assert_eq!(target.target.labels["env"], "prod");
@@ -304,6 +309,7 @@ fn a_target_is_read_as_meant() {
     assert_eq!(target.tls.client.as_ref().unwrap().key, Path::new("/r/k.pem"));
     assert_eq!(target.credential, Credential { user: "sluice".into(), password: None });
     assert_eq!((target.durability, target.tape), (Durability::Power, TapeMode::Requests));
+    assert_eq!((target.tape_cap, target.retention), (Some(1 << 30), Some(Duration::from_secs(400 * 86_400))));
     assert_eq!((target.on_unmaskable, target.allow_md5), (OnUnmaskable::Refuse, false));
     let target = &targets(TARGET).unwrap()[0];
     assert_eq!(target.tls, TargetTls { mode: TlsMode::VerifyFull, ca_file: None, client: None });

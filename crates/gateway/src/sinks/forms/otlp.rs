@@ -127,7 +127,10 @@ fn own(event: &Event) -> Vec<Value> {
         Event::SessionRefused { source, reason, .. } => {
             vec![text("client.address", source), text("sluice.reason", reason)]
         }
-        Event::SessionClosed { reason, .. } | Event::Gap { reason, .. } => vec![text("sluice.reason", reason)],
+        Event::SessionClosed { reason, .. }
+        | Event::Gap { reason, .. }
+        | Event::TapeCut { reason, .. }
+        | Event::TapeRemoved { reason, .. } => vec![text("sluice.reason", reason)],
         Event::RevisionApplied { revision, .. } => vec![number("sluice.revision", revision.0)],
         _ => Vec::new(),
     }
