@@ -11,6 +11,8 @@ use model::event::Entry;
 pub const MAX_PAYLOAD: usize = 65_535;
 /// Bytes in front of a payload.
 pub(crate) const HEADER: usize = 14;
+/// The place of [`model::event::Event::KeyRotated`] in the enum.
+const KEY_ROTATED: u8 = 22;
 /// The version of the payload's encoding.
 pub(crate) const VERSION: u8 = 1;
 
@@ -72,6 +74,12 @@ pub fn decode(payload: &[u8]) -> Result<Entry, DecodeError> {
     let (entry, rest) = postcard::take_from_bytes::<Entry>(body).map_err(|_| DecodeError::Malformed)?;
     let canonical = postcard::to_stdvec(&entry).map_err(|_| DecodeError::Malformed)?;
     if rest.is_empty() && canonical == body { Ok(entry) } else { Err(DecodeError::Malformed) }
+}
+
+/// Whether a payload may be an entry that changes the key: its kind stands behind the version and the time.
+pub(crate) fn may_change_key(payload: &[u8]) -> bool {
+    let after_time = payload.iter().skip(1).skip_while(|byte| **byte & 0x80 != 0);
+    after_time.copied().nth(1).is_none_or(|kind| kind == KEY_ROTATED || kind & 0x80 != 0)
 }
 
 /// What is at the beginning of some bytes.

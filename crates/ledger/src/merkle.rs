@@ -3,7 +3,7 @@
 //! A leaf is SHA-256(0x00 || entry), a node SHA-256(0x01 || left || right) (RFC 6962, section 2.1), so that no node can
 //! pass for a leaf. Appending needs only the roots of the complete subtrees along the right edge: [`Edge`].
 
-use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::digest::{Context, Digest, SHA256, digest};
 
 /// A hash of the tree.
 pub type Hash = [u8; 32];
@@ -24,14 +24,29 @@ pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
     sha256(&[&[0x01], left, right])
 }
 
+/// As long as this, bytes are hashed in one call, which takes half the time of a context.
+const SHORT: usize = 512;
+
 pub(crate) fn sha256(parts: &[&[u8]]) -> Hash {
-    let mut context = Context::new(&SHA256);
+    let mut bytes = [0u8; SHORT];
+    let mut filled = 0usize;
     for part in parts {
-        context.update(part);
+        let end = filled.saturating_add(part.len());
+        let Some(room) = bytes.get_mut(filled..end) else { return sha256_of_long(parts) };
+        room.copy_from_slice(part);
+        filled = end;
     }
-    let mut hash = Hash::default();
-    hash.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
-    hash
+    hash_of(&digest(&SHA256, bytes.get(..filled).unwrap_or_default()))
+}
+
+fn sha256_of_long(parts: &[&[u8]]) -> Hash {
+    let mut context = Context::new(&SHA256);
+    parts.iter().for_each(|part| context.update(part));
+    hash_of(&context.finish())
+}
+
+fn hash_of(digest: &Digest) -> Hash {
+    digest.as_ref().first_chunk().copied().unwrap_or_default()
 }
 
 /// A tree that can grow: its size, and the roots of its complete subtrees from the largest (left) to the smallest.

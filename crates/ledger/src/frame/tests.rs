@@ -1,4 +1,5 @@
 use model::event::Event;
+use model::time::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
@@ -94,4 +95,18 @@ proptest! {
         let _ = parse(&bytes);
         let _ = decode(&bytes);
     }
+}
+
+#[test]
+fn a_change_of_the_key_is_told_from_all_others() {
+    for entry in one_of_each() {
+        for at in [0, 127, 128, u64::MAX] {
+            let entry = Entry { at: Timestamp(at), ..entry.clone() };
+            let mut frame = Vec::new();
+            encode(&entry, 0, &mut frame).unwrap();
+            let is_change = matches!(entry.event, model::event::Event::KeyRotated { .. });
+            assert_eq!(may_change_key(&frame[HEADER..]), is_change, "{entry:?}");
+        }
+    }
+    assert!(may_change_key(&[VERSION]));
 }

@@ -76,6 +76,7 @@ fn check(disk: &dyn Disk, dir: &Path, first: u64, is_last: bool, stored: &[&Stor
     let mut checked =
         Checked { header: Some(header), begins, ends: begins, edge, verified: 0, signed: None, wrong: None };
     let mut pending = stored.get(before..).unwrap_or_default().iter().peekable();
+    let signed = stored.last().map_or(0, |stored| stored.checkpoint.size());
     let mut looked_again = 0;
     loop {
         while let Some(stored) = pending.next_if(|stored| stored.checkpoint.size() <= checked.edge.size()) {
@@ -92,7 +93,7 @@ fn check(disk: &dyn Disk, dir: &Path, first: u64, is_last: bool, stored: &[&Stor
         let place = || Where::at(name.clone(), offset).entry(expected);
         let fault = |what: String, place: Where| Some(Wrong::Fault(Box::new(Fault { what, place })));
         match scan.next()? {
-            Step::Frame { index, payload, .. } => match check_entry(index, expected, first, payload) {
+            Step::Frame { index, payload, .. } => match check_entry(index, expected, first, payload, index < signed) {
                 Ok(()) => checked.edge.push(merkle::leaf_hash(payload)),
                 Err(what) => checked.wrong = fault(what, place().described(payload)),
             },
