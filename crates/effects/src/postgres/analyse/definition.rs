@@ -336,12 +336,16 @@ impl Walk<'_> {
         use raw::ObjectType as Kind;
         let new = rename.newname().unwrap_or_default();
         let Some(name) = rename.relation() else {
-            if rename.rename_type == Kind::OBJECT_SCHEMA {
-                let old = canonical_schema(rename.subname().unwrap_or_default());
-                self.schema_is_renamed(old);
-                return self.ddl(Object::Namespace(old.into()), "ALTER");
-            }
-            return self.about(rename.object(), rename.rename_type, "ALTER");
+            return match rename.rename_type {
+                Kind::OBJECT_SCHEMA => {
+                    let old = canonical_schema(rename.subname().unwrap_or_default());
+                    self.schema_is_renamed(old);
+                    self.ddl(Object::Namespace(old.into()), "ALTER")
+                }
+                Kind::OBJECT_ROLE => self.grants("ALTER ROLE"),
+                Kind::OBJECT_DATABASE | Kind::OBJECT_TABLESPACE => self.server("ALTER"),
+                kind => self.about(rename.object(), kind, "ALTER"),
+            };
         };
         let body = self.ddl_on(Some(name), "ALTER");
         match rename.rename_type {
