@@ -24,7 +24,11 @@ permit (principal in Group::"readers", action in Action::"read", resource in Nam
 
 @id("cashier-writes")
 permit (principal in Group::"cashiers", action in Action::"write", resource)
-when { resource in Table::"payments/payments/public/orders" || resource in Table::"payments/payments/public/payments" };
+when {
+  resource in Table::"payments/payments/public/orders" ||
+  resource in Table::"payments/payments/public/payments" ||
+  resource in Table::"payments/payments/public/refunds"
+};
 
 @id("migrations")
 permit (principal in Group::"migrations", action, resource in Database::"payments/payments")

@@ -157,6 +157,16 @@ fn people() -> Vec<Event> {
         action(Outcome::Allow),
         action(Outcome::Deny),
         Event::Gap { session: Some(SESSION), reason: "an entry was too large".into() },
+        Event::KeyRotated {
+            old: "sluice+1+a".into(),
+            new: "sluice+2+b".into(),
+            size: 300,
+            root: Digest([8; 32]),
+            by_old: "c".into(),
+            by_new: "d".into(),
+        },
+        Event::TapeCut { session: SESSION, length: 65_600, reason: "it reached its cap of 65536 bytes".into() },
+        Event::TapeRemoved { session: SESSION, reason: "request 4711".into(), by: Some(ada()) },
         Event::Stopped,
     ]
 }
