@@ -208,7 +208,10 @@ impl<'a> Walk<'a> {
 
     /// Whether a field or an element in it has a collation of its own.
     pub(super) fn holds_collated(&self, ty: u32, depth: usize) -> bool {
-        let Some(ty) = self.catalog.type_by_oid(ty).filter(|ty| ty.oid >= FIRST_USER_OID) else { return false };
+        if ty < FIRST_USER_OID {
+            return false;
+        }
+        let Some(ty) = self.catalog.type_by_oid(ty) else { return false };
         let within = |ty: u32| self.holds_collated(ty, depth + 1);
         let of_row = |row: &Relation| row.columns.iter().any(|column| column.collated || within(column.ty));
         depth > 16
