@@ -35,6 +35,26 @@ impl ConfigArg {
     }
 }
 
+/// Which data directory.
+#[derive(clap::Args)]
+pub(super) struct DataDirArg {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// The data directory
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+impl DataDirArg {
+    /// The one that was named, or that the configuration names.
+    pub(super) fn path(&self) -> Result<PathBuf, Failure> {
+        match &self.data_dir {
+            Some(dir) => Ok(dir.clone()),
+            None => Ok(self.config.load()?.data_dir),
+        }
+    }
+}
+
 /// Reads a configuration.
 pub(super) fn load(path: &Path) -> Result<Config, Failure> {
     Config::load(path).map_err(|errors| Failure::Failed(lines(&errors)))

@@ -1,11 +1,10 @@
 //! `sluice audit reindex`: the index of searches, made anew from the journal.
 
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
 use std::time::Instant;
 
 use super::failure::Failure;
-use super::paths::ConfigArg;
+use super::paths::DataDirArg;
 use super::put;
 
 /// Make the index of searches anew
@@ -17,17 +16,11 @@ use super::put;
 )]
 pub(super) struct Args {
     #[command(flatten)]
-    config: ConfigArg,
-    /// The data directory
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
+    data_dir: DataDirArg,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let data_dir = match &args.data_dir {
-        Some(dir) => dir.clone(),
-        None => args.config.load()?.data_dir,
-    };
+    let data_dir = args.data_dir.path()?;
     let began = Instant::now();
     let shown = std::io::stderr().is_terminal();
     let entries = gateway::indexer::rebuild(&data_dir, |entries| {

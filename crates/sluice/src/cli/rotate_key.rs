@@ -1,9 +1,7 @@
 //! `sluice audit rotate-key`: another key for the journal's checkpoints, while Sluice is stopped.
 
-use std::path::PathBuf;
-
 use super::failure::Failure;
-use super::paths::ConfigArg;
+use super::paths::DataDirArg;
 use super::{put, show};
 
 /// Change the key that signs the journal
@@ -17,17 +15,11 @@ use super::{put, show};
 )]
 pub(super) struct Args {
     #[command(flatten)]
-    config: ConfigArg,
-    /// The data directory
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
+    data_dir: DataDirArg,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let data_dir = match &args.data_dir {
-        Some(dir) => dir.clone(),
-        None => args.config.load()?.data_dir,
-    };
+    let data_dir = args.data_dir.path()?;
     let rotated = gateway::node::rotate_key(&data_dir);
     let rotated = rotated.map_err(|error| Failure::failed(format!("{}: {error}", data_dir.display())))?;
     let (old, new) = (show::safe(&rotated.old.to_string()), show::safe(&rotated.new.to_string()));
