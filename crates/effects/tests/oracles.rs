@@ -72,7 +72,12 @@ fn what_is_said_of_generated_statements_is_true() {
     for at in first..first + count {
         let mut choices = Choices::of(seed, at);
         let statement = generate(&mut choices);
-        match judge(&mut lab, &statement, at) {
+        let judged = judge(&mut lab, &statement, at).or_else(|_| {
+            // Rolled back writes leave traces that differ from database to database, and plans go by them.
+            lab.level();
+            judge(&mut lab, &statement, at)
+        });
+        match judged {
             Ok(outcome) => {
                 if outcome.refused && std::env::var_os("SLUICE_SHOW").is_some() {
                     println!("refused: {}\n  {}", outcome.error, statement.text);

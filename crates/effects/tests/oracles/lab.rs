@@ -33,16 +33,24 @@ const SETTINGS: &str = "SET statement_timeout = '2s'; SET jit = off; SET max_par
 const SIZE: &str = "SELECT sum(pg_relation_size(oid)) FROM pg_class
     WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace";
 
+const VACUUM: &str = "VACUUM staff, depts, orders, notes, vault, base, child, logs_25, logs_26";
+
 /// Clears away what rolled back writes left, so that tables are as large everywhere as they were, and plans the same.
 pub(crate) fn sweep(plain: &mut Plain, size: &str) {
     if plain.rows(SIZE).unwrap()[0][0] != size {
-        let tables = "staff, depts, orders, notes, vault, base, child, logs_25, logs_26";
-        assert_eq!(plain.run(&format!("VACUUM {tables}")).unwrap().error, None);
+        assert_eq!(plain.run(VACUUM).unwrap().error, None);
         assert_eq!(plain.rows(SIZE).unwrap()[0][0], size);
     }
 }
 
 impl Lab {
+    /// Clears all of it away in all databases, so that they differ in what they hold alone.
+    pub(crate) fn level(&mut self) {
+        for plain in self.variants.iter_mut().chain([&mut self.base]) {
+            assert_eq!(plain.run(VACUUM).unwrap().error, None);
+        }
+    }
+
     pub(crate) fn open() -> Self {
         let settings = vec![("autovacuum".to_owned(), "off".to_owned())];
         let server = Postgres::start(Options { settings }).unwrap();
