@@ -158,7 +158,8 @@ impl PartBuilder {
                     name: self.name(row.text(2)?),
                     ty: row.number(3)?,
                     generated: row.cell(4).is_some_and(|text| text.starts_with(['s', 'v'])),
-                    collated: row.cell(4).is_some_and(|text| text.ends_with('c')),
+                    collated: row.cell(4).is_some_and(|text| text.contains('c')),
+                    modifier: row.cell(4).and_then(|text| text.trim_start_matches(['s', 'v', 'c']).parse().ok()),
                     sources: Vec::new(),
                 };
                 self.columns.insert((row.number(0)?, number), column);
@@ -191,7 +192,7 @@ impl PartBuilder {
                 self.references.push((row.number(1)?, reference));
             }
             Source::Checks => {
-                let columns = row.numbers(1)?;
+                let columns = row.numbers(1).unwrap_or_default();
                 self.checks.push((row.number(0)?, columns));
             }
             Source::Keys => {

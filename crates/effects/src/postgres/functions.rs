@@ -108,6 +108,11 @@ const DANGEROUS: &[(&str, FunctionClass)] = &[
     ("pg_notify", FunctionClass::Safe),
 ];
 
+/// Whether a safe function may answer otherwise in each row.
+pub(super) fn varies(name: &str) -> bool {
+    SAFE_VOLATILE.iter().any(|entry| fits(entry, name))
+}
+
 /// Volatile functions that only compute, or only look at the state of the server or the session.
 const SAFE_VOLATILE: &[&str] = &[
     "clock_timestamp",

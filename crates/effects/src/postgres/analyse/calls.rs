@@ -247,7 +247,9 @@ impl<'a> Walk<'a> {
         ty: u32,
     ) -> Value {
         let size = grown_size(name, &written.operands(&values));
-        let all = Value { size, ..Value::computed(&values, ty) };
+        let all = Value::computed(&values, ty);
+        let many = all.many || class == FunctionClass::Sequence || functions::varies(name);
+        let all = Value { size, many, ..all };
         if class == FunctionClass::Safe && !matches!(name, "count" | "pg_typeof") {
             if makes_json(name) {
                 values.iter().for_each(|value| self.casts_to_json(value, 0));
@@ -305,7 +307,7 @@ impl<'a> Walk<'a> {
             FunctionClass::Sequence if name != "setval" => {
                 // Whether there is such a sequence.
                 self.decide_failure(&values);
-                Value::constant(ty)
+                Value { many: true, ..Value::constant(ty) }
             }
             _ => {
                 // Values go to a place where nobody follows them, and what comes back may be from anywhere.

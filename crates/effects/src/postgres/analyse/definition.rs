@@ -241,8 +241,22 @@ impl Walk<'_> {
         }
         if let Some(name) = view.view() {
             self.new_relation(name, TableKind::View);
+            if view.replace {
+                self.view_is_replaced(name);
+            }
         }
         Body::of("CREATE VIEW")
+    }
+
+    /// What a materialised view over it shows was made of what it showed before, and carries classes by what it shows now.
+    fn view_is_replaced(&mut self, name: &RangeVar) {
+        let Some(old) = self.named(name).filter(|old| old.view.is_some()) else { return };
+        let made: Vec<&Relation> = self.catalog.all_relations().filter(|relation| relation.relkind == b'm').collect();
+        for relation in made {
+            if self.view_shape(relation).under.contains(&old.oid) {
+                self.on_table(Verb::Declassify, relation);
+            }
+        }
     }
 
     fn policy(&mut self, table: Option<&RangeVar>, conditions: [Node<'_>; 2]) -> Body {
@@ -386,6 +400,9 @@ impl Walk<'_> {
 
     fn create_rule(&mut self, rule: &RuleStmt) -> Body {
         let body = self.ddl_on(rule.relation(), "CREATE RULE");
+        if let Some(name) = rule.relation() {
+            self.view_is_replaced(name);
+        }
         self.on_old_and_new(rule.relation(), |walk| {
             walk.condition(rule.where_clause());
             for action in rule.actions() {

@@ -43,7 +43,11 @@ impl Walk<'_> {
             }
             Node::FuncCall(call) => self.call(call),
             Node::TypeCast(cast) => self.type_cast(cast),
-            Node::SubLink(link) => self.sub_link(link),
+            Node::SubLink(link) => {
+                // It may be another one in each row of the query around.
+                let value = self.sub_link(link);
+                Value { many: true, ..value }
+            }
             Node::CaseExpr(case) => self.case(case),
             Node::CoalesceExpr(coalesce) => {
                 let values = self.in_order(coalesce.args().iter());
@@ -91,7 +95,7 @@ impl Walk<'_> {
             Node::NamedArgExpr(named) => self.expr(named.arg()),
             Node::GroupingFunc(grouping) => {
                 self.exprs(grouping.args());
-                Value::constant(oid::INT4)
+                Value { many: true, ..Value::constant(oid::INT4) }
             }
             Node::MergeSupportFunc(_) => {
                 self.since(170_000);

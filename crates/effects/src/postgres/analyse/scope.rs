@@ -276,7 +276,7 @@ impl<'a> Walk<'a> {
                 self.add_partition_key(relation, relation, 0, &mut cols);
                 Value::derived(cols, 0)
             }
-            _ => Value::constant(0),
+            _ => Value { many: true, ..Value::constant(0) },
         }
     }
 

@@ -178,6 +178,11 @@ impl<'a> Walk<'a> {
                     self.on_table(Verb::Declassify, child);
                 }
             }
+            Node::None if command.subtype == Kind::AT_DropColumn => {
+                if let Some(relation) = known {
+                    self.children_keep(relation, command.name().unwrap_or_default(), 0);
+                }
+            }
             Node::None if command.subtype == Kind::AT_DropExpression => {
                 let column = known.and_then(|relation| relation.column_named(command.name().unwrap_or_default()));
                 if let (Some(relation), Some(column)) = (known, column) {
@@ -200,6 +205,17 @@ impl<'a> Walk<'a> {
                 let value = self.kept(expression);
                 self.flows_out_of_sight(&value);
             }
+        }
+    }
+
+    /// A column that is dropped may stay in the children, which had its classes from here.
+    fn children_keep(&mut self, relation: &'a Relation, name: &str, depth: usize) {
+        let children = relation.children.iter().filter_map(|oid| self.catalog.relation_by_oid(*oid));
+        for child in children.filter(|_| depth < 32) {
+            if let Some(column) = child.column_named(name) {
+                self.declassifies_column((child.oid, column.number), None);
+            }
+            self.children_keep(child, name, depth + 1);
         }
     }
 

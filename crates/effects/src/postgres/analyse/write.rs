@@ -41,7 +41,7 @@ impl<'a> Walk<'a> {
         }
         self.all_hooks(relation, event, 0);
         if event == 'd' {
-            self.cascades(relation, event, 0);
+            self.cascades(relation, event);
         }
         if relation.view.is_some() {
             let shape = self.view_shape(relation);
@@ -50,40 +50,92 @@ impl<'a> Walk<'a> {
                 if let Some(under) = self.catalog.relation_by_oid(*oid) {
                     self.on_table(verb, under);
                     self.all_hooks(under, event, 0);
-                    if event == 'd' {
-                        self.cascades(under, event, 0);
+                }
+            }
+        }
+    }
+
+    /// The tables whose rows are written where a relation is: itself, those under a view, and all their children.
+    fn written_tables(&mut self, relation: &'a Relation) -> Vec<&'a Relation> {
+        let mut oids = vec![relation.oid];
+        if relation.view.is_some() {
+            oids.extend(self.view_shape(relation).under.iter().copied());
+        }
+        let mut seen = BTreeSet::new();
+        let mut tables = Vec::new();
+        while let Some(oid) = oids.pop() {
+            if let Some(table) = self.catalog.relation_by_oid(oid).filter(|_| seen.insert(oid)) {
+                oids.extend(table.children.iter().copied());
+                tables.push(table);
+            }
+        }
+        tables
+    }
+
+    /// Whether any value of one column can be written to another one, and nothing is worked out of it there.
+    fn takes_any(&mut self, source: Col, target: Col) -> bool {
+        let of = |walk: &Self, col: Col| {
+            let column = walk.catalog.relation_by_oid(col.0)?.column(col.1)?;
+            Some((column.ty, column.modifier, Arc::clone(&column.name)))
+        };
+        let (Some((from, length, _)), Some((to, most, name))) = (of(self, source), of(self, target)) else {
+            return false;
+        };
+        if from != to || most.is_some() && most != length {
+            return false;
+        }
+        let Some(relation) = self.catalog.relation_by_oid(target.0) else { return false };
+        let bases = self.under(target).into_iter().filter_map(|col| Some(of(self, col)?.2));
+        let names: BTreeSet<Arc<str>> = bases.chain([name]).collect();
+        self.written_tables(relation).into_iter().all(|table| {
+            let is_it =
+                |number: &i16| *number == 0 || table.column(*number).is_some_and(|column| names.contains(&column.name));
+            !table.checks.iter().flatten().chain(&table.partition_key).any(is_it)
+                && !table.columns.iter().flat_map(|column| &column.sources).any(is_it)
+        })
+    }
+
+    /// What foreign keys do to the rows that refer to those that are written.
+    fn cascades(&mut self, relation: &'a Relation, event: char) {
+        let mut written = vec![(relation, event)];
+        while let Some((relation, event)) = written.pop() {
+            for table in self.written_tables(relation) {
+                for reference in &table.referenced_by {
+                    let action = if event == 'd' { reference.on_delete } else { reference.on_update };
+                    let (verb, event) = match action {
+                        Action::Nothing => continue,
+                        Action::Cascade if event == 'd' => (Verb::Delete, 'd'),
+                        Action::Cascade | Action::Set => (Verb::Update, 'u'),
+                    };
+                    let Some(child) = self.catalog.relation_by_oid(reference.from) else { continue };
+                    if self.cascaded.insert((child.oid, event)) {
+                        self.mentions(child);
+                        self.on_table(verb, child);
+                        self.all_hooks(child, event, 0);
+                        written.push((child, event));
                     }
                 }
             }
         }
     }
 
-    /// What foreign keys do to the rows that refer to those that are written.
-    fn cascades(&mut self, relation: &'a Relation, event: char, depth: usize) {
-        for reference in relation.referenced_by.iter().filter(|_| depth < 32) {
-            let action = if event == 'd' { reference.on_delete } else { reference.on_update };
-            let (verb, event) = match action {
-                Action::Nothing => continue,
-                Action::Cascade if event == 'd' => (Verb::Delete, 'd'),
-                Action::Cascade | Action::Set => (Verb::Update, 'u'),
-            };
-            let Some(child) = self.catalog.relation_by_oid(reference.from) else { continue };
-            if self.cascaded.insert((child.oid, event)) {
-                self.mentions(child);
-                self.on_table(verb, child);
-                self.all_hooks(child, event, 0);
-                self.cascades(child, event, depth + 1);
-            }
-        }
-    }
-
     /// An update succeeds or fails by what a check says of the new values and of those that stay.
     fn checked(&mut self, relation: &'a Relation, written: &Written) {
-        let is_written = |number: &i16| written.iter().any(|(other, _)| other == number);
-        for check in relation.checks.iter().filter(|check| check.iter().any(is_written)) {
-            let others: Vec<i16> = check.iter().copied().filter(|number| !is_written(number)).collect();
-            let others = self.columns_numbered(relation, &others);
-            self.filters(&others);
+        let tables = self.written_tables(relation);
+        let mut names = BTreeSet::new();
+        for (number, _) in written {
+            let bases: Vec<Col> =
+                std::iter::once((relation.oid, *number)).chain(self.under((relation.oid, *number))).collect();
+            names.extend(bases.into_iter().filter_map(|col| Some(self.column_object(col)?.0.name)));
+        }
+        for table in tables {
+            let is_written = |number: &i16| table.column(*number).is_some_and(|column| names.contains(&column.name));
+            for check in table.checks.iter().filter(|check| check.iter().any(is_written)) {
+                let others: Vec<i16> = check.iter().copied().filter(|number| !is_written(number)).collect();
+                let others = self.columns_numbered(table, &others);
+                self.filters(&others);
+                written.iter().for_each(|(_, value)| self.filters(value));
+            }
         }
     }
 
@@ -233,8 +285,8 @@ impl<'a> Walk<'a> {
         self.user_casts(value, column.map_or(0, |column| column.ty));
         self.written.push((col, value.givens()));
         self.deliver(value);
-        // So does whether it fits, where the column is of another type.
-        if value.bare().is_none() || column.is_none_or(|column| column.ty != value.ty) {
+        // So does whether it fits there, and which of its partitions it goes to.
+        if value.bare().is_none_or(|source| !self.takes_any(source, col)) {
             self.filters(value);
         }
         self.declassifies(value, Some(col));
@@ -295,10 +347,15 @@ impl<'a> Walk<'a> {
         if let Some(value) = to(column.number) {
             return Value { ty: column.ty, ..value.clone() };
         }
+        let own = self.column_value(relation, column.number, column.ty);
+        if relation.view.is_some() {
+            // It may be computed of any other one.
+            let all = written.iter().map(|(_, value)| value);
+            return Value { seen: true, ..Value::computed(all.chain([&own]), column.ty) };
+        }
         if column.sources.is_empty() {
             return Value::constant(column.ty);
         }
-        let own = self.column_value(relation, column.number, column.ty);
         let sources = column.sources.iter().filter_map(|number| to(*number));
         Value { seen: true, ..Value::computed(sources.chain([&own]), column.ty) }
     }
@@ -319,8 +376,9 @@ impl<'a> Walk<'a> {
         }
         self.checked(relation, &written);
         let keys = |number: &i16| relation.referenced_by.iter().any(|reference| reference.key.contains(number));
-        if relation.view.is_some() || written.iter().any(|(number, _)| keys(number)) {
-            self.cascades(relation, 'u', 0);
+        let is_one = relation.view.is_none() && relation.children.is_empty();
+        if !is_one || written.iter().any(|(number, _)| keys(number)) {
+            self.cascades(relation, 'u');
         }
         written
     }
@@ -563,8 +621,8 @@ impl<'a> Walk<'a> {
             }
             self.writes(relation, Verb::Truncate, 't');
             if cascade {
-                let children = relation.referenced_by.iter();
-                targets.extend(children.filter_map(|reference| self.catalog.relation_by_oid(reference.from)));
+                let referring = self.written_tables(relation).into_iter().flat_map(|table| &table.referenced_by);
+                targets.extend(referring.filter_map(|reference| self.catalog.relation_by_oid(reference.from)));
             }
         }
     }

@@ -27,7 +27,7 @@ pub(in crate::postgres) struct Relation {
     pub(in crate::postgres) children: Vec<u32>,
     /// The foreign keys that refer to this one.
     pub(in crate::postgres) referenced_by: Vec<Reference>,
-    /// The numbers of the columns that each of its checks looks at together.
+    /// The numbers of the columns that each of its checks looks at.
     pub(in crate::postgres) checks: Vec<Vec<i16>>,
     pub(in crate::postgres) view: Option<View>,
     pub(in crate::postgres) hooks: Vec<Hook>,
@@ -120,6 +120,8 @@ pub(in crate::postgres) struct Column {
     pub(in crate::postgres) generated: bool,
     /// Whether it has a collation of its own, neither the database's nor `C`.
     pub(in crate::postgres) collated: bool,
+    /// `pg_attribute.atttypmod`, such as the length of a `varchar(10)`.
+    pub(in crate::postgres) modifier: Option<i32>,
     /// The numbers of the columns that a generated one is computed from.
     pub(in crate::postgres) sources: Vec<i16>,
 }

@@ -114,8 +114,8 @@ parts!(
     Columns,
     5,
     "SELECT a.attrelid::text, a.attnum::text, a.attname::text, a.atttypid::text, \
-     CASE WHEN a.attcollation = ANY ('{0,100,950}'::oid[]) THEN a.attgenerated::text \
-     ELSE pg_catalog.concat(a.attgenerated::text, 'c') END \
+     pg_catalog.concat(a.attgenerated::text, CASE WHEN a.attcollation = ANY ('{0,100,950}'::oid[]) THEN '' ELSE 'c' END, \
+     CASE WHEN a.atttypmod = -1 THEN '' ELSE a.atttypmod::text END) \
      FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
      WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind = ANY ('{r,v,m,f,p,c}'::\"char\"[]) AND a.attrelid "
 );
@@ -294,11 +294,11 @@ const REFERENCES: Query = Query {
     columns: 5,
 };
 
-/// The columns that a check looks at together.
+/// The columns that a check looks at.
 const CHECKS: Query = Query {
     name: "user checks",
     sql: "SELECT conrelid::text, pg_catalog.array_to_string(conkey, ' ') FROM pg_catalog.pg_constraint \
-          WHERE contype = 'c' AND conrelid <> 0 AND pg_catalog.array_length(conkey, 1) > 1",
+          WHERE contype = 'c' AND conrelid <> 0",
     source: Source::Checks,
     columns: 2,
 };
