@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use identity::{Issuer, KeySet, KeyTiming, SigningKey as TokenKey};
-use ledger::{Journal, RealDisk, Recovery, SigningKey};
+use ledger::{Journal, RealDisk, Recovery, SigningKey, Sizes};
 use masking::Keys;
 use model::event::Event;
 use model::issuer::BareGroups;
@@ -262,7 +262,8 @@ fn open_journal(layout: &Layout, segment_size: u64) -> Result<(Journal, Recovery
     let public = layout.journal_public_key();
     std::fs::write(&public, format!("{}\n", key.public()))
         .map_err(|source| StartError::File { path: public, source })?;
-    Ok(Journal::open_with_limit(Arc::new(RealDisk), &layout.journal(), key, segment_size)?)
+    let sizes = Sizes { segment: segment_size, ..Sizes::default() };
+    Ok(Journal::open_with(Arc::new(RealDisk), &layout.journal(), key, sizes)?)
 }
 
 /// Sluice's own token key: whoever can read its file is the first administrator.

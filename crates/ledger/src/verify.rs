@@ -4,7 +4,6 @@
 //! with the edge that each segment's header pins and with every stored checkpoint on the way. What is not covered by a checksum is refused:
 //! stray bytes, unknown files, a `checkpoint` that is in no list.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
@@ -13,6 +12,7 @@ use model::id::RequestId;
 use crate::checkpoints;
 use crate::disk::{Disk, read_small};
 use crate::frame;
+use crate::journal::RESERVE;
 use crate::journal::request_of;
 use crate::merkle::{Edge, Hash};
 use crate::note::{Checkpoint, MAX_NOTE, VerifyingKey};
@@ -369,7 +369,7 @@ fn check_names(names: &[String]) -> Result<(), Stop> {
     let known = |name: &str| {
         segment::first_index(name).is_some()
             || checkpoints::first_size(name).is_some()
-            || BTreeSet::from([checkpoints::LATEST, "lock"]).contains(name)
+            || [checkpoints::LATEST, "lock", RESERVE].contains(&name)
             || Path::new(name).extension().is_some_and(|extension| extension == "new")
     };
     match names.iter().find(|name| !known(name)) {

@@ -149,7 +149,7 @@ def verify(folder, name, key_id, key):
     files = {entry: open(os.path.join(folder, entry), "rb").read() for entry in sorted(os.listdir(folder))}
     segments = [entry for entry in files if re.fullmatch(r"\d{20}\.segment", entry)]
     lists = [entry for entry in files if re.fullmatch(r"\d{20}\.checkpoints", entry)]
-    need(set(files) - set(segments) - set(lists) <= {"checkpoint", "lock"}, "stray file")
+    need(set(files) - set(segments) - set(lists) <= {"checkpoint", "lock", "reserve", "reserve.new"}, "stray file")
     stored = []
     for entry in lists:
         found = notes(files[entry], name, key_id, key)

@@ -7,6 +7,8 @@ use crate::receipt::Level;
 use crate::samples::{dir, entry, key, long_entry, one_of_each, open, request};
 use crate::verify::verify;
 
+mod full;
+
 /// Small enough that the scenario below fills several segments.
 const SMALL: u64 = 150;
 
@@ -285,7 +287,8 @@ fn threads_share_the_real_disk() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("journal");
     let disk: Arc<dyn Disk> = Arc::new(crate::disk::RealDisk);
-    let (journal, _) = Journal::open_with_limit(Arc::clone(&disk), &dir, key(), 4096).unwrap();
+    let (journal, _) =
+        Journal::open_with(Arc::clone(&disk), &dir, key(), Sizes { segment: 4096, reserve: 4096 }).unwrap();
     assert!(matches!(Journal::open(Arc::clone(&disk), &dir, key()), Err(OpenError::InUse)));
     let (sender, receiver) = mpsc::channel();
     std::thread::scope(|scope| {
