@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use identity::{Issuer, KeySet, KeyTiming, SigningKey as TokenKey};
-use ledger::{Journal, RealDisk, Recovery, SigningKey, Sizes};
+use ledger::{Disk, Journal, RealDisk, Recovery, SigningKey, Sizes};
 use masking::Keys;
 use model::event::Event;
 use model::issuer::BareGroups;
@@ -102,6 +102,7 @@ pub struct Node {
     /// The keys behind tokens and format-preserving masks.
     pub(crate) mask_keys: Keys,
     pub(crate) catalogs: Arc<Catalogs>,
+    disk: Arc<dyn Disk>,
     vault: Option<Vault>,
 }
 
@@ -168,6 +169,14 @@ impl Node {
     /// # Errors
     /// The first thing that cannot be used; the revision's mistakes come all together.
     pub fn open(config: Config) -> Result<Arc<Self>, StartError> {
+        Self::open_on(config, Arc::new(RealDisk))
+    }
+
+    /// As [`Node::open`], with the journal and the tapes on another disk.
+    ///
+    /// # Errors
+    /// As [`Node::open`].
+    pub fn open_on(config: Config, disk: Arc<dyn Disk>) -> Result<Arc<Self>, StartError> {
         let layout = Layout::of(&config.data_dir);
         let checked = revision::check(&config.revision_dir)?;
         for dir in layout.directories() {
@@ -175,7 +184,7 @@ impl Node {
         }
         let metrics = Metrics::new().map_err(|error| StartError::Internal(error.to_string()))?;
         let state: Arc<dyn State> = Arc::new(Sqlite::open(&config.data_dir)?);
-        let (journal, recovery) = open_journal(&layout, config.journal.segment_size)?;
+        let (journal, recovery) = open_journal(&layout, Arc::clone(&disk), config.journal.segment_size)?;
         let settings = &config.journal;
         let recorder = Recorder::new(journal, settings.wait_deadline, settings.checkpoint_interval, metrics.clone());
         recorder.note(Event::Started { version: env!("CARGO_PKG_VERSION").into() });
@@ -197,6 +206,7 @@ impl Node {
             tasks: TaskTracker::new(),
             mask_keys,
             catalogs: Arc::default(),
+            disk,
             vault,
         }))
     }
@@ -204,6 +214,17 @@ impl Node {
     /// Where things are in the data directory.
     pub fn layout(&self) -> Layout {
         Layout::of(&self.config.data_dir)
+    }
+
+    /// Where journal and tapes are.
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    /// What `/metrics` shows.
+    pub fn metrics_text(&self) -> String {
+        self.recorder.show();
+        self.metrics.text()
     }
 
     /// A secret of the vault.
@@ -256,14 +277,14 @@ fn seed(path: &Path) -> Result<Secret<[u8; 32]>, StartError> {
     Ok(Secret::new(digest.0))
 }
 
-fn open_journal(layout: &Layout, segment_size: u64) -> Result<(Journal, Recovery), StartError> {
+fn open_journal(layout: &Layout, disk: Arc<dyn Disk>, segment_size: u64) -> Result<(Journal, Recovery), StartError> {
     let path = layout.key("journal.key");
     let key = SigningKey::from_seed("sluice", seed(&path)?.expose()).map_err(|_| StartError::Key(path))?;
     let public = layout.journal_public_key();
     std::fs::write(&public, format!("{}\n", key.public()))
         .map_err(|source| StartError::File { path: public, source })?;
     let sizes = Sizes { segment: segment_size, ..Sizes::default() };
-    Ok(Journal::open_with(Arc::new(RealDisk), &layout.journal(), key, sizes)?)
+    Ok(Journal::open_with(disk, &layout.journal(), key, sizes)?)
 }
 
 /// Sluice's own token key: whoever can read its file is the first administrator.

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use effects::postgres::settings;
+use ledger::Level;
 use ledger::tape::Tape;
-use ledger::{Level, RealDisk};
 use masking::postgres::Outbox;
 use model::effect::{Effect, Object, SettingClass, Verb};
 use model::event::Event;
@@ -226,7 +226,8 @@ fn tape(node: &Node, id: SessionId, mode: TapeMode) -> Result<SessionTape, Refus
     if mode == TapeMode::Off {
         return Ok(SessionTape::new(None, mode));
     }
-    let created = tokio::task::block_in_place(|| Tape::create(&RealDisk, &node.layout().tapes(), id, clock::now()));
+    let created =
+        tokio::task::block_in_place(|| Tape::create(node.disk().as_ref(), &node.layout().tapes(), id, clock::now()));
     let failed = |error: ledger::tape::TapeError| {
         let hint = "Try again; if it lasts, tell your operator.";
         Refusal::tell(error.to_string(), "58030", "the session cannot be recorded", hint)
