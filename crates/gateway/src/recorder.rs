@@ -14,9 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ledger::{Appended, Journal, JournalError, Level, Receipt, Synced};
+use model::approval::Status;
 use model::error::ErrorKind;
 use model::event::{Entry, Event};
 use model::id::{Digest, SessionId};
+use store::approval::{AskedFor, OUTDATED};
 use tokio::sync::{Mutex as Turns, Notify, OwnedMutexGuard, watch};
 
 use crate::clock;
@@ -238,6 +240,14 @@ impl Recorder {
         }
         if !locked(&self.gathered).push(entry(event)) {
             self.metrics.journal_left_out.inc();
+        }
+    }
+
+    /// Gathers the ends of what asking anew withdrew.
+    pub fn note_outdated(&self, asked_for: &AskedFor) {
+        for approval in asked_for.outdated.iter().copied() {
+            let (status, reason) = (Status::Withdrawn, OUTDATED.into());
+            self.note(Event::ApprovalEnded { approval, status, reason });
         }
     }
 

@@ -176,6 +176,7 @@ fn rc_07_a_write_that_does_not_return_is_seen_and_what_it_was_for_is_not_forward
     disk.fail(Fault::WritesHang);
     // Its own thread writes: it is told when the write returns.
     first.send(&asking("asked_first"));
+    until("the write to hang", || disk.has_hung());
     is_red(&world, &mut client, "stalled");
     disk.heal();
     assert_eq!(first.answer(), NOT_RECORDED, "the write returned, too late");

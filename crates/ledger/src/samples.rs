@@ -187,6 +187,7 @@ pub(crate) fn one_of_each() -> Vec<Entry> {
             policies: vec!["orders-read".into()],
             revision: RevisionId(3),
         },
+        Event::HoldBecameTicket { approval: ApprovalId::from_bits(4) },
     ]);
     events.into_iter().zip(0..).map(|(event, at)| Entry { at: Timestamp(at), event }).collect()
 }

@@ -242,11 +242,16 @@ pub enum Event {
         /// Under which revision.
         revision: RevisionId,
     },
+    /// A hold became a ticket: its connection waits no longer, and any session of the subject may spend it.
+    HoldBecameTicket {
+        /// The approval.
+        approval: ApprovalId,
+    },
 }
 
 impl Event {
     /// What kinds of events there are, in the order of the enum: the words of [`Event::kind`].
-    pub const KINDS: [&str; 22] = [
+    pub const KINDS: [&str; 23] = [
         "started",
         "stopped",
         "session_opened",
@@ -269,6 +274,7 @@ impl Event {
         "own_statement",
         "gap",
         "prepared",
+        "hold_became_ticket",
     ];
 
     /// The word for its kind, as it stands in JSON.
@@ -296,6 +302,7 @@ impl Event {
             Self::OwnStatement { .. } => "own_statement",
             Self::Gap { .. } => "gap",
             Self::Prepared { .. } => "prepared",
+            Self::HoldBecameTicket { .. } => "hold_became_ticket",
         }
     }
 
@@ -323,7 +330,8 @@ impl Event {
             | Self::ApprovalEnded { .. }
             | Self::RevisionApplied { .. }
             | Self::RevisionRefused { .. }
-            | Self::AdminAction { .. } => None,
+            | Self::AdminAction { .. }
+            | Self::HoldBecameTicket { .. } => None,
         }
     }
 }

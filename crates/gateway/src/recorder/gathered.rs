@@ -66,6 +66,7 @@ const fn is_needed(event: &Event) -> bool {
         | Event::ApprovalAnswered { .. }
         | Event::ApprovalConsumed { .. }
         | Event::ApprovalEnded { .. }
+        | Event::HoldBecameTicket { .. }
         | Event::OutcomeUnknown { .. }
         | Event::RevisionApplied { .. }
         | Event::Stopped => true,

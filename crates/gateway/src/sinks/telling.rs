@@ -84,6 +84,7 @@ impl<'a> Telling<'a> {
             | Event::ApprovalAnswered { .. }
             | Event::ApprovalConsumed { .. }
             | Event::ApprovalEnded { .. }
+            | Event::HoldBecameTicket { .. }
             | Event::RevisionApplied { .. }
             | Event::Started { .. }
             | Event::Stopped => Severity::Notice,

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ pub struct TestDisk {
 struct Shared {
     fault: Mutex<Option<Fault>>,
     changed: Condvar,
+    hanging: AtomicUsize,
 }
 
 impl TestDisk {
@@ -61,6 +63,11 @@ impl TestDisk {
         Healed(self.clone())
     }
 
+    /// Whether a write hangs, or did.
+    pub fn has_hung(&self) -> bool {
+        self.shared.hanging.load(Ordering::Relaxed) > 0
+    }
+
     fn fault(&self) -> MutexGuard<'_, Option<Fault>> {
         self.shared.fault.lock().unwrap()
     }
@@ -85,6 +92,7 @@ impl TestDisk {
         }
         let mut fault = self.fault();
         while *fault == Some(Fault::WritesHang) {
+            self.shared.hanging.fetch_add(1, Ordering::Relaxed);
             fault = self.shared.changed.wait(fault).unwrap();
         }
         match &mut *fault {

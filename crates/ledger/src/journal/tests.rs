@@ -253,6 +253,26 @@ fn td_08_a_batch_with_an_entry_that_is_too_long_is_refused_whole() {
 }
 
 #[test]
+fn rc_09_a_clock_that_jumps_changes_no_order() {
+    let disk = FaultyDisk::new();
+    let (journal, _) = open(&disk, SMALL).unwrap();
+    let (hour, ten_years) = (3_600_000, 315_576_000_000);
+    let now = 1_793_000_000_000;
+    let times = [now, now - hour, now + ten_years, now, 0, u64::MAX, now + 1];
+    let entries: Vec<Entry> =
+        (0..).zip(times).map(|(number, at)| Entry { at: model::time::Timestamp(at), ..entry(number) }).collect();
+    for entry in &entries {
+        drop(journal.append(std::slice::from_ref(entry)).unwrap().at_process());
+    }
+    journal.checkpoint().unwrap();
+    assert_eq!(read_all(&disk), entries);
+    assert!(verify(&disk, dir(), key().public(), &[]).unwrap().is_good());
+    drop(journal);
+    let (journal, recovery) = open(&disk, SMALL).unwrap();
+    assert_eq!((recovery.entries, journal.size()), (7, 7));
+}
+
+#[test]
 fn a_reader_follows_over_segments_and_recovery() {
     let disk = FaultyDisk::new();
     let (journal, _) = open(&disk, SMALL).unwrap();

@@ -158,6 +158,7 @@ fn people() -> Vec<Event> {
         action(Outcome::Deny),
         Event::Gap { session: Some(SESSION), reason: "an entry was too large".into() },
         Event::Stopped,
+        Event::HoldBecameTicket { approval: ApprovalId::from_bits(7) },
     ]
 }
 
