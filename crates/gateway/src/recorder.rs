@@ -189,6 +189,8 @@ impl Recorder {
             if !self.journal.is_stalled() && !self.health.hangs() {
                 match self.append_in_turn(entries, until).await? {
                     Ok(appended) => return Ok(appended),
+                    // No disk will take these.
+                    Err(back) if !back.iter().all(ledger::fits) => return Err(NotRecorded),
                     Err(back) => entries = back,
                 }
             }

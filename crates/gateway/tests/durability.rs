@@ -288,3 +288,18 @@ fn rc_06_what_is_gathered_while_the_disk_fails_is_bounded_counted_and_sessions_a
     assert!(events.iter().any(|event| matches!(event, Event::Gap { reason, .. } if **reason == *counted)), "{counted}");
     assert!(left_out > 90_000 && left_out + kept == 100_002, "{left_out} left out, {kept} kept");
 }
+
+/// An entry that no journal takes is the request's own misfortune, and no fault of the disk.
+#[test]
+fn an_entry_that_is_too_long_is_refused_at_once_and_nobody_else_notices() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = SigningKey::from_seed("test", &[7; 32]).unwrap();
+    let (journal, _) = Journal::open(Arc::new(ledger::RealDisk), &folder.path().join("journal"), key).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let recorder = Recorder::new(journal, LIMIT, DEADLINE, Metrics::new().unwrap());
+    let gap = |reason: &str| vec![entry(Event::Gap { session: None, reason: reason.into() })];
+    let begun = Instant::now();
+    assert!(runtime.block_on(recorder.record(gap(&"x".repeat(100_000)), Level::Process)).is_err());
+    assert!(begun.elapsed() < DEADLINE && recorder.is_writable());
+    assert_eq!(runtime.block_on(recorder.record(gap("short"), Level::Process)).unwrap().len(), 1);
+}
