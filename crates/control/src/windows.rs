@@ -111,6 +111,7 @@ async fn put(
     let limits = node.approval_limits();
     let asked = app.state(move |state| {
         let asked = state.request_window(&window, id, &limits)?;
+        node.recorder.note_outdated(&asked);
         if asked.is_new {
             node.metrics.approvals_asked.inc();
             node.recorder.note(Event::ApprovalAsked { approval: asked.id, asked: Box::new(window.asked()) });

@@ -26,6 +26,10 @@ pub struct Metrics {
     pub approvals_consumed: IntCounter,
     /// 1 while the journal can be written, else 0.
     pub journal_writable: IntGauge,
+    /// 1 for the reason why the journal cannot be written, else 0 (`full`, `read_only`, `stalled`, `other`).
+    pub journal_fault: IntGaugeVec,
+    /// Entries that were left out because the journal could not be written for too long.
+    pub journal_left_out: IntCounter,
     /// Entries written to the journal.
     pub journal_entries: IntCounter,
     /// fdatasync calls of the journal.
@@ -75,6 +79,8 @@ impl Metrics {
             approvals_asked: counter(&registry, "approvals_asked_total", "Approvals asked for")?,
             approvals_consumed: counter(&registry, "approvals_consumed_total", "Approvals spent")?,
             journal_writable: gauge(&registry, "journal_writable", "1 while the journal can be written")?,
+            journal_fault: gauges(&registry, "journal_fault", "1 for why it cannot be written", "reason")?,
+            journal_left_out: counter(&registry, "journal_left_out_total", "Entries that were left out")?,
             journal_entries: counter(&registry, "journal_entries_total", "Journal entries written")?,
             journal_syncs: counter(&registry, "journal_syncs_total", "fdatasync calls of the journal")?,
             journal_wait,

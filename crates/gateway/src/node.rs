@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use identity::{Issuer, KeySet, KeyTiming, SigningKey as TokenKey};
 use ledger::tape::KeyStore;
-use ledger::{KeyFileError, Recovery};
+use ledger::{Disk, KeyFileError, RealDisk, Recovery};
 use masking::Keys;
 use model::event::Event;
 use model::issuer::BareGroups;
@@ -122,6 +122,7 @@ pub struct Node {
     pub(crate) witnesses: Witnesses,
     /// Held while the journal's static files are written.
     pub(crate) tiles: Arc<Mutex<()>>,
+    disk: Arc<dyn Disk>,
     vault: Option<Vault>,
 }
 
@@ -193,6 +194,14 @@ impl Node {
     /// # Errors
     /// The first thing that cannot be used; the revision's mistakes come all together.
     pub fn open(config: Config) -> Result<Arc<Self>, StartError> {
+        Self::open_on(config, Arc::new(RealDisk))
+    }
+
+    /// As [`Node::open`], with the journal and the tapes on another disk.
+    ///
+    /// # Errors
+    /// As [`Node::open`].
+    pub fn open_on(config: Config, disk: Arc<dyn Disk>) -> Result<Arc<Self>, StartError> {
         let layout = Layout::of(&config.data_dir);
         let checked = revision::check(&config.revision_dir)?;
         for dir in layout.directories() {
@@ -201,7 +210,7 @@ impl Node {
         let metrics = Metrics::new().map_err(|error| StartError::Internal(error.to_string()))?;
         let state: Arc<dyn State> = Arc::new(Sqlite::open(&config.data_dir)?);
         let witnesses = Witnesses::open(&config.witnesses)?;
-        let (journal, recovery) = journal::open(&layout, &config.journal)?;
+        let (journal, recovery) = journal::open(&layout, Arc::clone(&disk), &config.journal)?;
         let settings = &config.journal;
         let recorder = Recorder::new(journal, settings.wait_deadline, settings.checkpoint_interval, metrics.clone());
         recorder.note(Event::Started { version: env!("CARGO_PKG_VERSION").into() });
@@ -227,6 +236,7 @@ impl Node {
             catalogs: Arc::default(),
             witnesses,
             tiles: Arc::default(),
+            disk,
             vault,
         }))
     }
@@ -234,6 +244,17 @@ impl Node {
     /// Where things are in the data directory.
     pub fn layout(&self) -> Layout {
         Layout::of(&self.config.data_dir)
+    }
+
+    /// Where journal and tapes are.
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    /// What `/metrics` shows.
+    pub fn metrics_text(&self) -> String {
+        self.recorder.show();
+        self.metrics.text()
     }
 
     /// A secret of the vault.

@@ -3,20 +3,34 @@
 //! A request's entries are written before it is forwarded, one write(2) for all that a session has in hand. Entries that
 //! nothing waits for (a request completed, a session closed) are gathered and go out with the next batch, or within
 //! a few milliseconds. One thread does every fdatasync, so that all who wait share the next one.
+//!
+//! One writes at a time, and whoever has to wait for its turn waits as a task, not as a thread. While the disk is quick a
+//! session writes by itself; once it is slow, failing or full, threads do that may be kept waiting. What is not recorded by
+//! the deadline is not forwarded, also when the write returns after all.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ledger::{Appended, Checkpoint, Journal, Level, Receipt, Synced};
+use ledger::{Appended, Checkpoint, Journal, JournalError, Level, Receipt, Synced};
+use model::approval::Status;
 use model::error::ErrorKind;
 use model::event::{Entry, Event};
 use model::id::{Digest, SessionId};
-use tokio::sync::{Notify, watch};
+use store::approval::{AskedFor, OUTDATED};
+use tokio::sync::{Mutex as Turns, Notify, OwnedMutexGuard, watch};
 
 use crate::clock;
 use crate::metrics::Metrics;
+use gathered::Gathered;
+use health::Health;
+
+mod gathered;
+mod health;
+mod waker;
+
+pub use health::Fault;
 
 /// How long an entry that nothing waits for may stay in memory.
 const TICK: Duration = Duration::from_millis(20);
@@ -26,6 +40,12 @@ const SESSION_CHECKPOINT: Duration = Duration::from_millis(500);
 
 /// How often a failed disk is tried again.
 const RETRY: Duration = Duration::from_millis(100);
+
+/// The shortest time that requests wait for their turn, whatever the configuration says.
+const LEAST_DEADLINE: Duration = Duration::from_millis(100);
+
+/// How many gathered entries one write takes along: on the slowest disk, less than a deadline's worth.
+const CHUNK: usize = 128;
 
 /// How many statements are known to be in the journal before all are forgotten, and introduced again.
 const MOST_STATEMENTS: usize = 65_536;
@@ -38,7 +58,10 @@ pub struct NotRecorded;
 /// The one way into the journal.
 pub struct Recorder {
     journal: Arc<Journal>,
-    gathered: Mutex<Vec<Entry>>,
+    /// Whose turn it is to write.
+    turns: Arc<Turns<()>>,
+    gathered: Mutex<Gathered>,
+    health: Health,
     statements: Mutex<HashSet<Digest>>,
     synced: watch::Sender<Option<Synced>>,
     signed: watch::Sender<Option<Checkpoint>>,
@@ -82,12 +105,18 @@ impl Recorder {
     /// Takes the opened journal. Requests wait at most `deadline` for a disk that fails; a checkpoint is signed at
     /// least every `checkpoint_every` while entries come.
     pub fn new(journal: Journal, deadline: Duration, checkpoint_every: Duration, metrics: Metrics) -> Arc<Self> {
-        metrics.journal_writable.set(1);
+        let deadline = deadline.max(LEAST_DEADLINE);
+        let health = Health::new(deadline);
+        if journal.is_stalled() {
+            health.failed(Fault::Full);
+        }
         let signed = watch::Sender::new(journal.last_checkpoint());
         Arc::new(Self {
             journal: Arc::new(journal),
             signed,
+            turns: Arc::default(),
             gathered: Mutex::default(),
+            health,
             statements: Mutex::default(),
             synced: watch::Sender::new(None),
             wanted: Notify::new(),
@@ -105,9 +134,30 @@ impl Recorder {
         &self.journal
     }
 
+    /// Why requests cannot be recorded now; `None` if they can. It waits for nothing.
+    pub fn fault(&self) -> Option<Fault> {
+        let stalled = || self.journal.is_stalled().then_some(Fault::Other);
+        self.health.fault().or_else(stalled)
+    }
+
     /// Whether requests can be recorded now.
     pub fn is_writable(&self) -> bool {
-        !self.journal.is_stalled()
+        self.fault().is_none()
+    }
+
+    /// Whether writing takes no time worth speaking of, as far as is known.
+    pub(crate) fn is_quick(&self) -> bool {
+        self.health.is_quick()
+    }
+
+    /// Puts what is known of the disk into the metrics.
+    pub(crate) fn show(&self) {
+        let fault = self.fault();
+        self.metrics.journal_writable.set(i64::from(fault.is_none()));
+        for known in Fault::ALL {
+            let gauge = self.metrics.journal_fault.with_label_values(&[known.name()]);
+            gauge.set(i64::from(fault == Some(known)));
+        }
     }
 
     /// Records a batch and returns a receipt for each entry, in order. Waits for the disk where the level or a failing
@@ -116,19 +166,10 @@ impl Recorder {
     /// # Errors
     /// If the entries are not recorded at that level in time. They may be in the journal all the same: a decision that
     /// was not carried out.
-    pub async fn record(&self, mut entries: Vec<Entry>, level: Level) -> Result<Vec<Receipt>, NotRecorded> {
+    pub async fn record(self: &Arc<Self>, entries: Vec<Entry>, level: Level) -> Result<Vec<Receipt>, NotRecorded> {
         let until = Instant::now() + self.deadline;
         let count = entries.len();
-        let appended = loop {
-            match self.append(entries) {
-                Ok(appended) => break appended,
-                Err(back) if Instant::now() < until => {
-                    entries = back;
-                    tokio::time::sleep(RETRY.min(self.deadline)).await;
-                }
-                Err(_) => return Err(NotRecorded),
-            }
-        };
+        let appended = self.append_until(entries, until).await?;
         let mut receipts = match level {
             Level::Process => appended.at_process(),
             Level::Power => {
@@ -138,8 +179,63 @@ impl Recorder {
                 receipts?
             }
         };
+        if Instant::now() > until {
+            return Err(self.missed());
+        }
         // The entries that were gathered before come first; their receipts are nobody's.
         Ok(receipts.split_off(receipts.len().saturating_sub(count)))
+    }
+
+    /// Tries until the deadline, for as long as the disk fails.
+    async fn append_until(self: &Arc<Self>, mut entries: Vec<Entry>, until: Instant) -> Result<Appended, NotRecorded> {
+        loop {
+            if !self.journal.is_stalled() && !self.health.hangs() {
+                match self.append_in_turn(entries, until).await? {
+                    Ok(appended) => return Ok(appended),
+                    // No disk will take these.
+                    Err(back) if !back.iter().all(ledger::fits) => return Err(NotRecorded),
+                    Err(back) => entries = back,
+                }
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(self.missed());
+            }
+            tokio::time::sleep(RETRY.min(left)).await;
+        }
+    }
+
+    /// Waits for its turn and appends, by itself or by a thread that may be kept waiting; gives the entries back if the disk
+    /// fails.
+    async fn append_in_turn(
+        self: &Arc<Self>,
+        entries: Vec<Entry>,
+        until: Instant,
+    ) -> Result<Result<Appended, Vec<Entry>>, NotRecorded> {
+        let turn = match Arc::clone(&self.turns).try_lock_owned() {
+            Ok(turn) => turn,
+            Err(_) => self.in_time(until, Arc::clone(&self.turns).lock_owned()).await?,
+        };
+        if self.health.is_quick() && locked(&self.gathered).len() <= CHUNK {
+            return Ok(self.append(&turn, entries));
+        }
+        let recorder = Arc::clone(self);
+        // It keeps the turn for as long as it takes, also when nobody waits for it any more: so there is only one.
+        let append = tokio::task::spawn_blocking(move || recorder.append(&turn, entries));
+        self.in_time(until, append).await?.map_err(|_| NotRecorded)
+    }
+
+    async fn in_time<T>(&self, until: Instant, what: impl Future<Output = T>) -> Result<T, NotRecorded> {
+        let left = until.saturating_duration_since(Instant::now());
+        tokio::time::timeout(left, what).await.map_err(|_| self.missed())
+    }
+
+    /// The deadline is over. If the disk did not say that it fails, then it is too slow.
+    fn missed(&self) -> NotRecorded {
+        if !self.journal.is_stalled() {
+            self.health.missed();
+        }
+        NotRecorded
     }
 
     /// Gathers an entry that nothing waits for.
@@ -147,7 +243,17 @@ impl Recorder {
         if matches!(event, Event::SessionClosed { .. }) {
             self.ended_session.store(true, Ordering::Release);
         }
-        locked(&self.gathered).push(entry(event));
+        if !locked(&self.gathered).push(entry(event)) {
+            self.metrics.journal_left_out.inc();
+        }
+    }
+
+    /// Gathers the ends of what asking anew withdrew.
+    pub fn note_outdated(&self, asked_for: &AskedFor) {
+        for approval in asked_for.outdated.iter().copied() {
+            let (status, reason) = (Status::Withdrawn, OUTDATED.into());
+            self.note(Event::ApprovalEnded { approval, status, reason });
+        }
     }
 
     /// Says that a session's record has a hole.
@@ -200,27 +306,56 @@ impl Recorder {
         self.signed.subscribe()
     }
 
-    /// Appends what was gathered and `entries` with one write; gives `entries` back if the disk fails.
-    fn append(&self, entries: Vec<Entry>) -> Result<Appended, Vec<Entry>> {
-        let mut gathered = locked(&self.gathered);
-        let before = gathered.len();
-        let mut batch = std::mem::take(&mut *gathered);
-        batch.extend(entries);
-        let result = self.journal.append(&batch);
-        self.metrics.journal_writable.set(i64::from(result.is_ok()));
-        match result {
-            Ok(appended) => {
-                self.metrics.journal_entries.inc_by(u64::try_from(batch.len()).unwrap_or(0));
+    /// Appends what was gathered, then `entries` with the last of it in one write; gives `entries` back if the disk fails.
+    fn append(&self, _turn: &OwnedMutexGuard<()>, mut entries: Vec<Entry>) -> Result<Appended, Vec<Entry>> {
+        loop {
+            let (mut batch, last) = {
+                let mut gathered = locked(&self.gathered);
+                (gathered.take(CHUNK, entry), gathered.is_empty())
+            };
+            let before = batch.len();
+            if last {
+                batch.append(&mut entries);
+            }
+            let appended = self.health.writing(|| self.journal.append(&batch));
+            match self.settle(appended, batch.len()) {
+                Ok(appended) if last => return Ok(appended),
+                Ok(_) => {}
+                Err(error) => {
+                    let back = if last { batch.split_off(before) } else { entries };
+                    self.put_back(batch, &error);
+                    return Err(back);
+                }
+            }
+        }
+    }
+
+    fn settle(&self, appended: Result<Appended, JournalError>, count: usize) -> Result<Appended, JournalError> {
+        match &appended {
+            Ok(_) => {
+                self.metrics.journal_entries.inc_by(u64::try_from(count).unwrap_or(0));
                 self.written.notify_one();
                 self.grown.notify_waiters();
-                Ok(appended)
             }
-            Err(error) => {
-                tracing::error!(%error, "the journal cannot be written");
-                let back = batch.split_off(before);
-                *gathered = if error.kind() == ErrorKind::Limit { shorten(batch) } else { batch };
-                Err(back)
+            Err(error) => self.failed(error),
+        }
+        appended
+    }
+
+    /// Keeps what was gathered and could not be written.
+    fn put_back(&self, batch: Vec<Entry>, error: &JournalError) {
+        let batch = if error.kind() == ErrorKind::Limit { shorten(batch) } else { batch };
+        locked(&self.gathered).put_back(batch);
+    }
+
+    /// Says once what is wrong.
+    fn failed(&self, error: &JournalError) {
+        match Fault::of(error) {
+            Some(fault) if self.health.failed(fault) => {
+                tracing::error!(%error, reason = fault.name(), "nothing is forwarded until the journal can be written");
             }
+            Some(_) => {}
+            None => tracing::debug!(%error, "entries are not written"),
         }
     }
 
@@ -232,7 +367,7 @@ impl Recorder {
             let left = until.saturating_duration_since(Instant::now());
             match tokio::time::timeout(left, synced.changed()).await {
                 Ok(Ok(())) => {}
-                Ok(Err(_)) | Err(_) => return Err(NotRecorded),
+                Ok(Err(_)) | Err(_) => return Err(self.missed()),
             }
             let mark = synced.borrow_and_update().clone();
             if let Some(mark) = mark {
@@ -246,6 +381,7 @@ impl Recorder {
 
     /// Syncs, signs and repairs, for as long as it is polled. Blocking work runs on the runtime's blocking threads.
     pub async fn run(self: Arc<Self>) {
+        let _waker = waker::Waker::start(&self);
         // What an earlier process left unsigned is due as well.
         let last = self.journal.last_checkpoint().map_or(0, |checkpoint| checkpoint.size());
         let mut signed = (Instant::now(), last);
@@ -275,42 +411,88 @@ impl Recorder {
 
     /// One turn of the writer: what was gathered goes out, whoever waits is served, a due checkpoint is signed.
     fn turn(&self, wanted: bool, signed: (Instant, u64)) -> (Instant, u64) {
-        if self.journal.is_stalled() {
-            match self.journal.try_recover() {
-                Ok(()) => tracing::warn!("the journal can be written again"),
-                Err(error) => {
-                    self.metrics.journal_writable.set(0);
-                    tracing::error!(%error, "the journal is stalled; nothing is forwarded");
-                    std::thread::sleep(RETRY);
-                    return signed;
-                }
-            }
+        if self.journal.is_stalled() && !self.recover() {
+            self.flush_in(Duration::ZERO);
+            std::thread::sleep(RETRY);
+            return signed;
         }
-        self.flush();
+        self.flush_in(Duration::ZERO);
         if wanted {
             self.sync();
         }
         self.checkpoint_if_due(signed)
     }
 
-    /// Writes what was gathered.
+    /// Repairs what failed; says whether it could.
+    fn recover(&self) -> bool {
+        match self.health.working(|| self.journal.try_recover()) {
+            Ok(()) => {
+                self.health.well();
+                tracing::warn!("the journal can be written again");
+                true
+            }
+            Err(error) => {
+                self.failed(&error);
+                false
+            }
+        }
+    }
+
+    /// Writes what was gathered; blocks, at most until the deadline.
     pub fn flush(&self) {
-        if !locked(&self.gathered).is_empty() {
-            // If it fails, that was logged and the entries stay gathered for the next turn.
-            let _ = self.append(Vec::new()).map(Appended::at_process);
+        self.flush_in(self.deadline);
+    }
+
+    /// As [`Recorder::flush`], waiting so long for its turn: whoever has it takes along what was gathered before.
+    fn flush_in(&self, patience: Duration) {
+        if locked(&self.gathered).is_empty() {
+            return;
+        }
+        let until = Instant::now() + patience;
+        let turn = loop {
+            match Arc::clone(&self.turns).try_lock_owned() {
+                Ok(turn) => break turn,
+                Err(_) if Instant::now() >= until => return,
+                Err(_) => std::thread::sleep(Duration::from_millis(1)),
+            }
+        };
+        while self.flush_chunk(&turn) {}
+    }
+
+    /// Writes some of what was gathered, in the room that the reserve left if there is no other; says whether there is more.
+    fn flush_chunk(&self, _turn: &OwnedMutexGuard<()>) -> bool {
+        let batch = locked(&self.gathered).take(CHUNK, entry);
+        if batch.is_empty() {
+            return false;
+        }
+        let appended = self.health.writing(|| self.journal.append_closing(&batch));
+        match self.settle(appended, batch.len()) {
+            Ok(_) => !locked(&self.gathered).is_empty(),
+            Err(error) => {
+                // That was said, and the entries stay gathered for the next turn.
+                self.put_back(batch, &error);
+                false
+            }
         }
     }
 
     /// Makes all that was written survive a power cut, and tells whoever waits for it.
     pub(crate) fn sync(&self) {
         self.metrics.journal_syncs.inc();
-        match self.journal.sync() {
+        match self.health.working(|| self.journal.sync()) {
             Ok(mark) => drop(self.synced.send_replace(Some(mark))),
-            Err(error) => {
-                self.metrics.journal_writable.set(0);
-                tracing::error!(%error, "the journal cannot be synced; its segment is given up");
-            }
+            Err(error) => self.failed(&error),
         }
+    }
+
+    /// Writes, syncs and signs everything, as well as the disk lets it: the last that is done.
+    pub(crate) fn finish(&self) {
+        if self.journal.is_stalled() {
+            self.recover();
+        }
+        self.flush();
+        self.sync();
+        self.checkpoint();
     }
 
     fn checkpoint_if_due(&self, (at, size): (Instant, u64)) -> (Instant, u64) {
@@ -330,7 +512,7 @@ impl Recorder {
 
     /// Signs the tree as it is.
     pub fn checkpoint(&self) {
-        match self.journal.checkpoint() {
+        match self.health.working(|| self.journal.checkpoint()) {
             Ok(checkpoint) => drop(self.signed.send_replace(Some(checkpoint))),
             Err(error) => tracing::error!(%error, "no checkpoint could be signed"),
         }

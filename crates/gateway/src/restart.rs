@@ -78,6 +78,7 @@ mod tests {
     use ledger::{Journal, Level, RealDisk, SigningKey};
     use model::approval::{Answer, Asked, Mode};
     use model::decision::Need;
+    use model::event::Entry;
     use model::id::{ApprovalId, Digest, RevisionId, SessionId};
     use model::subject::SubjectKey;
     use store::Sqlite;
@@ -142,5 +143,9 @@ mod tests {
         let again = Spending { digest, needs: &[need()], session, request: session.request(2), now: clock::now() };
         assert!(state.consume(&again).unwrap().is_none());
         assert!(state.unresolved().unwrap().is_empty(), "its outcome is journaled as unknown");
+        recorder.flush();
+        let mut reader = recorder.journal().reader(0);
+        let entries: Vec<Entry> = std::iter::from_fn(|| reader.next().unwrap()).map(|(_, entry)| entry).collect();
+        assert!(entries.iter().any(|entry| entry.event == Event::OutcomeUnknown { approval, request }));
     }
 }

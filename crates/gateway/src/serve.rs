@@ -32,12 +32,8 @@ pub async fn serve(node: Arc<Node>, listener: Listener, stop: CancellationToken)
     let _ = work.await;
     node.recorder.note(Event::Stopped);
     let recorder = Arc::clone(&node.recorder);
-    let ended = tokio::task::spawn_blocking(move || {
-        recorder.flush();
-        recorder.sync();
-        recorder.checkpoint();
-    });
-    let _ = ended.await;
+    // A disk that does not answer does not keep the process.
+    let _ = tokio::time::timeout(GOODBYE, tokio::task::spawn_blocking(move || recorder.finish())).await;
     // The last to go, so that they may send the end as well.
     tokio::join!(sinks.finish(), node.witnesses.last(around(&node)), crate::tiles::bring(&node));
 }

@@ -1,6 +1,8 @@
-//! Work on all processors, for commands that have the machine to themselves.
+//! Threads: work on all processors, for commands that have the machine to themselves, and work that may wait.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// Calls `work` with every number below `count`, on as many threads as there are processors.
 pub fn on_all_processors(count: usize, work: &(dyn Fn(usize) + Sync)) {
@@ -19,4 +21,10 @@ pub fn on_all_processors(count: usize, work: &(dyn Fn(usize) + Sync)) {
             });
         }
     });
+}
+
+/// Does what may keep its thread waiting; if that `is_likely`, other tasks get another thread meanwhile.
+pub(crate) fn may_block<T>(is_likely: bool, work: impl FnOnce() -> T) -> T {
+    let can_hand_over = || Handle::try_current().is_ok_and(|at| at.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if is_likely && can_hand_over() { tokio::task::block_in_place(work) } else { work() }
 }

@@ -55,8 +55,15 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
 
 /// Appends all of `bytes` or fails. After a failure any part of them may be in the file.
 pub(crate) fn append_all(file: &dyn DiskFile, bytes: &[u8]) -> io::Result<()> {
-    let written = file.append(bytes)?;
-    if written == bytes.len() { Ok(()) } else { Err(io::Error::new(io::ErrorKind::WriteZero, "short write")) }
+    let mut written = 0usize;
+    // After a short write the next one says why, if there is a reason that lasts.
+    while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
+        match file.append(rest)? {
+            0 => return Err(io::Error::new(io::ErrorKind::WriteZero, "nothing was written")),
+            count => written = written.saturating_add(count),
+        }
+    }
+    Ok(())
 }
 
 /// Fills `into` from `offset` on as far as the file goes, and returns how much that was.

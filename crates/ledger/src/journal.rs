@@ -7,10 +7,13 @@
 //! the segment: the kernel may have dropped the pages and reports it once, so it is never retried. The entries since
 //! the last good sync are kept in memory; recovery writes them to a fresh segment, cuts the old one back to what is
 //! known to be good, and starts a new generation, so that no token of before ever becomes a receipt at level power.
+//!
+//! A *full* disk leaves the journal stalled until there is room again, with one exception: the reserve is given up, and
+//! [`Journal::append_closing`] writes in its place what has ended already.
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::error::ErrorKind;
@@ -25,15 +28,16 @@ use crate::note::{Checkpoint, SigningKey};
 use crate::reader::Reader;
 use crate::receipt::{Appended, JournalId, Synced};
 use crate::segment::{self, Header};
+use reserve::{Reserve, is_full};
 
 mod recovery;
+mod reserve;
 mod rotate;
 
 pub use recovery::{OpenError, Recovery, hold};
+pub(crate) use reserve::NAME as RESERVE;
 pub use rotate::RotateError;
 
-/// Where a new segment begins, in bytes.
-const SEGMENT_LIMIT: u64 = 64 * 1024 * 1024;
 /// Unsynced bytes that are kept in memory at most; more of them force a sync.
 const TAIL_LIMIT: usize = 8 * 1024 * 1024;
 
@@ -61,6 +65,21 @@ impl JournalError {
     }
 }
 
+/// How large the journal's files are, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sizes {
+    /// Where a new segment begins.
+    pub segment: u64,
+    /// What is kept for closing entries when the disk is full.
+    pub reserve: u64,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self { segment: 64 * 1024 * 1024, reserve: 1024 * 1024 }
+    }
+}
+
 /// An open journal: the only writer of its directory. Share it in an [`Arc`]; every method takes `&self` and blocks.
 #[derive(Debug)]
 pub struct Journal {
@@ -68,13 +87,15 @@ pub struct Journal {
     dir: PathBuf,
     key: SigningKey,
     id: JournalId,
-    segment_limit: u64,
+    sizes: Sizes,
     /// Held during fdatasync and whatever replaces the file. Taken before `state`, never after it.
     turn: Mutex<()>,
     state: Mutex<State>,
     checkpoints: Mutex<CheckpointLog>,
     /// How many entries are whole in the file and will stay.
     visible: Arc<AtomicU64>,
+    /// Whether it is not well: to be asked without waiting for a write that does not return.
+    stalled: AtomicBool,
     /// Keeps a second process out.
     _lock: Arc<dyn DiskFile>,
 }
@@ -92,6 +113,9 @@ struct State {
     tail: Vec<u8>,
     generation: u64,
     health: Health,
+    /// Whether what failed last failed for want of room.
+    full: bool,
+    reserve: Reserve,
     /// The batch being encoded, and its leaf hashes: kept to be used again.
     buffer: Vec<u8>,
     leaves: Vec<Hash>,
@@ -109,6 +133,8 @@ enum Health {
     Well,
     /// The segment may end in part of a batch.
     WriteFailed,
+    /// The segment is whole, and there is no room but what the reserve left.
+    Full,
     /// Nothing after `synced` can be trusted to reach the disk.
     SyncFailed,
 }
@@ -128,17 +154,20 @@ impl Journal {
     /// # Errors
     /// If another process has it open, if the disk fails, or if it is damaged anywhere but in its torn tail.
     pub fn open(disk: Arc<dyn Disk>, dir: &Path, key: SigningKey) -> Result<(Self, Recovery), OpenError> {
-        recovery::open(disk, dir, key, SEGMENT_LIMIT)
+        recovery::open(disk, dir, key, Sizes::default())
     }
 
-    /// As [`Journal::open`], with another length in bytes at which a new segment begins.
-    pub fn open_with_limit(
+    /// As [`Journal::open`], with other sizes.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub fn open_with(
         disk: Arc<dyn Disk>,
         dir: &Path,
         key: SigningKey,
-        segment_limit: u64,
+        sizes: Sizes,
     ) -> Result<(Self, Recovery), OpenError> {
-        recovery::open(disk, dir, key, segment_limit)
+        recovery::open(disk, dir, key, sizes)
     }
 
     /// Appends a batch with one write(2). All of it is recorded, or none.
@@ -148,7 +177,7 @@ impl Journal {
     /// was written of it. If Sluice dies before that, the whole entries at its beginning may be found in the journal.
     pub fn append(&self, entries: &[Entry]) -> Result<Appended, JournalError> {
         let mut state = locked(&self.state);
-        if state.length >= self.segment_limit || state.tail.len() >= TAIL_LIMIT {
+        if state.length >= self.sizes.segment || state.tail.len() >= TAIL_LIMIT {
             drop(state);
             self.make_room()?;
             state = locked(&self.state);
@@ -156,8 +185,27 @@ impl Journal {
         if state.health != Health::Well {
             return Err(JournalError::Stalled);
         }
+        self.write(&mut state, entries)
+    }
+
+    /// As [`Journal::append`], for entries about what has ended already, and so may be in the room that the reserve left.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub fn append_closing(&self, entries: &[Entry]) -> Result<Appended, JournalError> {
+        let mut state = locked(&self.state);
+        if state.health != Health::Full {
+            drop(state);
+            return self.append(entries);
+        }
+        self.write(&mut state, entries)
+    }
+
+    fn write(&self, state: &mut State, entries: &[Entry]) -> Result<Appended, JournalError> {
         let first = state.edge.size();
-        state.write(entries)?;
+        let written = state.write(entries);
+        self.show(state);
+        written?;
         self.visible.store(state.edge.size(), Ordering::Release);
         let requests = entries.iter().map(|entry| request_of(&entry.event)).collect();
         Ok(Appended { first, requests, journal: self.id, generation: state.generation })
@@ -183,7 +231,7 @@ impl Journal {
         };
         let result = file.sync();
         let mut state = locked(&self.state);
-        state.settle(result, mark)?;
+        self.settle(&mut state, result, mark)?;
         Ok(self.synced(&state))
     }
 
@@ -210,9 +258,9 @@ impl Journal {
         locked(&self.checkpoints).last().cloned()
     }
 
-    /// Whether every append fails until [`Journal::try_recover`] succeeds.
+    /// Whether every append fails until [`Journal::try_recover`] succeeds. It waits for nothing.
     pub fn is_stalled(&self) -> bool {
-        locked(&self.state).health != Health::Well
+        self.stalled.load(Ordering::Acquire)
     }
 
     /// Repairs what a failed write or fsync left, if the disk lets it. Does nothing to a journal that is well.
@@ -222,13 +270,57 @@ impl Journal {
     pub fn try_recover(&self) -> Result<(), JournalError> {
         let _turn = locked(&self.turn);
         let mut state = locked(&self.state);
-        match state.health {
-            Health::Well => {}
-            Health::WriteFailed => state.file.truncate(state.length)?,
-            Health::SyncFailed => self.abandon(&mut state)?,
+        let recovered = self.recover(&mut state);
+        self.show(&state);
+        recovered.map_err(JournalError::from)
+    }
+
+    fn recover(&self, state: &mut State) -> io::Result<()> {
+        let repaired = match state.health {
+            Health::Well => return Ok(()),
+            Health::Full => Ok(()),
+            Health::WriteFailed => state.file.truncate(state.length),
+            Health::SyncFailed => self.abandon(state),
+        };
+        if let Err(error) = repaired {
+            if is_full(&error) {
+                self.give_up_reserve(state);
+            }
+            return Err(error);
         }
-        state.health = Health::Well;
+        if !state.full && state.reserve.is_held() {
+            state.health = Health::Well;
+            return Ok(());
+        }
+        state.health = Health::Full;
+        // Nothing but writing tells whether there is room.
+        if let Err(error) = state.reserve.renew(self.disk.as_ref()) {
+            if is_full(&error) {
+                self.give_up_reserve(state);
+            }
+            return Err(error);
+        }
+        (state.health, state.full) = (Health::Well, false);
         Ok(())
+    }
+
+    fn give_up_reserve(&self, state: &mut State) {
+        state.full = true;
+        if state.reserve.is_held() {
+            // If even that fails, it is tried again with the next recovery.
+            let _ = state.reserve.give_up(self.disk.as_ref());
+        }
+    }
+
+    /// Lets others see whether it is well.
+    fn show(&self, state: &State) {
+        self.stalled.store(state.health != Health::Well, Ordering::Release);
+    }
+
+    fn settle(&self, state: &mut State, result: io::Result<()>, mark: Mark) -> Result<(), JournalError> {
+        let settled = state.settle(result, mark);
+        self.show(state);
+        settled
     }
 
     /// How many entries the journal has.
@@ -258,23 +350,26 @@ impl Journal {
         if state.health != Health::Well {
             return Err(JournalError::Stalled);
         }
-        if state.length < self.segment_limit || state.edge.size() == state.header.edge.size() {
+        if state.length < self.sizes.segment || state.edge.size() == state.header.edge.size() {
             return Ok(());
         }
         // What came in since the sync above.
         let mark = Mark { edge: state.edge.clone(), length: state.length };
         let result = state.file.sync();
-        state.settle(result, mark)?;
+        self.settle(&mut state, result, mark)?;
         let previous_first = state.header.edge.size();
         let header = Header { edge: state.edge.clone(), previous_first, previous_length: state.length };
         let started = start_segment(self.disk.as_ref(), &self.dir, &header, &[]);
-        let (file, length) = started.inspect_err(|_| state.health = Health::WriteFailed)?;
+        let (file, length) = started.inspect_err(|error| {
+            state.fail(error);
+            self.show(&state);
+        })?;
         state.begin(file, header, length);
         Ok(())
     }
 
     /// Leaves a segment whose fsync failed: what is not known to be on the disk goes to a fresh one.
-    fn abandon(&self, state: &mut State) -> Result<(), JournalError> {
+    fn abandon(&self, state: &mut State) -> io::Result<()> {
         let synced = state.synced.clone();
         // With nothing synced in the old segment the new one has its name, and replaces it.
         let replaces = synced.edge.size() == state.header.edge.size();
@@ -300,17 +395,24 @@ impl State {
         for (index, entry) in (self.edge.size()..).zip(entries) {
             self.leaves.push(frame::encode(entry, index, &mut self.buffer)?);
         }
-        append_all(self.file.as_ref(), &self.buffer).inspect_err(|_| self.health = Health::WriteFailed)?;
+        append_all(self.file.as_ref(), &self.buffer).inspect_err(|error| self.fail(error))?;
         self.length = self.length.saturating_add(bytes(self.buffer.len()));
         self.tail.extend_from_slice(&self.buffer);
         self.leaves.iter().for_each(|leaf| self.edge.push(*leaf));
         Ok(())
     }
 
+    /// Takes note of a write that failed.
+    fn fail(&mut self, error: &io::Error) {
+        self.health = Health::WriteFailed;
+        self.full = is_full(error);
+    }
+
     /// Takes note of how an fsync ended that covered everything up to `mark` in the present segment.
     fn settle(&mut self, result: io::Result<()>, mark: Mark) -> Result<(), JournalError> {
         if let Err(error) = result {
             self.health = Health::SyncFailed;
+            self.full = is_full(&error);
             return Err(error.into());
         }
         let covered = usize::try_from(mark.length.saturating_sub(self.synced.length)).unwrap_or(usize::MAX);

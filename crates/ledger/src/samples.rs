@@ -15,8 +15,11 @@ use model::subject::{Binding, Subject, SubjectKey, SubjectKind};
 use model::time::Timestamp;
 
 use crate::disk::FaultyDisk;
-use crate::journal::{Journal, OpenError, Recovery};
+use crate::journal::{Journal, OpenError, Recovery, Sizes};
 use crate::note::SigningKey;
+
+/// Room for some entries.
+pub(crate) const RESERVE: u64 = 600;
 
 pub(crate) const DIR: &str = "/data/journal";
 
@@ -29,7 +32,7 @@ pub(crate) fn key() -> SigningKey {
 }
 
 pub(crate) fn open(disk: &FaultyDisk, limit: u64) -> Result<(Journal, Recovery), OpenError> {
-    Journal::open_with_limit(Arc::new(disk.clone()), dir(), key(), limit)
+    Journal::open_with(Arc::new(disk.clone()), dir(), key(), Sizes { segment: limit, reserve: RESERVE })
 }
 
 pub(crate) const fn request(number: u64) -> RequestId {
@@ -194,6 +197,7 @@ pub(crate) fn one_of_each() -> Vec<Entry> {
         },
         Event::TapeCut { session, length: 1 << 30, reason: "its cap".into() },
         Event::TapeRemoved { session, reason: "its time was over".into(), by: None },
+        Event::HoldBecameTicket { approval: ApprovalId::from_bits(4) },
     ]);
     events.into_iter().zip(0..).map(|(event, at)| Entry { at: Timestamp(at), event }).collect()
 }

@@ -275,11 +275,16 @@ pub enum Event {
         /// Who removed it; `None` when its time was over.
         by: Option<SubjectKey>,
     },
+    /// A hold became a ticket: its connection waits no longer, and any session of the subject may spend it.
+    HoldBecameTicket {
+        /// The approval.
+        approval: ApprovalId,
+    },
 }
 
 impl Event {
     /// What kinds of events there are, in the order of the enum: the words of [`Event::kind`].
-    pub const KINDS: [&str; 25] = [
+    pub const KINDS: [&str; 26] = [
         "started",
         "stopped",
         "session_opened",
@@ -305,6 +310,7 @@ impl Event {
         "key_rotated",
         "tape_cut",
         "tape_removed",
+        "hold_became_ticket",
     ];
 
     /// The word for its kind, as it stands in JSON.
@@ -335,6 +341,7 @@ impl Event {
             Self::KeyRotated { .. } => "key_rotated",
             Self::TapeCut { .. } => "tape_cut",
             Self::TapeRemoved { .. } => "tape_removed",
+            Self::HoldBecameTicket { .. } => "hold_became_ticket",
         }
     }
 
@@ -365,7 +372,8 @@ impl Event {
             | Self::RevisionApplied { .. }
             | Self::RevisionRefused { .. }
             | Self::AdminAction { .. }
-            | Self::KeyRotated { .. } => None,
+            | Self::KeyRotated { .. }
+            | Self::HoldBecameTicket { .. } => None,
         }
     }
 }

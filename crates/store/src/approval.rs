@@ -32,7 +32,7 @@ impl Default for Limits {
 }
 
 /// What became of asking.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AskedFor {
     /// The approval to wait for: the caller's new id, or that of an earlier question.
     pub id: ApprovalId,
@@ -42,7 +42,12 @@ pub struct AskedFor {
     pub status: Status,
     /// Whether it is new: only then is it journaled and are approvers told.
     pub is_new: bool,
+    /// Open questions for the same thing that were withdrawn, as policy no longer asks them: each is journaled as ended.
+    pub outdated: Vec<ApprovalId>,
 }
+
+/// Why an open question is withdrawn where policy asks for something else.
+pub const OUTDATED: &str = "policy asks for something else now";
 
 /// Why a question was not put.
 #[derive(Debug, thiserror::Error)]

@@ -10,6 +10,7 @@
 //!
 //! Start with [`run`], then `stage.rs` for what is started and `pgbench.rs` for what is measured.
 
+mod durability;
 mod machine;
 mod measure;
 mod pgbench;
@@ -53,6 +54,13 @@ pub fn run(plan: Plan, only: Option<&str>, sluice: PathBuf) -> Result<()> {
     report::line("starting PostgreSQL, PgBouncer and Sluice");
     let stage = Stage::start(sluice)?;
     report::machine(&stage)?;
+    let durability = only.is_none_or(|only| durability::NAME.contains(only));
+    if durability {
+        durability::run(&stage, &plan)?;
+    }
+    if durability && only.is_some() && Cell::chosen(only).all(|cell| cell == Cell::Logins) {
+        return Ok(());
+    }
     let mut results = measure::Results::default();
     for round in 0..plan.rounds {
         report::line(&format!("round {} of {}", round + 1, plan.rounds));

@@ -49,14 +49,20 @@ pub fn psql_with_input(arguments: &[&str], environment: &[(&str, &str)], input: 
 
 /// Runs one of the client programs that come with PostgreSQL, such as `pg_dump`; see [`psql`].
 pub fn client(program: &str, arguments: &[&str], environment: &[(&str, &str)], input: &[u8]) -> Result<Output> {
+    let mut command = client_command(program)?;
+    command.args(arguments).envs(environment.iter().copied());
+    run(command, input)
+}
+
+/// One of the client programs that come with PostgreSQL, without the developer's own settings.
+pub fn client_command(program: &str) -> Result<Command> {
     let mut command = Command::new(binaries::client(program)?);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("PG") {
             command.env_remove(name);
         }
     }
-    command.args(arguments).envs(environment.iter().copied());
-    run(command, input)
+    Ok(command)
 }
 
 /// Runs `command` with `input` until it ends, at most two minutes.

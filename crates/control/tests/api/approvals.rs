@@ -126,6 +126,9 @@ async fn requesters_see_and_withdraw_their_own_alone() {
         _ => false,
     });
     assert!(ended);
+    assert!(world.journal().iter().any(|event| {
+        matches!(event, Event::AdminAction { action, outcome: Outcome::Allow, .. } if &**action == "approval.withdraw")
+    }));
 }
 
 #[tokio::test]

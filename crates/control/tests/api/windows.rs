@@ -43,6 +43,8 @@ async fn a_window_is_asked_for_agreed_to_and_used() {
     let answer = world.post(&format!("{path}/answer"), &dba, &yes).await.json();
     assert_eq!(answer["status"], "approved");
     assert!(world.journal().iter().any(|event| matches!(event, Event::ApprovalAsked { .. })));
+    let put = |event: &Event| matches!(event, Event::AdminAction { action, .. } if &**action == "window.request");
+    assert!(world.journal().iter().any(put));
     assert!(uses(&world, &needs, "payments"));
     assert!(!uses(&world, &needs, "cards"), "AP-14: another table");
 }

@@ -3,21 +3,25 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use ledger::{Disk, Journal, KeyFile, RealDisk, Recovery, Rotated, VerifyingKey};
+use ledger::{Disk, Journal, KeyFile, RealDisk, Recovery, Rotated, Sizes, VerifyingKey};
 use model::secret::Secret;
 use store::config::JournalConfig;
 
 use super::{Layout, StartError, seed};
 use crate::clock;
 
-pub(super) fn open(layout: &Layout, config: &JournalConfig) -> Result<(Journal, Recovery), StartError> {
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+pub(super) fn open(
+    layout: &Layout,
+    disk: Arc<dyn Disk>,
+    config: &JournalConfig,
+) -> Result<(Journal, Recovery), StartError> {
     let path = layout.key("journal.key");
     // Made on first use.
     drop(seed(&path)?);
     let key = KeyFile::new(Arc::clone(&disk), &path, &layout.journal(), config.name.as_str()).load()?;
     publish(layout, key.public())?;
-    Ok(Journal::open_with_limit(disk, &layout.journal(), key, config.segment_size)?)
+    let sizes = Sizes { segment: config.segment_size, ..Sizes::default() };
+    Ok(Journal::open_with(disk, &layout.journal(), key, sizes)?)
 }
 
 fn publish(layout: &Layout, key: &VerifyingKey) -> Result<(), StartError> {

@@ -23,7 +23,6 @@ use super::refusal::{Refusal, Told};
 use super::say;
 use super::session::{Hold, Session, Stall};
 use crate::clock;
-use crate::recorder::entry;
 
 /// What came of looking for an approval.
 pub(super) enum Sought {
@@ -113,9 +112,11 @@ impl Session {
             }
         };
         let approval = asked_for.id;
+        // State has changed: what it is now is kept for the journal, whatever becomes of the request's own entries.
+        self.node.recorder.note_outdated(&asked_for);
         if asked_for.is_new {
             self.node.metrics.approvals_asked.inc();
-            self.entries.push(entry(Event::ApprovalAsked { approval, asked: Box::new(asked) }));
+            self.node.recorder.note(Event::ApprovalAsked { approval, asked: Box::new(asked) });
         }
         if asked_for.mode != Mode::Hold || !waits {
             let groups = groups(needs);
@@ -168,8 +169,10 @@ impl Session {
             Status::Denied => self.hold_ended(Refusal::ApprovalDenied(held)),
             Status::Withdrawn | Status::Expired | Status::Consumed => self.hold_ended(Refusal::HoldOver(held)),
             Status::Pending | Status::Approved if Instant::now() >= until => {
-                if let Err(error) = blocking(|| self.node.state.make_ticket(held)) {
-                    tracing::error!(%error, "a hold cannot become a ticket");
+                match blocking(|| self.node.state.make_ticket(held)) {
+                    Ok(true) => self.node.recorder.note(Event::HoldBecameTicket { approval: held }),
+                    Ok(false) => {}
+                    Err(error) => tracing::error!(%error, "a hold cannot become a ticket"),
                 }
                 self.hold_ended(Refusal::HoldOver(held))
             }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use effects::postgres::settings;
+use ledger::Level;
 use ledger::tape::{Drawn, Tape};
-use ledger::{Disk, Level, RealDisk};
 use masking::postgres::Outbox;
 use model::effect::{Effect, Object, SettingClass, Verb};
 use model::event::Event;
@@ -234,9 +234,9 @@ fn tape(node: &Node, id: SessionId, target: &TargetConfig) -> Result<SessionTape
     };
     let no_key = |error: clock::NoRandomness| failed(error.to_string());
     let drawn = Drawn { key: Secret::new(clock::random().map_err(no_key)?), nonce: clock::random().map_err(no_key)? };
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let seal = Some((&*node.tape_keys, &drawn));
-    let created = tokio::task::block_in_place(|| Tape::create(&disk, &node.layout().tapes(), id, clock::now(), seal));
+    let created =
+        tokio::task::block_in_place(|| Tape::create(node.disk(), &node.layout().tapes(), id, clock::now(), seal));
     let cap = target.tape_cap.map(|cap| (cap, Arc::clone(&node.recorder)));
     Ok(SessionTape::new(Some(created.map_err(|error| failed(error.to_string()))?), target.tape, cap))
 }

@@ -17,7 +17,7 @@ use masking::Lens;
 use masking::postgres::Outbox;
 use model::class::Labels;
 use model::event::{Entry, Event};
-use model::id::{ApprovalId, RequestId, SessionId};
+use model::id::{ApprovalId, Digest, RequestId, SessionId};
 use model::subject::{Subject, SubjectKey};
 use model::target::Target;
 use model::time::Timestamp;
@@ -47,6 +47,9 @@ use crate::judging::Bench;
 use crate::node::Node;
 use crate::revision::Active;
 use crate::sessions::{PassingOn, Signal, Signals};
+
+/// The shortest time that the end of a tape may take.
+const TAPE_END: Duration = Duration::from_secs(1);
 
 /// Who is at the other end.
 pub(super) struct Caller {
@@ -414,7 +417,8 @@ impl Session {
         }
         self.settle_account();
         let masked = self.outbox.finish();
-        let released = match self.tape.answer(masked) {
+        let (tape, slow) = (&mut self.tape, !self.node.recorder.is_quick());
+        let released = match crate::threads::may_block(slow, || tape.answer(masked)) {
             Ok(released) => released,
             Err(reason) => {
                 self.node.recorder.gap(self.caller.session, reason);
@@ -650,7 +654,7 @@ impl Session {
         if matches!(end, End::Violation { .. }) {
             let _ = tokio::time::timeout(Duration::from_secs(1), self.client.leg().linger()).await;
         }
-        let tape = self.tape.finish();
+        let tape = self.finish_tape().await;
         if tape.is_some() {
             self.pack_tape();
         }
@@ -660,12 +664,25 @@ impl Session {
 }
 
 impl Session {
+    /// Ends the tape and syncs it. A disk that fails or does not answer leaves a tape that is read as truncated, and
+    /// the journal says so.
+    async fn finish_tape(&mut self) -> Option<(Digest, u64)> {
+        let tape = self.tape.end()?;
+        let finish = self.node.tasks.spawn_blocking(move || tape.finish(clock::now()));
+        let finished = tokio::time::timeout(self.node.config.journal.wait_deadline.max(TAPE_END), finish).await;
+        if let Ok(Ok(Ok(finished))) = finished {
+            return Some(finished);
+        }
+        self.node.recorder.gap(self.caller.session, "the tape could not be finished");
+        None
+    }
+
     /// Rewrites the finished tape to a fraction of its size; its digest stays the same.
     fn pack_tape(&self) {
         let (dir, session) = (self.node.layout().tapes(), self.caller.session);
-        let keys = Arc::clone(&self.node.tape_keys);
+        let (disk, keys) = (Arc::clone(self.node.disk()), Arc::clone(&self.node.tape_keys));
         self.node.tasks.spawn_blocking(move || {
-            if let Err(error) = ledger::tape::compress(&ledger::RealDisk, &dir, session, Some(&keys)) {
+            if let Err(error) = ledger::tape::compress(disk.as_ref(), &dir, session, Some(&keys)) {
                 tracing::warn!(%session, %error, "a tape stays uncompressed");
             }
         });

@@ -7,7 +7,7 @@ use ledger::tape::{Kind, Tape};
 use masking::{Masked, RevealAsk};
 use model::decision::Reveal;
 use model::event::{Event, Shown};
-use model::id::{Digest, RequestId};
+use model::id::RequestId;
 use model::target::TapeMode;
 use serde::Serialize;
 
@@ -74,9 +74,9 @@ impl SessionTape {
         Released::join(masked, &taped).map_err(|_| "the tape holds something else")
     }
 
-    /// Closes the tape and says its digest and length. A request without an answer is on it as well.
-    pub(super) fn finish(&mut self) -> Option<(Digest, u64)> {
-        self.tape.take()?.finish(clock::now()).ok()
+    /// Gives out the tape, to be finished. A request without an answer is on it as well.
+    pub(super) const fn end(&mut self) -> Option<Tape> {
+        self.tape.take()
     }
 }
 

@@ -85,6 +85,7 @@ impl<'a> Telling<'a> {
             | Event::ApprovalAnswered { .. }
             | Event::ApprovalConsumed { .. }
             | Event::ApprovalEnded { .. }
+            | Event::HoldBecameTicket { .. }
             | Event::RevisionApplied { .. }
             | Event::TapeRemoved { .. }
             | Event::Started { .. }

@@ -1,6 +1,15 @@
 //! A whole small world in one process: a PostgreSQL server, an issuer, and a node in between.
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test program uses a part of it")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+pub mod client;
+pub mod disk;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -113,6 +122,15 @@ impl World {
 
     /// Starts everything; `more` may put other databases beside the demo's, and change the configuration for them.
     pub fn start_with(rows: usize, more: impl FnOnce(&Postgres, &Payments, &std::path::Path)) -> Self {
+        Self::start_on(Arc::new(ledger::RealDisk), rows, more)
+    }
+
+    /// As [`World::start_with`], with the journal and the tapes on this disk.
+    pub fn start_on(
+        disk: Arc<dyn ledger::Disk>,
+        rows: usize,
+        more: impl FnOnce(&Postgres, &Payments, &std::path::Path),
+    ) -> Self {
         let server = Postgres::start(testkit::postgres::Options::default()).expect("PostgreSQL starts");
         let payments = payments::load(&server, rows).expect("the demo database loads");
         let issuer = Issuer::start().expect("the issuer starts");
@@ -126,7 +144,8 @@ impl World {
         let config = store::config::Config::load(&dir.path().join("sluice.toml")).expect("the configuration is right");
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (node, listener) = runtime.block_on(async {
-            let node = tokio::task::spawn_blocking(move || Node::open(config)).await.unwrap().expect("the node opens");
+            let opening = tokio::task::spawn_blocking(move || Node::open_on(config, disk));
+            let node = opening.await.unwrap().expect("the node opens");
             let listener = Listener::bind(&node).await.expect("the listener binds");
             (node, listener)
         });
@@ -153,19 +172,23 @@ impl World {
 
     /// Runs psql through Sluice with a script on its standard input.
     pub fn psql_with(&self, token: &str, arguments: &[&str], input: &str) -> Output {
-        let (host, port) = (self.address.ip().to_string(), self.address.port().to_string());
-        let ca = self.ca().display().to_string();
-        let environment = [
-            ("PGHOST", host.as_str()),
-            ("PGPORT", &port),
-            ("PGUSER", "app"),
-            ("PGDATABASE", "payments"),
-            ("PGPASSWORD", token),
-            ("PGSSLMODE", "verify-full"),
-            ("PGSSLROOTCERT", &ca),
-            ("PGCONNECT_TIMEOUT", "20"),
-        ];
+        let environment = self.environment(token);
+        let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
         psql_with_input(arguments, &environment, input.as_bytes()).unwrap()
+    }
+
+    /// What psql needs to know to come in.
+    pub fn environment(&self, token: &str) -> [(&'static str, String); 8] {
+        [
+            ("PGHOST", self.address.ip().to_string()),
+            ("PGPORT", self.address.port().to_string()),
+            ("PGUSER", "app".into()),
+            ("PGDATABASE", "payments".into()),
+            ("PGPASSWORD", token.into()),
+            ("PGSSLMODE", "verify-full".into()),
+            ("PGSSLROOTCERT", self.ca().display().to_string()),
+            ("PGCONNECT_TIMEOUT", "20".into()),
+        ]
     }
 
     /// One statement's rows as psql prints them unaligned.

@@ -51,6 +51,8 @@ pub struct FaultyDisk(Arc<Mutex<State>>);
 struct State {
     operations: u64,
     plan: Option<Plan>,
+    /// How many bytes all files together may have.
+    room: Option<usize>,
     files: BTreeMap<PathBuf, Arc<Mutex<Inode>>>,
     durable_names: BTreeMap<PathBuf, Arc<Mutex<Inode>>>,
 }
@@ -89,6 +91,22 @@ impl FaultyDisk {
     pub fn fail_from(&self, at: u64, fault: Fault) {
         let mut state = locked(&self.0);
         state.plan = Some(Plan { at: state.operations.saturating_add(at), fault, once: false });
+    }
+
+    /// Lets all files together have at most so many bytes: what does not fit is ENOSPC.
+    pub fn limit(&self, room: Option<usize>) {
+        locked(&self.0).room = room;
+    }
+
+    /// How many bytes all files together have.
+    pub fn used(&self) -> usize {
+        locked(&self.0).files.values().map(|inode| locked(inode).data.len()).sum()
+    }
+
+    /// How many of `wanted` bytes there is room for.
+    fn fitting(&self, wanted: usize) -> usize {
+        let room = locked(&self.0).room;
+        room.map_or(wanted, |room| room.saturating_sub(self.used()).min(wanted))
     }
 
     /// Ends all faults; says whether one was still to come.
@@ -253,21 +271,19 @@ impl FaultyFile {
 impl DiskFile for FaultyFile {
     fn append(&self, bytes: &[u8]) -> io::Result<usize> {
         let fault = self.disk.step();
+        let fitting = self.disk.fitting(bytes.len());
         let mut inode = locked(&self.inode);
         let half = bytes.get(..bytes.len() / 2).unwrap_or_default();
-        match fault {
-            None => inode.data.extend_from_slice(bytes),
-            Some(Fault::ShortWrite) => {
-                inode.data.extend_from_slice(half);
-                return Ok(half.len());
-            }
-            Some(Fault::TornWrite) => {
-                inode.data.extend_from_slice(half);
-                return Err(Fault::TornWrite.error());
-            }
+        let (kept, told) = match fault {
+            // As write(2) does: what fits is written, and the next call says that it was not all.
+            None if fitting == 0 && !bytes.is_empty() => return Err(Fault::NoSpace.error()),
+            None => (bytes.get(..fitting).unwrap_or_default(), Ok(fitting)),
+            Some(Fault::ShortWrite) => (half, Ok(half.len())),
+            Some(Fault::TornWrite) => (half, Err(Fault::TornWrite.error())),
             Some(fault) => return Err(fault.error()),
-        }
-        Ok(bytes.len())
+        };
+        inode.data.extend_from_slice(kept);
+        told
     }
 
     fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {

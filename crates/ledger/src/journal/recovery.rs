@@ -5,10 +5,11 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::{Health, Journal, JournalId, Mark, State, start_segment};
+use super::reserve::{Reserve, is_full};
+use super::{Health, Journal, JournalId, Mark, Sizes, State, start_segment};
 use crate::checkpoints::{self, CheckpointLog};
 use crate::disk::{Disk, DiskFile, replace};
 use crate::frame;
@@ -71,7 +72,7 @@ pub(super) fn open(
     disk: Arc<dyn Disk>,
     dir: &Path,
     key: SigningKey,
-    segment_limit: u64,
+    sizes: Sizes,
 ) -> Result<(Journal, Recovery), OpenError> {
     disk.create_dir(dir)?;
     if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -81,10 +82,12 @@ pub(super) fn open(
     let mut recovery = Recovery::default();
     let keys = keys_in_force(disk.as_ref(), dir, &key)?;
     let (last, signed) = read_checkpoints(disk.as_ref(), dir, &keys, &mut recovery)?;
-    let state = open_segments(disk.as_ref(), dir, &signed, &mut recovery)?;
+    let reserve = Reserve::find(disk.as_ref(), dir, sizes.reserve)?;
+    let mut state = open_segments(disk.as_ref(), dir, &signed, reserve, &mut recovery)?;
     if let Some(last) = &last {
         replace(disk.as_ref(), &dir.join(checkpoints::LATEST), last.note().as_bytes())?;
     }
+    hold_room(disk.as_ref(), &mut state)?;
     recovery.entries = state.edge.size();
     recovery.signed = last.as_ref().map(Checkpoint::size);
     let journal = Journal {
@@ -92,9 +95,10 @@ pub(super) fn open(
         dir: dir.to_owned(),
         key,
         id: next_id(),
-        segment_limit,
+        sizes,
         turn: Mutex::new(()),
         visible: Arc::new(AtomicU64::new(state.edge.size())),
+        stalled: AtomicBool::new(state.health != Health::Well),
         state: Mutex::new(state),
         checkpoints: Mutex::new(CheckpointLog::new(dir, last)),
         _lock: lock,
@@ -107,6 +111,20 @@ fn keys_in_force(disk: &dyn Disk, dir: &Path, key: &SigningKey) -> Result<Keys, 
         (_, Some(broken)) => Err(damaged(broken.what, broken.file, broken.offset)),
         (keys, None) if keys.current() == key.public() => Ok(keys),
         (_, None) => Err(OpenError::OldKey),
+    }
+}
+
+/// Makes the reserve if it is missing. Without room for it the journal opens stalled, and goes on when there is some.
+fn hold_room(disk: &dyn Disk, state: &mut State) -> Result<(), OpenError> {
+    if state.reserve.is_held() {
+        return Ok(());
+    }
+    match state.reserve.renew(disk) {
+        Err(error) if is_full(&error) => {
+            (state.health, state.full) = (Health::Full, true);
+            Ok(())
+        }
+        made => Ok(made?),
     }
 }
 
@@ -173,33 +191,34 @@ fn open_segments(
     disk: &dyn Disk,
     dir: &Path,
     signed: &[Checkpoint],
+    reserve: Reserve,
     recovery: &mut Recovery,
 ) -> Result<State, OpenError> {
     let firsts = segment::list(disk, dir)?;
-    let Some(last) = firsts.last().copied() else { return begin(disk, dir, signed) };
+    let Some(last) = firsts.last().copied() else { return begin(disk, dir, signed, reserve) };
     let headers = firsts.iter().map(|first| read_header(disk, dir, *first)).collect::<Result<Vec<_>, _>>()?;
     check_chain(disk, dir, &headers, recovery)?;
-    let Some(header) = headers.into_iter().next_back() else { return begin(disk, dir, signed) };
+    let Some(header) = headers.into_iter().next_back() else { return begin(disk, dir, signed, reserve) };
     let (edge, length) = read_last(disk, dir, &header, signed, recovery)?;
     let file = disk.open_append(&segment::path(dir, last))?;
     // What an earlier process wrote may still be in the page cache alone.
     file.sync()?;
     disk.sync_dir(dir)?;
-    Ok(State::new(file, header, edge, length))
+    Ok(State::new(file, header, edge, length, reserve))
 }
 
-fn begin(disk: &dyn Disk, dir: &Path, signed: &[Checkpoint]) -> Result<State, OpenError> {
+fn begin(disk: &dyn Disk, dir: &Path, signed: &[Checkpoint], reserve: Reserve) -> Result<State, OpenError> {
     if let Some(checkpoint) = signed.iter().find(|checkpoint| checkpoint.size() > 0) {
         let what = format!("{} entries were signed, but there is no segment", checkpoint.size());
         return Err(damaged(what, segment::file_name(0), 0));
     }
     let header = Header { edge: Edge::default(), previous_first: 0, previous_length: 0 };
     let (file, length) = start_segment(disk, dir, &header, &[])?;
-    Ok(State::new(file, header, Edge::default(), length))
+    Ok(State::new(file, header, Edge::default(), length, reserve))
 }
 
 impl State {
-    fn new(file: Arc<dyn DiskFile>, header: Header, edge: Edge, length: u64) -> Self {
+    fn new(file: Arc<dyn DiskFile>, header: Header, edge: Edge, length: u64, reserve: Reserve) -> Self {
         Self {
             file,
             header,
@@ -209,6 +228,8 @@ impl State {
             tail: Vec::new(),
             generation: 0,
             health: Health::Well,
+            full: false,
+            reserve,
             buffer: Vec::new(),
             leaves: Vec::new(),
         }

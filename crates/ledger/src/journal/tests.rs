@@ -7,6 +7,8 @@ use crate::receipt::Level;
 use crate::samples::{dir, entry, key, long_entry, open, ordinary, request};
 use crate::verify::verify;
 
+mod full;
+
 /// Small enough that the scenario below fills several segments.
 const SMALL: u64 = 150;
 
@@ -251,6 +253,26 @@ fn td_08_a_batch_with_an_entry_that_is_too_long_is_refused_whole() {
 }
 
 #[test]
+fn rc_09_a_clock_that_jumps_changes_no_order() {
+    let disk = FaultyDisk::new();
+    let (journal, _) = open(&disk, SMALL).unwrap();
+    let (hour, ten_years) = (3_600_000, 315_576_000_000);
+    let now = 1_793_000_000_000;
+    let times = [now, now - hour, now + ten_years, now, 0, u64::MAX, now + 1];
+    let entries: Vec<Entry> =
+        (0..).zip(times).map(|(number, at)| Entry { at: model::time::Timestamp(at), ..entry(number) }).collect();
+    for entry in &entries {
+        drop(journal.append(std::slice::from_ref(entry)).unwrap().at_process());
+    }
+    journal.checkpoint().unwrap();
+    assert_eq!(read_all(&disk), entries);
+    assert!(verify(&disk, dir(), key().public(), &[]).unwrap().is_good());
+    drop(journal);
+    let (journal, recovery) = open(&disk, SMALL).unwrap();
+    assert_eq!((recovery.entries, journal.size()), (7, 7));
+}
+
+#[test]
 fn a_reader_follows_over_segments_and_recovery() {
     let disk = FaultyDisk::new();
     let (journal, _) = open(&disk, SMALL).unwrap();
@@ -285,7 +307,8 @@ fn threads_share_the_real_disk() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("journal");
     let disk: Arc<dyn Disk> = Arc::new(crate::disk::RealDisk);
-    let (journal, _) = Journal::open_with_limit(Arc::clone(&disk), &dir, key(), 4096).unwrap();
+    let (journal, _) =
+        Journal::open_with(Arc::clone(&disk), &dir, key(), Sizes { segment: 4096, reserve: 4096 }).unwrap();
     assert!(matches!(Journal::open(Arc::clone(&disk), &dir, key()), Err(OpenError::InUse)));
     let (sender, receiver) = mpsc::channel();
     std::thread::scope(|scope| {

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::{Fault, Source, Stop, Stored, Where, stop};
 use crate::checkpoints;
 use crate::disk::{Disk, read_small};
+use crate::journal::RESERVE;
 use crate::note::MAX_NOTE;
 use crate::rotation::Keys;
 use crate::segment;
@@ -65,7 +66,7 @@ pub(super) fn check_names(names: &[String]) -> Result<(), Stop> {
         segment::first_index(name).is_some()
             || checkpoints::first_size(name).is_some()
             || witness::is_kept(name)
-            || BTreeSet::from([checkpoints::LATEST, "lock"]).contains(name)
+            || BTreeSet::from([checkpoints::LATEST, "lock", RESERVE]).contains(name)
             || Path::new(name).extension().is_some_and(|extension| extension == "new")
     };
     match names.iter().find(|name| !known(name)) {

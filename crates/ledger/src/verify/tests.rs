@@ -34,8 +34,9 @@ fn fill(journal: &Journal) {
     }
 }
 
+/// All files but the reserve, which holds nothing.
 fn files(disk: &FaultyDisk) -> BTreeMap<PathBuf, Vec<u8>> {
-    disk.contents()
+    disk.contents().into_iter().filter(|(path, _)| name_of(path) != "reserve").collect()
 }
 
 fn name_of(path: &Path) -> String {

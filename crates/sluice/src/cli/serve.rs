@@ -4,10 +4,12 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use control::Stopping;
 use gateway::node::Node;
 use store::config::{LogConfig, LogFormat, LogLevel};
+use tokio::runtime::{Builder, Handle};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -16,6 +18,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use super::failure::Failure;
 use super::paths::ConfigArg;
+
+/// How long what still waits for a disk may take when all else has ended.
+const LAST: Duration = Duration::from_secs(2);
 
 /// Run the gateway
 #[derive(clap::Args)]
@@ -33,8 +38,18 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     leave_no_core();
     let opened = Node::open(config);
     let node = opened.map_err(|error| Failure::Failed(start_error(&error)))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
-    runtime.block_on(serve(node))
+    // Two at least: when one is kept waiting by a disk, another one tells the callers.
+    let threads = std::thread::available_parallelism().map_or(2, |count| count.get().max(2));
+    let runtime = Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    let runtime = runtime.map_err(Failure::failed)?;
+    // With a thread of its own, so that whoever asks how it is gets an answer while every session waits for a disk.
+    let admin = Builder::new_multi_thread().worker_threads(1).thread_name("admin").enable_all().build();
+    let admin = admin.map_err(Failure::failed)?;
+    let served = runtime.block_on(serve(node, admin.handle()));
+    // A disk that does not answer does not keep the process.
+    runtime.shutdown_timeout(LAST);
+    admin.shutdown_timeout(LAST);
+    served
 }
 
 /// The mistakes of a revision, each on a line of its own, belong to the reason.
@@ -45,15 +60,17 @@ fn start_error(error: &gateway::node::StartError) -> String {
     }
 }
 
-async fn serve(node: Arc<Node>) -> Result<(), Failure> {
+async fn serve(node: Arc<Node>, admins: &Handle) -> Result<(), Failure> {
     let postgres = gateway::postgres::Listener::bind(&node).await.map_err(Failure::failed)?;
-    let admin = control::Listener::bind(&node).await.map_err(Failure::failed)?;
+    let binding = Arc::clone(&node);
+    let admin = admins.spawn(async move { control::Listener::bind(&binding).await });
+    let admin = admin.await.map_err(Failure::failed)?.map_err(Failure::failed)?;
     let addresses = node.layout().addresses();
     write_addresses(&addresses, postgres.address(), admin.address())?;
     tracing::info!(postgres = %postgres.address(), admin = %admin.address(), "listening");
     let stopping = Stopping::default();
     let end = end_on_signal(stopping.draining.clone())?;
-    let api = tokio::spawn(control::serve(Arc::clone(&node), admin, stopping.clone()));
+    let api = admins.spawn(control::serve(Arc::clone(&node), admin, stopping.clone()));
     gateway::serve(node, postgres, stopping.draining).await;
     // The last to go: until here it could be asked how the drain goes on.
     stopping.stop.cancel();

@@ -12,7 +12,7 @@ use super::codec::{mode, mode_word, status, time, to_json};
 use super::{Sqlite, rows};
 use crate::Error;
 use crate::approval::{
-    AnswerError, Approval, AskError, AskedFor, Ended, Filter, Limits, all_met, canonical, may_answer, people,
+    AnswerError, Approval, AskError, AskedFor, Ended, Filter, Limits, OUTDATED, all_met, canonical, may_answer, people,
     status_word,
 };
 use crate::window::Terms;
@@ -35,16 +35,18 @@ impl Sqlite {
             return Err(AskError::Invalid("it has ended before it was asked"));
         }
         let mut outdated = Vec::new();
-        let found = self.write(|tx| {
+        let mut found = self.write(|tx| {
             outdated = withdraw_outdated(tx, asked)?;
             if let Some(open) = self.same_question(tx, asked)? {
                 return Ok(open);
             }
             check_limits(tx, asked, limits)?;
             insert(tx, asked, terms, id)?;
-            Ok::<_, AskError>(AskedFor { id, mode: asked.mode, status: Status::Pending, is_new: true })
+            let (mode, status) = (asked.mode, Status::Pending);
+            Ok::<_, AskError>(AskedFor { id, mode, status, is_new: true, outdated: Vec::new() })
         })?;
-        outdated.into_iter().for_each(|id| self.changed(id));
+        outdated.iter().for_each(|id| self.changed(*id));
+        found.outdated = outdated;
         if found.is_new {
             self.clock.started(id, asked.expires_at.millis_since(asked.asked_at));
             self.changed(id);
@@ -68,7 +70,7 @@ impl Sqlite {
                 continue;
             }
             let (mode, status) = (mode(&row.get::<_, String>("mode")?)?, status(&row.get::<_, String>("status")?)?);
-            return Ok(Some(AskedFor { id, mode, status, is_new: false }));
+            return Ok(Some(AskedFor { id, mode, status, is_new: false, outdated: Vec::new() }));
         }
         Ok(None)
     }
@@ -219,7 +221,7 @@ fn withdraw_outdated(tx: &Transaction<'_>, asked: &Asked) -> Result<Vec<Approval
     })?;
     let outdated = found.collect::<Result<Vec<_>, _>>()?;
     for id in &outdated {
-        set_status(tx, *id, Status::Withdrawn, "policy asks for something else now", asked.asked_at)?;
+        set_status(tx, *id, Status::Withdrawn, OUTDATED, asked.asked_at)?;
     }
     Ok(outdated)
 }

@@ -115,6 +115,11 @@ impl Stage {
         })
     }
 
+    /// Sluice, and what it is configured with.
+    pub(super) const fn site(&self) -> &Site {
+        &self.site
+    }
+
     /// A counter of Sluice's, with its labels; 0 before anything was counted.
     pub(super) fn count(&self, counter: &str) -> Result<u64> {
         Ok(self.site.metric(counter)?.unwrap_or_default())

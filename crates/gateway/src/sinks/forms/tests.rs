@@ -168,6 +168,7 @@ fn people() -> Vec<Event> {
         Event::TapeCut { session: SESSION, length: 65_600, reason: "it reached its cap of 65536 bytes".into() },
         Event::TapeRemoved { session: SESSION, reason: "request 4711".into(), by: Some(ada()) },
         Event::Stopped,
+        Event::HoldBecameTicket { approval: ApprovalId::from_bits(7) },
     ]
 }
 

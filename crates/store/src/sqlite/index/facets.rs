@@ -35,7 +35,9 @@ impl<'a> Facets<'a> {
             Event::ApprovalConsumed { approval, request } | Event::OutcomeUnknown { approval, request } => {
                 Self { session: Some(request.session), approval: Some(*approval), ..none }
             }
-            Event::ApprovalEnded { approval, .. } => Self { approval: Some(*approval), ..none },
+            Event::ApprovalEnded { approval, .. } | Event::HoldBecameTicket { approval } => {
+                Self { approval: Some(*approval), ..none }
+            }
             Event::BreakGlass { request, subject, .. } => {
                 Self { session: Some(request.session), subject: Some(subject), ..none }
             }
