@@ -181,6 +181,7 @@ pub(crate) async fn remove_tape(
     Body(body): Body<RemoveBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let reason = input::reason(Some(body.reason))?.ok_or_else(|| Problem::bad("say why: reason"))?;
+    journal::act(&app, &caller, "tape.remove", id.to_string()).await?;
     let by = Some(caller.subject.key.clone());
     match gateway::retention::remove_tape(&app.node, id, &reason, by).await {
         Ok(()) => Ok(Answer::ok(serde_json::json!({ "session": id, "removed": true }))),

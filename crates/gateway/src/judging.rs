@@ -194,8 +194,7 @@ pub fn mistrust_what_follows_a_change(statements: &mut [Statement]) -> bool {
             statement.become_opaque("an earlier statement of the same text may change what it means");
             mistrusted = true;
         }
-        let changes = statement.changes;
-        changed |= changes.state || changes.catalog || changes.temporary || statement.names.is_some();
+        changed |= statement.changes_meaning();
     }
     mistrusted
 }

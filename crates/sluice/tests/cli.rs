@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
+use model::event::Event;
 use serde_json::Value;
 use tempfile::TempDir;
 use testkit::command::{Output, run};
@@ -295,6 +297,9 @@ fn the_key_of_the_journal_is_changed_while_sluice_is_stopped() -> Result<()> {
         std::fs::read(&secret)? != before && !fresh.path("data/keys/journal.next").exists(),
         "the old key is there"
     );
+    let mut reader = ledger::Reader::open(Arc::new(ledger::RealDisk), &fresh.path("data/journal"), 4);
+    let entry = reader.next()?.context("the change is an entry")?.1;
+    ensure!(matches!(entry.event, Event::KeyRotated { .. }), "{entry:?}");
     fresh.start()?.stop()?;
     for key in [&first, &public] {
         let whole = fresh.run(&["audit", "verify", "--key", &key.display().to_string()])?.success()?;

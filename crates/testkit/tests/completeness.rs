@@ -56,18 +56,19 @@ const STATE: [(&str, Leaves); 29] = [
 ];
 
 /// Every route that changes something, with the action that its handler records and the test that sees it.
-const ROUTES: [(&str, &str, &str); 5] = [
+const ROUTES: [(&str, &str, &str); 6] = [
     ("/v1/approvals/{id}/answer", "approval.deny", "a_denial_ends_it_and_the_journal_says_so"),
     ("/v1/approvals/{id}/withdraw", "approval.withdraw", "requesters_see_and_withdraw_their_own_alone"),
     ("/v1/windows", "window.request", "a_window_is_asked_for_agreed_to_and_used"),
     ("/v1/sessions/{id}/kill", "session.kill", "a_session_is_listed_replayed_and_ended"),
     ("/v1/sessions/{id}/token", "session.renew", "a_session_is_listed_replayed_and_ended"),
+    ("/v1/sessions/{id}/tape/remove", "tape.remove", "td_13_a_tape_that_is_removed_leaves_its_record"),
 ];
 
 const STORY: &str = "every_kind_of_thing_that_matters_has_its_entry";
 
 /// Every kind of event: where it is made, and the test in which it comes about as it does in use.
-const EVENTS: [(&str, &str, &str); 23] = [
+const EVENTS: [(&str, &str, &str); 26] = [
     ("Started", "gateway/src/node.rs", STORY),
     ("Stopped", "gateway/src/serve.rs", STORY),
     ("SessionOpened", "gateway/src/postgres/login.rs", STORY),
@@ -95,7 +96,22 @@ const EVENTS: [(&str, &str, &str); 23] = [
     ),
     ("Prepared", "gateway/src/postgres/query.rs", STORY),
     ("HoldBecameTicket", "gateway/src/postgres/hold.rs", STORY),
+    ("KeyRotated", "ledger/src/rotation.rs", "the_key_of_the_journal_is_changed_while_sluice_is_stopped"),
+    ("TapeCut", "gateway/src/postgres/tape.rs", "a_tape_is_capped_searched_exported_and_removed"),
+    ("TapeRemoved", "gateway/src/retention.rs", "a_tape_whose_time_is_over_goes"),
 ];
+
+/// A kind as it stands in JSON.
+fn word(kind: &str) -> String {
+    let mut word = String::new();
+    for character in kind.chars() {
+        if character.is_ascii_uppercase() && !word.is_empty() {
+            word.push('_');
+        }
+        word.push(character.to_ascii_lowercase());
+    }
+    word
+}
 
 fn source(path: &str) -> Result<String> {
     fs::read_to_string(workspace_root().join("crates").join(path)).with_context(|| path.to_owned())
@@ -198,7 +214,10 @@ fn every_kind_of_event_is_made_somewhere_and_tested_as_it_comes_about() -> Resul
         ensure!(product(file)?.contains(&format!("Event::{kind}")), "{file} makes no {kind}");
         let seen = tests.get(test).with_context(|| format!("{kind}: there is no test {test}"))?;
         // The story looks for all kinds but those that it names as coming about elsewhere.
-        ensure!(test == STORY || seen.contains(kind), "{kind}: {test} does not look for it");
+        ensure!(
+            test == STORY || seen.contains(kind) || seen.contains(&word(kind)),
+            "{kind}: {test} does not look for it"
+        );
     }
     Ok(())
 }

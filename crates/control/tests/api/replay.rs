@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ledger::tape::{Drawn, Kind, Tape};
 use ledger::{Disk, RealDisk};
+use model::decision::Outcome;
 use model::event::Event;
 use model::id::{RevisionId, SessionId};
 use model::secret::Secret;
@@ -126,6 +127,11 @@ async fn td_13_a_tape_that_is_removed_leaves_its_record() {
     assert!(std::fs::read_dir(world.node.layout().tape_keys()).unwrap().next().is_none());
     let removed: Vec<_> = world.removed();
     assert_eq!(removed, [(ID, "request 4711".into(), Some("olga".into()))]);
+    let acts = world.journal().into_iter().filter(|event| match event {
+        Event::AdminAction { action, outcome, .. } => &**action == "tape.remove" && *outcome == Outcome::Allow,
+        _ => false,
+    });
+    assert_eq!(acts.count(), 2, "also the one that found nothing");
 }
 
 /// A tape whose target keeps them for 400 days goes on the 401st, and not before.
@@ -151,6 +157,7 @@ async fn a_tape_whose_time_is_over_goes() {
     assert_eq!(gateway::retention::sweep(&world.node, after(401)).await, 1);
     assert_eq!(gateway::retention::sweep(&world.node, after(401)).await, 0);
     assert_eq!(world.removed(), [(ID, "it was kept for 400 days".into(), None)]);
+    assert!(world.journal().iter().any(|event| matches!(event, Event::TapeRemoved { by: None, .. })));
     assert!(std::fs::read_dir(world.node.layout().tape_keys()).unwrap().next().is_none());
 }
 

@@ -47,6 +47,29 @@ impl Statement {
         self.effects.iter().any(|effect| effect.verb == Verb::Opaque)
     }
 
+    /// Whether it ends a transaction, or a part of one: what was done in it may be undone, or dropped.
+    pub const fn ends_transaction(&self) -> bool {
+        use TransactionStep as Step;
+        match &self.transaction {
+            Some(Step::Begin | Step::Savepoint(_) | Step::Release(_)) | None => false,
+            Some(
+                Step::Commit { .. }
+                | Step::Rollback { .. }
+                | Step::RollbackTo(_)
+                | Step::Prepare(_)
+                | Step::CommitPrepared(_)
+                | Step::RollbackPrepared(_),
+            ) => true,
+        }
+    }
+
+    /// Whether what a later text means, or what can be read, may be different afterwards.
+    pub const fn changes_meaning(&self) -> bool {
+        let changes = &self.changes;
+        let changed = changes.state || changes.catalog || changes.temporary;
+        changed || self.names.is_some() || self.ends_transaction()
+    }
+
     /// What the statement names and the catalog does not have, where that is why it is opaque: the server would refuse it
     /// for the same reason.
     pub fn missing(&self) -> Option<Missing> {

@@ -105,10 +105,7 @@ impl Analysed {
 
     /// Whether what later text means, or what can be read, may be different afterwards.
     pub(super) fn changes_meaning(&self) -> bool {
-        self.statements.iter().any(|statement| {
-            let changes = statement.changes;
-            changes.state || changes.catalog || changes.temporary || statement.names.is_some()
-        })
+        self.statements.iter().any(Statement::changes_meaning)
     }
 }
 

@@ -240,13 +240,11 @@ impl Session {
 
     /// Notes that a request is sent to run: what it may change is unsettled until it is answered.
     pub(super) fn note_execution(&mut self, number: u64) {
-        let transaction_changed = self.transaction_changed;
         self.note_reset(number);
         let Some(run) = self.runs.get_mut(&number) else { return };
         run.executed = true;
         let statements = &run.analysed.statements;
-        let ends = transaction_changed && statements.iter().any(|statement| statement.transaction.is_some());
-        if !run.unsettled && (ends || run.analysed.changes_meaning()) {
+        if !run.unsettled && run.analysed.changes_meaning() {
             run.unsettled = true;
             self.unsettled += 1;
         }

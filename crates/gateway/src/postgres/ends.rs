@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use effects::postgres::{Statement, TransactionStep};
+use effects::postgres::Statement;
 use model::event::Event;
 use wire::postgres::backend::{Backend, TransactionStatus};
 use wire::postgres::pipeline::Sent;
@@ -29,9 +29,10 @@ impl Session {
 
     pub(super) fn changed_by(&mut self, statement: &Statement) {
         let changes = statement.changes;
-        let partial = matches!(statement.transaction, Some(TransactionStep::RollbackTo(_)));
-        self.state_changed |= changes.state || (partial && self.transaction_changed);
-        self.catalog_changed |= changes.catalog || changes.temporary || (partial && self.transaction_changed);
+        // What the transaction changed is over with it, or lasts in another way.
+        let undone = self.transaction_changed && statement.ends_transaction();
+        self.state_changed |= changes.state || undone;
+        self.catalog_changed |= changes.catalog || changes.temporary || undone;
         // A new temporary schema changes the search path.
         self.state_changed |= changes.temporary;
         self.transaction_changed |= changes.state || changes.local || changes.catalog || changes.temporary;

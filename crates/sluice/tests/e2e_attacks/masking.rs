@@ -619,3 +619,63 @@ fn mk_21_swapped_names_are_masked_by_where_they_come_from() -> Result<()> {
     assert!(shown.trim().ends_with("|[us_ssn]"), "{shown}");
     Ok(())
 }
+
+/// What a transaction made is gone with it: a name means what it meant before, also for what comes in the same text or the
+/// same pipeline.
+#[tokio::test(flavor = "multi_thread")]
+async fn pg_12_the_end_of_a_transaction_takes_what_it_made_with_it() -> Result<()> {
+    const ASKED: &str = "SELECT id FROM cards WHERE number LIKE '4%'";
+    const MADE: &str = "CREATE TEMP TABLE cards (id bigint, number text)";
+    let Guarded { site, token, .. } = &guarded()?;
+    for text in [
+        format!("{MADE}; ROLLBACK; {ASKED}"),
+        format!("BEGIN; {MADE} ON COMMIT DROP; COMMIT; {ASKED}"),
+        format!("BEGIN; SAVEPOINT s; {MADE}; ROLLBACK TO s; {ASKED}"),
+        format!("BEGIN; {MADE}; PREPARE p AS {ASKED}; ROLLBACK; EXECUTE p"),
+    ] {
+        let output = run(site, token, &text)?;
+        let states = sqlstates(&output);
+        assert_eq!(states.last().map(String::as_str), Some("42501"), "{text}: {}{}", output.stdout, output.stderr);
+    }
+    for end in ["COMMIT", "ROLLBACK", "ROLLBACK TO s"] {
+        let mut client = Raw::login(site, token).await?;
+        let begin = format!("BEGIN; SAVEPOINT s; {MADE} ON COMMIT DROP");
+        client.simple(&begin).await?;
+        let answer = client.simple(&format!("{end}; {ASKED}")).await?;
+        assert_eq!((answer.errors(), answer.rows().len()), (vec!["42501".to_owned()], 0), "{end}: {answer:?}");
+        client.simple("ROLLBACK").await?;
+        client.simple(&begin).await?;
+        let step = |text: &str| [parse("", text), bind("", "", &[], 0), execute("", 0)];
+        let pipeline = [step(end).as_slice(), &step(ASKED), &[sync()]].concat();
+        let answer = client.exchange(&pipeline).await?;
+        assert_eq!((answer.errors(), answer.rows().len()), (vec!["42501".to_owned()], 0), "{end}: {answer:?}");
+        client.simple("ROLLBACK").await?;
+        client.simple(&begin).await?;
+        client.exchange(&[parse("q", ASKED), sync()]).await?;
+        let pipeline = [step(end).as_slice(), &[bind("", "q", &[], 0), execute("", 0), sync()]].concat();
+        let answer = client.exchange(&pipeline).await?;
+        assert_eq!((answer.errors(), answer.rows().len()), (vec!["42501".to_owned()], 0), "{end}: {answer:?}");
+    }
+    Ok(())
+}
+
+/// A cursor shows what its view showed when it was opened, whatever has become of that.
+#[tokio::test(flavor = "multi_thread")]
+async fn mk_13_a_cursor_over_a_view_that_is_gone_is_masked() -> Result<()> {
+    let Guarded { site, token, canary } = &guarded()?;
+    for after in ["DROP VIEW tv", "CREATE OR REPLACE TEMP VIEW tv AS SELECT 1::bigint AS id, 'x'::text AS n"] {
+        let mut client = Raw::login(site, token).await?;
+        client.simple("BEGIN").await?;
+        client.simple("CREATE TEMP VIEW tv AS SELECT id, phone AS n FROM customers").await?;
+        client.simple("DECLARE c CURSOR FOR SELECT n FROM tv WHERE id = 1").await?;
+        let portal = [parse("s", "SELECT n FROM tv WHERE id = 1"), bind("p", "s", &[], 0), sync()];
+        client.exchange(&portal).await?;
+        assert_eq!(client.simple(after).await?.errors(), Vec::<String>::new());
+        for fetch in ["FETCH c", "FETCH ALL FROM p"] {
+            let answer = client.simple(fetch).await?;
+            assert_absent(&answer.bytes(), canary);
+            assert_eq!(answer.rows().len(), 1, "{fetch}: {answer:?}");
+        }
+    }
+    Ok(())
+}

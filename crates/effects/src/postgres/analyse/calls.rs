@@ -34,14 +34,16 @@ impl<'a> Walk<'a> {
         let routines = self.candidates(&names, &values, written);
         // `number(c)` is `c.number` where c has such a column, and there is no such function or type.
         let column = if plain { self.column_named_as(&names, &values) } else { None };
-        match column {
+        let many = routines.iter().any(|routine| routine.returns_set);
+        let value = match column {
             Some(column) if routines.is_empty() && self.type_called(&names).is_none() => column,
             Some(column) => {
                 let called = self.call_routines(written, &names, values, &routines, start);
                 Value::computed([&called, &column], 0)
             }
             None => self.call_routines(written, &names, values, &routines, start),
-        }
+        };
+        Value { many: value.many || many, ..value }
     }
 
     /// The column of a row that a call of one argument may mean (`ParseFuncOrColumn`, parse_func.c).

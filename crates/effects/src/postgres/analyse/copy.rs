@@ -95,7 +95,7 @@ impl Walk<'_> {
         let mut columns = Vec::new();
         for (name, value) in &outputs.columns {
             for col in value.cols() {
-                self.on_column(Verb::Insert, col);
+                self.writes_column(Verb::Insert, col);
             }
             columns.push((Arc::clone(name), self.origin(value)));
         }

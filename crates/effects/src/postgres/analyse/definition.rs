@@ -59,7 +59,13 @@ impl Walk<'_> {
                     self.table_is_called(name, moved);
                     body
                 }
-                None => self.about(alter.object(), alter.object_type, "ALTER"),
+                None => {
+                    if alter.object_type == raw::ObjectType::OBJECT_EXTENSION {
+                        // Tables that belong to it go with it.
+                        self.on_database(Verb::Declassify);
+                    }
+                    self.about(alter.object(), alter.object_type, "ALTER")
+                }
             },
             Node::AlterOwnerStmt(alter) => {
                 self.about(alter.object(), alter.object_type, "ALTER");
@@ -369,11 +375,14 @@ impl Walk<'_> {
                 {
                     self.column_is_called(relation, column.number, ColumnName::new(relation.name.clone(), new));
                 }
+                if rename.rename_type == Kind::OBJECT_ATTRIBUTE && rename.behavior == raw::DropBehavior::DROP_CASCADE {
+                    // Columns of tables of that type.
+                    self.on_database(Verb::Declassify);
+                }
             }
-            Kind::OBJECT_TABLE | Kind::OBJECT_VIEW | Kind::OBJECT_MATVIEW | Kind::OBJECT_FOREIGN_TABLE => {
-                self.table_is_called(name, |relation| TableName::new(Arc::clone(&relation.name.schema), new));
-            }
-            _ => {}
+            Kind::OBJECT_TABCONSTRAINT | Kind::OBJECT_TRIGGER | Kind::OBJECT_RULE | Kind::OBJECT_POLICY => {}
+            // The server takes a table also where an index or a sequence is said.
+            _ => self.table_is_called(name, |relation| TableName::new(Arc::clone(&relation.name.schema), new)),
         }
         body
     }

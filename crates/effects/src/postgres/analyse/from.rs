@@ -52,7 +52,8 @@ impl<'a> Walk<'a> {
                 return Scope::default();
             };
             let hidden = if cte.nest < self.nest { cte.extra } else { 0 };
-            let mut scope = self.listed(name.alias(), relname, outputs);
+            let one = cte.one;
+            let mut scope = self.listed_rows(name.alias(), relname, outputs, one);
             if hidden > 0 {
                 scope.ranges.iter_mut().for_each(|range| range.listing = Listing::Hides(hidden));
             }
@@ -105,6 +106,11 @@ impl<'a> Walk<'a> {
 
     /// A FROM item with these columns, under the alias or else `name`.
     fn listed(&mut self, alias: Option<&Alias>, name: &str, outputs: Outputs) -> Scope<'a> {
+        self.listed_rows(alias, name, outputs, false)
+    }
+
+    /// The same, where it may be that there is one row: then its constants are constants.
+    fn listed_rows(&mut self, alias: Option<&Alias>, name: &str, outputs: Outputs, one: bool) -> Scope<'a> {
         let name = alias.and_then(Alias::aliasname).unwrap_or(name);
         let columns = if outputs.wild {
             Columns::Wild(outputs.all())
@@ -112,7 +118,7 @@ impl<'a> Walk<'a> {
             let columns = outputs
                 .columns
                 .into_iter()
-                .map(|(name, value)| (name, Value { many: true, ..value.settled() }))
+                .map(|(name, value)| (name, Value { many: value.many || !one, ..value.settled() }))
                 .collect();
             Columns::Listed(self.rename(columns, alias), None)
         };
@@ -125,7 +131,7 @@ impl<'a> Walk<'a> {
         } else {
             self.without_siblings(|walk| walk.subquery(subselect.subquery()))
         };
-        self.listed(subselect.alias(), "", outputs)
+        self.listed_rows(subselect.alias(), "", outputs, is_one_row(subselect.subquery()))
     }
 
     /// What is not LATERAL does not see the items beside it, only the queries around.
@@ -403,4 +409,11 @@ fn take(columns: &mut Vec<(Arc<str>, Value)>, name: &str) -> Option<Value> {
     let at = columns.iter().position(|(column, _)| &**column == name)?;
     let (_, value) = columns.remove(at);
     (!columns.iter().any(|(column, _)| &**column == name)).then_some(value)
+}
+
+/// Whether a query has one row, as it is written: SELECT without FROM, or VALUES of one row.
+pub(super) fn is_one_row(query: Node<'_>) -> bool {
+    let Node::SelectStmt(select) = query else { return false };
+    let plain = select.op == raw::SetOperation::SETOP_NONE && select.from_clause().is_empty();
+    plain && select.values_lists().len() <= 1
 }

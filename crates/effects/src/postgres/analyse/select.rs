@@ -7,6 +7,7 @@ use pg_raw_parse::list::NodeList;
 use pg_raw_parse::nodes::{CommonTableExpr, ResTarget, SelectStmt, WindowDef, WithClause};
 use pg_raw_parse::{ConstValue, Node, raw};
 
+use super::from::is_one_row;
 use super::operand::Operand;
 use super::scope::Scope;
 use super::value::{Givens, LARGE, Outputs, Value};
@@ -368,7 +369,8 @@ impl<'a> Walk<'a> {
 
     fn cte(&self, cte: &CommonTableExpr, outputs: Option<Outputs>) -> Cte {
         let extra = usize::from(cte.search_clause().is_some()) + 2 * usize::from(cte.cycle_clause().is_some());
-        Cte { name: cte.ctename().unwrap_or_default().into(), outputs, extra, nest: self.nest }
+        let (name, one) = (cte.ctename().unwrap_or_default().into(), is_one_row(cte.ctequery()));
+        Cte { name, outputs, extra, nest: self.nest, one }
     }
 
     /// Walks a query that may refer to itself until what it says of its columns no longer changes.

@@ -1,9 +1,10 @@
 //! What is neither SELECT nor INSERT, UPDATE, DELETE or MERGE: transactions, settings, names, maintenance.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use model::effect::{Effect, FunctionClass, Object, SettingClass, TableKind, Verb};
-use model::lineage::{LiteralRole, Origin, Output, OutputColumn};
+use model::effect::{ColumnName, Effect, FunctionClass, Object, SettingClass, TableKind, Verb};
+use model::lineage::{LiteralRole, Member, Origin, Output, OutputColumn};
 use pg_raw_parse::list::NodeList;
 use pg_raw_parse::nodes::{
     CallStmt, CreateTableAsStmt, DeclareCursorStmt, DiscardStmt, ExecuteStmt, ExplainStmt, FetchStmt, IntoClause,
@@ -366,6 +367,9 @@ impl Walk<'_> {
         let (binary, hold) = (declare.options & 0x0001 != 0, declare.options & 0x0020 != 0);
         let inner = self.inner(declare.query());
         self.adopt(&inner);
+        // Its rows come later, when a view may be gone or be another one.
+        let output = self.lasting(&inner.output, &Self::under_view);
+        let inner = Arc::new(Statement { output, ..Statement::clone(&inner) });
         let name = declare.portalname().unwrap_or_default().into();
         let parameters = inner.parameters.clone();
         Body { names: Some(NameUse::Declare { name, inner, binary, hold }), parameters, ..Body::of("DECLARE CURSOR") }
@@ -378,7 +382,10 @@ impl Walk<'_> {
         match self.session.prepared.cursor(&name) {
             Some(inner) => {
                 self.adopt_named(&inner);
-                body.output = (!fetch.ismove).then(|| inner.output.clone());
+                // A portal of the protocol: what its views were then is not known any more.
+                let any = Origin::Derived(self.all_columns(&inner));
+                let output = self.lasting(&inner.output, &|_, _| any.clone());
+                body.output = (!fetch.ismove).then_some(output);
             }
             None => {
                 self.opaque("it fetches from a cursor that is not known");
@@ -386,6 +393,52 @@ impl Walk<'_> {
         }
         body.names = Some(NameUse::Fetch(name));
         body
+    }
+
+    /// An output that says the same whatever becomes of views: `of_view` says where a column comes from that is one of a
+    /// view, or of nothing that is there.
+    fn lasting(&mut self, output: &Output, of_view: &dyn Fn(&mut Self, &ColumnName) -> Origin) -> Output {
+        let Output::Rows(columns) = output else { return output.clone() };
+        let lasting = |column: &OutputColumn| {
+            let origin = self.lasting_origin(&column.origin, of_view);
+            OutputColumn { origin, ..column.clone() }
+        };
+        Output::Rows(columns.iter().map(lasting).collect())
+    }
+
+    fn lasting_origin(&mut self, origin: &Origin, of_view: &dyn Fn(&mut Self, &ColumnName) -> Origin) -> Origin {
+        match origin {
+            Origin::Column(name) => {
+                let relation = self.catalog.relation_named(&name.table.schema, &name.table.name);
+                if relation.is_some_and(|relation| relation.view.is_none()) {
+                    origin.clone()
+                } else {
+                    of_view(self, name)
+                }
+            }
+            Origin::Members(container, members) => {
+                let lasting = |member: &Member| {
+                    let origin = self.lasting_origin(&member.origin, of_view);
+                    Member { origin, ..member.clone() }
+                };
+                Origin::Members(*container, members.iter().map(lasting).collect())
+            }
+            Origin::Constant | Origin::Derived(_) | Origin::Unknown => origin.clone(),
+        }
+    }
+
+    /// Every column of the tables that a statement was about.
+    fn all_columns(&self, statement: &Statement) -> BTreeSet<ColumnName> {
+        let tables = statement.mentions.tables.iter();
+        let tables = tables.filter_map(|table| self.catalog.relation_named(&table.schema, &table.name));
+        tables.flat_map(|table| table.columns.iter().map(|column| table.full_name(column))).collect()
+    }
+
+    /// The columns under a view's, and itself.
+    fn under_view(&mut self, name: &ColumnName) -> Origin {
+        let relation = self.catalog.relation_named(&name.table.schema, &name.table.name);
+        let col = relation.and_then(|relation| Some((relation.oid, relation.column_named(&name.name)?.number)));
+        col.map_or(Origin::Unknown, |col| Origin::Derived(self.names(&[col])))
     }
 
     fn explain(&mut self, explain: &ExplainStmt) -> Body {
@@ -471,7 +524,7 @@ impl Walk<'_> {
         for (at, (column, value)) in outputs.columns.iter().enumerate() {
             self.deliver(value);
             let renamed = into.and_then(|into| into.col_names().get(at)).and_then(Node::as_str);
-            let target = model::effect::ColumnName::new(table.clone(), renamed.unwrap_or(column));
+            let target = ColumnName::new(table.clone(), renamed.unwrap_or(column));
             self.declassifies_to(value, Some(target).filter(|target| &*target.table.schema != "pg_temp"));
         }
     }

@@ -38,6 +38,8 @@ pub(super) struct Cte {
     pub(super) extra: usize,
     /// How deep the query with the WITH clause is.
     pub(super) nest: usize,
+    /// Whether it has one row.
+    pub(super) one: bool,
 }
 
 /// The walk over one statement.
@@ -163,6 +165,13 @@ impl<'a> Walk<'a> {
         Some((relation.full_name(relation.column(col.1)?), relation.kind))
     }
 
+    /// A column is written, and what is under it where it is a view's.
+    pub(super) fn writes_column(&mut self, verb: Verb, col: Col) {
+        for col in std::iter::once(col).chain(self.under(col)) {
+            self.on_column(verb, col);
+        }
+    }
+
     pub(super) fn on_column(&mut self, verb: Verb, col: Col) {
         if let Some((name, kind)) = self.column_object(col) {
             self.effect(verb, Object::Column(name, kind));
@@ -266,10 +275,18 @@ impl<'a> Walk<'a> {
 
     /// Values of columns are written to a place: another column, or out of sight.
     pub(super) fn declassifies(&mut self, value: &Value, destination: Option<Col>) {
-        let with = destination.and_then(|col| self.column_object(col));
-        let with = with.filter(|(_, kind)| *kind != TableKind::Temporary).map(|(name, _)| name);
-        for source in self.sources(value).into_iter().filter(|source| destination != Some(*source)) {
-            self.declassifies_column(source, with.clone());
+        // Through a view it comes to what is under it, which may carry less than the view's column.
+        let places: Vec<Option<Col>> = match destination.map(|col| (col, self.under(col))) {
+            Some((col, under)) if under.is_empty() => vec![Some(col)],
+            Some((_, under)) => under.into_iter().map(Some).collect(),
+            None => vec![None],
+        };
+        for place in places {
+            let with = place.and_then(|col| self.column_object(col));
+            let with = with.filter(|(_, kind)| *kind != TableKind::Temporary).map(|(name, _)| name);
+            for source in self.sources(value).into_iter().filter(|source| place != Some(*source)) {
+                self.declassifies_column(source, with.clone());
+            }
         }
     }
 

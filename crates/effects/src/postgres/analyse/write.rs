@@ -72,6 +72,22 @@ impl<'a> Walk<'a> {
         tables
     }
 
+    /// A row that comes into another partition is deleted there and inserted here.
+    fn may_move(&mut self, relation: &'a Relation, written: &Written) {
+        let moves = self.written_tables(relation).into_iter().any(|table| {
+            let is_key = |number: &i16| {
+                *number == 0 || table.name != relation.name || written.iter().any(|(one, _)| one == number)
+            };
+            table.partition_key.iter().any(is_key)
+        });
+        if moves {
+            for table in self.written_tables(relation) {
+                self.run_hooks(table, 'd');
+                self.run_hooks(table, 'i');
+            }
+        }
+    }
+
     /// Whether any value of one column can be written to another one, and nothing is worked out of it there.
     fn takes_any(&mut self, source: Col, target: Col) -> bool {
         let of = |walk: &Self, col: Col| {
@@ -176,7 +192,7 @@ impl<'a> Walk<'a> {
         let columns = self.insert_columns(relation, insert.cols());
         let mut written = self.insert_source(&columns, insert.select_stmt());
         for col in columns.iter().take(written.len()).flatten() {
-            self.on_column(Verb::Insert, *col);
+            self.writes_column(Verb::Insert, *col);
         }
         let alias = insert.relation().and_then(RangeVar::alias);
         if let Some(conflict) = insert.on_conflict_clause() {
@@ -370,11 +386,12 @@ impl<'a> Walk<'a> {
             let value = self.assigned(target.val());
             let Some(col) = col else { continue };
             self.write_roles(start, col, &value);
-            self.on_column(Verb::Update, col);
+            self.writes_column(Verb::Update, col);
             self.write(col, &value);
             written.push((col.1, value));
         }
         self.checked(relation, &written);
+        self.may_move(relation, &written);
         let keys = |number: &i16| relation.referenced_by.iter().any(|reference| reference.key.contains(number));
         let is_one = relation.view.is_none() && relation.children.is_empty();
         if !is_one || written.iter().any(|(number, _)| keys(number)) {
@@ -508,7 +525,7 @@ impl<'a> Walk<'a> {
                     let value = self.expr(item);
                     let Some(col) = columns.get(at).copied().flatten() else { continue };
                     self.write_roles(start, col, &value);
-                    self.on_column(Verb::Insert, col);
+                    self.writes_column(Verb::Insert, col);
                     self.write(col, &value);
                     written.push((col.1, value));
                 }
