@@ -82,11 +82,11 @@ fn tampering(stage: &Stage<'_>) -> Result<()> {
     stage.check("it fails, and names the entry", !shown.succeeded && shown.has(&["DAMAGED", "entry"]))
 }
 
-/// A byte in the middle of the largest file: where it is, and a letter that it is not.
+/// A byte in the middle of the largest segment: where it is, and a letter that it is not.
 fn a_byte(directory: &std::path::Path) -> Result<(PathBuf, usize, char)> {
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
-    files.retain(|path| path.is_file());
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "segment"));
     files.sort_by_key(|path| std::fs::metadata(path).map_or(0, |metadata| metadata.len()));
     let file = files.pop().context("the journal has no files")?;
     let bytes = std::fs::read(&file)?;
