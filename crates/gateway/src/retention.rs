@@ -36,11 +36,11 @@ pub enum RemoveError {
     Disk(#[from] std::io::Error),
 }
 
-/// Removes what is due, for as long as it is polled.
+/// Removes what is due, at once and then every [`LOOK`], for as long as it is polled.
 pub(crate) async fn run(node: Arc<Node>) {
     loop {
-        tokio::time::sleep(LOOK).await;
         sweep(&node, clock::now()).await;
+        tokio::time::sleep(LOOK).await;
     }
 }
 
