@@ -46,8 +46,8 @@ impl Local {
 
     /// The thread ends when this value is dropped and it is done: at the end of Sluice at the latest.
     fn start(place: impl Place + 'static) -> io::Result<Self> {
-        let (jobs, todo) = sync_channel(1);
-        std::thread::Builder::new().name("sink".into()).spawn(move || work(place, &todo))?;
+        let (jobs, queue) = sync_channel(1);
+        std::thread::Builder::new().name("sink".into()).spawn(move || work(place, &queue))?;
         Ok(Self { jobs, waiting: None })
     }
 
@@ -73,8 +73,8 @@ impl Local {
     }
 }
 
-fn work(mut place: impl Place, todo: &Receiver<Job>) {
-    while let Ok(job) = todo.recv() {
+fn work(mut place: impl Place, queue: &Receiver<Job>) {
+    while let Ok(job) = queue.recv() {
         // Whoever gave up waiting is told nothing.
         let _ = job.written.send(place.write(&job.lines));
     }
