@@ -1,6 +1,7 @@
 //! The walk from a parsed text to its statements.
 
 mod arguments;
+mod beside;
 mod bounded;
 mod calls;
 mod compare;
