@@ -23,9 +23,11 @@ use tokio::sync::{Mutex as Turns, Notify, OwnedMutexGuard, watch};
 
 use crate::clock;
 use crate::metrics::Metrics;
+use clocks::Clocks;
 use gathered::Gathered;
 use health::Health;
 
+mod clocks;
 mod gathered;
 mod health;
 mod waker;
@@ -62,6 +64,7 @@ pub struct Recorder {
     turns: Arc<Turns<()>>,
     gathered: Mutex<Gathered>,
     health: Health,
+    clocks: Clocks,
     statements: Mutex<HashSet<Digest>>,
     synced: watch::Sender<Option<Synced>>,
     signed: watch::Sender<Option<Checkpoint>>,
@@ -117,6 +120,7 @@ impl Recorder {
             turns: Arc::default(),
             gathered: Mutex::default(),
             health,
+            clocks: Clocks::new(clock::now()),
             statements: Mutex::default(),
             synced: watch::Sender::new(None),
             wanted: Notify::new(),
@@ -243,8 +247,21 @@ impl Recorder {
         if matches!(event, Event::SessionClosed { .. }) {
             self.ended_session.store(true, Ordering::Release);
         }
+        self.look_at_clocks();
+        self.gather(event);
+    }
+
+    fn gather(&self, event: Event) {
         if !locked(&self.gathered).push(entry(event)) {
             self.metrics.journal_left_out.inc();
+        }
+    }
+
+    /// Gathers an entry if the wall clock was set.
+    fn look_at_clocks(&self) {
+        if let Some(moved) = self.clocks.moved(clock::now()) {
+            tracing::warn!(event = ?moved, "the wall clock was set");
+            self.gather(moved);
         }
     }
 
@@ -308,6 +325,7 @@ impl Recorder {
 
     /// Appends what was gathered, then `entries` with the last of it in one write; gives `entries` back if the disk fails.
     fn append(&self, _turn: &OwnedMutexGuard<()>, mut entries: Vec<Entry>) -> Result<Appended, Vec<Entry>> {
+        self.look_at_clocks();
         loop {
             let (mut batch, last) = {
                 let mut gathered = locked(&self.gathered);

@@ -280,11 +280,17 @@ pub enum Event {
         /// The approval.
         approval: ApprovalId,
     },
+    /// The wall clock was set, or the machine slept: since the entry before, the times of entries moved so much further than a
+    /// clock that nobody can set.
+    ClockMoved {
+        /// Milliseconds; negative when it was set back.
+        by: i64,
+    },
 }
 
 impl Event {
     /// What kinds of events there are, in the order of the enum: the words of [`Event::kind`].
-    pub const KINDS: [&str; 26] = [
+    pub const KINDS: [&str; 27] = [
         "started",
         "stopped",
         "session_opened",
@@ -311,6 +317,7 @@ impl Event {
         "tape_cut",
         "tape_removed",
         "hold_became_ticket",
+        "clock_moved",
     ];
 
     /// The word for its kind, as it stands in JSON.
@@ -342,6 +349,7 @@ impl Event {
             Self::TapeCut { .. } => "tape_cut",
             Self::TapeRemoved { .. } => "tape_removed",
             Self::HoldBecameTicket { .. } => "hold_became_ticket",
+            Self::ClockMoved { .. } => "clock_moved",
         }
     }
 
@@ -373,7 +381,8 @@ impl Event {
             | Self::RevisionRefused { .. }
             | Self::AdminAction { .. }
             | Self::KeyRotated { .. }
-            | Self::HoldBecameTicket { .. } => None,
+            | Self::HoldBecameTicket { .. }
+            | Self::ClockMoved { .. } => None,
         }
     }
 }

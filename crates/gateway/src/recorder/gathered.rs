@@ -69,6 +69,7 @@ const fn is_needed(event: &Event) -> bool {
         | Event::HoldBecameTicket { .. }
         | Event::OutcomeUnknown { .. }
         | Event::RevisionApplied { .. }
+        | Event::ClockMoved { .. }
         | Event::Stopped => true,
         Event::AdminAction { outcome, .. } => matches!(outcome, Outcome::Allow),
         _ => false,

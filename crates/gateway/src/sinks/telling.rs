@@ -80,6 +80,7 @@ impl<'a> Telling<'a> {
             Event::SessionRefused { .. }
             | Event::BreakGlass { .. }
             | Event::RevisionRefused { .. }
+            | Event::ClockMoved { .. }
             | Event::TapeCut { .. } => Severity::Warning,
             Event::ApprovalAsked { .. }
             | Event::ApprovalAnswered { .. }

@@ -169,6 +169,7 @@ fn people() -> Vec<Event> {
         Event::TapeRemoved { session: SESSION, reason: "request 4711".into(), by: Some(ada()) },
         Event::Stopped,
         Event::HoldBecameTicket { approval: ApprovalId::from_bits(7) },
+        Event::ClockMoved { by: -3_600_000 },
     ]
 }
 
