@@ -9,6 +9,7 @@
 //! the deadline is not forwarded, also when the write returns after all.
 
 use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -97,6 +98,13 @@ fn shorten(entries: Vec<Entry>) -> Vec<Entry> {
             false => Entry { event: Event::Gap { session: None, reason: "an entry was too large".into() }, ..entry },
         })
         .collect()
+}
+
+/// Whatever panics in the journal has failed like a disk: what it was about is not recorded, and is tried again once that
+/// is repaired. No entry is lost with the thread, and no session waits for one that is gone.
+fn caught<T>(act: impl FnOnce() -> Result<T, JournalError>) -> Result<T, JournalError> {
+    let panicked = |_| Err(std::io::Error::other("it panicked").into());
+    std::panic::catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(panicked)
 }
 
 /// An entry that happens now.
@@ -335,7 +343,7 @@ impl Recorder {
             if last {
                 batch.append(&mut entries);
             }
-            let appended = self.health.writing(|| self.journal.append(&batch));
+            let appended = self.health.writing(|| caught(|| self.journal.append(&batch)));
             match self.settle(appended, batch.len()) {
                 Ok(appended) if last => return Ok(appended),
                 Ok(_) => {}
@@ -443,7 +451,7 @@ impl Recorder {
 
     /// Repairs what failed; says whether it could.
     fn recover(&self) -> bool {
-        match self.health.working(|| self.journal.try_recover()) {
+        match self.health.working(|| caught(|| self.journal.try_recover())) {
             Ok(()) => {
                 self.health.well();
                 tracing::warn!("the journal can be written again");
@@ -483,7 +491,7 @@ impl Recorder {
         if batch.is_empty() {
             return false;
         }
-        let appended = self.health.writing(|| self.journal.append_closing(&batch));
+        let appended = self.health.writing(|| caught(|| self.journal.append_closing(&batch)));
         match self.settle(appended, batch.len()) {
             Ok(_) => !locked(&self.gathered).is_empty(),
             Err(error) => {
@@ -497,7 +505,7 @@ impl Recorder {
     /// Makes all that was written survive a power cut, and tells whoever waits for it.
     pub(crate) fn sync(&self) {
         self.metrics.journal_syncs.inc();
-        match self.health.working(|| self.journal.sync()) {
+        match self.health.working(|| caught(|| self.journal.sync())) {
             Ok(mark) => drop(self.synced.send_replace(Some(mark))),
             Err(error) => self.failed(&error),
         }
@@ -530,7 +538,7 @@ impl Recorder {
 
     /// Signs the tree as it is.
     pub fn checkpoint(&self) {
-        match self.health.working(|| self.journal.checkpoint()) {
+        match self.health.working(|| caught(|| self.journal.checkpoint())) {
             Ok(checkpoint) => drop(self.signed.send_replace(Some(checkpoint))),
             Err(error) => tracing::error!(%error, "no checkpoint could be signed"),
         }

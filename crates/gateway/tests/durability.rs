@@ -208,6 +208,21 @@ fn rc_07_an_fdatasync_that_does_not_return_is_seen_and_nothing_is_forwarded_past
     verifies(&world);
 }
 
+/// Both who writes in their own turn and the thread that syncs.
+#[test]
+fn rc_07_a_writer_that_panics_refuses_all_loses_nothing_and_goes_on() {
+    let disk = TestDisk::only("journal");
+    let (world, _healed) = (world(&disk), disk.healed());
+    let (mut client, leaver) = (Client::connect(&world, &world.reader()), Client::connect(&world, &leaver(&world)));
+    disk.fail(Fault::Panics);
+    is_red(&world, &mut client, "other");
+    leaver.end();
+    disk.heal();
+    goes_on(&world, &mut client);
+    until("the end of a session to be recorded", || closed(&world, "leaver"));
+    verifies(&world);
+}
+
 /// 10 KB/s, and more to record than that.
 #[test]
 fn rc_06_a_slow_disk_is_back_pressure_and_past_the_deadline_a_refusal() {

@@ -45,6 +45,13 @@ impl CheckpointLog {
         self.last.as_ref()
     }
 
+    /// Takes note that somebody did not get to the end of storing one.
+    pub(crate) fn panicked(&mut self) {
+        if let Some(list) = &mut self.list {
+            list.failed = true;
+        }
+    }
+
     /// Stores a checkpoint; it is on the disk when this returns.
     pub(crate) fn store(&mut self, disk: &dyn Disk, checkpoint: &Checkpoint) -> io::Result<()> {
         if let Some(list) = self.list.as_ref().filter(|list| list.failed) {

@@ -14,7 +14,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use model::error::ErrorKind;
 use model::event::{Entry, Event};
@@ -139,11 +139,6 @@ enum Health {
     SyncFailed,
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic while the lock was held is a bug, but `health` and `length` are only set after the act they describe.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn bytes(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
@@ -176,11 +171,11 @@ impl Journal {
     /// See [`JournalError`]. After an error no receipt is given for the batch, and [`Journal::try_recover`] removes what
     /// was written of it. If Sluice dies before that, the whole entries at its beginning may be found in the journal.
     pub fn append(&self, entries: &[Entry]) -> Result<Appended, JournalError> {
-        let mut state = locked(&self.state);
+        let mut state = self.state();
         if state.length >= self.sizes.segment || state.tail.len() >= TAIL_LIMIT {
             drop(state);
             self.make_room()?;
-            state = locked(&self.state);
+            state = self.state();
         }
         if state.health != Health::Well {
             return Err(JournalError::Stalled);
@@ -193,7 +188,7 @@ impl Journal {
     /// # Errors
     /// As [`Journal::append`].
     pub fn append_closing(&self, entries: &[Entry]) -> Result<Appended, JournalError> {
-        let mut state = locked(&self.state);
+        let mut state = self.state();
         if state.health != Health::Full {
             drop(state);
             return self.append(entries);
@@ -217,10 +212,10 @@ impl Journal {
     /// # Errors
     /// If the fdatasync fails, or failed before and the journal is not recovered. It is never retried.
     pub fn sync(&self) -> Result<Synced, JournalError> {
-        let wanted = locked(&self.state).edge.size();
-        let _turn = locked(&self.turn);
+        let wanted = self.state().edge.size();
+        let _turn = self.turn();
         let (file, mark) = {
-            let state = locked(&self.state);
+            let state = self.state();
             if state.health == Health::SyncFailed {
                 return Err(JournalError::Stalled);
             }
@@ -230,7 +225,7 @@ impl Journal {
             (Arc::clone(&state.file), Mark { edge: state.edge.clone(), length: state.length })
         };
         let result = file.sync();
-        let mut state = locked(&self.state);
+        let mut state = self.state();
         self.settle(&mut state, result, mark)?;
         Ok(self.synced(&state))
     }
@@ -240,8 +235,8 @@ impl Journal {
     /// # Errors
     /// If the sync fails or the checkpoint cannot be stored. It can be called again.
     pub fn checkpoint(&self) -> Result<Checkpoint, JournalError> {
-        let mut checkpoints = locked(&self.checkpoints);
-        let edge = locked(&self.state).edge.clone();
+        let mut checkpoints = self.checkpoints();
+        let edge = self.state().edge.clone();
         if let Some(last) = checkpoints.last().filter(|last| last.size() == edge.size()) {
             return Ok(last.clone());
         }
@@ -255,7 +250,7 @@ impl Journal {
 
     /// The latest checkpoint.
     pub fn last_checkpoint(&self) -> Option<Checkpoint> {
-        locked(&self.checkpoints).last().cloned()
+        self.checkpoints().last().cloned()
     }
 
     /// Whether every append fails until [`Journal::try_recover`] succeeds. It waits for nothing.
@@ -268,8 +263,8 @@ impl Journal {
     /// # Errors
     /// If the disk still fails; the journal stays stalled.
     pub fn try_recover(&self) -> Result<(), JournalError> {
-        let _turn = locked(&self.turn);
-        let mut state = locked(&self.state);
+        let _turn = self.turn();
+        let mut state = self.state();
         let recovered = self.recover(&mut state);
         self.show(&state);
         recovered.map_err(JournalError::from)
@@ -338,6 +333,41 @@ impl Journal {
         Reader::following(Arc::clone(&self.disk), &self.dir, position, Arc::clone(&self.visible))
     }
 
+    /// The state. Whoever panicked with it may have left part of a write behind, so that it has to be repaired first;
+    /// `length` is only set after the act that it describes.
+    fn state(&self) -> MutexGuard<'_, State> {
+        if self.turn.is_poisoned() {
+            drop(self.turn());
+        }
+        self.state.lock().unwrap_or_else(|poisoned| {
+            self.state.clear_poison();
+            let mut state = poisoned.into_inner();
+            state.panicked(Health::WriteFailed);
+            self.show(&state);
+            state
+        })
+    }
+
+    /// The turn. Whoever panicked with it may have been in the middle of an fdatasync, of which nobody knows how it ended.
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(|poisoned| {
+            self.turn.clear_poison();
+            let mut state = self.state();
+            state.panicked(Health::SyncFailed);
+            self.show(&state);
+            poisoned.into_inner()
+        })
+    }
+
+    fn checkpoints(&self) -> MutexGuard<'_, CheckpointLog> {
+        self.checkpoints.lock().unwrap_or_else(|poisoned| {
+            self.checkpoints.clear_poison();
+            let mut checkpoints = poisoned.into_inner();
+            checkpoints.panicked();
+            checkpoints
+        })
+    }
+
     fn synced(&self, state: &State) -> Synced {
         Synced { size: state.synced.edge.size(), journal: self.id, generation: state.generation }
     }
@@ -345,8 +375,8 @@ impl Journal {
     /// Syncs, and begins a new segment if the present one is full.
     fn make_room(&self) -> Result<(), JournalError> {
         self.sync()?;
-        let _turn = locked(&self.turn);
-        let mut state = locked(&self.state);
+        let _turn = self.turn();
+        let mut state = self.state();
         if state.health != Health::Well {
             return Err(JournalError::Stalled);
         }
@@ -406,6 +436,13 @@ impl State {
     fn fail(&mut self, error: &io::Error) {
         self.health = Health::WriteFailed;
         self.full = is_full(error);
+    }
+
+    /// Takes note that somebody did not get to the end.
+    fn panicked(&mut self, health: Health) {
+        if self.health != Health::SyncFailed {
+            self.health = health;
+        }
     }
 
     /// Takes note of how an fsync ended that covered everything up to `mark` in the present segment.

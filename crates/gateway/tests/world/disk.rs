@@ -22,6 +22,8 @@ pub enum Fault {
     WritesHang,
     /// No fdatasync returns until the fault is over.
     SyncsHang,
+    /// Whoever writes or syncs panics, after half of a write.
+    Panics,
 }
 
 /// The disk. Clones are the same one. Its faults are those of the directories with this name.
@@ -74,6 +76,10 @@ impl TestDisk {
 
     fn concerns(&self, path: &Path) -> bool {
         self.only.is_none_or(|name| path.parent().is_some_and(|dir| dir.ends_with(name)))
+    }
+
+    fn panics(&self, path: &Path) -> bool {
+        self.concerns(path) && *self.fault() == Some(Fault::Panics)
     }
 
     /// What any change of the disk comes to.
@@ -185,6 +191,10 @@ struct TestFile {
 
 impl DiskFile for TestFile {
     fn append(&self, bytes: &[u8]) -> io::Result<usize> {
+        if self.disk.panics(&self.path) {
+            self.file.append(&bytes[..bytes.len() / 2])?;
+            std::panic::resume_unwind(Box::new("as it was asked to"));
+        }
         let fits = self.disk.room(&self.path, bytes.len())?;
         self.file.append(&bytes[..fits])
     }
@@ -195,6 +205,7 @@ impl DiskFile for TestFile {
 
     fn sync(&self) -> io::Result<()> {
         self.disk.change(&self.path)?;
+        assert!(!self.disk.panics(&self.path), "as it was asked to");
         let mut fault = self.disk.fault();
         while self.disk.concerns(&self.path) && *fault == Some(Fault::SyncsHang) {
             fault = self.disk.shared.changed.wait(fault).unwrap();

@@ -26,19 +26,30 @@ pub enum Fault {
     ShortWrite,
     /// A write stores half of its bytes and fails with EIO; other operations fail with EIO.
     TornWrite,
+    /// The code that does it panics, after half of a write.
+    Panic,
 }
 
 impl Fault {
-    /// Every kind of fault.
+    /// Every kind of fault that the system reports.
     pub const ALL: [Self; 6] =
         [Self::NoSpace, Self::Io, Self::TooManyFiles, Self::ReadOnly, Self::ShortWrite, Self::TornWrite];
+
+    /// # Panics
+    /// If that is what happens.
+    fn happen(self) -> io::Error {
+        if self == Self::Panic {
+            std::panic::resume_unwind(Box::new("as it was asked to"));
+        }
+        self.error()
+    }
 
     fn error(self) -> io::Error {
         io::Error::from_raw_os_error(match self {
             Self::NoSpace => 28,
             Self::TooManyFiles => 24,
             Self::ReadOnly => 30,
-            Self::Io | Self::ShortWrite | Self::TornWrite => 5,
+            Self::Io | Self::ShortWrite | Self::TornWrite | Self::Panic => 5,
         })
     }
 }
@@ -183,7 +194,7 @@ impl FaultyDisk {
 
     fn checked(&self) -> io::Result<MutexGuard<'_, State>> {
         match self.step() {
-            Some(fault) => Err(fault.error()),
+            Some(fault) => Err(fault.happen()),
             None => Ok(locked(&self.0)),
         }
     }
@@ -262,7 +273,7 @@ struct FaultyFile {
 impl FaultyFile {
     fn checked(&self) -> io::Result<MutexGuard<'_, Inode>> {
         match self.disk.step() {
-            Some(fault) => Err(fault.error()),
+            Some(fault) => Err(fault.happen()),
             None => Ok(locked(&self.inode)),
         }
     }
@@ -279,11 +290,11 @@ impl DiskFile for FaultyFile {
             None if fitting == 0 && !bytes.is_empty() => return Err(Fault::NoSpace.error()),
             None => (bytes.get(..fitting).unwrap_or_default(), Ok(fitting)),
             Some(Fault::ShortWrite) => (half, Ok(half.len())),
-            Some(Fault::TornWrite) => (half, Err(Fault::TornWrite.error())),
+            Some(fault @ (Fault::TornWrite | Fault::Panic)) => (half, Err(fault)),
             Some(fault) => return Err(fault.error()),
         };
         inode.data.extend_from_slice(kept);
-        told
+        told.map_err(Fault::happen)
     }
 
     fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
@@ -303,7 +314,7 @@ impl DiskFile for FaultyFile {
         if let Some(fault) = fault {
             let range = inode.durable.len()..inode.data.len();
             inode.lost.push(range);
-            return Err(fault.error());
+            return Err(fault.happen());
         }
         inode.durable = inode.data.clone();
         Ok(())

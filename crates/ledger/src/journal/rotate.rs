@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use model::event::Entry;
 use model::time::Timestamp;
 
-use super::{Health, Journal, JournalError, locked, start_segment};
+use super::{Health, Journal, JournalError, start_segment};
 use crate::frame;
 use crate::note::SigningKey;
 use crate::rotation;
@@ -42,8 +42,8 @@ impl Journal {
 
     /// Begins a segment with the change of the key: both are there at once, or neither.
     fn change_key(&self, new: &SigningKey, at: Timestamp) -> Result<(), JournalError> {
-        let _turn = locked(&self.turn);
-        let mut state = locked(&self.state);
+        let _turn = self.turn();
+        let mut state = self.state();
         if state.health != Health::Well || state.synced.edge.size() != state.edge.size() {
             return Err(JournalError::Stalled);
         }
