@@ -27,7 +27,7 @@ use crate::witnesses::{Witnesses, WitnessesError};
 
 mod journal;
 
-pub use journal::rotate_key;
+pub use journal::{repair, rotate_key};
 
 /// The alias of Sluice's own issuer, whose tokens `sluice token` signs for the first administrator.
 pub const LOCAL_ISSUER: &str = "sluice";
@@ -281,10 +281,9 @@ impl Node {
 }
 
 fn report(recovery: &Recovery, recorder: &Recorder) {
-    for torn in &recovery.torn {
-        let reason = format!("{} was torn: {} bytes from {} on were cut off", torn.file, torn.bytes, torn.offset);
-        tracing::warn!(reason, "the journal was repaired");
-        recorder.note(Event::Gap { session: None, reason: reason.into() });
+    for gap in journal::gaps(recovery) {
+        tracing::warn!(?gap, "the journal was repaired");
+        recorder.note(gap);
     }
 }
 

@@ -28,13 +28,15 @@ use crate::note::{Checkpoint, SigningKey};
 use crate::reader::Reader;
 use crate::receipt::{Appended, JournalId, Synced};
 use crate::segment::{self, Header};
+use recovery::Holes;
 use reserve::{Reserve, is_full};
 
 mod recovery;
 mod reserve;
 mod rotate;
 
-pub use recovery::{OpenError, Recovery, hold};
+pub(crate) use recovery::is_set_aside;
+pub use recovery::{OpenError, Recovery, SetAside, hold};
 pub(crate) use reserve::NAME as RESERVE;
 pub use rotate::RotateError;
 
@@ -149,7 +151,7 @@ impl Journal {
     /// # Errors
     /// If another process has it open, if the disk fails, or if it is damaged anywhere but in its torn tail.
     pub fn open(disk: Arc<dyn Disk>, dir: &Path, key: SigningKey) -> Result<(Self, Recovery), OpenError> {
-        recovery::open(disk, dir, key, Sizes::default())
+        recovery::open(disk, dir, key, Sizes::default(), Holes::Refuse)
     }
 
     /// As [`Journal::open`], with other sizes.
@@ -162,7 +164,22 @@ impl Journal {
         key: SigningKey,
         sizes: Sizes,
     ) -> Result<(Self, Recovery), OpenError> {
-        recovery::open(disk, dir, key, sizes)
+        recovery::open(disk, dir, key, sizes, Holes::Refuse)
+    }
+
+    /// As [`Journal::open_with`], and puts aside what is damaged behind what is signed, from the first damaged byte on: what
+    /// a power cut leaves of bytes that were not synced. Whether it was one is for a human to say. The caller records what
+    /// [`Recovery::set_aside`] says.
+    ///
+    /// # Errors
+    /// As [`Journal::open`]; damage to what is signed is none that this repairs.
+    pub fn open_repairing(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        key: SigningKey,
+        sizes: Sizes,
+    ) -> Result<(Self, Recovery), OpenError> {
+        recovery::open(disk, dir, key, sizes, Holes::SetAside)
     }
 
     /// Appends a batch with one write(2). All of it is recorded, or none.

@@ -12,7 +12,7 @@
 //!   entry is the first that is wrong.
 //!
 //! What it must never do: hand out a proof before the write (or the fdatasync) returned, retry a failed fsync, repair
-//! anything but a torn tail, touch a file other than through [`disk::Disk`], read a clock or draw randomness.
+//! anything but a torn tail without being asked to, touch a file other than through [`disk::Disk`], read a clock or draw randomness.
 //!
 //! Start with [`journal`], then [`receipt`]; the file formats stand at the top of `segment.rs`, `frame.rs`,
 //! `checkpoints.rs`, `rotation.rs`, `tiles.rs` and `tape.rs`.
@@ -40,7 +40,7 @@ pub mod witness;
 pub use cosignature::{Cosigner, WitnessKey};
 pub use disk::{Disk, RealDisk};
 pub use frame::{DecodeError, EncodeError, MAX_PAYLOAD, decode, fits};
-pub use journal::{Journal, JournalError, OpenError, Recovery, RotateError, Sizes, hold, request_of};
+pub use journal::{Journal, JournalError, OpenError, Recovery, RotateError, SetAside, Sizes, hold, request_of};
 pub use note::{Checkpoint, KeyError, NoteError, SigningKey, VerifyingKey};
 pub use prove::{EntryProof, Proof, ProofError, ProveError, prove_consistency, prove_entry, prove_inclusion};
 pub use reader::{ReadError, Reader};

@@ -22,6 +22,7 @@ mod paths;
 mod policy;
 mod prove;
 mod reindex;
+mod repair;
 mod request;
 mod rotate_key;
 mod secret;

@@ -278,6 +278,37 @@ fn one_changed_byte_of_the_journal_is_found() -> Result<()> {
     Ok(())
 }
 
+/// A hole in what is not signed: the bytes of an entry are zeros, and whole entries follow.
+#[test]
+fn rc_02_what_a_power_cut_left_is_set_aside_when_somebody_says_so() -> Result<()> {
+    let fresh = Fresh::new()?;
+    fresh.start()?.stop()?;
+    let nothing = fresh.run(&["audit", "repair"])?.success()?;
+    assert_eq!(nothing, "nothing had to be set aside; the journal has 3 entries\n");
+    let journal = fresh.path("data/journal");
+    let segment = journal.join("00000000000000000000.segment");
+    let signed = std::fs::read(&segment)?.len();
+    fresh.start()?.kill()?;
+    let mut bytes = std::fs::read(&segment)?;
+    ensure!(bytes.len() > signed + 60, "nothing was written behind what is signed");
+    bytes[signed..signed + 20].fill(0);
+    let damaged = bytes[signed..].to_vec();
+    std::fs::write(&segment, bytes)?;
+    let refused = fresh.run(&["serve"])?;
+    assert!(refused.stderr.contains("sluice audit repair"), "{}", refused.stderr);
+    let repaired = fresh.run(&["audit", "repair"])?.success()?;
+    let aside = format!("00000000000000000000.segment.{signed}.aside");
+    assert!(repaired.contains(&aside) && repaired.contains("the journal has 3 entries"), "{repaired}");
+    ensure!(std::fs::read(journal.join(&aside))? == damaged, "what was set aside is not what was there");
+    fresh.start()?.stop()?;
+    let whole = fresh.run(&["audit", "verify"])?.success()?;
+    assert!(whole.contains("7 entries, 7 of them signed"), "{whole}");
+    let mut reader = ledger::Reader::open(Arc::new(ledger::RealDisk), &journal, 3);
+    let Some((_, entry)) = reader.next()? else { anyhow::bail!("there is no entry of it") };
+    ensure!(matches!(&entry.event, Event::Gap { reason, .. } if reason.contains(&aside)), "{:?}", entry.event);
+    Ok(())
+}
+
 #[test]
 fn the_key_of_the_journal_is_changed_while_sluice_is_stopped() -> Result<()> {
     let fresh = Fresh::new()?;

@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use ledger::{Disk, Journal, KeyFile, RealDisk, Recovery, Rotated, Sizes, VerifyingKey};
+use ledger::{Disk, Journal, KeyFile, RealDisk, Recovery, Rotated, SetAside, Sizes, VerifyingKey};
+use model::event::Event;
 use model::secret::Secret;
 use store::config::JournalConfig;
 
 use super::{Layout, StartError, seed};
 use crate::clock;
+use crate::recorder::entry;
 
 pub(super) fn open(
     layout: &Layout,
@@ -29,6 +31,46 @@ fn publish(layout: &Layout, key: &VerifyingKey) -> Result<(), StartError> {
     std::fs::write(&path, format!("{key}\n")).map_err(|source| StartError::File { path, source })
 }
 
+/// Sets aside what is damaged in the journal of a data directory behind what is signed, where no Sluice may run, and records
+/// that there. See [`Journal::open_repairing`].
+///
+/// # Errors
+/// If a Sluice has the journal, if something that is signed is damaged, or if the disk fails; it can be called again.
+pub fn repair(data_dir: &Path) -> Result<Recovery, StartError> {
+    let layout = Layout::of(data_dir);
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let key =
+        KeyFile::new(Arc::clone(&disk), &layout.key("journal.key"), &layout.journal(), known_key(&layout)?.name());
+    let (journal, recovery) = Journal::open_repairing(disk, &layout.journal(), key.load()?, Sizes::default())?;
+    let entries: Vec<_> = gaps(&recovery).map(entry).collect();
+    if !entries.is_empty() {
+        let internal = |error: ledger::JournalError| StartError::Internal(error.to_string());
+        drop(journal.append(&entries).map_err(internal)?.at_process());
+        journal.checkpoint().map_err(internal)?;
+    }
+    Ok(recovery)
+}
+
+/// What was repaired, as the journal has it.
+pub(super) fn gaps(recovery: &Recovery) -> impl Iterator<Item = Event> {
+    let torn = recovery
+        .torn
+        .iter()
+        .map(|torn| format!("{} was torn: {} bytes from {} on were cut off", torn.file, torn.bytes, torn.offset));
+    let aside = recovery.set_aside.iter().map(|SetAside { torn, kept, digest }| {
+        let (file, bytes, offset) = (&torn.file, torn.bytes, torn.offset);
+        format!("{file} was damaged: {bytes} bytes from {offset} on were set aside as {kept}, SHA-256 {digest}")
+    });
+    torn.chain(aside).map(|reason| Event::Gap { session: None, reason: reason.into() })
+}
+
+/// The public key that the data directory has.
+fn known_key(layout: &Layout) -> Result<VerifyingKey, StartError> {
+    let path = layout.journal_public_key();
+    let text = std::fs::read_to_string(&path).map_err(|source| StartError::File { path: path.clone(), source })?;
+    text.parse().map_err(|_| StartError::Key(path))
+}
+
 /// Changes the key of the journal of a data directory, where no Sluice may run: the new one is made here, and the old one
 /// is gone when this returns. See [`KeyFile::rotate`].
 ///
@@ -36,9 +78,7 @@ fn publish(layout: &Layout, key: &VerifyingKey) -> Result<(), StartError> {
 /// If a Sluice has the journal, or something fails; it can be called again.
 pub fn rotate_key(data_dir: &Path) -> Result<Rotated, StartError> {
     let layout = Layout::of(data_dir);
-    let path = layout.journal_public_key();
-    let text = std::fs::read_to_string(&path).map_err(|source| StartError::File { path: path.clone(), source })?;
-    let known: VerifyingKey = text.parse().map_err(|_| StartError::Key(path))?;
+    let known = known_key(&layout)?;
     let fresh = Secret::new(clock::random::<32>()?);
     let file = KeyFile::new(Arc::new(RealDisk), &layout.key("journal.key"), &layout.journal(), known.name());
     let rotated = file.rotate(fresh.expose(), clock::now())?;

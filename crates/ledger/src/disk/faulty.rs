@@ -135,13 +135,31 @@ impl FaultyDisk {
     /// The disk as it is after the power was cut now. Of unsynced bytes at the end of a file, `keep` are left.
     #[must_use]
     pub fn power_cut(&self, keep: usize) -> Self {
+        self.cut(|synced, mut rest, lost| {
+            rest.truncate(keep);
+            let mut data = [synced, &rest].concat();
+            blank(&mut data, lost);
+            data
+        })
+    }
+
+    /// As [`FaultyDisk::power_cut`], on a disk that writes in no order: of each `sector` bytes that were not synced,
+    /// `survives` says whether they are there, or zeros in their place; also where an fsync failed.
+    #[must_use]
+    pub fn power_cut_in_disorder(&self, sector: usize, mut survives: impl FnMut() -> bool) -> Self {
+        self.cut(|synced, mut rest, _| {
+            rest.chunks_mut(sector).filter(|_| !survives()).for_each(|chunk| chunk.fill(0));
+            [synced, &rest].concat()
+        })
+    }
+
+    /// What `left` makes of each file: of what was synced, what was not, and where an fsync failed.
+    fn cut(&self, mut left: impl FnMut(&[u8], Vec<u8>, &[Range<usize>]) -> Vec<u8>) -> Self {
         let state = locked(&self.0);
-        let survive = |inode: &Arc<Mutex<Inode>>| {
+        let mut survive = |inode: &Arc<Mutex<Inode>>| {
             let inode = locked(inode);
-            let mut data = inode.durable.clone();
-            let rest = inode.data.get(data.len()..).unwrap_or_default();
-            data.extend(rest.iter().take(keep));
-            blank(&mut data, &inode.lost);
+            let rest = inode.data.get(inode.durable.len()..).unwrap_or_default().to_vec();
+            let data = left(&inode.durable, rest, &inode.lost);
             Arc::new(Mutex::new(Inode { durable: data.clone(), data, lost: Vec::new() }))
         };
         let files: BTreeMap<_, _> =

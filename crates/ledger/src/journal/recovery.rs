@@ -2,18 +2,23 @@
 //!
 //! A torn tail is the end of the last segment from the first byte on that is no frame, with no frame after it. It is
 //! cut, and reported. Anything else that is not as it was written is damage: reported, and the journal does not open.
+//!
+//! A power cut may also leave a hole: bytes that never reached the disk, with later ones that did. That looks like any other
+//! damage, so a human has to say what it is ([`Journal::open_repairing`]). Behind what is signed, it is set aside then.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use model::id::Digest;
+
 use super::reserve::{Reserve, is_full};
 use super::{Health, Journal, JournalId, Mark, Sizes, State, start_segment};
 use crate::checkpoints::{self, CheckpointLog};
-use crate::disk::{Disk, DiskFile, replace};
+use crate::disk::{Disk, DiskFile, read_full, replace};
 use crate::frame;
-use crate::merkle::Edge;
+use crate::merkle::{self, Edge};
 use crate::note::{Checkpoint, SigningKey};
 use crate::rotation::Keys;
 use crate::segment::{self, Header, Scan, Step};
@@ -27,6 +32,39 @@ pub struct Recovery {
     pub torn: Vec<Torn>,
     /// The latest checkpoint's size, if there is one. Entries from here on are not signed yet.
     pub signed: Option<u64>,
+    /// What was set aside, where that was asked for.
+    pub set_aside: Vec<SetAside>,
+}
+
+/// Bytes at the end of a file, not signed yet, that were put into a file of their own and cut off.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SetAside {
+    /// From where.
+    pub torn: Torn,
+    /// The file that has them now.
+    pub kept: String,
+    /// Their SHA-256.
+    pub digest: Digest,
+}
+
+const ASIDE: &str = ".aside";
+
+/// Whether a file has this name because it was set aside.
+pub(crate) fn is_set_aside(name: &str) -> bool {
+    let parts = name.strip_suffix(ASIDE).and_then(|rest| rest.rsplit_once('.'));
+    parts.is_some_and(|(file, at)| {
+        let digits = !at.is_empty() && at.bytes().all(|digit| digit.is_ascii_digit());
+        digits && (segment::first_index(file).is_some() || checkpoints::first_size(file).is_some())
+    })
+}
+
+/// What is done about damage behind what is signed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Holes {
+    /// The journal does not open.
+    Refuse,
+    /// It is set aside.
+    SetAside,
 }
 
 /// Bytes at the end of a file that were cut off.
@@ -52,6 +90,17 @@ pub enum OpenError {
     /// The key is not the one in force.
     #[error("the journal's key was changed, and this is an older one")]
     OldKey,
+    /// Bytes that are not signed yet are damaged, and whole ones follow.
+    #[error(
+        "the journal is damaged behind what is signed ({file}, byte {offset}): if the power failed, \
+        `sluice audit repair` sets that aside"
+    )]
+    Hole {
+        /// The file's name.
+        file: String,
+        /// Where in the file.
+        offset: u64,
+    },
     /// Something is not as it was written. `sluice audit verify` says more.
     #[error("the journal is damaged: {what} ({file}, byte {offset})")]
     Damaged {
@@ -73,6 +122,7 @@ pub(super) fn open(
     dir: &Path,
     key: SigningKey,
     sizes: Sizes,
+    holes: Holes,
 ) -> Result<(Journal, Recovery), OpenError> {
     disk.create_dir(dir)?;
     if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -81,9 +131,9 @@ pub(super) fn open(
     let lock = lock(disk.as_ref(), dir)?;
     let mut recovery = Recovery::default();
     let keys = keys_in_force(disk.as_ref(), dir, &key)?;
-    let (last, signed) = read_checkpoints(disk.as_ref(), dir, &keys, &mut recovery)?;
+    let (last, signed) = read_checkpoints(disk.as_ref(), dir, &keys, holes, &mut recovery)?;
     let reserve = Reserve::find(disk.as_ref(), dir, sizes.reserve)?;
-    let mut state = open_segments(disk.as_ref(), dir, &signed, reserve, &mut recovery)?;
+    let mut state = open_segments(disk.as_ref(), dir, &signed, reserve, holes, &mut recovery)?;
     if let Some(last) = &last {
         replace(disk.as_ref(), &dir.join(checkpoints::LATEST), last.note().as_bytes())?;
     }
@@ -158,6 +208,7 @@ fn read_checkpoints(
     disk: &dyn Disk,
     dir: &Path,
     keys: &Keys,
+    holes: Holes,
     recovery: &mut Recovery,
 ) -> Result<(Option<Checkpoint>, Vec<Checkpoint>), OpenError> {
     let mut lists: Vec<u64> = disk.list(dir)?.iter().filter_map(|name| checkpoints::first_size(name)).collect();
@@ -170,6 +221,7 @@ fn read_checkpoints(
         // A list may have a torn end and yet not be the last: after a failure the next checkpoint begins a new list.
         match bad {
             Some(bad) if bad.torn && bad.offset > 0 => cut(disk, &path, name, bad.offset, recovery)?,
+            Some(bad) if bad.offset > 0 => hole(disk, dir, name, bad.offset, holes, recovery)?,
             Some(bad) => return Err(damaged(format!("a checkpoint: {}", bad.error), name, bad.offset)),
             None => {}
         }
@@ -187,11 +239,44 @@ fn cut(disk: &dyn Disk, path: &Path, name: String, at: u64, recovery: &mut Recov
     Ok(())
 }
 
+/// Damage that a power cut can leave: refused, or set aside.
+fn hole(
+    disk: &dyn Disk,
+    dir: &Path,
+    name: String,
+    at: u64,
+    holes: Holes,
+    recovery: &mut Recovery,
+) -> Result<(), OpenError> {
+    if holes == Holes::Refuse {
+        return Err(OpenError::Hole { file: name, offset: at });
+    }
+    let path = dir.join(&name);
+    let bytes = read_from(disk, &path, at)?;
+    let kept = format!("{name}.{at}{ASIDE}");
+    replace(disk, &dir.join(&kept), &bytes)?;
+    cut(disk, &path, name, at, recovery)?;
+    let torn = recovery.torn.pop();
+    let digest = Digest(merkle::sha256(&[&bytes]));
+    recovery.set_aside.extend(torn.map(|torn| SetAside { torn, kept, digest }));
+    Ok(())
+}
+
+fn read_from(disk: &dyn Disk, path: &Path, at: u64) -> io::Result<Vec<u8>> {
+    let file = disk.open_read(path)?;
+    let length = file.length()?.saturating_sub(at);
+    let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+    let filled = read_full(file.as_ref(), at, &mut bytes)?;
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
 fn open_segments(
     disk: &dyn Disk,
     dir: &Path,
     signed: &[Checkpoint],
     reserve: Reserve,
+    holes: Holes,
     recovery: &mut Recovery,
 ) -> Result<State, OpenError> {
     let firsts = segment::list(disk, dir)?;
@@ -199,7 +284,7 @@ fn open_segments(
     let headers = firsts.iter().map(|first| read_header(disk, dir, *first)).collect::<Result<Vec<_>, _>>()?;
     check_chain(disk, dir, &headers, recovery)?;
     let Some(header) = headers.into_iter().next_back() else { return begin(disk, dir, signed, reserve) };
-    let (edge, length) = read_last(disk, dir, &header, signed, recovery)?;
+    let (edge, length) = read_last(disk, dir, &header, signed, holes, recovery)?;
     let file = disk.open_append(&segment::path(dir, last))?;
     // What an earlier process wrote may still be in the page cache alone.
     file.sync()?;
@@ -291,6 +376,7 @@ fn read_last(
     dir: &Path,
     header: &Header,
     signed: &[Checkpoint],
+    holes: Holes,
     recovery: &mut Recovery,
 ) -> Result<(Edge, u64), OpenError> {
     let name = segment::file_name(header.edge.size());
@@ -322,10 +408,10 @@ fn read_last(
         return Err(damaged(what, name, length));
     }
     if scan.length()? > length {
-        if scan.frames_follow(edge.size())? {
-            return Err(damaged(format!("entry {}, with whole entries after it", edge.size()), name, length));
+        match scan.frames_follow(edge.size())? {
+            true => hole(disk, dir, name, length, holes, recovery)?,
+            false => cut(disk, &path, name, length, recovery)?,
         }
-        cut(disk, &path, name, length, recovery)?;
     }
     Ok((edge, length))
 }

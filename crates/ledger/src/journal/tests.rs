@@ -32,8 +32,12 @@ struct Acknowledged {
 
 /// Opens, appends, syncs and signs, over several segments, recovering whenever something fails.
 fn scenario(disk: &FaultyDisk) -> Acknowledged {
+    scenario_in(disk, SMALL)
+}
+
+fn scenario_in(disk: &FaultyDisk, segment: u64) -> Acknowledged {
     let mut acknowledged = Acknowledged::default();
-    let opened = || caught(OpenError::InUse, || open(disk, SMALL));
+    let opened = || caught(OpenError::InUse, || open(disk, segment));
     let Some(journal) = (0..3).find_map(|_| opened().ok()) else { return acknowledged };
     let journal = journal.0;
     for turn in 0..9u64 {
@@ -120,6 +124,66 @@ fn rc_03_all_operations_fail_from_the_nth_on_and_no_acknowledged_entry_is_lost()
 fn rc_07_the_writer_panics_at_the_nth_operation_and_no_acknowledged_entry_is_lost() {
     enumerate(&[Fault::Panic], FaultyDisk::fail_once);
     enumerate(&[Fault::Panic], FaultyDisk::fail_from);
+}
+
+/// The power fails at every operation, and of what was not synced any part is on the disk, in any order.
+#[test]
+fn rc_02_a_power_cut_at_the_nth_operation_loses_no_receipt_and_what_it_leaves_in_disorder_is_set_aside() {
+    let mut state = 2_u64;
+    let mut coin = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state >> 62 != 0
+    };
+    let (mut number, mut repaired) = (0, 0);
+    loop {
+        number += 1;
+        let disk = FaultyDisk::new();
+        disk.fail_from(number, Fault::Io);
+        let acknowledged = scenario_in(&disk, 1 << 20);
+        let over = disk.heal();
+        for turn in 0..30 {
+            let left = disk.power_cut_in_disorder([32, 64, 512][turn % 3], &mut coin);
+            let what = format!("power cut at operation {number}, disorder {turn}");
+            if let Err(OpenError::Hole { file, offset }) = open(&left, SMALL) {
+                let before = left.contents()[&dir().join(&file)].clone();
+                let sizes = Sizes { segment: SMALL, ..Sizes::default() };
+                let (_, recovery) = Journal::open_repairing(Arc::new(left.clone()), dir(), key(), sizes).unwrap();
+                let aside = recovery.set_aside.iter().find(|aside| aside.torn.file == file).unwrap();
+                assert_eq!(aside.torn.offset, offset, "{what}");
+                let kept = left.contents()[&dir().join(&aside.kept)].clone();
+                assert_eq!(kept, before[usize::try_from(offset).unwrap()..], "{what}");
+                assert_eq!(aside.digest, model::id::Digest(crate::merkle::sha256(&[&kept])), "{what}");
+                repaired += 1;
+            }
+            check(&left, &acknowledged.power, acknowledged.checkpoint, &what);
+        }
+        if over {
+            break;
+        }
+    }
+    assert!(number > 30 && repaired > 10, "{repaired} repaired of {number} operations");
+}
+
+/// What is signed is never set aside.
+#[test]
+fn rc_02_damage_to_what_is_signed_is_not_repaired() {
+    let disk = FaultyDisk::new();
+    let (journal, _) = open(&disk, 1 << 20).unwrap();
+    drop(journal.append(&[entry(0), entry(1), entry(2)]).unwrap().at_process());
+    journal.checkpoint().unwrap();
+    drop(journal.append(&[entry(3), entry(4)]).unwrap().at_process());
+    let path = segment::path(dir(), 0);
+    let content = disk.contents()[&path].clone();
+    for at in 0..content.len() {
+        let left = disk.copy();
+        let mut damaged = content.clone();
+        damaged[at] ^= 0x10;
+        left.put(&path, Some(damaged));
+        if let Ok((_, recovery)) = Journal::open_repairing(Arc::new(left.clone()), dir(), key(), Sizes::default()) {
+            assert!(recovery.entries >= 3, "byte {at}: {recovery:?}");
+            assert_eq!(read_all(&left)[..3], [entry(0), entry(1), entry(2)]);
+        }
+    }
 }
 
 /// The fsync of the batch fails once and would succeed the next time.
@@ -236,7 +300,7 @@ fn rc_08_a_damaged_entry_before_whole_ones_is_no_torn_tail() {
     let at = content.len() - 50;
     content[at] ^= 0x10;
     disk.put(&path, Some(content));
-    assert!(matches!(open(&disk.copy(), 1 << 20), Err(OpenError::Damaged { .. })));
+    assert!(matches!(open(&disk.copy(), 1 << 20), Err(OpenError::Hole { .. })));
 }
 
 #[test]

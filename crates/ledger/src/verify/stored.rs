@@ -7,7 +7,7 @@ use std::path::Path;
 use super::{Fault, Source, Stop, Stored, Where, stop};
 use crate::checkpoints;
 use crate::disk::{Disk, read_small};
-use crate::journal::RESERVE;
+use crate::journal::{RESERVE, is_set_aside};
 use crate::note::MAX_NOTE;
 use crate::rotation::Keys;
 use crate::segment;
@@ -66,6 +66,7 @@ pub(super) fn check_names(names: &[String]) -> Result<(), Stop> {
         segment::first_index(name).is_some()
             || checkpoints::first_size(name).is_some()
             || witness::is_kept(name)
+            || is_set_aside(name)
             || BTreeSet::from([checkpoints::LATEST, "lock", RESERVE]).contains(name)
             || Path::new(name).extension().is_some_and(|extension| extension == "new")
     };

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::connect::Connect;
 use super::failure::Failure;
 use super::listing::Form;
-use super::{listing, prove, put, reindex, rotate_key, show, tiles, time, verify, witness};
+use super::{listing, prove, put, reindex, repair, rotate_key, show, tiles, time, verify, witness};
 
 /// Search the record, and verify it
 #[derive(clap::Subcommand)]
@@ -32,6 +32,8 @@ pub(super) enum Command {
     Reindex(reindex::Args),
     /// Write the journal as static files that other tools read
     Tiles(tiles::Args),
+    /// Set aside damaged bytes at the journal's end that are not signed yet, while Sluice is stopped
+    Repair(repair::Args),
     /// Change the key that signs the journal, while Sluice is stopped
     RotateKey(rotate_key::Args),
     /// Remember the checkpoints of journals on another machine, and cosign them
@@ -160,6 +162,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
         Command::CheckProof(args) => prove::check(&args),
         Command::Reindex(args) => reindex::run(&args),
         Command::Tiles(args) => tiles::run(&args),
+        Command::Repair(args) => repair::run(&args),
         Command::RotateKey(args) => rotate_key::run(&args),
         Command::Witness(args) => witness::run(&args),
     }
