@@ -213,6 +213,7 @@ impl Node {
         let (journal, recovery) = journal::open(&layout, Arc::clone(&disk), &config.journal)?;
         let settings = &config.journal;
         let recorder = Recorder::new(journal, settings.wait_deadline, settings.checkpoint_interval, metrics.clone());
+        witnesses.hold(&recorder);
         recorder.note(Event::Started { version: env!("CARGO_PKG_VERSION").into() });
         report(&recovery, &recorder);
         crate::restart::settle(state.as_ref(), &recorder)?;

@@ -8,7 +8,7 @@
 //! session writes by itself; once it is slow, failing or full, threads do that may be kept waiting. What is not recorded by
 //! the deadline is not forwarded, also when the write returns after all.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -71,6 +71,8 @@ pub struct Recorder {
     signed: watch::Sender<Option<Checkpoint>>,
     wanted: Notify,
     ended_session: AtomicBool,
+    /// Who has to agree before anything is signed: witnesses that were not asked yet, and those that contradict.
+    unsigned_for: Mutex<BTreeSet<String>>,
     written: Notify,
     grown: Notify,
     deadline: Duration,
@@ -133,6 +135,7 @@ impl Recorder {
             synced: watch::Sender::new(None),
             wanted: Notify::new(),
             ended_session: AtomicBool::new(false),
+            unsigned_for: Mutex::default(),
             written: Notify::new(),
             grown: Notify::new(),
             deadline,
@@ -326,6 +329,20 @@ impl Recorder {
         }
     }
 
+    /// Signs nothing until this witness agrees: whoever contradicts the journal must not find more of it signed.
+    pub(crate) fn hold_signing(&self, witness: &str) {
+        locked(&self.unsigned_for).insert(witness.to_owned());
+    }
+
+    /// This witness agrees, or cannot be asked.
+    pub(crate) fn release_signing(&self, witness: &str) {
+        locked(&self.unsigned_for).remove(witness);
+    }
+
+    fn may_sign(&self) -> bool {
+        locked(&self.unsigned_for).is_empty()
+    }
+
     /// The latest checkpoint, and each that follows: for the witnesses.
     pub(crate) fn signed(&self) -> watch::Receiver<Option<Checkpoint>> {
         self.signed.subscribe()
@@ -430,7 +447,7 @@ impl Recorder {
     /// Whether a turn would do anything.
     fn has_work(&self, (at, size): (Instant, u64)) -> bool {
         let due = at.elapsed() >= self.checkpoint_every && self.journal.size() != size;
-        due || self.ended_session.load(Ordering::Acquire)
+        ((due || self.ended_session.load(Ordering::Acquire)) && self.may_sign())
             || self.journal.is_stalled()
             || !locked(&self.gathered).is_empty()
     }
@@ -525,7 +542,7 @@ impl Recorder {
         let ended = self.ended_session.load(Ordering::Acquire);
         let age = at.elapsed();
         let due = age >= self.checkpoint_every || (ended && age >= SESSION_CHECKPOINT);
-        if !due {
+        if !due || !self.may_sign() {
             return (at, size);
         }
         self.ended_session.store(false, Ordering::Release);
@@ -536,8 +553,12 @@ impl Recorder {
         (Instant::now(), self.journal.size())
     }
 
-    /// Signs the tree as it is.
+    /// Signs the tree as it is, unless a witness has to agree first.
     pub fn checkpoint(&self) {
+        if !self.may_sign() {
+            tracing::warn!("the journal's end is not signed: a witness has to agree first");
+            return;
+        }
         match self.health.working(|| caught(|| self.journal.checkpoint())) {
             Ok(checkpoint) => drop(self.signed.send_replace(Some(checkpoint))),
             Err(error) => tracing::error!(%error, "no checkpoint could be signed"),

@@ -2,8 +2,8 @@
 //!
 //! Each is sent every checkpoint, with a proof that it grew from the one that it remembers, behind the requests and never
 //! in their way. What it cosigned is put beside the journal. A witness that remembers more than there is, or something
-//! else, contradicts the journal: it was rolled back, or written anew. That is said at once, and at every checkpoint
-//! after it.
+//! else, contradicts the journal: it was rolled back, or written anew. That is said at once, and nothing more is signed. So
+//! each is asked about the last checkpoint at the start, whatever the files beside the journal say, before the next one.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -100,6 +100,11 @@ impl Witnesses {
         configured.iter().map(one).collect::<Result<_, _>>().map(Self)
     }
 
+    /// Lets nothing be signed until each of them was asked.
+    pub(crate) fn hold(&self, recorder: &Recorder) {
+        self.0.iter().for_each(|one| recorder.hold_signing(&one.config.name));
+    }
+
     /// Sends every checkpoint to every witness, for as long as it is polled.
     pub(crate) async fn run(&self, around: Around) {
         let mut all = JoinSet::new();
@@ -117,7 +122,7 @@ impl Witnesses {
         let mut all = JoinSet::new();
         for one in &self.0 {
             let (one, around) = (Arc::clone(one), around.clone());
-            all.spawn(async move { one.turn(&around, &mut Place::default()).await });
+            all.spawn(async move { one.turn(&around, &mut Place { asked: true, ..Place::default() }).await });
         }
         let _ = tokio::time::timeout(LAST, async { while all.join_next().await.is_some() {} }).await;
     }
@@ -137,11 +142,13 @@ fn key(config: &WitnessConfig) -> Result<WitnessKey, WitnessesError> {
 /// What is known of one witness.
 #[derive(Debug, Default)]
 struct Place {
+    /// Whether it was asked since the start.
+    asked: bool,
     /// The size that it is thought to remember, once that was looked up.
     remembers: Option<u64>,
     /// Why the last checkpoint was not cosigned.
     failed: Option<String>,
-    /// Whether the journal has it that this witness contradicts it. The entry itself makes the next checkpoint.
+    /// Whether the journal has it that this witness contradicts it.
     contradicted: bool,
 }
 
@@ -163,15 +170,19 @@ impl One {
 
     /// Sends it the latest checkpoint, if it has not cosigned that already, and tells how it went.
     async fn turn(&self, around: &Around, place: &mut Place) {
-        let Some(checkpoint) = around.recorder.signed().borrow().clone() else { return };
+        let Some(checkpoint) = around.recorder.signed().borrow().clone() else {
+            // What was never signed contradicts nobody; whether it should have been shows with the first checkpoint.
+            return around.recorder.release_signing(&self.config.name);
+        };
         let remembers = place.remembers.unwrap_or_else(|| self.kept(around));
-        if remembers == checkpoint.size() {
+        if place.asked && place.failed.is_none() && remembers == checkpoint.size() {
             self.tell(around, remembers);
             return;
         }
         match self.send(around, &checkpoint, remembers).await {
             Ok(()) => {
-                *place = Place { remembers: Some(checkpoint.size()), ..Place::default() };
+                *place = Place { asked: true, remembers: Some(checkpoint.size()), ..Place::default() };
+                around.recorder.release_signing(&self.config.name);
                 self.tell(around, checkpoint.size());
             }
             Err(failure) => self.fail(around, place, &failure),
@@ -245,14 +256,22 @@ impl One {
     fn fail(&self, around: &Around, place: &mut Place, failure: &Failure) {
         let (name, reason) = (self.config.name.as_str(), failure.to_string());
         around.metrics.witness_failures.with_label_values(&[name]).inc();
+        place.asked = true;
         if failure.is_contradiction() {
+            around.recorder.hold_signing(name);
             around.metrics.witness_contradicts.with_label_values(&[name]).set(1);
             tracing::error!(witness = name, reason, "a witness CONTRADICTS the journal");
             if !std::mem::replace(&mut place.contradicted, true) {
                 let reason = format!("the witness {name} contradicts the journal: {reason}");
                 around.recorder.note(Event::Gap { session: None, reason: reason.into() });
             }
-        } else if place.failed.as_ref() != Some(&reason) {
+            place.failed = Some(reason);
+            return;
+        }
+        if !place.contradicted {
+            around.recorder.release_signing(name);
+        }
+        if place.failed.as_ref() != Some(&reason) {
             tracing::error!(witness = name, reason, "a witness does not cosign");
         }
         place.failed = Some(reason);
