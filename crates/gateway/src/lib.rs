@@ -28,6 +28,7 @@ pub mod sinks;
 pub mod threads;
 mod tiles;
 pub mod tls;
+mod vault_changes;
 pub mod witnesses;
 
 pub use serve::serve;

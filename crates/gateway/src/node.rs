@@ -362,17 +362,17 @@ pub fn tape_keys(config: &Config) -> Result<KeyStore, StartError> {
 }
 
 fn open_vault(config: &Config, state: &Arc<dyn State>) -> Result<Option<Vault>, StartError> {
-    config.vault_key.as_ref().map(|location| vault(location, state)).transpose()
+    config.vault_key.as_ref().map(|location| vault(location, state, LOCAL_ISSUER)).transpose()
 }
 
-/// Opens the vault with the key at `location`.
+/// Opens the vault with the key at `location`; what is changed in it is noted as done by `by`.
 ///
 /// # Errors
 /// If the key cannot be read, or is not the vault's.
-pub fn vault(location: &KeyLocation, state: &Arc<dyn State>) -> Result<Vault, StartError> {
+pub fn vault(location: &KeyLocation, state: &Arc<dyn State>, by: &str) -> Result<Vault, StartError> {
     let text = key_text(location)?;
     let key = VaultKey::parse(text.expose()).map_err(|error| StartError::VaultKey(error.to_string()))?;
-    Vault::open(Arc::clone(state), &key).map_err(|error| StartError::Vault(error.to_string()))
+    Vault::open(Arc::clone(state), &key, by, clock::now()).map_err(|error| StartError::Vault(error.to_string()))
 }
 
 fn key_text(location: &KeyLocation) -> Result<Secret<String>, StartError> {

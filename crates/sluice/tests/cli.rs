@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use model::event::Event;
@@ -10,6 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use testkit::command::{Output, run};
 use testkit::process::{Options, SluiceProcess};
+use testkit::wait::eventually_blocking;
 
 fn binary() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_sluice"))
@@ -437,9 +439,26 @@ fn secrets_come_from_standard_input_and_stay_sealed() -> Result<()> {
         let bytes = std::fs::read(&path).unwrap_or_default();
         assert!(!bytes.windows(11).any(|window| window == b"canary-5f2c"), "{}", path.display());
     }
+    // What was done while Sluice was stopped is in the journal when it runs, and what is done beside it as well.
+    let running = fresh.start()?;
     assert_eq!(code(&fresh.run(&["secret", "remove", "payments"])?), 0);
     assert_eq!(code(&fresh.run(&["secret", "remove", "payments"])?), 1);
     assert_eq!(code(&sluice_with(&["secret", "set", "empty"], &environment, "\n")?), 1);
+    let expected = [("vault.make", ""), ("secret.set", "payments"), ("secret.remove", "payments")];
+    let recorded = || {
+        let mut reader = ledger::Reader::open(Arc::new(ledger::RealDisk), &fresh.path("data/journal"), 0);
+        let mut found = Vec::new();
+        while let Some((_, entry)) = reader.next()? {
+            if let Event::AdminAction { subject, action, object, .. } = entry.event {
+                ensure!(&*subject.issuer == "sluice" && subject.id.starts_with("uid:"), "{subject:?}");
+                found.push((action.to_string(), object.to_string()));
+            }
+        }
+        Ok((found.len() == expected.len()).then_some(found))
+    };
+    let found = eventually_blocking(Duration::from_secs(20), "every change to be recorded", recorded)?;
+    assert_eq!(found.iter().map(|(action, name)| (&**action, &**name)).collect::<Vec<_>>(), expected);
+    running.stop()?;
     Ok(())
 }
 

@@ -20,7 +20,7 @@ use tokio::sync::broadcast;
 
 use crate::approval::{AnswerError, Approval, AskError, AskedFor, Filter, Limits, Spending, Spent};
 use crate::audit::{ClassReport, Disclosed, FoundEvent, FoundRequest, FoundSession, Search, SessionSearch};
-use crate::vault::{SealedSecret, SecretInfo};
+use crate::vault::{SealedSecret, SecretInfo, VaultChange};
 use crate::window::{WindowRequest, WindowUse};
 use crate::{Error, State};
 
@@ -224,8 +224,8 @@ impl State for Sqlite {
         self.find_events(search)
     }
 
-    fn put_sealed(&self, name: &str, sealed: &SealedSecret, now: Timestamp) -> Result<(), Error> {
-        self.store_sealed(name, sealed, now)
+    fn put_sealed(&self, name: &str, sealed: &SealedSecret, by: &str, now: Timestamp) -> Result<(), Error> {
+        self.store_sealed(name, sealed, by, now)
     }
 
     fn sealed(&self, name: &str) -> Result<Option<SealedSecret>, Error> {
@@ -236,12 +236,20 @@ impl State for Sqlite {
         self.list_secrets()
     }
 
-    fn remove_sealed(&self, name: &str) -> Result<bool, Error> {
-        self.delete_sealed(name)
+    fn remove_sealed(&self, name: &str, by: &str, now: Timestamp) -> Result<bool, Error> {
+        self.delete_sealed(name, by, now)
     }
 
-    fn vault_check(&self, first: &SealedSecret) -> Result<SealedSecret, Error> {
-        self.check_value(first)
+    fn vault_check(&self, first: &SealedSecret, by: &str, now: Timestamp) -> Result<SealedSecret, Error> {
+        self.check_value(first, by, now)
+    }
+
+    fn vault_changes(&self) -> Result<Vec<VaultChange>, Error> {
+        self.list_vault_changes()
+    }
+
+    fn vault_changes_recorded(&self, last: u64) -> Result<(), Error> {
+        self.forget_vault_changes(last)
     }
 
     fn next_revision(&self, digest: Digest, now: Timestamp) -> Result<RevisionId, Error> {

@@ -11,7 +11,7 @@ use tokio::sync::broadcast;
 use crate::Error;
 use crate::approval::{AnswerError, Approval, AskError, AskedFor, Filter, Limits, Spending, Spent};
 use crate::audit::{ClassReport, Disclosed, FoundEvent, FoundRequest, FoundSession, Search, SessionSearch};
-use crate::vault::{SealedSecret, SecretInfo};
+use crate::vault::{SealedSecret, SecretInfo, VaultChange};
 use crate::window::{WindowRequest, WindowUse};
 
 /// State as the rest of Sluice sees it. Methods block for a short time (a transaction each) and are safe to call from
@@ -111,8 +111,8 @@ pub trait State: Send + Sync {
 
     // ---- Sealed secrets: bytes only; `vault::Vault` seals and opens them
 
-    /// Stores a sealed secret in place of an older one of that name.
-    fn put_sealed(&self, name: &str, sealed: &SealedSecret, now: Timestamp) -> Result<(), Error>;
+    /// Stores a sealed secret in place of an older one of that name, and notes who did it.
+    fn put_sealed(&self, name: &str, sealed: &SealedSecret, by: &str, now: Timestamp) -> Result<(), Error>;
 
     /// A sealed secret.
     fn sealed(&self, name: &str) -> Result<Option<SealedSecret>, Error>;
@@ -120,11 +120,18 @@ pub trait State: Send + Sync {
     /// Names and dates, by name.
     fn secrets(&self) -> Result<Vec<SecretInfo>, Error>;
 
-    /// Removes a secret; returns whether it was there.
-    fn remove_sealed(&self, name: &str) -> Result<bool, Error>;
+    /// Removes a secret, and notes who did it; returns whether it was there.
+    fn remove_sealed(&self, name: &str, by: &str, now: Timestamp) -> Result<bool, Error>;
 
     /// The vault's check value: stores `first` if there is none yet, and returns the one that is stored.
-    fn vault_check(&self, first: &SealedSecret) -> Result<SealedSecret, Error>;
+    fn vault_check(&self, first: &SealedSecret, by: &str, now: Timestamp) -> Result<SealedSecret, Error>;
+
+    /// Changes of the vault that are not in the journal yet, the oldest first, at most a hundred. The vault may be changed
+    /// where no journal can be written: by another process, or while Sluice is stopped.
+    fn vault_changes(&self) -> Result<Vec<VaultChange>, Error>;
+
+    /// The changes up to this number are in the journal.
+    fn vault_changes_recorded(&self, last: u64) -> Result<(), Error>;
 
     // ---- Revisions
 

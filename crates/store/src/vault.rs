@@ -32,6 +32,21 @@ pub struct SecretInfo {
     pub updated_at: Timestamp,
 }
 
+/// Something that was done to the vault, until the journal has it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct VaultChange {
+    /// Its place among all changes, from 1.
+    pub number: u64,
+    /// What was done: `vault.make`, `secret.set` or `secret.remove`.
+    pub action: String,
+    /// The secret's name.
+    pub name: String,
+    /// Who did it, as the operating system knows them, such as `uid:0`.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// Why a secret was not set or opened. None of these carries a secret or a part of one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -103,19 +118,21 @@ const CHECK: (&str, &str) = ("", "sluice vault check 1");
 /// An opened vault.
 pub struct Vault {
     state: Arc<dyn State>,
+    by: Arc<str>,
     key: RandomizedNonceKey,
 }
 
 impl Vault {
-    /// Opens the vault that is kept in `state`; the first time, makes it with this key.
+    /// Opens the vault that is kept in `state`; the first time, makes it with this key. What is changed is noted as done
+    /// by `by`.
     ///
     /// # Errors
     /// [`VaultError::WrongKey`] if it was made with another key.
-    pub fn open(state: Arc<dyn State>, key: &VaultKey) -> Result<Self, VaultError> {
+    pub fn open(state: Arc<dyn State>, key: &VaultKey, by: &str, now: Timestamp) -> Result<Self, VaultError> {
         let key = RandomizedNonceKey::new(&AES_256_GCM, key.0.expose()).map_err(|_| VaultError::Sealing)?;
-        let vault = Self { state, key };
+        let vault = Self { state, by: by.into(), key };
         let first = vault.seal(CHECK.0, CHECK.1)?;
-        let stored = vault.state.vault_check(&first)?;
+        let stored = vault.state.vault_check(&first, by, now)?;
         match vault.unseal(CHECK.0, &stored) {
             Some(text) if text.expose() == CHECK.1 => Ok(vault),
             Some(_) | None => Err(VaultError::WrongKey),
@@ -131,7 +148,7 @@ impl Vault {
             return Err(VaultError::InvalidName);
         }
         let sealed = self.seal(name, value.expose())?;
-        Ok(self.state.put_sealed(name, &sealed, now)?)
+        Ok(self.state.put_sealed(name, &sealed, &self.by, now)?)
     }
 
     /// Opens a secret.
@@ -155,8 +172,8 @@ impl Vault {
     ///
     /// # Errors
     /// State fails.
-    pub fn remove(&self, name: &str) -> Result<bool, VaultError> {
-        Ok(self.state.remove_sealed(name)?)
+    pub fn remove(&self, name: &str, now: Timestamp) -> Result<bool, VaultError> {
+        Ok(self.state.remove_sealed(name, &self.by, now)?)
     }
 
     fn seal(&self, name: &str, value: &str) -> Result<SealedSecret, VaultError> {

@@ -1,4 +1,5 @@
-//! `sluice secret`: the local vault. It works on the state in the data directory, also while Sluice runs.
+//! `sluice secret`: the local vault. It works on the state in the data directory, also while Sluice runs, which then puts
+//! each change into the journal; otherwise the next start does.
 
 use std::io::{BufRead, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -92,7 +93,7 @@ fn list(config: &Config, json: bool) -> Result<(), Failure> {
 }
 
 fn remove(config: &Config, name: &str) -> Result<(), Failure> {
-    if open(config)?.remove(name).map_err(Failure::failed)? {
+    if open(config)?.remove(name, clock::now()).map_err(Failure::failed)? {
         put_line(&format!("{} is removed", show::safe(name)))
     } else {
         Err(Failure::failed(format!("the vault has no secret named {name}")))
@@ -111,7 +112,17 @@ fn open(config: &Config) -> Result<Vault, Failure> {
         .create_private(&config.data_dir)
         .map_err(|error| Failure::failed(format!("{}: {error}", config.data_dir.display())))?;
     let state: Arc<dyn State> = Arc::new(Sqlite::open(&config.data_dir).map_err(Failure::failed)?);
-    gateway::node::vault(location, &state).map_err(Failure::failed)
+    gateway::node::vault(location, &state, &whoever_asks()).map_err(Failure::failed)
+}
+
+/// Who runs this, as the operating system knows them; and whom they logged in as, where that is somebody else.
+fn whoever_asks() -> String {
+    let user = rustix::process::getuid().as_raw();
+    let login = std::fs::read_to_string("/proc/self/loginuid").ok().and_then(|text| text.trim().parse::<u32>().ok());
+    match login.filter(|login| *login != u32::MAX && *login != user) {
+        Some(login) => format!("uid:{user},login:{login}"),
+        None => format!("uid:{user}"),
+    }
 }
 
 /// Directories that only their owner can look into.

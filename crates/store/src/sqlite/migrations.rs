@@ -8,7 +8,10 @@ use crate::Error;
 pub(crate) type Step = (&'static str, &'static str);
 
 /// The steps of `state.db`.
-pub(crate) const STATE: &[Step] = &[("approvals, vault, revisions", include_str!("state_1.sql"))];
+pub(crate) const STATE: &[Step] = &[
+    ("approvals, vault, revisions", include_str!("state_1.sql")),
+    ("changes of the vault", include_str!("state_2.sql")),
+];
 
 /// The steps of `index.db`.
 pub(crate) const INDEX: &[Step] =

@@ -2,23 +2,29 @@
 
 use model::id::{Digest, RevisionId};
 use model::time::Timestamp;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::Sqlite;
 use super::codec::{count, moment, number, time};
 use crate::Error;
-use crate::vault::{SealedSecret, SecretInfo};
+use crate::vault::{SealedSecret, SecretInfo, VaultChange};
 
 impl Sqlite {
     /// Stores a sealed secret.
-    pub(super) fn store_sealed(&self, name: &str, sealed: &SealedSecret, now: Timestamp) -> Result<(), Error> {
+    pub(super) fn store_sealed(
+        &self,
+        name: &str,
+        sealed: &SealedSecret,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         self.write(|tx| {
             tx.execute(
                 "INSERT INTO secrets (name, sealed, created_at, updated_at) VALUES (?1, ?2, ?3, ?3)
                  ON CONFLICT (name) DO UPDATE SET sealed = excluded.sealed, updated_at = excluded.updated_at",
                 params![name, sealed.0, time(now)],
             )?;
-            Ok(())
+            note_change(tx, "secret.set", name, by, now)
         })
     }
 
@@ -42,14 +48,43 @@ impl Sqlite {
     }
 
     /// Removes a secret.
-    pub(super) fn delete_sealed(&self, name: &str) -> Result<bool, Error> {
-        self.write(|tx| Ok(tx.execute("DELETE FROM secrets WHERE name = ?", [name])? > 0))
+    pub(super) fn delete_sealed(&self, name: &str, by: &str, now: Timestamp) -> Result<bool, Error> {
+        self.write(|tx| {
+            let was_there = tx.execute("DELETE FROM secrets WHERE name = ?", [name])? > 0;
+            if was_there {
+                note_change(tx, "secret.remove", name, by, now)?;
+            }
+            Ok(was_there)
+        })
+    }
+
+    /// Changes of the vault that are not recorded.
+    pub(super) fn list_vault_changes(&self) -> Result<Vec<VaultChange>, Error> {
+        self.write(|tx| {
+            let mut statement =
+                tx.prepare("SELECT number, action, name, by, at FROM vault_changes ORDER BY number LIMIT 100")?;
+            let found = statement.query_map([], |row| {
+                let (action, name, by) = (row.get(1)?, row.get(2)?, row.get(3)?);
+                Ok(VaultChange { number: number(row.get(0)?), action, name, by, at: moment(row.get(4)?) })
+            })?;
+            Ok(found.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Forgets changes that are recorded.
+    pub(super) fn forget_vault_changes(&self, last: u64) -> Result<(), Error> {
+        self.write(|tx| {
+            tx.execute("DELETE FROM vault_changes WHERE number <= ?", [count(last)])?;
+            Ok(())
+        })
     }
 
     /// The vault's check value.
-    pub(super) fn check_value(&self, first: &SealedSecret) -> Result<SealedSecret, Error> {
+    pub(super) fn check_value(&self, first: &SealedSecret, by: &str, now: Timestamp) -> Result<SealedSecret, Error> {
         self.write(|tx| {
-            tx.execute("INSERT OR IGNORE INTO vault_check (one, sealed) VALUES (1, ?)", [&first.0])?;
+            if tx.execute("INSERT OR IGNORE INTO vault_check (one, sealed) VALUES (1, ?)", [&first.0])? > 0 {
+                note_change(tx, "vault.make", "", by, now)?;
+            }
             Ok(tx.query_row("SELECT sealed FROM vault_check", [], |row| row.get(0).map(SealedSecret))?)
         })
     }
@@ -70,4 +105,10 @@ impl Sqlite {
             Ok(RevisionId(next))
         })
     }
+}
+
+fn note_change(tx: &Transaction<'_>, action: &str, name: &str, by: &str, now: Timestamp) -> Result<(), Error> {
+    let sql = "INSERT INTO vault_changes (action, name, by, at) VALUES (?, ?, ?, ?)";
+    tx.execute(sql, params![action, name, by, time(now)])?;
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! `./dev conformance versions`: the tests that need a server, on servers of other versions than the machine's.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -99,9 +100,23 @@ fn counted(suite: &Suite, server: &Path) -> Result<(u32, u32)> {
             failed += number(line, "failed");
         }
         text.lines().filter(|line| line.ends_with("FAILED")).for_each(line_of_failure);
+        if !output.status.success() {
+            keep(server, &text)?;
+        }
     }
     ensure!(passed + failed > 0, "nothing of {} was run", suite.name);
     Ok((passed, failed))
+}
+
+/// Adds what was printed to a log, where it can be read.
+fn keep(server: &Path, text: &str) -> Result<()> {
+    let logs = crate::command::development_directory().join("log");
+    std::fs::create_dir_all(&logs)?;
+    let path = logs.join("versions.log");
+    let mut log = std::fs::File::options().append(true).create(true).open(&path)?;
+    writeln!(log, "\n{}\n{text}", server.display())?;
+    line(&format!("  see {}", path.display()));
+    Ok(())
 }
 
 fn line_of_failure(text: &str) {
