@@ -70,6 +70,11 @@ pub struct Checked {
 }
 
 impl Checked {
+    /// The digest of all its files, by which the journal names it.
+    pub const fn digest(&self) -> Digest {
+        self.files.digest
+    }
+
     /// Its policies.
     pub const fn policies(&self) -> &PolicySet {
         &self.policies

@@ -28,3 +28,7 @@ mod smuggling;
 mod statements;
 #[path = "e2e_attacks/survival.rs"]
 mod survival;
+#[path = "e2e_attacks/tampering.rs"]
+mod tampering;
+#[path = "e2e_attacks/tapes.rs"]
+mod tapes;

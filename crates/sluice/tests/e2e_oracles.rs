@@ -8,10 +8,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use ledger::RealDisk;
-use ledger::tape::{KeyStore, TapeReader};
-use model::id::Digest;
-use model::secret::Secret;
 use serde_json::Value;
 use testkit::canary::{Canary, assert_absent};
 use testkit::demo::site::{AUDITOR, ORDER_SERVICE, Site, Tuning};
@@ -213,16 +209,7 @@ fn assert_files_clean(directory: &Path, canary: &Canary) -> Result<usize> {
 
 /// All that a tape holds. The answers to [`work`] are among it, so that an empty one shows a fault.
 fn recorded(path: &Path) -> Result<Vec<u8>> {
-    let session = path.file_stem().and_then(|name| name.to_str()).context("a tape without a name")?.parse()?;
-    let tapes = path.parent().context("a tape without a directory")?;
-    let keys = tapes.parent().context("tapes without a data directory")?.join("keys");
-    let key: Digest = std::fs::read_to_string(keys.join("tape.key"))?.trim().parse()?;
-    let keys = KeyStore::new(&keys.join("tapes"), &Secret::new(key.0))?;
-    let mut tape = TapeReader::open(&RealDisk, tapes, session, Some(&keys))?;
-    let mut content = Vec::new();
-    while let Some(record) = tape.next()? {
-        content.extend(record.content);
-    }
+    let content: Vec<u8> = support::tape::records(path)?.0.into_iter().flat_map(|record| record.content).collect();
     ensure!(content.len() > 1000, "{} holds {} bytes", path.display(), content.len());
     Ok(content)
 }

@@ -10,7 +10,10 @@ use super::{put, show};
 
 /// Check the configuration and the revision
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  sluice check --config /etc/sluice/sluice.toml")]
+#[command(
+    after_help = "It prints the digest of the revision's files, by which the journal says what was in force when \
+    (`sluice audit events`).\n\nExample:\n  sluice check --config /etc/sluice/sluice.toml"
+)]
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigArg,
@@ -32,16 +35,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     };
     let is_revision = errors.is_empty() || revision_dir.exists();
     match gateway::revision::check(&revision_dir) {
-        Ok(_) => {}
+        Ok(checked) if errors.is_empty() => {
+            let (path, digest) = (show::safe(&path.display().to_string()), checked.digest());
+            return put(&format!("{path} and its revision are right\nrevision {digest}\n"));
+        }
         Err(refused) if is_revision => errors.extend(refused.errors),
-        Err(_) => {}
-    }
-    report(&path, errors)
-}
-
-fn report(path: &Path, errors: Vec<String>) -> Result<(), Failure> {
-    if errors.is_empty() {
-        return put(&format!("{} and its revision are right\n", show::safe(&path.display().to_string())));
+        Ok(_) | Err(_) => {}
     }
     Err(Failure::Failed(format!("{}\n{}", mistakes(errors.len()), errors.join("\n"))))
 }
