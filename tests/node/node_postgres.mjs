@@ -2,6 +2,7 @@
 
 import { once } from 'node:events';
 import { pipeline } from 'node:stream/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Readable } from 'node:stream';
 import pg from 'pg';
 import QueryStream from 'pg-query-stream';
@@ -9,6 +10,9 @@ import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
 import {
   ADD_REFUND, CARDS, COUNT_REFUNDS, CUSTOMER, ENDLESS, SERIES, TYPES, VALUES, denied, failure, options, report, version,
 } from './common.mjs';
+
+// Milliseconds in which a cancel has long been heeded.
+const HEEDED = 5000;
 
 const rows = (result) => result.rows;
 const outcome = (client, text, values) => client.query(text, values).then(rows, failure);
@@ -78,14 +82,19 @@ const stops = async (client) => {
   // node-postgres has no call for it: a CancelRequest is a connection of its own (pg's Connection.cancel).
   let ended = false;
   const running = outcome(client, ENDLESS).finally(() => (ended = true));
-  for (let attempt = 0; attempt < 200 && !ended; attempt++) {
+  // One that comes before the statement cancels nothing; one that comes after it would cancel the next. So each gets time to
+  // be heeded before another is sent.
+  while (!ended) {
     const canceller = new pg.Client(options);
     canceller.connection.on('connect', () => canceller.connection.requestSsl());
     canceller.connection.on('sslconnect', () => canceller.connection.cancel(client.processID, client.secretKey));
     canceller.connection.on('error', () => {});
     const closed = once(canceller.connection, 'end');
     canceller.connection.connect(options.port, options.host);
-    await Promise.race([closed, running]);
+    await closed;
+    const timer = new AbortController();
+    await Promise.race([running, delay(HEEDED, undefined, { signal: timer.signal }).catch(() => {})]);
+    timer.abort();
   }
   report.add('cancel', await running);
   report.add('cancel_then', await outcome(client, 'SELECT 1 AS one'));

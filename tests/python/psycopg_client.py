@@ -116,8 +116,11 @@ def cancelled(connection):
     ended = threading.Event()
 
     def cancel():
-        while not ended.wait(0.05):
+        patience = 0.05
+        while not ended.wait(patience):
             connection.cancel_safe()
+            # Long enough for it to be heeded: one that comes after the end would cancel the next statement.
+            patience = 5
 
     thread = threading.Thread(target=cancel)
     thread.start()

@@ -375,3 +375,35 @@ fn a_target_without_the_right_certificate_is_not_believed() -> Result<()> {
     assert!(testkit::canary::leak(&log, &payments.login.password).is_none());
     Ok(())
 }
+
+/// Nothing of Sluice runs for a while, its recorder neither.
+#[tokio::test(flavor = "multi_thread")]
+async fn rc_07_a_process_that_is_stopped_forwards_nothing_and_goes_on_when_it_may() -> Result<()> {
+    let site = site("stopped", Tuning::default())?;
+    let pid = site.process()?.pid().to_string();
+    let signal = |name: &str| run_command(signalled(name, &pid), b"")?.success();
+    let mut client = Raw::login(&site, &site.token(&ORDER_SERVICE)?).await?;
+    signal("-STOP")?;
+    let stat = format!("/proc/{pid}/stat");
+    eventually_blocking(LIMIT, "it to be stopped", || {
+        let stat = fs::read_to_string(&stat)?;
+        Ok(stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T')).then_some(()))
+    })?;
+    client.send(&[query("SELECT 4711 AS while_it_was_stopped")]).await?;
+    assert!(client.peer.is_silent_for(Duration::from_millis(300)).await);
+    let executed = || {
+        let log = postgres()?.statement_log()?;
+        anyhow::Ok(log.iter().any(|statement| statement.text.contains("while_it_was_stopped")))
+    };
+    assert!(!executed()?, "it was forwarded");
+    signal("-CONT")?;
+    assert_eq!(client.answer().await?.column(), ["4711"]);
+    assert!(executed()?);
+    Ok(())
+}
+
+fn signalled(name: &str, pid: &str) -> Command {
+    let mut command = Command::new("kill");
+    command.args([name, pid]);
+    command
+}
