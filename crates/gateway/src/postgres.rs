@@ -1,14 +1,16 @@
 //! PostgreSQL: from an accepted connection to the end of its session.
 //!
-//! `listener` accepts, `login` says who it is and where it leads, `upstream` connects to the target, `session` runs. In a
-//! session, `client` takes what the client sends (with `extended`, `script` and `own_settings`), `query` says what it would
-//! do and whether it may, `hold` asks a human, and `answers` masks what the target sends (with `copy_out` and `ends`).
-//! `names`, `follow`, `own` and `catalogs` keep what text means.
+//! `listener` accepts, `login` says who it is and where it leads, `upstream` connects to the target, `session` runs, turn by
+//! turn: `staging` is what goes out in one, `waiting` what comes between two, `closing` the end. In a session, `client` takes
+//! what the client sends (with `extended`, `script` and `own_settings`), `query` says what it would do and whether it may,
+//! `hold` asks a human, and `answers` masks what the target sends (with `copy_out` and `ends`). `names`, `follow`, `own` and
+//! `catalogs` keep what text means.
 
 mod analysed;
 mod answers;
 mod catalogs;
 mod client;
+mod closing;
 mod copy_in;
 mod copy_out;
 mod end;
@@ -33,8 +35,10 @@ mod say;
 mod script;
 mod session;
 mod shape;
+mod staging;
 mod tape;
 mod upstream;
+mod waiting;
 mod wall;
 
 pub(crate) use catalogs::Catalogs;

@@ -21,7 +21,8 @@ use super::refusal::Refusal;
 use super::run::Run;
 use super::say;
 use super::script::Script;
-use super::session::{Flow, Owed, Relay, Session, Staged, Stall, Substitute};
+use super::session::{Flow, Owed, Relay, Session, Stall};
+use super::staging::{Staged, Substitute};
 use crate::recorder::entry;
 
 /// A message that broke off: it is refused, or it waits.

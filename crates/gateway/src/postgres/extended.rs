@@ -16,7 +16,8 @@ use super::query::{Admission, Bound, Origin, Understood};
 use super::refusal::Refusal;
 use super::run::Run;
 use super::say;
-use super::session::{Flow, Owed, Relay, Session, ShapeCell, Staged, Stall, Substitute};
+use super::session::{Flow, Owed, Relay, Session, ShapeCell, Stall};
+use super::staging::{Staged, Substitute};
 
 use super::client::{Broken, name, own_setting};
 

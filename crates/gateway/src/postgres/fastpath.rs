@@ -15,8 +15,9 @@ use super::answers::withheld;
 use super::end::End;
 use super::query::{Bound, Origin, Understood};
 use super::refusal::Refusal;
-use super::session::{Flow, Owed, Relay, Session, Staged, Substitute};
+use super::session::{Flow, Owed, Relay, Session};
 use super::shape::Shape;
+use super::staging::{Staged, Substitute};
 
 impl Session {
     /// Takes a FunctionCall.

@@ -18,7 +18,8 @@ use super::catalogs::Snapshot;
 use super::follow::{Followed, READ_STATE};
 use super::refusal::Refusal;
 use super::say;
-use super::session::{Owed, Session, Staged, Substitute};
+use super::session::{Owed, Session};
+use super::staging::{Staged, Substitute};
 use super::wall::{READ_ONLY, READ_WRITE, READ_WRITE_ONCE};
 use crate::recorder::entry;
 

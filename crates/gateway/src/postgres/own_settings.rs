@@ -8,7 +8,8 @@ use super::analysed::Known;
 use super::end::End;
 use super::refusal::Refusal;
 use super::say;
-use super::session::{Flow, Owed, Session, Staged, Substitute};
+use super::session::{Flow, Owed, Session};
+use super::staging::{Staged, Substitute};
 
 impl Session {
     pub(super) async fn own_query(&mut self, own: &Own, known: &Known) -> Result<Flow, End> {

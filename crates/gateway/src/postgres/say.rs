@@ -8,7 +8,7 @@ use wire::postgres::part::Text;
 use wire::postgres::pipeline::Sent;
 
 use super::refusal::Told;
-use super::session::Substitute;
+use super::staging::Substitute;
 
 /// The name of the prepared statement and portal that Sluice's own reads use. Callers cannot use names like it.
 pub(super) const OWN: &str = "sluice$own";

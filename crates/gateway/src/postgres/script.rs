@@ -16,7 +16,8 @@ use super::analysed::{Analysed, Known};
 use super::names::Portal;
 use super::query::{Admission, Bound, Origin, Understood};
 use super::say;
-use super::session::{Flow, Owed, Relay, Session, Staged, Substitute};
+use super::session::{Flow, Owed, Relay, Session};
+use super::staging::{Staged, Substitute};
 
 /// The statements of a text that are still to come.
 pub(super) struct Script {

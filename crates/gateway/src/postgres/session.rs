@@ -5,29 +5,26 @@
 //! *stalls* the client's next message: it is looked at again in the next turn, and the target's answers go on.
 
 use std::collections::HashMap;
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::Poll;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use ledger::{Level, Receipt};
 use masking::Lens;
 use masking::postgres::Outbox;
 use model::class::Labels;
-use model::event::{Entry, Event};
-use model::id::{ApprovalId, Digest, RequestId, SessionId};
+use model::event::Entry;
+use model::id::{ApprovalId, RequestId, SessionId};
 use model::subject::{Subject, SubjectKey};
 use model::target::Target;
 use model::time::Timestamp;
-use policy::{OwnStatement, Permit, ProtocolAct, SubjectPolicies};
+use policy::SubjectPolicies;
 use std::net::IpAddr;
 use tokio::sync::broadcast;
 use tokio::time::{Instant, Sleep};
 use wire::postgres::backend::TransactionStatus;
 use wire::postgres::frame::Limits;
-use wire::postgres::pipeline::{Pipeline, Push, Sent};
+use wire::postgres::pipeline::Pipeline;
 
 use super::analysed::{Epoch, Memo};
 use super::catalogs::Snapshot;
@@ -35,21 +32,17 @@ use super::end::End;
 use super::follow::Followed;
 use super::names::{Change, Names};
 use super::own::OwnRead;
-use super::refusal::{Refusal, Told};
+use super::refusal::Told;
 use super::run::Run;
-use super::say;
 use super::script::Script;
+use super::staging::Staged;
 use super::tape::SessionTape;
 use super::wall::Wall;
-use crate::clock;
-use crate::gate::{ClientSide, HIGH_WATER, Moved, TargetSide};
+use crate::gate::{ClientSide, HIGH_WATER, TargetSide};
 use crate::judging::Bench;
 use crate::node::Node;
 use crate::revision::Active;
-use crate::sessions::{PassingOn, Signal, Signals};
-
-/// The shortest time that the end of a tape may take.
-const TAPE_END: Duration = Duration::from_secs(1);
+use crate::sessions::Signals;
 
 /// Who is at the other end.
 pub(super) struct Caller {
@@ -113,28 +106,6 @@ pub(super) struct Relay {
 
 /// Where a description goes when it comes.
 pub(super) type ShapeCell = Arc<OnceLock<Arc<super::shape::Shape>>>;
-
-/// Something for the target, with what has to be proved before it goes.
-pub(super) struct Staged {
-    pub(super) permit: Permit,
-    /// The index in `entries` of the entry whose receipt it goes with; `None` goes with the session's own or the run's.
-    pub(super) entry: Option<usize>,
-    pub(super) sent: Option<(Sent, Owed)>,
-    pub(super) bytes: Bytes,
-    /// What it is replaced with if it cannot be recorded.
-    pub(super) substitute: Substitute,
-}
-
-/// What goes to the target in place of a message that may not go.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Substitute {
-    /// A Query that fails.
-    Query,
-    /// A Parse that fails: the rest of the pipeline is skipped.
-    Parse,
-    /// It goes all the same: it runs nothing by itself.
-    Itself,
-}
 
 /// Why the client's next message waits.
 pub(super) enum Stall {
@@ -232,16 +203,6 @@ pub(super) struct Session {
     pub(super) timer: Pin<Box<Sleep>>,
 }
 
-/// What ended a wait.
-enum Woken {
-    Room,
-    Client(Moved),
-    Target(Moved),
-    Signals,
-    Approval,
-    Deadline,
-}
-
 impl Session {
     /// Runs the session to its end and says why it ended.
     pub(super) async fn run(mut self) -> End {
@@ -330,243 +291,6 @@ impl Session {
         self.caller.session.request(number)
     }
 
-    /// Journals what was decided in this turn, then forwards what was permitted.
-    async fn commit(&mut self) -> Result<(), End> {
-        if self.staged.is_empty() && self.entries.is_empty() {
-            return Ok(());
-        }
-        let level = std::mem::replace(&mut self.level, Level::Process);
-        let entries = std::mem::take(&mut self.entries);
-        let introduced = super::record::introduced(&entries);
-        let mut receipts = Vec::new();
-        let mut recorded = true;
-        if !entries.is_empty() {
-            match self.node.recorder.record(entries, level).await {
-                Ok(all) => receipts = all.into_iter().map(Some).collect(),
-                Err(_) => recorded = false,
-            }
-        }
-        if recorded {
-            self.node.recorder.introduced(introduced);
-        }
-        for staged in std::mem::take(&mut self.staged) {
-            let receipt = staged.entry.and_then(|index| receipts.get_mut(index).and_then(Option::take));
-            if let Some(receipt) = receipt {
-                self.receipts.insert(staged.permit.request().number, receipt);
-            }
-            self.forward(staged, recorded)?;
-        }
-        Ok(())
-    }
-
-    /// Forwards one message, or what stands in for it if it could not be recorded.
-    fn forward(&mut self, staged: Staged, recorded: bool) -> Result<(), End> {
-        let Staged { permit, sent, bytes, substitute, .. } = staged;
-        if !recorded && substitute != Substitute::Itself {
-            let told = Refusal::NotRecorded.tell(permit.request());
-            if let Some((_, Owed::Relay(relay))) = sent {
-                self.dropped(relay);
-            }
-            let (sent, bytes) = say::failing(substitute);
-            let permit = Permit::own(OwnStatement::Refused, self.caller.session.request(0));
-            return self.send(permit, Some((sent, Owed::Refused(Box::new(told)))), &bytes);
-        }
-        self.send(permit, sent, &bytes)
-    }
-
-    fn send(&mut self, permit: Permit, sent: Option<(Sent, Owed)>, bytes: &[u8]) -> Result<(), End> {
-        if let Some((sent, owed)) = sent {
-            match self.pipeline.push(sent, owed) {
-                Push::Forward => {}
-                Push::Ignored(owed) => {
-                    self.forget(owed);
-                    return Ok(());
-                }
-                Push::Refused(_) => {
-                    let message = "message is not allowed during COPY".to_owned();
-                    return Err(End::Violation { sqlstate: "08P01", message });
-                }
-            }
-        }
-        let number = permit.request().number;
-        let receipt = self.receipts.get(&number).unwrap_or(&self.opened);
-        self.target.send(permit, receipt, bytes).map_err(|error| {
-            tracing::error!(session = %self.caller.session, %error, "a message was held back");
-            End::Internal("proofs do not fit")
-        })
-    }
-
-    /// Stages a message that carries nothing of the caller's.
-    pub(super) fn stage_protocol(&mut self, act: ProtocolAct, sent: Option<(Sent, Owed)>, bytes: Bytes) {
-        let permit = Permit::protocol(act, self.caller.session.request(0));
-        self.staged.push(Staged { permit, entry: None, sent, bytes, substitute: Substitute::Itself });
-    }
-
-    /// Stages what stands in for a refused message, and journals nothing: the decision was journaled by the caller.
-    pub(super) fn stage_refusal(&mut self, substitute: Substitute, told: Told) {
-        let permit = Permit::own(OwnStatement::Refused, self.caller.session.request(0));
-        let (sent, bytes) = say::failing(substitute);
-        let sent = Some((sent, Owed::Refused(Box::new(told))));
-        self.staged.push(Staged { permit, entry: None, sent, bytes, substitute: Substitute::Itself });
-    }
-
-    /// Hands what was masked to the tape, and then to the client.
-    pub(super) fn release(&mut self) -> Result<(), End> {
-        if self.outbox.is_empty() {
-            return Ok(());
-        }
-        self.settle_account();
-        let masked = self.outbox.finish();
-        let (tape, slow) = (&mut self.tape, !self.node.recorder.is_quick());
-        let released = match crate::threads::may_block(slow, || tape.answer(masked)) {
-            Ok(released) => released,
-            Err(reason) => {
-                self.node.recorder.gap(self.caller.session, reason);
-                return Err(End::Withheld("the answer cannot be recorded"));
-            }
-        };
-        let (buffer, _) = self.client.send(released);
-        self.outbox.recycle(buffer);
-        Ok(())
-    }
-
-    /// Waits for either side, the clock, a human or an operator, and acts on it.
-    async fn wait_and_act(&mut self, for_room: bool) -> Result<(), End> {
-        match self.wait(for_room).await? {
-            Woken::Room => {}
-            Woken::Client(Moved::Read) => self.last_activity = Instant::now(),
-            Woken::Client(Moved::Closed) => return Err(End::Client("the client closed the connection")),
-            Woken::Target(Moved::Read) => {
-                self.last_activity = Instant::now();
-                self.serve_target()?;
-            }
-            Woken::Target(Moved::Closed) => {
-                self.serve_target()?;
-                return Err(End::Target("the target closed the connection"));
-            }
-            Woken::Signals => self.act_on_signals().await?,
-            Woken::Approval => self.retry_held(),
-            Woken::Deadline => self.act_on_deadline()?,
-        }
-        Ok(())
-    }
-
-    async fn wait(&mut self, for_room: bool) -> Result<Woken, End> {
-        let deadline = self.deadline();
-        if deadline < self.timer.deadline() || self.timer.is_elapsed() {
-            self.timer.as_mut().reset(deadline);
-        }
-        let holding = matches!(self.stall, Some(Stall::Hold(_)));
-        // While a message is stalled, the socket is read on only as far as to notice that the client went away. Otherwise
-        // what is in the inbox is a part of one message, whose length was checked: the rest of it has to come in.
-        let waits = self.stall.is_some() || self.waiting.is_some();
-        let has_room = !waits || self.client.leg().inbox.len() < HIGH_WATER;
-        if holding && !has_room {
-            // A client that is not read any more could go away unnoticed, and its request be approved all the same.
-            let message = "more was sent behind a request that waits for approval than can be kept".to_owned();
-            return Err(End::Violation { sqlstate: "53400", message });
-        }
-        let signals = Arc::clone(&self.signals);
-        let (client, target, timer) = (self.client.leg(), self.target.leg(), self.timer.as_mut());
-        let io = poll_fn(|cx| {
-            loop {
-                // One side is read while there is room on the other.
-                let read_client = has_room && target.backlog() < HIGH_WATER;
-                let read_target = client.backlog() < HIGH_WATER;
-                // Both are always polled, so that both write what waits.
-                let from_target = target.poll_io(cx, read_target);
-                let from_client = client.poll_io(cx, read_client);
-                return match (from_target, from_client) {
-                    (Poll::Ready(Ok(moved)), _) => Poll::Ready(Ok(Woken::Target(moved))),
-                    (Poll::Ready(Err(_)), _) => Poll::Ready(Err(End::Target("the connection to the target broke"))),
-                    (Poll::Pending, Poll::Ready(Ok(moved))) => Poll::Ready(Ok(Woken::Client(moved))),
-                    (Poll::Pending, Poll::Ready(Err(_))) => Poll::Ready(Err(End::Client("the connection broke"))),
-                    (Poll::Pending, Poll::Pending) if for_room && target.backlog() < HIGH_WATER => {
-                        Poll::Ready(Ok(Woken::Room))
-                    }
-                    // What was written made room: nobody else would wake this.
-                    (Poll::Pending, Poll::Pending) if !read_target && client.backlog() < HIGH_WATER => continue,
-                    (Poll::Pending, Poll::Pending) if !read_client && has_room && target.backlog() < HIGH_WATER => {
-                        continue;
-                    }
-                    (Poll::Pending, Poll::Pending) => Poll::Pending,
-                };
-            }
-        });
-        let approval = async {
-            match &mut self.stall {
-                Some(Stall::Hold(hold)) if holding => hold.changed().await,
-                _ => std::future::pending().await,
-            }
-        };
-        // In this order, as the two sides might never stop talking.
-        tokio::select! {
-            biased;
-            () = signals.raised() => Ok(Woken::Signals),
-            () = timer => Ok(Woken::Deadline),
-            () = approval => Ok(Woken::Approval),
-            woken = io => woken,
-        }
-    }
-
-    /// The next moment at which something has to happen by itself.
-    fn deadline(&self) -> Instant {
-        let expiry = self.caller.subject.expires_at.plus_millis(millis(self.node.config.sessions.grace));
-        let mut next = Instant::now() + Duration::from_millis(expiry.millis_since(clock::now()));
-        if let Some(idle) = self.node.config.limits.idle_timeout {
-            next = next.min(self.last_activity + idle);
-        }
-        if let Some(Stall::Hold(hold)) = &self.stall {
-            next = next.min(hold.until);
-        }
-        self.draining.map_or(next, |draining| next.min(draining))
-    }
-
-    fn act_on_deadline(&mut self) -> Result<(), End> {
-        let now = Instant::now();
-        let expiry = self.caller.subject.expires_at.plus_millis(millis(self.node.config.sessions.grace));
-        if clock::now() >= expiry {
-            return Err(End::Expired);
-        }
-        if self.draining.is_some_and(|until| now >= until) {
-            return Err(End::Administrator("Sluice is stopping"));
-        }
-        if self.node.config.limits.idle_timeout.is_some_and(|idle| now >= self.last_activity + idle) {
-            return Err(End::Idle);
-        }
-        self.retry_held();
-        Ok(())
-    }
-
-    /// Lets a held request look at its approval again.
-    pub(super) fn retry_held(&mut self) {
-        if let Some(Stall::Hold(_)) = &self.stall {
-            self.stall = None;
-        }
-    }
-
-    async fn act_on_signals(&mut self) -> Result<(), End> {
-        let raised = self.signals.take();
-        if raised(Signal::Kill) {
-            return Err(End::Administrator("the session was ended by an administrator"));
-        }
-        if raised(Signal::Renew)
-            && let Some(subject) = self.signals.take_renewal()
-        {
-            self.renew(subject)?;
-        }
-        if raised(Signal::Revision) {
-            self.take_revision().await?;
-        }
-        if raised(Signal::Cancel) {
-            self.cancel();
-        }
-        if raised(Signal::Drain) {
-            self.draining = Some(Instant::now() + self.node.config.sessions.drain);
-        }
-        Ok(())
-    }
-
     /// Whether nothing runs and no transaction is open, apart from the message in hand.
     pub(super) fn is_at_rest_but_for_text(&self) -> bool {
         let idle = self.pipeline.status() == TransactionStatus::Idle;
@@ -584,125 +308,5 @@ impl Session {
             && self.pipeline.status() == TransactionStatus::Idle
             && self.staged.is_empty()
             && self.waiting.is_none()
-    }
-
-    /// Takes up a renewed credential of the same caller.
-    pub(super) fn renew(&mut self, subject: Subject) -> Result<(), End> {
-        if !self.caller.subject.is_same_caller(&subject) {
-            return Err(End::Internal("a credential of somebody else was handed in"));
-        }
-        let regrouped = self.caller.subject.groups != subject.groups;
-        let expires_at = subject.expires_at;
-        self.caller.subject = subject;
-        self.node.recorder.note(Event::SessionRenewed { session: self.caller.session, expires_at });
-        if regrouped {
-            self.adopt(Arc::clone(&self.active));
-        }
-        Ok(())
-    }
-
-    /// The client asked to cancel: a held request is withdrawn, a running one is cancelled at the target.
-    fn cancel(&mut self) {
-        let waiting = self.signals.take_cancels();
-        if matches!(self.stall, Some(Stall::Hold(_))) {
-            self.cancelled = true;
-            self.retry_held();
-        } else if !self.pipeline.is_empty() {
-            self.cancel_at_target_for(waiting);
-        }
-    }
-
-    /// Asks the target to cancel what runs, on a connection of its own.
-    pub(super) fn cancel_at_target(&self) {
-        self.cancel_at_target_for(Vec::new());
-    }
-
-    /// Likewise, and tells those who wait for it when it is done.
-    fn cancel_at_target_for(&self, waiting: Vec<PassingOn>) {
-        let (node, place, session) = (Arc::clone(&self.node), self.place.clone(), self.caller.session);
-        self.node.tasks.spawn(async move {
-            super::upstream::cancel(&node, &place, session).await;
-            drop(waiting);
-        });
-    }
-
-    /// Tells the client why, if there is a way, and closes both sides.
-    async fn close(&mut self, end: &End) {
-        let withdrawn = "the session ended";
-        self.withdraw_holds(withdrawn);
-        if !self.pipeline.is_empty() {
-            self.cancel_at_target();
-        }
-        let dropped: Vec<Owed> = self.pipeline.close().map(|(_, owed)| owed).collect();
-        dropped.into_iter().for_each(|owed| self.forget(owed));
-        self.end_all_runs();
-        if let Some(told) = end.told(self.caller.session) {
-            let mut message = Vec::new();
-            say::report(&mut message, wire::postgres::encode::Severity::Fatal, &told);
-            if self.outbox.own(&message).is_ok() {
-                let _ = self.release();
-            }
-        }
-        let goodbye = Permit::protocol(ProtocolAct::Terminate, self.caller.session.request(0));
-        if !matches!(end, End::Target(_)) {
-            let _ = self.target.send(goodbye, &self.opened, &say::terminate());
-        }
-        let both = async {
-            tokio::join!(self.client.leg().close(), self.target.leg().close());
-        };
-        let _ = tokio::time::timeout(Duration::from_secs(2), both).await;
-        if matches!(end, End::Violation { .. }) {
-            let _ = tokio::time::timeout(Duration::from_secs(1), self.client.leg().linger()).await;
-        }
-        let tape = self.finish_tape().await;
-        if tape.is_some() {
-            self.pack_tape();
-        }
-        let reason = end.reason().into();
-        self.node.recorder.note(Event::SessionClosed { session: self.caller.session, reason, tape });
-    }
-}
-
-impl Session {
-    /// Ends the tape and syncs it. A disk that fails or does not answer leaves a tape that is read as truncated, and
-    /// the journal says so.
-    async fn finish_tape(&mut self) -> Option<(Digest, u64)> {
-        let tape = self.tape.end()?;
-        let finish = self.node.tasks.spawn_blocking(move || tape.finish(clock::now()));
-        let finished = tokio::time::timeout(self.node.config.journal.wait_deadline.max(TAPE_END), finish).await;
-        if let Ok(Ok(Ok(finished))) = finished {
-            return Some(finished);
-        }
-        self.node.recorder.gap(self.caller.session, "the tape could not be finished");
-        None
-    }
-
-    /// Rewrites the finished tape to a fraction of its size; its digest stays the same.
-    fn pack_tape(&self) {
-        let (dir, session) = (self.node.layout().tapes(), self.caller.session);
-        let (disk, keys) = (Arc::clone(self.node.disk()), Arc::clone(&self.node.tape_keys));
-        self.node.tasks.spawn_blocking(move || {
-            if let Err(error) = ledger::tape::compress(disk.as_ref(), &dir, session, Some(&keys)) {
-                tracing::warn!(%session, %error, "a tape stays uncompressed");
-            }
-        });
-    }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-impl Hold {
-    /// Waits until this approval changed. Cancel safe.
-    async fn changed(&mut self) {
-        loop {
-            match self.changes.recv().await {
-                Ok(approval) if approval != self.approval => {}
-                // Lagging, it may have been told of: look again.
-                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return,
-                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
-            }
-        }
     }
 }

@@ -1,0 +1,78 @@
+//! The end of a session: what it still owes is withdrawn, both sides are told, and the tape is finished.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::event::Event;
+use model::id::Digest;
+use policy::{Permit, ProtocolAct};
+
+use super::end::End;
+use super::say;
+use super::session::{Owed, Session};
+use crate::clock;
+
+/// The shortest time that the end of a tape may take.
+const TAPE_END: Duration = Duration::from_secs(1);
+
+impl Session {
+    /// Tells the client why, if there is a way, and closes both sides.
+    pub(super) async fn close(&mut self, end: &End) {
+        let withdrawn = "the session ended";
+        self.withdraw_holds(withdrawn);
+        if !self.pipeline.is_empty() {
+            self.cancel_at_target();
+        }
+        let dropped: Vec<Owed> = self.pipeline.close().map(|(_, owed)| owed).collect();
+        dropped.into_iter().for_each(|owed| self.forget(owed));
+        self.end_all_runs();
+        if let Some(told) = end.told(self.caller.session) {
+            let mut message = Vec::new();
+            say::report(&mut message, wire::postgres::encode::Severity::Fatal, &told);
+            if self.outbox.own(&message).is_ok() {
+                let _ = self.release();
+            }
+        }
+        let goodbye = Permit::protocol(ProtocolAct::Terminate, self.caller.session.request(0));
+        if !matches!(end, End::Target(_)) {
+            let _ = self.target.send(goodbye, &self.opened, &say::terminate());
+        }
+        let both = async {
+            tokio::join!(self.client.leg().close(), self.target.leg().close());
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(2), both).await;
+        if matches!(end, End::Violation { .. }) {
+            let _ = tokio::time::timeout(Duration::from_secs(1), self.client.leg().linger()).await;
+        }
+        let tape = self.finish_tape().await;
+        if tape.is_some() {
+            self.pack_tape();
+        }
+        let reason = end.reason().into();
+        self.node.recorder.note(Event::SessionClosed { session: self.caller.session, reason, tape });
+    }
+
+    /// Ends the tape and syncs it. A disk that fails or does not answer leaves a tape that is read as truncated, and
+    /// the journal says so.
+    async fn finish_tape(&mut self) -> Option<(Digest, u64)> {
+        let tape = self.tape.end()?;
+        let finish = self.node.tasks.spawn_blocking(move || tape.finish(clock::now()));
+        let finished = tokio::time::timeout(self.node.config.journal.wait_deadline.max(TAPE_END), finish).await;
+        if let Ok(Ok(Ok(finished))) = finished {
+            return Some(finished);
+        }
+        self.node.recorder.gap(self.caller.session, "the tape could not be finished");
+        None
+    }
+
+    /// Rewrites the finished tape to a fraction of its size; its digest stays the same.
+    fn pack_tape(&self) {
+        let (dir, session) = (self.node.layout().tapes(), self.caller.session);
+        let (disk, keys) = (Arc::clone(self.node.disk()), Arc::clone(&self.node.tape_keys));
+        self.node.tasks.spawn_blocking(move || {
+            if let Err(error) = ledger::tape::compress(disk.as_ref(), &dir, session, Some(&keys)) {
+                tracing::warn!(%session, %error, "a tape stays uncompressed");
+            }
+        });
+    }
+}
