@@ -64,6 +64,10 @@ impl Walk<'_> {
                         // Tables that belong to it go with it.
                         self.on_database(Verb::Declassify);
                     }
+                    let schema = canonical_schema(alter.newschema().unwrap_or_default());
+                    self.type_is_called(alter.object(), alter.object_type, |relation| {
+                        TableName::new(schema, &*relation.name.name)
+                    });
                     self.about(alter.object(), alter.object_type, "ALTER")
                 }
             },
@@ -364,7 +368,11 @@ impl Walk<'_> {
                 }
                 Kind::OBJECT_ROLE => self.grants("ALTER ROLE"),
                 Kind::OBJECT_DATABASE | Kind::OBJECT_TABLESPACE => self.server("ALTER"),
-                kind => self.about(rename.object(), kind, "ALTER"),
+                kind => {
+                    let moved = |relation: &Relation| TableName::new(Arc::clone(&relation.name.schema), new);
+                    self.type_is_called(rename.object(), kind, moved);
+                    self.about(rename.object(), kind, "ALTER")
+                }
             };
         };
         let body = self.ddl_on(Some(name), "ALTER");
@@ -389,8 +397,28 @@ impl Walk<'_> {
 
     /// What a relation is called decides the classes of its columns.
     fn table_is_called(&mut self, name: &RangeVar, new: impl Fn(&Relation) -> TableName) {
-        let Some(relation) = self.named(name) else { return };
-        let table = new(relation);
+        if let Some(relation) = self.named(name) {
+            self.relation_is_called(relation, &new(relation));
+        }
+    }
+
+    /// What a composite type is called decides the classes of its attributes.
+    fn type_is_called(&mut self, object: Node<'_>, kind: raw::ObjectType::Type, new: impl Fn(&Relation) -> TableName) {
+        let Node::NodeList(list) = object else { return };
+        let names: Vec<&str> = list.iter().filter_map(Node::as_str).collect();
+        let (schema, name) = match names.as_slice() {
+            [.., schema, name] => (Some(*schema), *name),
+            [name] => (None, *name),
+            [] => return,
+        };
+        if kind == raw::ObjectType::OBJECT_TYPE
+            && let Some(relation) = self.find_relation(schema, name)
+        {
+            self.relation_is_called(relation, &new(relation));
+        }
+    }
+
+    fn relation_is_called(&mut self, relation: &Relation, table: &TableName) {
         for column in &relation.columns {
             self.column_is_called(relation, column.number, ColumnName::new(table.clone(), &*column.name));
         }
