@@ -12,6 +12,7 @@ mod expr;
 mod finish;
 mod from;
 mod json;
+mod named;
 mod names;
 mod operand;
 mod operators;
