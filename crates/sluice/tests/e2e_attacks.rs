@@ -22,6 +22,8 @@ mod masking;
 mod operations;
 #[path = "e2e_attacks/resources.rs"]
 mod resources;
+#[path = "e2e_attacks/secrets.rs"]
+mod secrets;
 #[path = "e2e_attacks/smuggling.rs"]
 mod smuggling;
 #[path = "e2e_attacks/statements.rs"]
