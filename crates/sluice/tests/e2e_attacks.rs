@@ -18,6 +18,8 @@ mod hostile;
 mod leakage;
 #[path = "e2e_attacks/masking.rs"]
 mod masking;
+#[path = "e2e_attacks/memory.rs"]
+mod memory;
 #[path = "e2e_attacks/operations.rs"]
 mod operations;
 #[path = "e2e_attacks/resources.rs"]

@@ -1,8 +1,10 @@
 //! Passwords in statements (LK-04): whatever form they come in, they are in nothing that Sluice writes or shows.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use anyhow::{Context, Result};
+use memchr::memmem;
 use testkit::canary::{Canary, leak};
 use testkit::demo::site::{AUDITOR, DBA, Site, Tuning};
 use testkit::process::sluice;
@@ -88,6 +90,16 @@ impl Canaries {
         let canary = format!("{}x{}x", self.word, self.texts.len());
         self.texts.push(format!("{template}, as {who}"));
         template.replace('@', &canary)
+    }
+
+    /// The texts whose passwords these bytes hold as they are.
+    fn texts_in(&self, bytes: &[u8]) -> BTreeSet<&str> {
+        let found = memmem::find_iter(bytes, &self.word).filter_map(|at| {
+            let number = bytes.get(at + self.word.len() + 1..)?.split(|byte| *byte == b'x').next()?;
+            let number: usize = std::str::from_utf8(number).ok()?.parse().ok()?;
+            Some(self.texts.get(number)?.as_str())
+        });
+        found.collect()
     }
 }
 
@@ -217,12 +229,7 @@ async fn lk_04_no_password_of_a_statement_is_written_or_shown() -> Result<()> {
     let mut leaks: Vec<String> = Vec::new();
     for (name, bytes) in &found {
         if let Some(leak) = leak(bytes, &canaries.word) {
-            let around = bytes.get(leak.offset.saturating_sub(120)..).unwrap_or_default();
-            let around = String::from_utf8_lossy(around.get(..200).unwrap_or(around)).into_owned();
-            let number =
-                around.split(&canaries.word).nth(1).and_then(|rest| rest.split('x').nth(1)?.parse::<usize>().ok());
-            let text = number.and_then(|number| canaries.texts.get(number));
-            leaks.push(format!("{text:?} is in {name} as {}: {around:?}", leak.form));
+            leaks.push(format!("in {name} as {}: {:#?}", leak.form, canaries.texts_in(bytes)));
         }
     }
     assert!(leaks.is_empty(), "{} leaks:\n{}", leaks.len(), leaks.join("\n"));
