@@ -14,6 +14,8 @@ mod definitions;
 mod gaps;
 #[path = "e2e_attacks/hostile.rs"]
 mod hostile;
+#[path = "e2e_attacks/labels.rs"]
+mod labels;
 #[path = "e2e_attacks/leakage.rs"]
 mod leakage;
 #[path = "e2e_attacks/masking.rs"]
