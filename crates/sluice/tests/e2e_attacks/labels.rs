@@ -22,8 +22,15 @@ const LABELS: [(&str, &[&str]); 4] = [
     ("le", &["0.0002", "0.0005", "0.001", "0.002", "0.005", "0.01", "0.05", "0.25", "1", "5", "+Inf"]),
 ];
 
-/// The names of metrics, and each of their labels with its value.
-fn shown(site: &Site) -> Result<(String, BTreeSet<String>, BTreeSet<(String, String)>)> {
+/// What `/metrics` shows.
+struct Shown {
+    text: String,
+    names: BTreeSet<String>,
+    /// Each label, with its value.
+    labels: BTreeSet<(String, String)>,
+}
+
+fn shown(site: &Site) -> Result<Shown> {
     let (_, text) = site.process()?.get("/metrics")?;
     let (mut names, mut labels) = (BTreeSet::new(), BTreeSet::new());
     for line in text.lines().filter(|line| !line.starts_with('#')) {
@@ -36,7 +43,7 @@ fn shown(site: &Site) -> Result<(String, BTreeSet<String>, BTreeSet<(String, Str
             labels.insert((label.to_owned(), value.trim_matches('"').to_owned()));
         }
     }
-    Ok((text, names, labels))
+    Ok(Shown { text, names, labels })
 }
 
 /// What breaks out of a label, a line, a JSON string or a terminal, with a word that is nowhere else.
@@ -55,7 +62,7 @@ async fn lk_07_no_name_that_a_subject_chose_is_a_label_or_makes_a_line() -> Resu
     let mut client = Raw::login(site, &good).await?;
     client.simple("SELECT number, name FROM cards JOIN customers ON true LIMIT 1").await?;
     client.simple("DROP TABLE orders").await?;
-    let (_, names, labels) = shown(site)?;
+    let before = shown(site)?;
     let lines_before = site.log().lines().count();
 
     for number in 0..MANY {
@@ -86,15 +93,15 @@ async fn lk_07_no_name_that_a_subject_chose_is_a_label_or_makes_a_line() -> Resu
         }
     }
 
-    let (text, names_now, labels_now) = shown(site)?;
-    assert_eq!(names_now, names, "a metric was made");
-    for (label, value) in &labels_now {
+    let Shown { text, names, labels } = shown(site)?;
+    assert_eq!(names, before.names, "a metric was made");
+    for (label, value) in &labels {
         let known = LABELS.iter().find(|(known, _)| known == label);
         let is_known = known.is_some_and(|(_, values)| values.contains(&value.as_str()));
         assert!(is_known, "{label} = {value:?}: not a label of the closed set");
     }
     // That all of them were counted is seen, too.
-    assert!(labels_now.is_superset(&labels), "{labels_now:?}");
+    assert!(labels.is_superset(&before.labels), "{labels:?}");
     assert!(site.metric("sluice_sessions_opened_total")?.is_some_and(|opened| opened > 100), "{text}");
     for chosen in [&word, &who] {
         assert_eq!(leak(text.as_bytes(), chosen), None, "{text}");
