@@ -24,6 +24,7 @@ pub mod comment;
 mod functions;
 mod labels;
 mod lexer;
+mod secrets;
 mod session;
 pub mod settings;
 mod statement;
@@ -32,6 +33,7 @@ mod tree;
 pub use analyse::analyse;
 pub use catalog::{Callable, Catalog, Part, PartBuilder, RelationInfo, RowError, queries, saved};
 pub use labels::labels;
+pub use secrets::{speaks_of_secrets, without_comments};
 pub use session::{NoPrepared, Prepared, Session};
 pub use statement::{
     Changes, Copy, CopyDirection, CopyFormat, CopyText, Flow, Given, Missing, NameUse, Own, OwnSetting, Statement,

@@ -206,6 +206,7 @@ impl Node {
         let checked = revision::check(&config.revision_dir)?;
         for dir in layout.directories() {
             create_private(&dir)?;
+            warn_if_open(&dir, "chmod 700");
         }
         let metrics = Metrics::new().map_err(|error| StartError::Internal(error.to_string()))?;
         let state: Arc<dyn State> = Arc::new(Sqlite::open(&config.data_dir)?);
@@ -295,15 +296,25 @@ fn create_private(dir: &Path) -> Result<(), StartError> {
     created.map_err(|source| StartError::File { path: dir.to_owned(), source })
 }
 
-/// The 32 bytes of a key file, made on first use.
+/// Says so where others can look into what is private: it was made, or changed, by somebody else.
+fn warn_if_open(path: &Path, remedy: &str) {
+    if store::credential::is_open_to_others(path) {
+        tracing::warn!(path = %path.display(), "is open to others; run {remedy} on it");
+    }
+}
+
+/// The 32 bytes of a key file, made on first use. One that others can read is no secret any more, and is refused.
 fn seed(path: &Path) -> Result<Secret<[u8; 32]>, StartError> {
     let file = |source| StartError::File { path: path.to_owned(), source };
     if !path.exists() {
         let bytes = clock::random::<32>()?;
         crate::tls::write_private(path, &model::id::Digest(bytes).to_string())?;
     }
-    let text = std::fs::read_to_string(path).map_err(file)?;
-    let digest: model::id::Digest = text.trim().parse().map_err(|_| StartError::Key(path.to_owned()))?;
+    if !path.is_file() {
+        return Err(file(std::io::ErrorKind::InvalidInput.into()));
+    }
+    let text = key_text(&KeyLocation::File(path.to_owned()))?;
+    let digest: model::id::Digest = text.expose().trim().parse().map_err(|_| StartError::Key(path.to_owned()))?;
     Ok(Secret::new(digest.0))
 }
 

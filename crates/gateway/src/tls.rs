@@ -51,6 +51,9 @@ fn provider() -> Arc<CryptoProvider> {
 /// What Sluice shows to clients: the certificate and key of these files.
 pub fn server(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
     let chain = certificates(certificate)?;
+    if store::credential::is_open_to_others(key) {
+        tracing::warn!(path = %key.display(), "a private key is open to others; run chmod 600 on it");
+    }
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| content(key)(error.to_string()))?;
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()

@@ -10,18 +10,26 @@ mod approvals;
 mod bombs;
 #[path = "e2e_attacks/definitions.rs"]
 mod definitions;
+#[path = "e2e_attacks/files.rs"]
+mod files;
 #[path = "e2e_attacks/gaps.rs"]
 mod gaps;
 #[path = "e2e_attacks/hostile.rs"]
 mod hostile;
+#[path = "e2e_attacks/labels.rs"]
+mod labels;
 #[path = "e2e_attacks/leakage.rs"]
 mod leakage;
 #[path = "e2e_attacks/masking.rs"]
 mod masking;
+#[path = "e2e_attacks/memory.rs"]
+mod memory;
 #[path = "e2e_attacks/operations.rs"]
 mod operations;
 #[path = "e2e_attacks/resources.rs"]
 mod resources;
+#[path = "e2e_attacks/secrets.rs"]
+mod secrets;
 #[path = "e2e_attacks/smuggling.rs"]
 mod smuggling;
 #[path = "e2e_attacks/statements.rs"]

@@ -74,6 +74,11 @@ pub fn resolve(
     Ok(secret)
 }
 
+/// Whether others than the owner and the group can get at what is there, or the group can change it.
+pub fn is_open_to_others(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & TOO_OPEN != 0)
+}
+
 /// Reads a file that only its owner and group can read. One newline at its end is the editor's.
 fn read_file(source: &CredentialSource, path: &Path) -> Result<Secret<String>, CredentialError> {
     let unreadable = |error: std::io::Error| CredentialError::Unreadable {

@@ -24,8 +24,26 @@ pub fn statements(text: &str) -> Vec<String> {
             (Token::Blank, _) | (_, None) => {}
         }
     }
-    let trimmed = statements.into_iter().map(|statement| statement.trim().to_owned());
+    let trimmed = statements.into_iter().map(|statement| without_bare_secrets(statement.trim()));
     trimmed.filter(|statement| !statement.is_empty()).collect()
+}
+
+/// A setting whose name is a secret's may be given a bare word (`SET app.secret TO x`), of which a record shows nothing.
+fn without_bare_secrets(statement: &str) -> String {
+    let lower = statement.to_ascii_lowercase();
+    let sets = ["set ", "alter system ", "alter role ", "alter user ", "alter database "];
+    let value = ["=", " to "].iter().filter_map(|sign| Some(lower.find(sign)? + sign.len())).min();
+    let Some(value) = value.filter(|_| sets.iter().any(|start| lower.starts_with(start))) else {
+        return statement.to_owned();
+    };
+    let name = lower[..value].trim_end_matches([' ', '=']);
+    let name = name.strip_suffix(" to").unwrap_or(name).trim_end().rsplit(' ').next().unwrap_or_default();
+    let secret = ["password", "secret", "token", "passphrase", "api_key", "conninfo"];
+    if secret.iter().any(|word| name.contains(word)) {
+        format!("{} ?", statement[..value].trim_end())
+    } else {
+        statement.to_owned()
+    }
 }
 
 /// Since version 16, a vertical tab too.

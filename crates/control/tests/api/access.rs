@@ -90,3 +90,95 @@ async fn the_revision_names_its_targets_and_no_credential() {
     assert_eq!(revision.json()["targets"][0]["name"], "payments");
     assert!(!revision.body.contains("NOT_USED") && !revision.body.contains("127.0.0.1"), "{}", revision.body);
 }
+
+/// Paths that programs of this kind are asked for, and that are not there.
+const GUESSES: [&str; 14] = [
+    "/",
+    "/v1",
+    "/v1/",
+    "/config",
+    "/v1/config",
+    "/v1/secrets",
+    "/v1/keys",
+    "/v1/state",
+    "/debug/pprof/",
+    "/debug/vars",
+    "/v1/support-bundle",
+    "/metrics/",
+    "/.env",
+    "/v1/sessions/../../keys/token.key",
+];
+
+/// What no refusal may show: places, the inside of policies, names of others, what Sluice is made of.
+fn assert_tells_nothing(world: &World, asked: &str, reply: &crate::world::Reply) {
+    let said = format!("{}\n{}", reply.head, reply.body).to_lowercase();
+    let dir = world.dir.path().display().to_string().to_lowercase();
+    let inside =
+        ["127.0.0.1:1\"", "not_used", ".rs", "panicked", "sqlite", "sluice.toml", "permit (", "principal", "only-"];
+    let made_of = ["hyper", "axum", "rustls", env!("CARGO_PKG_VERSION"), "server:", "set-cookie", "order-service"];
+    for word in inside.iter().chain(&made_of).copied().chain([dir.as_str()]) {
+        assert!(!said.contains(word), "{asked} tells {word:?}: {said}");
+    }
+    // What was refused was not begun to be answered.
+    assert!(reply.body.len() < 500, "{asked}: {said}");
+}
+
+#[tokio::test]
+async fn lk_11_every_route_refuses_whoever_may_not_call_it_and_tells_them_nothing() {
+    let (world, other) = (World::start().await, World::start().await);
+    let all = |but: Option<AdminVerb>| {
+        let verbs = AdminVerb::ALL.into_iter().filter(|verb| Some(*verb) != but);
+        verbs.map(|verb| verb.as_str().trim_start_matches("admin:")).collect::<Vec<_>>()
+    };
+    // The same names, signed by another Sluice; a good one, cut and changed.
+    let (stranger, good) = (other.token("order-service", &all(None)), world.token("order-service", &all(None)));
+    let unsigned = format!("{}.", good.rsplit_once('.').unwrap().0);
+    let others_signature = format!("{}.{}", good.rsplit_once('.').unwrap().0, stranger.rsplit_once('.').unwrap().1);
+    let mut counted = 0;
+    for route in listed() {
+        let (method, path) = (route.method.as_str(), path(route.path));
+        if matches!(route.access, Access::Open | Access::Local(_)) {
+            continue;
+        }
+        let call = async |header: Option<String>| {
+            let header = header.as_deref();
+            let headers: Vec<(&str, &str)> = header.map(|header| ("Authorization", header)).into_iter().collect();
+            world.send(method, &path, &headers, "{}").await
+        };
+        let strangers = [&stranger, &unsigned, &others_signature].map(|token| Some(format!("Bearer {token}")));
+        let wrong =
+            [None, Some("Bearer".into()), Some(format!("Basic {good}")), Some(format!("Bearer {good}, Bearer {good}"))];
+        let mut answers = std::collections::BTreeSet::new();
+        for header in strangers.into_iter().chain(wrong) {
+            let reply = call(header.clone()).await;
+            assert_eq!(reply.status, 401, "{method} {path} with {header:?}");
+            assert_tells_nothing(&world, &format!("{method} {path}"), &reply);
+            answers.insert(reply.body);
+        }
+        assert_eq!(answers.len(), 1, "{method} {path}: which of them is wrong is told: {answers:?}");
+        let needed = match route.access {
+            Access::Verb(verb) | Access::CallerOr(verb) => verb,
+            _ => continue,
+        };
+        let under_privileged = world.token("mallory", &all(Some(needed)));
+        let reply = call(Some(format!("Bearer {under_privileged}"))).await;
+        // What may be the caller's own is not there, as it would be if it were somebody else's.
+        let expected = if route.access == Access::CallerOr(needed) { 404 } else { 403 };
+        assert_eq!(reply.status, expected, "{method} {path} with all but {}", needed.as_str());
+        assert_tells_nothing(&world, &format!("{method} {path}"), &reply);
+        counted += 1;
+    }
+    assert!(counted >= 15, "{counted} routes have a verb");
+    for guess in GUESSES {
+        for method in ["GET", "POST", "DELETE", "TRACE"] {
+            let header = [("Authorization", "Bearer nonsense")];
+            let reply = world.send(method, guess, &header, "").await;
+            assert_eq!(reply.status, 404, "{method} {guess}: {}", reply.body);
+            assert_tells_nothing(&world, guess, &reply);
+        }
+    }
+    // What needs no token says nothing that takes one.
+    for open in ["/healthz", "/readyz"] {
+        assert_tells_nothing(&world, open, &world.send("GET", open, &[], "").await);
+    }
+}

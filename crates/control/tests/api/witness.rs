@@ -68,7 +68,9 @@ impl Elsewhere {
 fn journal_key(dir: &Path) -> VerifyingKey {
     let keys = dir.join("data/keys");
     std::fs::create_dir_all(&keys).unwrap();
-    std::fs::write(keys.join("journal.key"), "07".repeat(32)).unwrap();
+    let file = keys.join("journal.key");
+    std::fs::write(&file, "07".repeat(32)).unwrap();
+    std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     ledger::SigningKey::from_seed("sluice", &[7; 32]).unwrap().public().clone()
 }
 

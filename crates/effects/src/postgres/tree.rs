@@ -7,6 +7,7 @@
 use pg_raw_parse::ParseResult;
 
 use super::lexer::{Kind, Lexer, Token};
+use super::secrets;
 
 /// How deep brackets may nest before a text is not even parsed.
 const MAX_BRACKETS: usize = 512;
@@ -46,7 +47,7 @@ pub(super) fn parse(text: &str) -> Result<(Source<'_>, ParseResult), &'static st
     if longest_row(text, &tokens) > MAX_OPERATOR_CHARACTERS {
         return Err("it has too many characters of operators in a row");
     }
-    let tree = pg_raw_parse::parse(text).map_err(|_| "it does not parse")?;
+    let tree = pg_raw_parse::parse(&secrets::without_own_token(text, &tokens)).map_err(|_| "it does not parse")?;
     Ok((Source { text, tokens }, tree))
 }
 

@@ -11,7 +11,7 @@ use masking::postgres::Plan;
 use model::class::Transform;
 use model::event::Event;
 use model::id::{Digest, RevisionId};
-use model::lineage::{Origin, Output};
+use model::lineage::{LiteralRole, Origin, Output};
 use model::subject::SubjectKey;
 use model::time::Timestamp;
 use policy::Verdict;
@@ -103,6 +103,16 @@ impl Analysed {
         })
     }
 
+    /// Whether a password or a key may be in it, which the target's messages may quote.
+    pub(super) fn may_hold_secrets(&self) -> bool {
+        let is_secret = |role: &LiteralRole| *role == LiteralRole::Secret;
+        self.statements.iter().any(|statement| {
+            statement.literals.iter().any(|literal| is_secret(&literal.role))
+                || statement.parameters.iter().any(is_secret)
+                || (statement.is_opaque() && effects::postgres::speaks_of_secrets(&self.text))
+        }) || self.named.iter().flatten().any(|named| named.may_hold_secrets())
+    }
+
     /// Whether what later text means, or what can be read, may be different afterwards.
     pub(super) fn changes_meaning(&self) -> bool {
         self.statements.iter().any(Statement::changes_meaning)
@@ -148,8 +158,8 @@ pub(super) struct Judged {
     pub(super) timed: bool,
     /// When it was reached.
     pub(super) at: Timestamp,
-    /// Whether the statement or its answer can touch a class that the subject may not see: then the target's messages
-    /// are scrubbed.
+    /// Whether the statement or its answer can touch a class that the subject may not see, or the text may hold a
+    /// secret: then the target's messages are scrubbed.
     pub(super) hides: bool,
     /// Which, and by what mask if a policy names one.
     pub(super) hidden: BTreeMap<Classified, Option<Transform>>,
@@ -209,13 +219,14 @@ impl Memo {
     }
 
     /// What is known under this epoch of a text that does the very same, constants apart. Everything that an id, a
-    /// verdict or a plan reads of a statement is compared; a statement that goes by names is nobody's twin.
+    /// verdict or a plan reads of a statement is compared; a statement that goes by names, or is opaque, is nobody's twin.
     pub(super) fn twin(&self, statements: &[Statement]) -> Option<&Known> {
         let [statement] = statements else { return None };
         let known = self.twins.get(statement.normal.as_str())?;
         let [other] = known.analysed.statements.as_slice() else { return None };
         let same = !statement.normal.is_empty()
             && statement.names.is_none()
+            && !statement.is_opaque()
             && other.effects == statement.effects
             && other.facts == statement.facts
             && other.output == statement.output

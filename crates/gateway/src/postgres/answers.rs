@@ -28,7 +28,7 @@ const CUT: &str = "a new revision of the policies denies what ran";
 
 /// An entry that a reply belongs to, as far as the reply needs it.
 enum Owner {
-    Relay { run: Option<u64>, ends: bool, quiet: bool, describes: Option<ShapeCell> },
+    Relay { run: Option<u64>, ends: bool, quiet: bool, hides: bool, describes: Option<ShapeCell> },
     Refused(Box<Told>),
     Replaced(&'static str),
     Own,
@@ -39,7 +39,8 @@ impl Owner {
     fn of(owed: &Owed) -> Self {
         match owed {
             Owed::Relay(relay) => {
-                Self::Relay { run: relay.run, ends: relay.ends, quiet: relay.quiet, describes: relay.describes.clone() }
+                let Relay { run, ends, quiet, hides, .. } = *relay;
+                Self::Relay { run, ends, quiet, hides, describes: relay.describes.clone() }
             }
             Owed::Refused(told) => Self::Refused(told.clone()),
             Owed::Replaced(tag) => Self::Replaced(tag),
@@ -172,7 +173,11 @@ impl Session {
             }
             Owner::Refused(told) => self.refused_reply(message, &told),
             Owner::Replaced(tag) => self.replaced_reply(message, body, tag),
-            Owner::Relay { run, ends, quiet, describes } => {
+            Owner::Relay { hides: true, .. } if let Backend::ErrorResponse(fields) = message => {
+                self.outbox.error(fields.iter().map(|(field, text)| (field, text.bytes())), Touched::Hidden);
+                Ok(())
+            }
+            Owner::Relay { run, ends, quiet, describes, .. } => {
                 let unasked =
                     matches!(message, Backend::ParseComplete | Backend::BindComplete | Backend::NoData) && quiet;
                 if unasked {

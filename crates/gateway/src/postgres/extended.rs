@@ -72,7 +72,8 @@ impl Session {
         match self.admit_preparation(known, &origin) {
             Admission::Permitted { permit, entry, .. } => {
                 let change = self.names.prepare(statement, prepared);
-                let owed = Owed::Relay(Relay { change: Some(change), ..Relay::default() });
+                let hides = known.analysed.may_hold_secrets();
+                let owed = Owed::Relay(Relay { change: Some(change), hides, ..Relay::default() });
                 let bytes = whole.unwrap_or_else(|| say::parse(statement, &known.analysed.text, &types));
                 let (sent, entry) = (Some((Sent::Parse, owed)), Some(entry));
                 self.staged.push(Staged { permit, entry, sent, bytes, substitute: Substitute::Parse });

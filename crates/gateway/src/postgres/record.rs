@@ -74,7 +74,8 @@ impl Session {
         if let [statement] = analysed.statements.as_slice() {
             let context = ShownContext { mentions: &statement.mentions, labels: &labels };
             for (index, value) in bound.values.iter().enumerate() {
-                let role = statement.parameters.get(index).unwrap_or(&LiteralRole::Unknown);
+                // A value for which the text has no place may be anything.
+                let role = statement.parameters.get(index).unwrap_or(&LiteralRole::Secret);
                 let binary = bound.formats.of(index) == Format::Binary;
                 values.push(shown(value, binary, role, context, &mut nothing));
             }

@@ -100,6 +100,8 @@ pub(super) struct Relay {
     pub(super) quiet: bool,
     /// Whether the next text has to wait for its answer: a Sync whose transaction may have changed what text means.
     pub(super) settles: bool,
+    /// Whether the text that it prepares may hold a secret, which an error would quote.
+    pub(super) hides: bool,
     /// The statement or portal whose description the answer is.
     pub(super) describes: Option<ShapeCell>,
 }

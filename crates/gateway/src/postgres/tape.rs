@@ -91,7 +91,8 @@ pub(super) fn shown_text(shown: &Shown) -> Cow<'_, str> {
 }
 
 impl Session {
-    /// The text with the constants masked that may belong to classified columns.
+    /// The text with the constants masked that may belong to classified columns or are secrets, and without what its
+    /// comments say, which may be anything.
     pub(super) fn masked_text(&self, analysed: &Analysed) -> String {
         let labels = self.labels();
         let mut nothing = |_: RevealAsk<'_>| Reveal::Masked(None);
@@ -105,7 +106,7 @@ impl Session {
                 else {
                     continue;
                 };
-                out.push_str(before);
+                out.push_str(&effects::postgres::without_comments(before));
                 let value = text.trim_matches('\'').as_bytes();
                 let shown = masking::postgres::shown(Some(value), false, &literal.role, context, &mut nothing);
                 match shown {
@@ -119,7 +120,7 @@ impl Session {
                 return format!("[{} bytes that were not understood]", analysed.text.len());
             }
         }
-        out.push_str(analysed.text.get(at..).unwrap_or_default());
+        out.push_str(&effects::postgres::without_comments(analysed.text.get(at..).unwrap_or_default()));
         out
     }
 }

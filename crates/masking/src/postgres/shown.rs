@@ -49,8 +49,38 @@ pub fn shown(
         Ok(text) if !binary => text,
         Ok(_) | Err(_) => return length,
     };
+    if !public && holds_a_password(text) {
+        return Shown::Masked("secret".into());
+    }
     let hidden = if public { None } else { hidden_class(text, hints, reveal) };
     hidden.map_or_else(|| Shown::Clear(cut(text).to_owned()), |class| Shown::Masked(class.into()))
+}
+
+/// Whether a text gives a password to something: a connection string, the options of a command, a statement inside a
+/// function's body. It is no net for the values of columns, which are classified: only what a record shows is held back.
+fn holds_a_password(text: &str) -> bool {
+    const WORDS: [&str; 6] = ["password", "passwd", "passphrase", "secret", "pwd", "api_key"];
+    let lower = text.to_ascii_lowercase();
+    let gives =
+        |word: &str| lower.match_indices(word).any(|(at, _)| gives_a_value(lower.get(at..).unwrap_or_default()));
+    WORDS.iter().any(|word| gives(word)) || has_userinfo(&lower)
+}
+
+/// Whether behind the name that a text begins with is a sign that gives it a value: `=`, `:`, or a quote.
+fn gives_a_value(text: &str) -> bool {
+    let rest = text.trim_start_matches(|symbol: char| symbol.is_ascii_alphanumeric() || symbol == '_');
+    let rest = rest.trim_start_matches(['"', '\\']).trim_start();
+    let rest = rest.strip_prefix("to ").unwrap_or(rest).trim_start();
+    rest.starts_with(['=', ':', '\'', '$']) || ["e'", "u&'", "$"].iter().any(|quote| rest.starts_with(quote))
+}
+
+/// `scheme://user:password@host`.
+fn has_userinfo(text: &str) -> bool {
+    text.match_indices("://").any(|(at, _)| {
+        let authority = text.get(at.saturating_add(3)..).unwrap_or_default();
+        let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
+        authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+    })
 }
 
 fn touches_classes(context: Context<'_>) -> bool {
@@ -75,4 +105,29 @@ fn cut(text: &str) -> &str {
     const LIMIT: usize = 256;
     let end = (0..=LIMIT.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     text.get(..end).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_gives_a_password_is_told_from_what_speaks_of_one() {
+        for gives in [
+            "host=h password=c",
+            "host=h PASSWORD = 'c'",
+            "{\"password\": \"c\"}",
+            "PGPASSWORD=c psql",
+            "postgresql://u:c@h/d",
+            "BEGIN ALTER ROLE x PASSWORD 'c'; END",
+            "ALTER ROLE x PASSWORD E'c'",
+            "ALTER ROLE x PASSWORD $$c$$",
+            "SET app.secret_key TO 'c'",
+        ] {
+            assert!(holds_a_password(gives), "{gives}");
+        }
+        for speaks in ["the password was reset", "https://example.com/a:b@c", "user@example.com", "secretary"] {
+            assert!(!holds_a_password(speaks), "{speaks}");
+        }
+    }
 }

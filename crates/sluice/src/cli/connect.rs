@@ -13,6 +13,7 @@ use store::config::Config;
 use super::client::{Client, Url};
 use super::failure::Failure;
 use super::paths::{self, ConfigArg};
+use super::show;
 use super::token;
 
 /// How long the token lives that the command line makes for itself.
@@ -72,6 +73,12 @@ impl Connect {
 }
 
 fn read_token(path: &Path) -> Result<Secret<String>, Failure> {
+    if store::credential::is_open_to_others(path) {
+        super::tell(&format!(
+            "warning: {} is open to others; run chmod 600 on it",
+            show::safe(&path.display().to_string())
+        ));
+    }
     let text = std::fs::read_to_string(path);
     text.map(|text| Secret::new(text.trim().to_owned()))
         .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))

@@ -46,7 +46,8 @@ async fn lk_01_no_token_password_or_key_is_logged_at_any_level() -> Result<()> {
     Ok(())
 }
 
-fn files_under(directory: &std::path::Path) -> Result<Vec<(String, Vec<u8>)>> {
+/// Every file below a directory, with its path.
+pub(crate) fn files_under(directory: &std::path::Path) -> Result<Vec<(String, Vec<u8>)>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let path = entry?.path();

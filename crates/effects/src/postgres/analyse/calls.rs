@@ -16,7 +16,7 @@ use super::value::{Kind, Outputs, Value};
 use super::walk::Walk;
 use crate::postgres::Missing;
 use crate::postgres::catalog::{Routine, Type};
-use crate::postgres::{functions, settings};
+use crate::postgres::{functions, secrets, settings};
 
 impl<'a> Walk<'a> {
     /// A function call. What a value's column is told apart from is [`Self::call_on_row`].
@@ -84,7 +84,8 @@ impl<'a> Walk<'a> {
         }
         self.literal_meets(&written.operands(&values));
         let name = names.last().copied().unwrap_or_default();
-        if is_encryption(name) {
+        self.reads_secret |= name == "current_setting" && names_a_secret(written);
+        if is_encryption(name) || (name == "set_config" && names_a_secret(written)) {
             self.role_of_all(start, &LiteralRole::Secret);
         }
         let ty = result_type(routines);
@@ -504,9 +505,15 @@ fn result_type(routines: &[&Routine]) -> u32 {
     if certain && !pseudo { first.result } else { 0 }
 }
 
-/// Keys and passwords among arguments: pgcrypto and dblink.
+/// Keys and passwords among arguments: pgcrypto and dblink, and hashes, which passwords are compared by.
 fn is_encryption(name: &str) -> bool {
-    name.starts_with("pgp_") || name.starts_with("dblink") || matches!(name, "encrypt" | "decrypt" | "crypt" | "hmac")
+    let is_one = ["pgp_", "dblink", "encrypt", "decrypt"].iter().any(|prefix| name.starts_with(prefix));
+    is_one || matches!(name, "crypt" | "hmac" | "digest" | "md5" | "sha224" | "sha256" | "sha384" | "sha512")
+}
+
+/// Whether the setting that a call is about is a secret, as far as can be told: `set_config('app.password', …)`.
+fn names_a_secret(written: Arguments<'_>) -> bool {
+    constant_text(written.node(0)).is_none_or(|setting| secrets::is_named_so(&setting))
 }
 
 fn build_object(written: Arguments<'_>, values: Vec<Value>) -> Value {

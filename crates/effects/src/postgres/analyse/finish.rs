@@ -11,6 +11,7 @@ use super::definition::role_of_hidden;
 use super::value::Givens;
 use super::walk::{Spot, Walk};
 use crate::postgres::lexer::{Kind, Token};
+use crate::postgres::secrets;
 use crate::postgres::{Changes, Flow, Given, Statement};
 
 const EVERYTHING: Changes = Changes { state: true, local: true, catalog: true, temporary: true, read_write: true };
@@ -58,9 +59,11 @@ impl Walk<'_> {
         // A text may have many statements: none looks at the tokens of all.
         let first = source.tokens.partition_point(|token| token.range.start < range.start);
         let own = source.tokens.get(first..).unwrap_or_default();
-        let tokens: Vec<&Token> = own.iter().take_while(|token| token.range.end <= range.end).collect();
+        let count = own.iter().take_while(|token| token.range.end <= range.end).count();
+        let own = secrets::with_bare_values(body.kind, own.get(..count).unwrap_or_default(), source.text);
+        let tokens: Vec<&Token> = own.iter().map(AsRef::as_ref).collect();
         let parameters = self.parameter_roles(&tokens, source.text, body.parameters);
-        let literals = self.literal_roles(&tokens, source.text, body.secret);
+        let literals = self.literal_roles(&tokens, source.text, body.secret || self.reads_secret);
         let flows = self.flows_of(parameters.len());
         let normal = normal(&tokens, source.text, parameters.len());
         if self.effects.is_empty() && self.opaque.is_none() {
@@ -147,10 +150,8 @@ impl Walk<'_> {
     }
 
     fn parameter_roles(&self, tokens: &[&Token], text: &str, inner: Vec<LiteralRole>) -> Vec<LiteralRole> {
-        let numbers = tokens
-            .iter()
-            .filter(|token| token.kind == Kind::Parameter)
-            .filter_map(|token| text.get(token.range.clone())?.strip_prefix('$')?.parse::<u16>().ok().map(usize::from));
+        let parameters = tokens.iter().filter(|token| token.kind == Kind::Parameter);
+        let numbers = parameters.filter_map(|token| parameter_number(token, text));
         let mut roles: Vec<Option<LiteralRole>> = vec![None; numbers.max().unwrap_or(0)];
         for (spot, role) in &self.roles {
             let Spot::Parameter(number) = spot else { continue };
@@ -159,14 +160,26 @@ impl Walk<'_> {
             }
         }
         let roles = roles.into_iter().enumerate();
-        roles.map(|(at, role)| role.or_else(|| inner.get(at).cloned()).unwrap_or(LiteralRole::Unknown)).collect()
+        let mut roles: Vec<LiteralRole> =
+            roles.map(|(at, role)| role.or_else(|| inner.get(at).cloned()).unwrap_or(LiteralRole::Unknown)).collect();
+        for (at, token) in tokens.iter().enumerate().filter(|(_, token)| token.kind == Kind::Parameter) {
+            let number = parameter_number(token, text).filter(|_| secrets::is_secret_at(tokens, at, text));
+            if let Some(role) = number.and_then(|number| roles.get_mut(number.checked_sub(1)?)) {
+                *role = LiteralRole::Secret;
+            }
+        }
+        if self.reads_secret {
+            roles.fill(LiteralRole::Secret);
+        }
+        roles
     }
 
     /// Every constant of the text with its role. Where the tree has a constant and the text has none, lexer and parser
     /// disagree and nothing is certain.
     fn literal_roles(&mut self, tokens: &[&Token], text: &str, secret: bool) -> Vec<Literal> {
         let mut literals: Vec<(Literal, bool)> = Vec::new();
-        for token in tokens.iter().filter(|token| token.kind == Kind::Constant) {
+        for (at, token) in tokens.iter().enumerate().filter(|(_, token)| token.kind == Kind::Constant) {
+            let secret = secret || secrets::is_secret_at(tokens, at, text);
             let role = role_of_hidden(secret);
             literals.push((Literal { start: token.range.start, end: token.range.end, role }, secret));
         }
@@ -191,6 +204,11 @@ impl Walk<'_> {
         }
         literals.into_iter().map(|(literal, _)| literal).collect()
     }
+}
+
+/// The number of `$1`.
+fn parameter_number(token: &Token, text: &str) -> Option<usize> {
+    text.get(token.range.clone())?.strip_prefix('$')?.parse::<u16>().ok().map(usize::from)
 }
 
 /// What a constant is that is used as both.

@@ -14,7 +14,7 @@ use pg_raw_parse::{ConstValue, Node, raw};
 use super::Body;
 use super::value::Outputs;
 use super::walk::{Spot, Walk};
-use crate::postgres::{NameUse, Own, OwnSetting, Statement, TransactionStep, settings};
+use crate::postgres::{NameUse, Own, OwnSetting, Statement, TransactionStep, secrets, settings};
 
 impl Walk<'_> {
     pub(super) fn utility(&mut self, node: Node<'_>) -> Body {
@@ -206,6 +206,15 @@ impl Walk<'_> {
         }
     }
 
+    /// The value of one of Sluice's own settings. A token is not in the tree ([`secrets::without_own_token`]).
+    fn own_value(&self, arguments: &NodeList) -> Option<String> {
+        let in_tree = self.setting_value(arguments)?;
+        let Some(Node::A_Const(constant)) = arguments.get(0) else { return None };
+        let at = usize::try_from(constant.location).ok();
+        let in_text = self.source.as_ref().and_then(|(source, _)| secrets::plain_string(source.text, at?));
+        Some(in_text.map_or(in_tree, str::to_owned))
+    }
+
     /// `SET sluice.…`: for Sluice itself. A token must not be in any record.
     fn own_set(&mut self, set: &VariableSetStmt, setting: OwnSetting) -> Body {
         self.on_database(Verb::Transaction);
@@ -217,7 +226,7 @@ impl Walk<'_> {
                 self.roles.push((Spot::Constant(at), role));
             }
         }
-        let own = match (set.kind, self.setting_value(set.args())) {
+        let own = match (set.kind, self.own_value(set.args())) {
             (raw::VariableSetKind::VAR_SET_VALUE, Some(value)) => Own::Set { setting, value, local: set.is_local },
             (raw::VariableSetKind::VAR_RESET | raw::VariableSetKind::VAR_SET_DEFAULT, _) => Own::Reset(setting),
             _ => {
