@@ -102,13 +102,27 @@ fn what_differs_in_secret_alone_looks_the_same() {
     let world = World::start_with(10, lab);
     // Others than those that the analysis alone is asked about.
     let all: Vec<Generated> = (0..count).map(|at| generate(&mut Choices::of(!seed, at))).collect();
-    let script = script(&all);
-    let run = |database: &str| {
-        let output = world.psql_with(&world.reader(), &["-X", "-A", "-t", "-d", database], &script);
+    let run = |database: &str, script: &str| {
+        let output = world.psql_with(&world.reader(), &["-X", "-A", "-t", "-d", database], script);
         (parts(&output.stdout), parts(&output.stderr))
     };
-    let (base, other) = (run("lab"), run("lab_12"));
+    let (mut base, mut other) = (run("lab", &script(&all)), run("lab_12", &script(&all)));
     assert_eq!(base.0.len(), all.len(), "{:?}", base.1.last());
+    // What was rolled back leaves traces, and plans, and with them the order of rows, go by how large tables are. So what
+    // looks different is asked again where they are not.
+    let differing: Vec<usize> =
+        (0..all.len()).filter(|at| base.0[*at] != other.0[*at] || base.1[*at] != other.1[*at]).collect();
+    let again: Vec<Generated> = differing.iter().map(|at| all[*at].clone()).collect();
+    for database in ["lab", "lab_12"].into_iter().filter(|_| !again.is_empty()) {
+        world.server.sql(database, "VACUUM FULL").unwrap();
+    }
+    for (first, database) in [(&mut base, "lab"), (&mut other, "lab_12")] {
+        let second = run(database, &script(&again));
+        for (at, (rows, errors)) in differing.iter().zip(second.0.into_iter().zip(second.1)) {
+            (first.0[*at], first.1[*at]) = (rows, errors);
+        }
+    }
+    println!("{} were asked again", again.len());
     let (mut refused, mut empty) = (0, 0);
     for (at, statement) in all.iter().enumerate() {
         assert_eq!(base.0[at], other.0[at], "seed {seed}, statement {at}: {}", statement.text);
