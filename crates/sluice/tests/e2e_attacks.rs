@@ -10,6 +10,8 @@ mod approvals;
 mod bombs;
 #[path = "e2e_attacks/definitions.rs"]
 mod definitions;
+#[path = "e2e_attacks/floods.rs"]
+mod floods;
 #[path = "e2e_attacks/gaps.rs"]
 mod gaps;
 #[path = "e2e_attacks/hostile.rs"]
