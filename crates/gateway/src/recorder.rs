@@ -26,6 +26,7 @@ use crate::metrics::Metrics;
 use gathered::Gathered;
 use health::Health;
 
+mod fitting;
 mod gathered;
 mod health;
 mod waker;
@@ -50,10 +51,16 @@ const CHUNK: usize = 128;
 /// How many statements are known to be in the journal before all are forgotten, and introduced again.
 const MOST_STATEMENTS: usize = 65_536;
 
-/// The journal cannot be written, and the wait for it is over.
+/// Why entries were not recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the journal cannot be written")]
-pub struct NotRecorded;
+pub enum NotRecorded {
+    /// The journal cannot be written, and the wait for it is over.
+    #[error("the journal cannot be written")]
+    Unwritable,
+    /// One of them is longer than any journal takes: 65,535 bytes.
+    #[error("an entry is longer than the journal takes")]
+    TooLong,
+}
 
 /// The one way into the journal.
 pub struct Recorder {
@@ -193,7 +200,7 @@ impl Recorder {
                 match self.append_in_turn(entries, until).await? {
                     Ok(appended) => return Ok(appended),
                     // No disk will take these.
-                    Err(back) if !back.iter().all(ledger::fits) => return Err(NotRecorded),
+                    Err(back) if !back.iter().all(ledger::fits) => return Err(NotRecorded::TooLong),
                     Err(back) => entries = back,
                 }
             }
@@ -222,7 +229,7 @@ impl Recorder {
         let recorder = Arc::clone(self);
         // It keeps the turn for as long as it takes, also when nobody waits for it any more: so there is only one.
         let append = tokio::task::spawn_blocking(move || recorder.append(&turn, entries));
-        self.in_time(until, append).await?.map_err(|_| NotRecorded)
+        self.in_time(until, append).await?.map_err(|_| NotRecorded::Unwritable)
     }
 
     async fn in_time<T>(&self, until: Instant, what: impl Future<Output = T>) -> Result<T, NotRecorded> {
@@ -235,13 +242,16 @@ impl Recorder {
         if !self.journal.is_stalled() {
             self.health.missed();
         }
-        NotRecorded
+        NotRecorded::Unwritable
     }
 
-    /// Gathers an entry that nothing waits for.
-    pub fn note(&self, event: Event) {
+    /// Gathers an entry that nothing waits for. What is too long of it is left out, and that is said.
+    pub fn note(&self, mut event: Event) {
         if matches!(event, Event::SessionClosed { .. }) {
             self.ended_session.store(true, Ordering::Release);
+        }
+        if let Some(gap) = fitting::cut(&mut event) {
+            self.note(gap);
         }
         if !locked(&self.gathered).push(entry(event)) {
             self.metrics.journal_left_out.inc();

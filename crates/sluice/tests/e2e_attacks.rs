@@ -30,3 +30,5 @@ mod smuggling;
 mod statements;
 #[path = "e2e_attacks/survival.rs"]
 mod survival;
+#[path = "e2e_attacks/wide.rs"]
+mod wide;
