@@ -169,9 +169,7 @@ impl Session {
                 self.own_reply(message, finished);
                 Ok(())
             }
-            Owner::OwnDescribe(shape) => {
-                self.own_description(message, &shape)
-            }
+            Owner::OwnDescribe(shape) => self.own_description(message, &shape),
             Owner::Refused(told) => self.refused_reply(message, &told),
             Owner::Replaced(tag) => self.replaced_reply(message, body, tag),
             Owner::Relay { run, ends, quiet, describes } => {

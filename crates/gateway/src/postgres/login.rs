@@ -356,7 +356,12 @@ async fn record_opening(
         }
         NotRecorded::TooLong => {
             let hint = "Let your issuer put fewer groups into the token.";
-            Refusal::tell("the token's groups are too long for an entry of the journal", "54000", "the token names more than can be recorded", hint)
+            Refusal::tell(
+                "the token's groups are too long for an entry of the journal",
+                "54000",
+                "the token names more than can be recorded",
+                hint,
+            )
         }
     };
     let receipts = node.recorder.record(vec![entry(event)], Level::Process).await.map_err(failed)?;

@@ -350,7 +350,9 @@ impl Session {
         match recorded {
             Ok(()) => self.node.recorder.introduced(introduced),
             // Whatever was decided here has no entry of its own.
-            Err(NotRecorded::TooLong) => self.node.recorder.gap(self.caller.session, "a decision was too long to record"),
+            Err(NotRecorded::TooLong) => {
+                self.node.recorder.gap(self.caller.session, "a decision was too long to record")
+            }
             Err(NotRecorded::Unwritable) => {}
         }
         for staged in std::mem::take(&mut self.staged) {

@@ -20,9 +20,10 @@ pub(super) fn cut(event: &mut Event) -> Option<Event> {
             }
             let Event::Completed { disclosure, .. } = event else { return None };
             let columns = std::mem::take(&mut disclosure.columns).len();
-            let reason: Arc<str> =
-                format!("the answer to request {number} has {columns} classified columns: only its classes are counted")
-                    .into();
+            let reason: Arc<str> = format!(
+                "the answer to request {number} has {columns} classified columns: only its classes are counted"
+            )
+            .into();
             Some(Event::Gap { session: Some(session), reason })
         }
         Event::RevisionRefused { errors, .. } => {
