@@ -29,6 +29,7 @@ use gathered::Gathered;
 use health::Health;
 
 mod clocks;
+mod fitting;
 mod gathered;
 mod health;
 mod waker;
@@ -53,10 +54,16 @@ const CHUNK: usize = 128;
 /// How many statements are known to be in the journal before all are forgotten, and introduced again.
 const MOST_STATEMENTS: usize = 65_536;
 
-/// The journal cannot be written, and the wait for it is over.
+/// Why entries were not recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the journal cannot be written")]
-pub struct NotRecorded;
+pub enum NotRecorded {
+    /// The journal cannot be written, and the wait for it is over.
+    #[error("the journal cannot be written")]
+    Unwritable,
+    /// One of them is longer than any journal takes: 65,535 bytes.
+    #[error("an entry is longer than the journal takes")]
+    TooLong,
+}
 
 /// The one way into the journal.
 pub struct Recorder {
@@ -208,7 +215,7 @@ impl Recorder {
                 match self.append_in_turn(entries, until).await? {
                     Ok(appended) => return Ok(appended),
                     // No disk will take these.
-                    Err(back) if !back.iter().all(ledger::fits) => return Err(NotRecorded),
+                    Err(back) if !back.iter().all(ledger::fits) => return Err(NotRecorded::TooLong),
                     Err(back) => entries = back,
                 }
             }
@@ -237,7 +244,7 @@ impl Recorder {
         let recorder = Arc::clone(self);
         // It keeps the turn for as long as it takes, also when nobody waits for it any more: so there is only one.
         let append = tokio::task::spawn_blocking(move || recorder.append(&turn, entries));
-        self.in_time(until, append).await?.map_err(|_| NotRecorded)
+        self.in_time(until, append).await?.map_err(|_| NotRecorded::Unwritable)
     }
 
     async fn in_time<T>(&self, until: Instant, what: impl Future<Output = T>) -> Result<T, NotRecorded> {
@@ -250,15 +257,18 @@ impl Recorder {
         if !self.journal.is_stalled() {
             self.health.missed();
         }
-        NotRecorded
+        NotRecorded::Unwritable
     }
 
-    /// Gathers an entry that nothing waits for.
-    pub fn note(&self, event: Event) {
+    /// Gathers an entry that nothing waits for. What is too long of it is left out, and that is said.
+    pub fn note(&self, mut event: Event) {
         if matches!(event, Event::SessionClosed { .. }) {
             self.ended_session.store(true, Ordering::Release);
         }
         self.look_at_clocks();
+        if let Some(gap) = fitting::cut(&mut event) {
+            self.note(gap);
+        }
         self.gather(event);
     }
 

@@ -16,10 +16,14 @@ use crate::vocabulary::Types;
 mod annotations;
 mod files;
 mod lint;
+mod measure;
 pub(crate) mod reads;
 
 use files::Source;
 use reads::Reads;
+
+/// The stack on which policies are read; the system gives memory only for what is used of it.
+const STACK: usize = 64 << 20;
 
 /// A mistake in a policy file, and where.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, thiserror::Error)]
@@ -89,6 +93,11 @@ impl PolicySet {
         files: &[(String, String)],
         classes: &BTreeMap<DataClass, Transform>,
     ) -> Result<Self, Vec<PolicyError>> {
+        // What Cedar recurses over is bounded (`measure`), and here is room for that much wherever this is called.
+        stacker::grow(STACK, || Self::read(files, classes))
+    }
+
+    fn read(files: &[(String, String)], classes: &BTreeMap<DataClass, Transform>) -> Result<Self, Vec<PolicyError>> {
         let mut classes = classes.clone();
         for built_in in DataClass::BUILT_IN {
             classes.entry(DataClass::new(built_in)).or_insert(Transform::Redact);
@@ -132,13 +141,7 @@ impl PolicySet {
 fn validate(schema: &Schema, sources: &[Source<'_>], errors: &mut Vec<PolicyError>) {
     let numbered = sources.iter().enumerate().map(|(index, source)| source.policy.new_id(number(index)));
     let Ok(set) = cedar_policy::PolicySet::from_policies(numbered) else {
-        return errors.push(PolicyError {
-            path: String::new(),
-            line: 0,
-            column: 0,
-            message: "the policies cannot be put together".to_owned(),
-            help: None,
-        });
+        return errors.push(nowhere("the policies cannot be put together"));
     };
     let by_number: HashMap<PolicyId, &Source<'_>> =
         sources.iter().enumerate().map(|(index, source)| (number(index), source)).collect();
@@ -149,6 +152,11 @@ fn validate(schema: &Schema, sources: &[Source<'_>], errors: &mut Vec<PolicyErro
     for warning in result.validation_warnings() {
         errors.extend(by_number.get(warning.policy_id()).map(|source| source.diagnosed(warning)));
     }
+}
+
+/// A mistake that has no place.
+fn nowhere(message: &str) -> PolicyError {
+    PolicyError { path: String::new(), line: 0, column: 0, message: message.to_owned(), help: None }
 }
 
 /// An id that no text can have: what a policy is called until its own id was read.

@@ -7,6 +7,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "policy/bounds.rs"]
+mod bounds;
 #[path = "policy/common.rs"]
 mod common;
 #[path = "policy/golden.rs"]

@@ -18,6 +18,7 @@ mod failure;
 mod init;
 mod journal;
 mod listing;
+mod log;
 mod paths;
 mod policy;
 mod prove;

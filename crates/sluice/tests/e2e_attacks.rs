@@ -12,6 +12,8 @@ mod bombs;
 mod definitions;
 #[path = "e2e_attacks/files.rs"]
 mod files;
+#[path = "e2e_attacks/floods.rs"]
+mod floods;
 #[path = "e2e_attacks/gaps.rs"]
 mod gaps;
 #[path = "e2e_attacks/hostile.rs"]
@@ -40,3 +42,5 @@ mod survival;
 mod tampering;
 #[path = "e2e_attacks/tapes.rs"]
 mod tapes;
+#[path = "e2e_attacks/wide.rs"]
+mod wide;

@@ -8,7 +8,7 @@ use masking::MaskError;
 use masking::postgres::{Described, Plan, Touched};
 use model::lineage::{Mentions, Output};
 use policy::Context;
-use wire::postgres::backend::Backend;
+use wire::postgres::backend::{Backend, Fields};
 use wire::postgres::error::Violation;
 use wire::postgres::frame::{BackendTag, Phase, backend};
 use wire::postgres::pipeline::{Pipeline, Reply, Sent, Step};
@@ -23,6 +23,9 @@ use wire::postgres::encode::Severity;
 
 /// How long a target may take to heed a cancel.
 const MOST_AFTER_CUT: Duration = Duration::from_secs(5);
+
+/// How many columns the rows of a server can have (MaxTupleAttributeNumber, access/htup_details.h).
+const MOST_COLUMNS: usize = 1664;
 
 const CUT: &str = "a new revision of the policies denies what ran";
 
@@ -167,10 +170,7 @@ impl Session {
                 self.own_reply(message, finished);
                 Ok(())
             }
-            Owner::OwnDescribe(shape) => {
-                self.own_description(message, &shape);
-                Ok(())
-            }
+            Owner::OwnDescribe(shape) => self.own_description(message, &shape),
             Owner::Refused(told) => self.refused_reply(message, &told),
             Owner::Replaced(tag) => self.replaced_reply(message, body, tag),
             Owner::Relay { hides: true, .. } if let Backend::ErrorResponse(fields) = message => {
@@ -194,10 +194,10 @@ impl Session {
     }
 
     /// A Describe that Sluice added: its answer shapes the rows and goes no further. Its failure is the portal's.
-    pub(super) fn own_description(&mut self, message: &Backend<'_>, shape: &ShapeCell) {
+    pub(super) fn own_description(&mut self, message: &Backend<'_>, shape: &ShapeCell) -> Result<(), End> {
         match message {
             Backend::RowDescription(fields) => {
-                let _ = shape.set(Arc::new(Shape::read(*fields, &self.catalog.catalog, None)));
+                let _ = shape.set(Arc::new(self.shape_of(*fields)?));
             }
             Backend::NoData => drop(shape.set(Arc::new(Shape::default()))),
             Backend::ErrorResponse(fields) => {
@@ -206,6 +206,16 @@ impl Session {
             }
             _ => {}
         }
+        Ok(())
+    }
+
+    /// Reads a RowDescription of as many columns as there can be.
+    fn shape_of(&self, fields: Fields<'_>) -> Result<Shape, End> {
+        if fields.iter().count() > MOST_COLUMNS {
+            tracing::warn!(session = %self.caller.session, "the target described more columns than there can be");
+            return Err(End::Target("the target broke its protocol"));
+        }
+        Ok(Shape::read(fields, &self.catalog.catalog, None))
     }
 
     /// The error of what stood in for a refused message becomes our own; whatever else it brings was never asked for.
@@ -297,7 +307,7 @@ impl Session {
                 }
             }
             Backend::RowDescription(fields) => {
-                self.described(Shape::read(*fields, &self.catalog.catalog, None), run, describes);
+                self.described(self.shape_of(*fields)?, run, describes);
                 self.pass(message.tag(), body)?;
             }
             Backend::NoData => {

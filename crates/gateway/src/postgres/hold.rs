@@ -23,6 +23,7 @@ use super::refusal::{Refusal, Told};
 use super::say;
 use super::session::{Hold, Session, Stall};
 use crate::clock;
+use crate::recorder::entry;
 
 /// What came of looking for an approval.
 pub(super) enum Sought {
@@ -100,6 +101,11 @@ impl Session {
             Ok(bits) => ApprovalId::from_bits(bits),
             Err(_) => return Sought::Refused(Refusal::ApprovalsUnavailable),
         };
+        // Approvers see all of it, and so does the record, or nobody is asked.
+        let question = entry(Event::ApprovalAsked { approval: fresh, asked: Box::new(asked.clone()) });
+        if !ledger::fits(&question) {
+            return Sought::Refused(Refusal::TooLongToRecord);
+        }
         let limits = self.node.approval_limits();
         let asked_for = match blocking(|| self.node.state.ask(&asked, fresh, &limits)) {
             Ok(asked_for) => asked_for,

@@ -41,7 +41,7 @@ use super::wall::{self, Wall};
 use crate::clock;
 use crate::gate::{ClientSide, Moved, Released};
 use crate::node::Node;
-use crate::recorder::entry;
+use crate::recorder::{NotRecorded, entry};
 use crate::revision::Active;
 use crate::sessions::{CancelKey, LiveSession, Signals};
 
@@ -349,12 +349,23 @@ async fn record_opening(
         application: Arc::clone(&wanted.application),
         revision,
     };
-    let failed = || {
-        let hint = "Try again; if it lasts, tell your operator.";
-        Refusal::tell("the journal cannot be written", "58030", "the session cannot be recorded", hint)
+    let failed = |why: NotRecorded| match why {
+        NotRecorded::Unwritable => {
+            let hint = "Try again; if it lasts, tell your operator.";
+            Refusal::tell(why.to_string(), "58030", "the session cannot be recorded", hint)
+        }
+        NotRecorded::TooLong => {
+            let hint = "Let your issuer put fewer groups into the token.";
+            Refusal::tell(
+                "the token's groups are too long for an entry of the journal",
+                "54000",
+                "the token names more than can be recorded",
+                hint,
+            )
+        }
     };
-    let receipts = node.recorder.record(vec![entry(event)], Level::Process).await.map_err(|_| failed())?;
-    receipts.into_iter().next().ok_or_else(failed)
+    let receipts = node.recorder.record(vec![entry(event)], Level::Process).await.map_err(failed)?;
+    receipts.into_iter().next().ok_or_else(|| failed(NotRecorded::Unwritable))
 }
 
 /// Tells the client that it is in, and hands over to the session.

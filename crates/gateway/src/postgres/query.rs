@@ -19,6 +19,7 @@ use super::catalogs::{Catalogs, is_fresh};
 use super::hold::Sought;
 use super::names::{PortalName, StatementName};
 use super::own::What;
+use super::record;
 use super::refusal::Refusal;
 use super::session::{Session, Stall};
 use crate::clock;
@@ -449,7 +450,7 @@ impl Session {
         entry(Event::Decided {
             request,
             statements: known.analysed.ids.clone(),
-            values: self.shown_values(&known.analysed, bound),
+            values: record::within_an_entry(self.shown_values(&known.analysed, bound)),
             outcome,
             policies: known.judged.verdict.policies().to_vec(),
             revision: self.active.id,

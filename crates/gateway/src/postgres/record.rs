@@ -25,6 +25,22 @@ const LONGEST_TEXT: usize = 24 * 1024;
 /// How many effects the journal lists of a statement.
 const MOST_EFFECTS: usize = 256;
 
+/// How many bytes of values the journal shows of a request: with a thousand statements' ids, an entry has room for them.
+const MOST_OF_VALUES: usize = 24 * 1024;
+
+/// Of the values of a request, those for which an entry has room; of the others, their lengths.
+pub(super) fn within_an_entry(mut values: Vec<Shown>) -> Vec<Shown> {
+    let mut left = MOST_OF_VALUES;
+    for value in &mut values {
+        let Shown::Clear(text) = value else { continue };
+        match left.checked_sub(text.len()) {
+            Some(rest) => left = rest,
+            None => *value = Shown::Length(u64::try_from(text.len()).unwrap_or(u64::MAX)),
+        }
+    }
+    values
+}
+
 /// The ids of the statements that these entries explain.
 pub(super) fn introduced(entries: &[Entry]) -> Vec<Digest> {
     let id = |entry: &Entry| match &entry.event {

@@ -9,6 +9,7 @@ use model::decision::Denial;
 use model::id::{ApprovalId, RequestId};
 
 use super::query::MOST_STATEMENTS;
+use crate::recorder::NotRecorded;
 
 /// Why Sluice refuses a request, or ends a session.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,6 +32,8 @@ pub(crate) enum Refusal {
     NotUtf8,
     /// The journal cannot be written.
     NotRecorded,
+    /// What the journal would hold of it is longer than one entry may be.
+    TooLongToRecord,
     /// The transaction has failed, as the server itself would say.
     TransactionAborted,
     /// No such prepared statement.
@@ -123,6 +126,11 @@ impl Refusal {
                 "the request cannot be recorded, so it was not run",
                 "Try again; if it lasts, tell your operator.",
             ),
+            Self::TooLongToRecord => told(
+                "54000",
+                format!("what is to be recorded of the request is longer than {} bytes", ledger::MAX_PAYLOAD),
+                "Send it in parts, with fewer or shorter values.",
+            ),
             Self::TransactionAborted => {
                 told("25P02", "current transaction is aborted, commands ignored until end of transaction block", "")
             }
@@ -160,6 +168,15 @@ impl Refusal {
                 "Try again; if it lasts, tell your operator.",
             ),
             Self::Cut => told("42501", "a new policy no longer allows this", ""),
+        }
+    }
+}
+
+impl From<NotRecorded> for Refusal {
+    fn from(why: NotRecorded) -> Self {
+        match why {
+            NotRecorded::Unwritable => Self::NotRecorded,
+            NotRecorded::TooLong => Self::TooLongToRecord,
         }
     }
 }

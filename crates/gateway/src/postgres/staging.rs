@@ -10,6 +10,7 @@ use super::end::End;
 use super::refusal::{Refusal, Told};
 use super::say;
 use super::session::{Owed, Session};
+use crate::recorder::NotRecorded;
 
 /// Something for the target, with what has to be proved before it goes.
 pub(super) struct Staged {
@@ -43,15 +44,20 @@ impl Session {
         let entries = std::mem::take(&mut self.entries);
         let introduced = super::record::introduced(&entries);
         let mut receipts = Vec::new();
-        let mut recorded = true;
+        let mut recorded = Ok(());
         if !entries.is_empty() {
             match self.node.recorder.record(entries, level).await {
                 Ok(all) => receipts = all.into_iter().map(Some).collect(),
-                Err(_) => recorded = false,
+                Err(error) => recorded = Err(error),
             }
         }
-        if recorded {
-            self.node.recorder.introduced(introduced);
+        match recorded {
+            Ok(()) => self.node.recorder.introduced(introduced),
+            // Whatever was decided here has no entry of its own.
+            Err(NotRecorded::TooLong) => {
+                self.node.recorder.gap(self.caller.session, "a decision was too long to record");
+            }
+            Err(NotRecorded::Unwritable) => {}
         }
         for staged in std::mem::take(&mut self.staged) {
             let receipt = staged.entry.and_then(|index| receipts.get_mut(index).and_then(Option::take));
@@ -64,10 +70,10 @@ impl Session {
     }
 
     /// Forwards one message, or what stands in for it if it could not be recorded.
-    fn forward(&mut self, staged: Staged, recorded: bool) -> Result<(), End> {
+    fn forward(&mut self, staged: Staged, recorded: Result<(), NotRecorded>) -> Result<(), End> {
         let Staged { permit, sent, bytes, substitute, .. } = staged;
-        if !recorded && substitute != Substitute::Itself {
-            let told = Refusal::NotRecorded.tell(permit.request());
+        if let (Err(why), true) = (recorded, substitute != Substitute::Itself) {
+            let told = Refusal::from(why).tell(permit.request());
             if let Some((_, Owed::Relay(relay))) = sent {
                 self.dropped(relay);
             }

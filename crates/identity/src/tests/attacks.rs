@@ -406,6 +406,22 @@ fn id_16_unknown_groups_are_not_no_groups() {
 }
 
 #[test]
+fn rx_07_a_token_nested_without_end_is_refused() {
+    let world = World::new(issuer());
+    let nested = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+    let deep = |depth: usize| world.verify(&claims_with("deep", serde_json::from_str(&nested(depth)).unwrap()));
+    assert!(deep(100).is_ok(), "what nobody asks for is skipped");
+    // Written by hand: nothing that makes JSON makes this.
+    let header = json!({"alg": "EdDSA", "kid": "k1", "typ": "at+jwt"}).to_string();
+    for depth in [200, 20_000] {
+        let payload = format!(r#"{{"deep":{},"iss":"{URL}"}}"#, nested(depth));
+        let encode = |part: &str| URL_SAFE_NO_PAD.encode(part);
+        let token = format!("{}.{}.{}", encode(&header), encode(&payload), encode("signature"));
+        assert!(matches!(world.verify_token(&token), Err(IdentityError::Malformed { .. })), "{depth}");
+    }
+}
+
+#[test]
 fn id_17_a_subject_is_issuer_and_sub_never_an_e_mail_address() {
     let pair = Pair::new("EdDSA", "k1");
     let partner = Issuer::new("partner", "https://id.partner.example", "sluice");

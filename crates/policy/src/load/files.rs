@@ -16,6 +16,10 @@ pub(super) struct Source<'a> {
 pub(super) fn parse<'a>(files: &'a [(String, String)], errors: &mut Vec<PolicyError>) -> Vec<Source<'a>> {
     let mut sources = Vec::new();
     for (path, text) in files {
+        if let Some(error) = super::measure::too_intricate(path, text) {
+            errors.push(error);
+            continue;
+        }
         match text.parse::<cedar_policy::PolicySet>() {
             Ok(set) => {
                 for template in set.templates() {
@@ -71,7 +75,7 @@ fn diagnosed(path: &str, text: &str, policy: Option<usize>, error: &(impl Diagno
 }
 
 /// An error without a message at a byte offset.
-fn place(path: &str, text: &str, offset: Option<usize>) -> PolicyError {
+pub(super) fn place(path: &str, text: &str, offset: Option<usize>) -> PolicyError {
     let before = offset.and_then(|offset| text.get(..offset));
     let (line, column) = before.map_or((0, 0), |before| {
         let line_start = before.rfind('\n').map_or(0, |newline| newline.saturating_add(1));
@@ -82,7 +86,7 @@ fn place(path: &str, text: &str, offset: Option<usize>) -> PolicyError {
 }
 
 impl PolicyError {
-    fn error(self, message: &str, help: &str) -> Self {
+    pub(super) fn error(self, message: &str, help: &str) -> Self {
         Self { message: message.to_owned(), help: Some(help.to_owned()), ..self }
     }
 }

@@ -8,15 +8,12 @@ use std::time::Duration;
 
 use control::Stopping;
 use gateway::node::Node;
-use store::config::{LogConfig, LogFormat, LogLevel};
 use tokio::runtime::{Builder, Handle};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 
 use super::failure::Failure;
+use super::log::{self, Budget};
 use super::paths::ConfigArg;
 
 /// How long what still waits for a disk may take when all else has ended.
@@ -34,7 +31,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = args.config.load()?;
-    log(&config.log)?;
+    let budget = log::start(&config.log)?;
     leave_no_core();
     let opened = Node::open(config);
     let node = opened.map_err(|error| Failure::Failed(start_error(&error)))?;
@@ -45,10 +42,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     // With a thread of its own, so that whoever asks how it is gets an answer while every session waits for a disk.
     let admin = Builder::new_multi_thread().worker_threads(1).thread_name("admin").enable_all().build();
     let admin = admin.map_err(Failure::failed)?;
-    let served = runtime.block_on(serve(node, admin.handle()));
+    let served = runtime.block_on(serve(node, admin.handle(), budget.clone()));
     // A disk that does not answer does not keep the process.
     runtime.shutdown_timeout(LAST);
     admin.shutdown_timeout(LAST);
+    budget.tell_now();
     served
 }
 
@@ -60,7 +58,7 @@ fn start_error(error: &gateway::node::StartError) -> String {
     }
 }
 
-async fn serve(node: Arc<Node>, admins: &Handle) -> Result<(), Failure> {
+async fn serve(node: Arc<Node>, admins: &Handle, budget: Budget) -> Result<(), Failure> {
     let postgres = gateway::postgres::Listener::bind(&node).await.map_err(Failure::failed)?;
     let binding = Arc::clone(&node);
     let admin = admins.spawn(async move { control::Listener::bind(&binding).await });
@@ -70,12 +68,14 @@ async fn serve(node: Arc<Node>, admins: &Handle) -> Result<(), Failure> {
     tracing::info!(postgres = %postgres.address(), admin = %admin.address(), "listening");
     let stopping = Stopping::default();
     let end = end_on_signal(stopping.draining.clone())?;
+    let telling = tokio::spawn(budget.tell());
     let api = admins.spawn(control::serve(Arc::clone(&node), admin, stopping.clone()));
     gateway::serve(node, postgres, stopping.draining).await;
     // The last to go: until here it could be asked how the drain goes on.
     stopping.stop.cancel();
     let _ = api.await;
     end.abort();
+    telling.abort();
     // Nobody listens there any more.
     let _ = std::fs::remove_file(&addresses);
     tracing::info!("stopped");
@@ -116,26 +116,4 @@ pub(super) fn leave_no_core() {
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         tracing::warn!(%error, "other processes of this user may read the memory of this one");
     }
-}
-
-/// Logs to standard error. Libraries say at most what is wrong: what they say at lower levels may quote what passes.
-pub(super) fn log(config: &LogConfig) -> Result<(), Failure> {
-    let level = match config.level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
-    let ours = ["sluice", "control", "gateway", "store", "ledger", "masking", "policy", "effects", "identity", "wire"];
-    let filter = ours.iter().fold(Targets::new().with_default(level.min(LevelFilter::WARN)), |filter, name| {
-        filter.with_target(*name, level)
-    });
-    let registry = tracing_subscriber::registry().with(filter);
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
-    let set = match config.format {
-        LogFormat::Text => registry.with(layer).try_init(),
-        LogFormat::Json => registry.with(layer.json()).try_init(),
-    };
-    set.map_err(Failure::failed)
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
 use super::journal::key_in;
-use super::serve::{end_on_signal, leave_no_core, log};
+use super::serve::{end_on_signal, leave_no_core};
 use super::{put_line, show};
 
 /// Remember the checkpoints of journals, and cosign those that grew from the last one
@@ -45,11 +45,18 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    log(&LogConfig { format: LogFormat::Text, level: LogLevel::Info })?;
+    let budget = super::log::start(&LogConfig { format: LogFormat::Text, level: LogLevel::Info })?;
     leave_no_core();
     let logs = args.log.iter().map(|file| key_in(file)).collect::<Result<Vec<_>, _>>()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
-    runtime.block_on(serve(args, logs))
+    let served = runtime.block_on(async {
+        let telling = tokio::spawn(budget.clone().tell());
+        let served = serve(args, logs).await;
+        telling.abort();
+        served
+    });
+    budget.tell_now();
+    served
 }
 
 /// It makes a key only when it can listen.

@@ -75,7 +75,7 @@ fn lies() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 /// Sluice in front of a server that lies whenever a message holds one of the words.
-async fn in_front_of(
+pub(super) async fn in_front_of(
     name: &str,
     lie: impl Fn(&Message) -> Lie + Send + Sync + 'static,
 ) -> Result<(Watched<Site>, Interposer)> {
@@ -95,7 +95,7 @@ async fn in_front_of(
     Ok((site, interposer))
 }
 
-fn holds(message: &Message, word: &str) -> bool {
+pub(super) fn holds(message: &Message, word: &str) -> bool {
     message.body.windows(word.len()).any(|window| window == word.as_bytes())
 }
 

@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod oracle;
 pub mod raw;
+pub mod record;
 pub mod tape;
 pub mod tls;
 

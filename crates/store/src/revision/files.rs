@@ -14,6 +14,8 @@ use crate::config::ConfigError;
 const MAX_FILE: u64 = 1 << 20;
 /// The most policy files.
 const MAX_POLICIES: usize = 1000;
+/// All policy files together, in bytes: some fifty thousand policies.
+const MAX_ALL: usize = 8 << 20;
 
 /// One reading: what could be read, and why the rest could not.
 #[derive(Default, PartialEq, Eq, Debug)]
@@ -72,8 +74,19 @@ pub(super) fn read(dir: &Path) -> Contents {
     let (real, dir) = (real.join("policies"), dir.join("policies"));
     match policy_names(&real) {
         Ok(names) => {
-            let files = names.iter().filter_map(|name| read_file(&real, &dir, name, &mut contents.errors));
-            contents.policies = files.collect();
+            let mut all = 0_usize;
+            for file in names.iter().filter_map(|name| read_file(&real, &dir, name, &mut contents.errors)) {
+                all = all.saturating_add(file.text.len());
+                if all > MAX_ALL {
+                    contents.errors.push(mistake(
+                        &dir,
+                        "its policy files have more than 8 MiB together",
+                        "join policies that say the same",
+                    ));
+                    break;
+                }
+                contents.policies.push(file);
+            }
         }
         Err(error) => contents.errors.push(ConfigError { file: dir, ..error }),
     }

@@ -107,3 +107,32 @@ fn op_02_a_half_written_file_is_read_again() {
     let refused = script(&["a", "b", "a", "b"]).unwrap_err();
     assert_eq!(shown(&refused), ["revision: its files keep changing; finish the change; it is read again then"]);
 }
+
+#[test]
+fn rx_07_a_revision_is_bounded_in_files_and_bytes_and_refused_whole_beyond() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "");
+    let policies = dir.path().join("policies");
+    let comment = |bytes: usize| "/".repeat(bytes);
+    let put = |name: usize, bytes: usize| fs::write(policies.join(format!("{name:04}.cedar")), comment(bytes)).unwrap();
+    // With main.cedar, as many files as there may be; one of them as large as may be.
+    (1..1000).for_each(|name| put(name, 10));
+    put(1, 1 << 20);
+    assert_eq!(RevisionFiles::load(dir.path()).unwrap().policies.len(), 1000);
+    let refused = |part: &str| {
+        let shown = shown(&RevisionFiles::load(dir.path()).unwrap_err());
+        assert!(shown.iter().any(|line| line.contains(part)), "{part}: {shown:#?}");
+    };
+    put(1, (1 << 20) + 1);
+    refused("0001.cedar: it is larger than 1 MiB");
+    put(1, 10);
+    put(1000, 10);
+    refused("policies: it has more than 1000 policy files");
+    fs::remove_file(policies.join("1000.cedar")).unwrap();
+    // Eight mebibytes in all, and a byte more.
+    (1..1000).for_each(|name| put(name, 0));
+    (1..9).for_each(|name| put(name, 1 << 20));
+    assert_eq!(RevisionFiles::load(dir.path()).unwrap().policies.len(), 1000);
+    put(9, 1);
+    refused("policies: its policy files have more than 8 MiB together");
+}
