@@ -111,9 +111,11 @@ fn shorten(entries: Vec<Entry>) -> Vec<Entry> {
 
 /// Whatever panics in the journal has failed like a disk: what it was about is not recorded, and is tried again once that
 /// is repaired. No entry is lost with the thread, and no session waits for one that is gone.
-fn caught<T>(act: impl FnOnce() -> Result<T, JournalError>) -> Result<T, JournalError> {
-    let panicked = |_| Err(std::io::Error::other("it panicked").into());
-    std::panic::catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(panicked)
+fn caught<T>(journal: &Journal, act: impl FnOnce(&Journal) -> Result<T, JournalError>) -> Result<T, JournalError> {
+    std::panic::catch_unwind(AssertUnwindSafe(|| act(journal))).unwrap_or_else(|_| {
+        journal.look_after_panic();
+        Err(std::io::Error::other("it panicked").into())
+    })
 }
 
 /// An entry that happens now.
@@ -265,25 +267,27 @@ impl Recorder {
         if matches!(event, Event::SessionClosed { .. }) {
             self.ended_session.store(true, Ordering::Release);
         }
-        self.look_at_clocks();
         if let Some(gap) = fitting::cut(&mut event) {
             self.note(gap);
         }
-        self.gather(event);
+        let mut gathered = self.gathered_now();
+        self.gather(&mut gathered, event);
     }
 
-    fn gather(&self, event: Event) {
-        if !locked(&self.gathered).push(entry(event)) {
+    fn gather(&self, gathered: &mut Gathered, event: Event) {
+        if !gathered.push(entry(event)) {
             self.metrics.journal_left_out.inc();
         }
     }
 
-    /// Gathers an entry if the wall clock was set.
-    fn look_at_clocks(&self) {
+    /// What is gathered, behind an entry if the wall clock was set: nobody gathers one with the new time before it.
+    fn gathered_now(&self) -> MutexGuard<'_, Gathered> {
+        let mut gathered = locked(&self.gathered);
         if let Some(moved) = self.clocks.moved(clock::now()) {
             tracing::warn!(event = ?moved, "the wall clock was set");
-            self.gather(moved);
+            self.gather(&mut gathered, moved);
         }
+        gathered
     }
 
     /// Gathers the ends of what asking anew withdrew.
@@ -360,17 +364,16 @@ impl Recorder {
 
     /// Appends what was gathered, then `entries` with the last of it in one write; gives `entries` back if the disk fails.
     fn append(&self, _turn: &OwnedMutexGuard<()>, mut entries: Vec<Entry>) -> Result<Appended, Vec<Entry>> {
-        self.look_at_clocks();
         loop {
             let (mut batch, last) = {
-                let mut gathered = locked(&self.gathered);
+                let mut gathered = self.gathered_now();
                 (gathered.take(CHUNK, entry), gathered.is_empty())
             };
             let before = batch.len();
             if last {
                 batch.append(&mut entries);
             }
-            let appended = self.health.writing(|| caught(|| self.journal.append(&batch)));
+            let appended = self.health.writing(|| caught(&self.journal, |journal| journal.append(&batch)));
             match self.settle(appended, batch.len()) {
                 Ok(appended) if last => return Ok(appended),
                 Ok(_) => {}
@@ -478,7 +481,7 @@ impl Recorder {
 
     /// Repairs what failed; says whether it could.
     fn recover(&self) -> bool {
-        match self.health.working(|| caught(|| self.journal.try_recover())) {
+        match self.health.working(|| caught(&self.journal, |journal| journal.try_recover())) {
             Ok(()) => {
                 self.health.well();
                 tracing::warn!("the journal can be written again");
@@ -518,7 +521,7 @@ impl Recorder {
         if batch.is_empty() {
             return false;
         }
-        let appended = self.health.writing(|| caught(|| self.journal.append_closing(&batch)));
+        let appended = self.health.writing(|| caught(&self.journal, |journal| journal.append_closing(&batch)));
         match self.settle(appended, batch.len()) {
             Ok(_) => !locked(&self.gathered).is_empty(),
             Err(error) => {
@@ -532,7 +535,7 @@ impl Recorder {
     /// Makes all that was written survive a power cut, and tells whoever waits for it.
     pub(crate) fn sync(&self) {
         self.metrics.journal_syncs.inc();
-        match self.health.working(|| caught(|| self.journal.sync())) {
+        match self.health.working(|| caught(&self.journal, |journal| journal.sync())) {
             Ok(mark) => drop(self.synced.send_replace(Some(mark))),
             Err(error) => self.failed(&error),
         }
@@ -555,23 +558,33 @@ impl Recorder {
         if !due || !self.may_sign() {
             return (at, size);
         }
+        // Before what was gathered is written: what ends from here on asks again.
         self.ended_session.store(false, Ordering::Release);
-        if self.journal.size() == size {
-            return (Instant::now(), size);
+        self.flush_in(Duration::ZERO);
+        let missed = ended && !locked(&self.gathered).is_empty();
+        let signed = if self.journal.size() == size { Some(size) } else { self.checkpoint() };
+        if missed || signed.is_none() {
+            self.ended_session.store(true, Ordering::Release);
         }
-        self.checkpoint();
-        (Instant::now(), self.journal.size())
+        (Instant::now(), signed.unwrap_or(size))
     }
 
-    /// Signs the tree as it is, unless a witness has to agree first.
-    pub fn checkpoint(&self) {
+    /// Signs the tree as it is, unless a witness has to agree first; returns how many entries are signed then.
+    pub fn checkpoint(&self) -> Option<u64> {
         if !self.may_sign() {
             tracing::warn!("the journal's end is not signed: a witness has to agree first");
-            return;
+            return None;
         }
-        match self.health.working(|| caught(|| self.journal.checkpoint())) {
-            Ok(checkpoint) => drop(self.signed.send_replace(Some(checkpoint))),
-            Err(error) => tracing::error!(%error, "no checkpoint could be signed"),
+        match self.health.working(|| caught(&self.journal, |journal| journal.checkpoint())) {
+            Ok(checkpoint) => {
+                let size = checkpoint.size();
+                self.signed.send_replace(Some(checkpoint));
+                Some(size)
+            }
+            Err(error) => {
+                tracing::error!(%error, "no checkpoint could be signed");
+                None
+            }
         }
     }
 }

@@ -3,11 +3,12 @@
 //! Each is sent every checkpoint, with a proof that it grew from the one that it remembers, behind the requests and never
 //! in their way. What it cosigned is put beside the journal. A witness that remembers more than there is, or something
 //! else, contradicts the journal: it was rolled back, or written anew. That is said at once, and nothing more is signed. So
-//! each is asked about the last checkpoint at the start, whatever the files beside the journal say, before the next one.
+//! each is asked about the last checkpoint at the start, whatever the files beside the journal say, before the next one is
+//! signed; one that cannot be asked holds that up for half a minute. That one contradicted is remembered until it agrees.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use ledger::witness::{self, SIZE_TYPE, Submission};
@@ -22,6 +23,8 @@ use crate::recorder::Recorder;
 
 /// How soon after a failure a witness is asked again.
 const RETRY: Duration = Duration::from_secs(5);
+/// How long nothing is signed at the start because a witness cannot be asked.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the last checkpoint may take at the end of the process.
 const LAST: Duration = Duration::from_secs(5);
 /// How often the size that a witness remembers may turn out to be another than thought, for one checkpoint.
@@ -122,7 +125,8 @@ impl Witnesses {
         let mut all = JoinSet::new();
         for one in &self.0 {
             let (one, around) = (Arc::clone(one), around.clone());
-            all.spawn(async move { one.turn(&around, &mut Place { asked: true, ..Place::default() }).await });
+            let mut place = Place { asked: true, contradicted: true, ..Place::default() };
+            all.spawn(async move { one.turn(&around, &mut place).await });
         }
         let _ = tokio::time::timeout(LAST, async { while all.join_next().await.is_some() {} }).await;
     }
@@ -140,8 +144,10 @@ fn key(config: &WitnessConfig) -> Result<WitnessKey, WitnessesError> {
 }
 
 /// What is known of one witness.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Place {
+    /// When it was asked for the first time.
+    began: Instant,
     /// Whether it was asked since the start.
     asked: bool,
     /// The size that it is thought to remember, once that was looked up.
@@ -152,11 +158,22 @@ struct Place {
     contradicted: bool,
 }
 
+impl Default for Place {
+    fn default() -> Self {
+        Self { began: Instant::now(), asked: false, remembers: None, failed: None, contradicted: false }
+    }
+}
+
 impl One {
+    /// Where it is remembered that it contradicts the journal.
+    fn contradiction(&self, around: &Around) -> PathBuf {
+        around.journal.with_file_name(format!("contradicted-{}", self.config.name))
+    }
+
     /// Sends it every checkpoint.
     async fn follow(&self, around: &Around) {
         let mut signed = around.recorder.signed();
-        let mut place = Place::default();
+        let mut place = Place { contradicted: self.contradiction(around).exists(), ..Place::default() };
         loop {
             signed.mark_unchanged();
             self.turn(around, &mut place).await;
@@ -172,7 +189,10 @@ impl One {
     async fn turn(&self, around: &Around, place: &mut Place) {
         let Some(checkpoint) = around.recorder.signed().borrow().clone() else {
             // What was never signed contradicts nobody; whether it should have been shows with the first checkpoint.
-            return around.recorder.release_signing(&self.config.name);
+            if !place.contradicted {
+                around.recorder.release_signing(&self.config.name);
+            }
+            return;
         };
         let remembers = place.remembers.unwrap_or_else(|| self.kept(around));
         if place.asked && place.failed.is_none() && remembers == checkpoint.size() {
@@ -181,7 +201,11 @@ impl One {
         }
         match self.send(around, &checkpoint, remembers).await {
             Ok(()) => {
-                *place = Place { asked: true, remembers: Some(checkpoint.size()), ..Place::default() };
+                if place.contradicted {
+                    let _ = std::fs::remove_file(self.contradiction(around));
+                }
+                let began = place.began;
+                *place = Place { began, asked: true, remembers: Some(checkpoint.size()), ..Place::default() };
                 around.recorder.release_signing(&self.config.name);
                 self.tell(around, checkpoint.size());
             }
@@ -262,13 +286,18 @@ impl One {
             around.metrics.witness_contradicts.with_label_values(&[name]).set(1);
             tracing::error!(witness = name, reason, "a witness CONTRADICTS the journal");
             if !std::mem::replace(&mut place.contradicted, true) {
+                if let Err(error) = std::fs::write(self.contradiction(around), format!("{reason}\n")) {
+                    tracing::error!(%error, "that it does cannot be remembered");
+                }
                 let reason = format!("the witness {name} contradicts the journal: {reason}");
                 around.recorder.note(Event::Gap { session: None, reason: reason.into() });
             }
             place.failed = Some(reason);
             return;
         }
-        if !place.contradicted {
+        // Where the journal itself does not fit, nobody needs a witness to doubt it.
+        let may_go_on = !place.contradicted && !matches!(failure, Failure::Damaged);
+        if may_go_on && place.began.elapsed() >= PATIENCE {
             around.recorder.release_signing(name);
         }
         if place.failed.as_ref() != Some(&reason) {

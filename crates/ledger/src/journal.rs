@@ -350,6 +350,11 @@ impl Journal {
         Reader::following(Arc::clone(&self.disk), &self.dir, position, Arc::clone(&self.visible))
     }
 
+    /// To be called when a call into the journal panicked: then [`Journal::is_stalled`] says so at once.
+    pub fn look_after_panic(&self) {
+        drop(self.state());
+    }
+
     /// The state. Whoever panicked with it may have left part of a write behind, so that it has to be repaired first;
     /// `length` is only set after the act that it describes.
     fn state(&self) -> MutexGuard<'_, State> {

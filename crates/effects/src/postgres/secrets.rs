@@ -8,44 +8,77 @@ use std::borrow::Cow;
 
 use super::lexer::{Kind, Lexer, Token};
 
-/// What the names of secrets have in them.
-const PARTS: &[&str] = &[
-    "password",
-    "passwd",
-    "passphrase",
-    "secret",
-    "conninfo",
-    "credential",
-    "private_key",
-    "privatekey",
-    "api_key",
-    "apikey",
-    "_token",
-];
+/// What the name of a secret ends with.
+const ENDS: [&str; 10] =
+    ["password", "passwd", "passphrase", "secret", "secrets", "conninfo", "credential", "credentials", "token", "pwd"];
 
-/// Names that are a secret's as a whole.
-const WHOLE: &[&str] = &["token", "pwd"];
+/// What may follow that and change nothing: `password_hash`, `new_password_2`.
+const BEHIND: [&str; 10] = ["hash", "hashed", "digest", "salt", "value", "text", "plain", "old", "new", "confirmation"];
+
+/// What a key is that is a secret: `api_key`, `secret_key`.
+const OF_KEYS: [&str; 8] = ["api", "private", "secret", "access", "master", "encryption", "signing", "session"];
+
+/// How far back the word for a constant is looked for, in tokens: no list is read again for each of its members.
+const REACH: usize = 64;
 
 /// Whether a name, of an option, a setting or a column, says that its value is a secret.
 pub(super) fn is_named_so(name: &str) -> bool {
-    let name = name.trim_matches('"').to_ascii_lowercase();
-    let last = name.rsplit('.').next().unwrap_or_default();
-    PARTS.iter().any(|part| name.contains(part)) || WHOLE.contains(&last)
+    let name = name.trim_matches(['"', '\'']).to_ascii_lowercase();
+    let mut parts: Vec<&str> = name.split(['.', '_', '-']).filter(|part| !part.is_empty()).collect();
+    let follows = |part: &&str| BEHIND.contains(part) || part.bytes().all(|byte| byte.is_ascii_digit());
+    while parts.len() > 1 && parts.last().is_some_and(follows) {
+        parts.pop();
+    }
+    match parts.as_slice() {
+        [.., of, "key"] => OF_KEYS.contains(of),
+        [.., last] => {
+            ENDS.iter().any(|end| last.ends_with(end)) || matches!(*last, "apikey" | "privatekey" | "secretkey")
+        }
+        [] => false,
+    }
 }
 
-/// Whether the value at `at` stands right behind such a word, or behind one and a sign that gives it a value.
+/// Whether the value at `at` is given to such a name, or compared with it: `PASSWORD 'c'`, `password = $1`,
+/// `password IN ('c')`, `current_setting('app.password') = 'c'`.
 pub(super) fn is_secret_at(tokens: &[&Token], at: usize, text: &str) -> bool {
-    let before = tokens.get(..at).unwrap_or_default().iter().rev().filter(|token| token.kind != Kind::Blank);
-    for token in before {
+    let before = tokens.get(at.saturating_sub(REACH)..at).unwrap_or_default();
+    let mut solid = before.iter().rev().filter(|token| token.kind != Kind::Blank);
+    let mut is_listed = false;
+    while let Some(token) = solid.next() {
         let word = text.get(token.range.clone()).unwrap_or_default();
         match token.kind {
-            Kind::Other if matches!(word, "=" | ":" | ">") => {}
-            Kind::Word if word.eq_ignore_ascii_case("to") => {}
-            Kind::Word => return is_named_so(word),
+            Kind::Other if word == "," => is_listed = true,
+            Kind::Other if word.bytes().all(|byte| b"=<>!~:".contains(&byte)) => {}
+            Kind::Constant | Kind::Parameter if is_listed => {}
+            // What is in front of a list is what each of its members is compared with.
+            Kind::Open => is_listed = false,
+            Kind::Word if !is_listed && is_comparison(word) => {}
+            Kind::Word => return !is_listed && is_named_so(word),
+            Kind::Close => return !is_listed && is_secret_setting(&mut solid, text),
             _ => return false,
         }
     }
     false
+}
+
+fn is_comparison(word: &str) -> bool {
+    ["to", "in", "not", "like", "ilike", "any", "all"].iter().any(|known| word.eq_ignore_ascii_case(known))
+}
+
+/// Whether what a bracket closes, read from its end, is `current_setting('…')` of a secret.
+fn is_secret_setting<'t>(back: &mut impl Iterator<Item = &'t &'t Token>, text: &str) -> bool {
+    let mut named = false;
+    for token in back.take(6) {
+        let word = text.get(token.range.clone()).unwrap_or_default();
+        match token.kind {
+            Kind::Constant => named = named || is_named_so(word),
+            Kind::Open => break,
+            _ => {}
+        }
+    }
+    let is_it =
+        |token: &&Token| text.get(token.range.clone()).is_some_and(|word| word.eq_ignore_ascii_case("current_setting"));
+    named && back.next().is_some_and(is_it)
 }
 
 /// The tokens of a statement of this kind, where bare words that are values of such a setting (`SET app.secret TO x`)
@@ -113,7 +146,7 @@ pub(super) fn plain_string(text: &str, at: usize) -> Option<&str> {
 /// Whether a text has a word of a secret anywhere: what it says may be one.
 pub fn speaks_of_secrets(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    PARTS.iter().any(|part| text.contains(part))
+    ENDS.iter().chain(&["api_key", "apikey", "private_key"]).any(|part| text.contains(part))
 }
 
 /// A part of a text that begins and ends between tokens, with what its comments say taken out.
@@ -151,7 +184,15 @@ mod tests {
         assert_eq!(found("OPTIONS (host 'h', SET password E'c', sslpassword $$c$$)"), ["E'c'", "$$c$$"]);
         assert_eq!(found("SET app.\"api_key\" TO 'c'"), ["'c'"]);
         assert_eq!(found("f(password => 'c', note => 'n') WHERE u.password = $1"), ["'c'", "$1"]);
+        assert_eq!(
+            found("u.password <> 'c' OR token LIKE $1 OR pwd IN ('a', $2, 'b')"),
+            ["'c'", "$1", "'a'", "$2", "'b'"]
+        );
+        assert_eq!(found("id = 7 AND current_setting('app.password', true) = 'c' AND x = 'y'"), ["'c'"]);
         assert_eq!(found("SELECT 'c', password, 'd' FROM passwords LIMIT 1"), [""; 0]);
+        assert_eq!(found("password_encryption = 'md5', password_changed_at = '2026', secretary_id = 7"), [""; 0]);
+        let many = format!("password IN ({})", vec!["'x'"; 100_000].join(","));
+        assert!(found(&many).len() < 100, "each looks back a few tokens alone");
     }
 
     #[test]

@@ -232,7 +232,10 @@ impl Memo {
             && other.output == statement.output
             && other.mentions == statement.mentions
             && other.copy == statement.copy
-            && other.changes == statement.changes;
+            && other.changes == statement.changes
+            // Whether the target's words are scrubbed goes by them.
+            && other.parameters == statement.parameters
+            && other.literals.iter().map(|literal| &literal.role).eq(statement.literals.iter().map(|literal| &literal.role));
         same.then_some(known)
     }
 

@@ -160,7 +160,8 @@ impl Session {
     /// Whether the target's own words may hold what the subject may not see.
     pub(super) fn touched(&self) -> Touched {
         let runs = self.runs.values().any(|run| run.judged.hides);
-        if runs || self.transaction_hides { Touched::Hidden } else { Touched::Nothing }
+        let parsed = matches!(self.pipeline.front(), Some((_, Owed::Relay(relay))) if relay.hides);
+        if runs || parsed || self.transaction_hides { Touched::Hidden } else { Touched::Nothing }
     }
 
     fn reply(&mut self, message: &Backend<'_>, body: &[u8], place: Place) -> Result<(), End> {

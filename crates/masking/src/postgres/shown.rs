@@ -58,20 +58,36 @@ pub fn shown(
 
 /// Whether a text gives a password to something: a connection string, the options of a command, a statement inside a
 /// function's body. It is no net for the values of columns, which are classified: only what a record shows is held back.
+/// Each word of the text is looked at once.
 fn holds_a_password(text: &str) -> bool {
-    const WORDS: [&str; 6] = ["password", "passwd", "passphrase", "secret", "pwd", "api_key"];
-    let lower = text.to_ascii_lowercase();
-    let gives =
-        |word: &str| lower.match_indices(word).any(|(at, _)| gives_a_value(lower.get(at..).unwrap_or_default()));
-    WORDS.iter().any(|word| gives(word)) || has_userinfo(&lower)
+    let bytes = text.as_bytes();
+    let is_of_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let mut at = 0;
+    while let Some(start) = bytes.get(at..).and_then(|rest| rest.iter().position(is_of_word)).map(|found| at + found) {
+        let length = bytes.get(start..).and_then(|rest| rest.iter().position(|byte| !is_of_word(byte)));
+        let end = length.map_or(bytes.len(), |length| start + length);
+        let word = bytes.get(start..end).unwrap_or_default();
+        if is_of_a_secret(word) && text.get(end..).is_some_and(gives_a_value) {
+            return true;
+        }
+        at = end;
+    }
+    has_userinfo(text)
 }
 
-/// Whether behind the name that a text begins with is a sign that gives it a value: `=`, `:`, or a quote.
-fn gives_a_value(text: &str) -> bool {
-    let rest = text.trim_start_matches(|symbol: char| symbol.is_ascii_alphanumeric() || symbol == '_');
+/// Whether a word has the name of a secret in it, in any case.
+fn is_of_a_secret(word: &[u8]) -> bool {
+    const NAMES: [&[u8]; 6] = [b"password", b"passwd", b"passphrase", b"secret", b"pwd", b"api_key"];
+    NAMES.iter().any(|name| word.windows(name.len()).any(|part| part.eq_ignore_ascii_case(name)))
+}
+
+/// Whether what is behind a name gives it a value: `=`, `:`, or a quote.
+fn gives_a_value(rest: &str) -> bool {
     let rest = rest.trim_start_matches(['"', '\\']).trim_start();
-    let rest = rest.strip_prefix("to ").unwrap_or(rest).trim_start();
-    rest.starts_with(['=', ':', '\'', '$']) || ["e'", "u&'", "$"].iter().any(|quote| rest.starts_with(quote))
+    let is_to = rest.get(..3).is_some_and(|word| word.eq_ignore_ascii_case("to "));
+    let rest = if is_to { rest.get(3..).unwrap_or_default().trim_start() } else { rest };
+    let begins = |quote: &str| rest.get(..quote.len()).is_some_and(|start| start.eq_ignore_ascii_case(quote));
+    rest.starts_with(['=', ':', '\'', '$']) || ["e'", "u&'"].into_iter().any(begins)
 }
 
 /// `scheme://user:password@host`.
@@ -126,7 +142,8 @@ mod tests {
         ] {
             assert!(holds_a_password(gives), "{gives}");
         }
-        for speaks in ["the password was reset", "https://example.com/a:b@c", "user@example.com", "secretary"] {
+        let bomb = "pwd".repeat(400_000);
+        for speaks in [&*bomb, "the password was reset", "https://example.com/a:b@c", "user@example.com", "secretary"] {
             assert!(!holds_a_password(speaks), "{speaks}");
         }
     }

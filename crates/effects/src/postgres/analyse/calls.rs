@@ -84,7 +84,6 @@ impl<'a> Walk<'a> {
         }
         self.literal_meets(&written.operands(&values));
         let name = names.last().copied().unwrap_or_default();
-        self.reads_secret |= name == "current_setting" && names_a_secret(written);
         if is_encryption(name) || (name == "set_config" && names_a_secret(written)) {
             self.role_of_all(start, &LiteralRole::Secret);
         }

@@ -63,7 +63,7 @@ impl Walk<'_> {
         let own = secrets::with_bare_values(body.kind, own.get(..count).unwrap_or_default(), source.text);
         let tokens: Vec<&Token> = own.iter().map(AsRef::as_ref).collect();
         let parameters = self.parameter_roles(&tokens, source.text, body.parameters);
-        let literals = self.literal_roles(&tokens, source.text, body.secret || self.reads_secret);
+        let literals = self.literal_roles(&tokens, source.text, body.secret);
         let flows = self.flows_of(parameters.len());
         let normal = normal(&tokens, source.text, parameters.len());
         if self.effects.is_empty() && self.opaque.is_none() {
@@ -156,7 +156,7 @@ impl Walk<'_> {
         for (spot, role) in &self.roles {
             let Spot::Parameter(number) = spot else { continue };
             if let Some(slot) = number.checked_sub(1).and_then(|at| roles.get_mut(at)) {
-                *slot = Some(both(slot.take(), role));
+                *slot = Some(both(slot.take(), named_so(role)));
             }
         }
         let roles = roles.into_iter().enumerate();
@@ -167,9 +167,6 @@ impl Walk<'_> {
             if let Some(role) = number.and_then(|number| roles.get_mut(number.checked_sub(1)?)) {
                 *role = LiteralRole::Secret;
             }
-        }
-        if self.reads_secret {
-            roles.fill(LiteralRole::Secret);
         }
         roles
     }
@@ -191,7 +188,7 @@ impl Walk<'_> {
                     let found = literals.binary_search_by_key(&start, |(literal, _)| literal.start);
                     if let Some((literal, seen)) = found.ok().and_then(|at| literals.get_mut(at)) {
                         let before = seen.then(|| literal.role.clone());
-                        literal.role = both(before, role);
+                        literal.role = both(before, named_so(role));
                         *seen = true;
                     }
                 }
@@ -203,6 +200,14 @@ impl Walk<'_> {
             self.opaque("its constants are not where they were expected");
         }
         literals.into_iter().map(|(literal, _)| literal).collect()
+    }
+}
+
+/// A column may be a secret's by its name alone.
+fn named_so(role: &LiteralRole) -> &LiteralRole {
+    match role {
+        LiteralRole::Of(column) if secrets::is_named_so(&column.name) => &LiteralRole::Secret,
+        other => other,
     }
 }
 

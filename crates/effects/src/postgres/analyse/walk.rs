@@ -81,8 +81,6 @@ pub(super) struct Walk<'a> {
     pub(super) viewing: Vec<u32>,
     pub(super) changes: Changes,
     pub(super) bounded: bool,
-    /// It reads a setting that is a secret: what stands beside it may be one too.
-    pub(super) reads_secret: bool,
     /// How many computations were met of which something can be seen from outside.
     pub(super) visible: usize,
     /// Whether a collation that is not the default one may be in it: then not all texts can be compared.
@@ -119,7 +117,6 @@ impl<'a> Walk<'a> {
             viewing: Vec::new(),
             changes: Changes::default(),
             bounded: true,
-            reads_secret: false,
             visible: 0,
             collates,
         }
