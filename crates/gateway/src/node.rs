@@ -224,6 +224,11 @@ impl Node {
         let tape_keys = Arc::new(tape_keys(&config)?);
         let vault = open_vault(&config, &state)?;
         recorder.flush();
+        if !recovery.set_aside.is_empty() {
+            recorder.sync();
+            let recorded = recorder.journal().set_aside_is_recorded();
+            recorded.map_err(|source| StartError::File { path: layout.journal(), source })?;
+        }
         Ok(Arc::new(Self {
             config,
             revisions: Arc::new(revisions),

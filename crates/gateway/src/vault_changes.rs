@@ -17,12 +17,18 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// Records every change, for as long as it is polled.
 pub(crate) async fn run(node: &Node) {
-    if node.config.vault_key.is_none() {
-        return;
-    }
+    let mut failed = false;
     loop {
-        if let Err(error) = record(node).await {
+        let recorded = record(node).await;
+        if let Err(error) = &recorded
+            && !failed
+        {
             tracing::error!(%error, "changes of the vault are not recorded yet");
+        }
+        failed = recorded.is_err();
+        // Without a vault nothing changes any more; what was noted before is recorded all the same.
+        if node.config.vault_key.is_none() && !failed {
+            return;
         }
         tokio::time::sleep(EVERY).await;
     }
@@ -38,7 +44,8 @@ enum Failure {
     BrokenOff(#[from] tokio::task::JoinError),
 }
 
-/// If Sluice dies between the two halves, the journal has a change twice, and never not at all.
+/// If Sluice dies between the two halves, or the disk takes too long, the journal has a change more than once, and never not
+/// at all.
 async fn record(node: &Node) -> Result<(), Failure> {
     let state = Arc::clone(&node.state);
     let changes = tokio::task::spawn_blocking(move || state.vault_changes()).await??;

@@ -143,7 +143,7 @@ fn parse_list(content: &[u8], keys: &Keys) -> Notes {
             Ok(_) => NoteError::Malformed,
             Err(error) => error,
         };
-        notes.bad = Some(BadNote { offset: offset(end), error, torn: is_torn(rest, body) });
+        notes.bad = Some(BadNote { offset: offset(end), error, torn: is_torn(rest, body, keys) });
         break;
     }
     notes
@@ -159,8 +159,12 @@ fn note_length(bytes: &[u8]) -> usize {
     ends.take(5).nth(4).map_or(bytes.len(), |at| at.saturating_add(1))
 }
 
-/// Whether what is left of a list looks like a write that was cut off: the beginning of a note, or nothing but zeros.
-fn is_torn(rest: &[u8], body: &[u8]) -> bool {
+/// Whether what is left of a list looks like a write that was cut off: the beginning of a note, or one with zeros where
+/// bytes never reached the disk. A whole note behind it was written later, so that this one was on the disk.
+fn is_torn(rest: &[u8], body: &[u8], keys: &Keys) -> bool {
     let begun = rest.first() == Some(&b'\n') && body.iter().filter(|byte| **byte == b'\n').count() < 5;
-    begun || rest.iter().all(|byte| *byte == 0)
+    let lines = rest.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at.saturating_add(1));
+    let mut later = lines.skip(1).filter_map(|at| rest.get(at..));
+    (begun || rest.contains(&0))
+        && !later.any(|later| keys.open(later.get(..note_length(later)).unwrap_or_default()).is_ok())
 }

@@ -93,6 +93,18 @@ pub(crate) enum Parsed<'a> {
     Bad,
 }
 
+/// How many whole frames lie anywhere among `bytes`.
+pub(crate) fn count(bytes: &[u8]) -> u64 {
+    let (mut at, mut found) = (0, 0_u64);
+    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+        let whole =
+            if let Parsed::Frame { payload, .. } = parse(rest) { HEADER.saturating_add(payload.len()) } else { 0 };
+        found = found.saturating_add(u64::from(whole > 0));
+        at = at.saturating_add(whole.max(1));
+    }
+    found
+}
+
 /// Looks at the frame at the beginning of `bytes`.
 pub(crate) fn parse(bytes: &[u8]) -> Parsed<'_> {
     let Some((header, _)) = bytes.split_first_chunk::<HEADER>() else { return Parsed::Short };

@@ -36,7 +36,7 @@ mod reserve;
 mod rotate;
 
 pub(crate) use recovery::is_set_aside;
-pub use recovery::{OpenError, Recovery, SetAside, hold};
+pub use recovery::{OpenError, Recovery, SetAside, Torn, hold};
 pub(crate) use reserve::NAME as RESERVE;
 pub use rotate::RotateError;
 

@@ -41,7 +41,7 @@ pub struct VaultChange {
     pub action: String,
     /// The secret's name.
     pub name: String,
-    /// Who did it, as the operating system knows them, such as `uid:0`.
+    /// Who did it, as the operating system knows them, such as `uid:0`; `sluice` where `sluice serve` made the vault.
     pub by: String,
     /// When.
     pub at: Timestamp,

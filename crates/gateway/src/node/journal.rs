@@ -39,14 +39,15 @@ fn publish(layout: &Layout, key: &VerifyingKey) -> Result<(), StartError> {
 pub fn repair(data_dir: &Path) -> Result<Recovery, StartError> {
     let layout = Layout::of(data_dir);
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let key =
-        KeyFile::new(Arc::clone(&disk), &layout.key("journal.key"), &layout.journal(), known_key(&layout)?.name());
+    let key = key_file(&layout, Arc::clone(&disk))?;
     let (journal, recovery) = Journal::open_repairing(disk, &layout.journal(), key.load()?, Sizes::default())?;
     let entries: Vec<_> = gaps(&recovery).map(entry).collect();
     if !entries.is_empty() {
         let internal = |error: ledger::JournalError| StartError::Internal(error.to_string());
         drop(journal.append(&entries).map_err(internal)?.at_process());
-        journal.checkpoint().map_err(internal)?;
+        journal.sync().map_err(internal)?;
+        // Signed is it by the next Sluice, when its witnesses agree.
+        journal.set_aside_is_recorded().map_err(|source| StartError::File { path: layout.journal(), source })?;
     }
     Ok(recovery)
 }
@@ -57,18 +58,26 @@ pub(super) fn gaps(recovery: &Recovery) -> impl Iterator<Item = Event> {
         .torn
         .iter()
         .map(|torn| format!("{} was torn: {} bytes from {} on were cut off", torn.file, torn.bytes, torn.offset));
-    let aside = recovery.set_aside.iter().map(|SetAside { torn, kept, digest }| {
+    let aside = recovery.set_aside.iter().map(|SetAside { torn, kept, digest, whole }| {
         let (file, bytes, offset) = (&torn.file, torn.bytes, torn.offset);
-        format!("{file} was damaged: {bytes} bytes from {offset} on were set aside as {kept}, SHA-256 {digest}")
+        format!(
+            "{file} was damaged: {bytes} bytes from {offset} on, with {whole} whole entries, were set aside as {kept}, \
+             SHA-256 {digest}"
+        )
     });
     torn.chain(aside).map(|reason| Event::Gap { session: None, reason: reason.into() })
 }
 
-/// The public key that the data directory has.
-fn known_key(layout: &Layout) -> Result<VerifyingKey, StartError> {
+/// The key file of a data directory, whose public key says what the journal is called. One that others can read is refused.
+fn key_file(layout: &Layout, disk: Arc<dyn Disk>) -> Result<KeyFile, StartError> {
     let path = layout.journal_public_key();
     let text = std::fs::read_to_string(&path).map_err(|source| StartError::File { path: path.clone(), source })?;
-    text.parse().map_err(|_| StartError::Key(path))
+    let known: VerifyingKey = text.parse().map_err(|_| StartError::Key(path))?;
+    let path = layout.key("journal.key");
+    if path.exists() {
+        drop(seed(&path)?);
+    }
+    Ok(KeyFile::new(disk, &path, &layout.journal(), known.name()))
 }
 
 /// Changes the key of the journal of a data directory, where no Sluice may run: the new one is made here, and the old one
@@ -78,9 +87,8 @@ fn known_key(layout: &Layout) -> Result<VerifyingKey, StartError> {
 /// If a Sluice has the journal, or something fails; it can be called again.
 pub fn rotate_key(data_dir: &Path) -> Result<Rotated, StartError> {
     let layout = Layout::of(data_dir);
-    let known = known_key(&layout)?;
     let fresh = Secret::new(clock::random::<32>()?);
-    let file = KeyFile::new(Arc::new(RealDisk), &layout.key("journal.key"), &layout.journal(), known.name());
+    let file = key_file(&layout, Arc::new(RealDisk))?;
     let rotated = file.rotate(fresh.expose(), clock::now())?;
     publish(&layout, &rotated.new)?;
     Ok(rotated)

@@ -118,6 +118,7 @@ impl Outlet {
                 receiver: receiver.clone(),
                 secret: secret.clone(),
                 node: Arc::clone(node),
+                told: std::sync::atomic::AtomicBool::new(false),
             }),
         })
     }

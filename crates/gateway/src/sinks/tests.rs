@@ -174,6 +174,10 @@ async fn a_webhook_that_fails_gets_every_event_in_order_and_signed() {
     assert!(posts[..6].iter().all(|post| post.body == posts[0].body), "a retry is the same batch");
     assert_eq!((rig.metric("sink_events_total", "hook"), rig.metric("sink_failures_total", "hook")), (1500, 5));
     assert_eq!(rig.node.is_ready(), Ok(()));
+    let mut reader = rig.node.recorder.journal().reader(0);
+    let entries = std::iter::from_fn(|| reader.next().unwrap()).map(|(_, entry)| entry.event);
+    let used = entries.filter(|event| matches!(event, Event::SecretUsed { target, .. } if &**target == "sink:hook"));
+    assert_eq!(used.count(), 1, "that its secret is used stands in the journal once");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,10 +16,10 @@ use model::id::Digest;
 use super::reserve::{Reserve, is_full};
 use super::{Health, Journal, JournalId, Mark, Sizes, State, start_segment};
 use crate::checkpoints::{self, CheckpointLog};
-use crate::disk::{Disk, DiskFile, read_full, replace};
+use crate::disk::{Disk, DiskFile, read_full, read_small, replace};
 use crate::frame;
 use crate::merkle::{self, Edge};
-use crate::note::{Checkpoint, SigningKey};
+use crate::note::{Checkpoint, MAX_NOTE, SigningKey};
 use crate::rotation::Keys;
 use crate::segment::{self, Header, Scan, Step};
 
@@ -32,7 +32,7 @@ pub struct Recovery {
     pub torn: Vec<Torn>,
     /// The latest checkpoint's size, if there is one. Entries from here on are not signed yet.
     pub signed: Option<u64>,
-    /// What was set aside, where that was asked for.
+    /// What was set aside, now or before, and is not recorded: see [`Journal::set_aside_is_recorded`].
     pub set_aside: Vec<SetAside>,
 }
 
@@ -45,17 +45,25 @@ pub struct SetAside {
     pub kept: String,
     /// Their SHA-256.
     pub digest: Digest,
+    /// How many whole entries are among them.
+    pub whole: u64,
 }
 
 const ASIDE: &str = ".aside";
 
+/// Behind that, until it is recorded.
+const UNRECORDED: &str = ".unrecorded";
+
 /// Whether a file has this name because it was set aside.
 pub(crate) fn is_set_aside(name: &str) -> bool {
-    let parts = name.strip_suffix(ASIDE).and_then(|rest| rest.rsplit_once('.'));
-    parts.is_some_and(|(file, at)| {
-        let digits = !at.is_empty() && at.bytes().all(|digit| digit.is_ascii_digit());
-        digits && (segment::first_index(file).is_some() || checkpoints::first_size(file).is_some())
-    })
+    set_aside_from(name.strip_suffix(UNRECORDED).unwrap_or(name)).is_some()
+}
+
+/// From which segment what has this name was set aside, and from which byte on.
+fn set_aside_from(name: &str) -> Option<(&str, u64)> {
+    let (file, at) = name.strip_suffix(ASIDE)?.rsplit_once('.')?;
+    let digits = at.bytes().all(|digit| digit.is_ascii_digit());
+    (digits && segment::first_index(file).is_some()).then_some((file, at.parse().ok()?))
 }
 
 /// What is done about damage behind what is signed.
@@ -131,13 +139,14 @@ pub(super) fn open(
     let lock = lock(disk.as_ref(), dir)?;
     let mut recovery = Recovery::default();
     let keys = keys_in_force(disk.as_ref(), dir, &key)?;
-    let (last, signed) = read_checkpoints(disk.as_ref(), dir, &keys, holes, &mut recovery)?;
+    let (last, signed) = read_checkpoints(disk.as_ref(), dir, &keys, &mut recovery)?;
     let reserve = Reserve::find(disk.as_ref(), dir, sizes.reserve)?;
     let mut state = open_segments(disk.as_ref(), dir, &signed, reserve, holes, &mut recovery)?;
     if let Some(last) = &last {
         replace(disk.as_ref(), &dir.join(checkpoints::LATEST), last.note().as_bytes())?;
     }
     hold_room(disk.as_ref(), &mut state)?;
+    recovery.set_aside = read_set_aside(disk.as_ref(), dir)?;
     recovery.entries = state.edge.size();
     recovery.signed = last.as_ref().map(Checkpoint::size);
     let journal = Journal {
@@ -208,7 +217,6 @@ fn read_checkpoints(
     disk: &dyn Disk,
     dir: &Path,
     keys: &Keys,
-    holes: Holes,
     recovery: &mut Recovery,
 ) -> Result<(Option<Checkpoint>, Vec<Checkpoint>), OpenError> {
     let mut lists: Vec<u64> = disk.list(dir)?.iter().filter_map(|name| checkpoints::first_size(name)).collect();
@@ -221,13 +229,26 @@ fn read_checkpoints(
         // A list may have a torn end and yet not be the last: after a failure the next checkpoint begins a new list.
         match bad {
             Some(bad) if bad.torn && bad.offset > 0 => cut(disk, &path, name, bad.offset, recovery)?,
-            Some(bad) if bad.offset > 0 => hole(disk, dir, name, bad.offset, holes, recovery)?,
             Some(bad) => return Err(damaged(format!("a checkpoint: {}", bad.error), name, bad.offset)),
             None => {}
         }
         all.extend(notes.into_iter().map(|(_, checkpoint)| checkpoint));
     }
+    check_latest(disk, dir, keys, all.last())?;
     Ok((all.last().cloned(), all))
+}
+
+/// The latest checkpoint is written when it is in a list: one that is in no list was in one.
+fn check_latest(disk: &dyn Disk, dir: &Path, keys: &Keys, last: Option<&Checkpoint>) -> Result<(), OpenError> {
+    let note = match read_small(disk, &dir.join(checkpoints::LATEST), MAX_NOTE) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        result => result?,
+    };
+    let size = keys.open(&note).map_or(0, |latest| latest.size());
+    if size <= last.map_or(0, Checkpoint::size) {
+        return Ok(());
+    }
+    Err(damaged(format!("the checkpoint of {size} entries is in no list"), checkpoints::LATEST, 0))
 }
 
 fn cut(disk: &dyn Disk, path: &Path, name: String, at: u64, recovery: &mut Recovery) -> Result<(), OpenError> {
@@ -253,13 +274,39 @@ fn hole(
     }
     let path = dir.join(&name);
     let bytes = read_from(disk, &path, at)?;
-    let kept = format!("{name}.{at}{ASIDE}");
-    replace(disk, &dir.join(&kept), &bytes)?;
+    replace(disk, &dir.join(format!("{name}.{at}{ASIDE}{UNRECORDED}")), &bytes)?;
     cut(disk, &path, name, at, recovery)?;
-    let torn = recovery.torn.pop();
-    let digest = Digest(merkle::sha256(&[&bytes]));
-    recovery.set_aside.extend(torn.map(|torn| SetAside { torn, kept, digest }));
+    recovery.torn.pop();
     Ok(())
+}
+
+/// What was set aside and is not recorded: now, or by a process that died before it could be.
+fn read_set_aside(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<SetAside>> {
+    let mut found = Vec::new();
+    for name in disk.list(dir)? {
+        let Some(kept) = name.strip_suffix(UNRECORDED) else { continue };
+        let Some((file, offset)) = set_aside_from(kept) else { continue };
+        let bytes = read_from(disk, &dir.join(&name), 0)?;
+        let torn = Torn { file: file.to_owned(), offset, bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX) };
+        let whole = frame::count(&bytes);
+        found.push(SetAside { torn, kept: kept.to_owned(), digest: Digest(merkle::sha256(&[&bytes])), whole });
+    }
+    Ok(found)
+}
+
+impl Journal {
+    /// To be called when what [`Recovery::set_aside`] says is recorded and on the disk; until then, each opening says it.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn set_aside_is_recorded(&self) -> io::Result<()> {
+        for name in self.disk.list(&self.dir)? {
+            if let Some(kept) = name.strip_suffix(UNRECORDED).filter(|kept| set_aside_from(kept).is_some()) {
+                self.disk.rename(&self.dir.join(&name), &self.dir.join(kept))?;
+            }
+        }
+        self.disk.sync_dir(&self.dir)
+    }
 }
 
 fn read_from(disk: &dyn Disk, path: &Path, at: u64) -> io::Result<Vec<u8>> {

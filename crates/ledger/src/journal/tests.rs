@@ -147,12 +147,18 @@ fn rc_02_a_power_cut_at_the_nth_operation_loses_no_receipt_and_what_it_leaves_in
             if let Err(OpenError::Hole { file, offset }) = open(&left, SMALL) {
                 let before = left.contents()[&dir().join(&file)].clone();
                 let sizes = Sizes { segment: SMALL, ..Sizes::default() };
-                let (_, recovery) = Journal::open_repairing(Arc::new(left.clone()), dir(), key(), sizes).unwrap();
-                let aside = recovery.set_aside.iter().find(|aside| aside.torn.file == file).unwrap();
-                assert_eq!(aside.torn.offset, offset, "{what}");
+                let (journal, recovery) = Journal::open_repairing(Arc::new(left.clone()), dir(), key(), sizes).unwrap();
+                let [aside] = &recovery.set_aside[..] else { panic!("{what}: {recovery:?}") };
+                assert_eq!((&aside.torn.file, aside.torn.offset), (&file, offset), "{what}");
+                // Until it is recorded, whoever opens the journal is told.
+                drop(journal);
+                let (journal, again) = open(&left, 1 << 20).unwrap();
+                assert_eq!(again.set_aside, recovery.set_aside, "{what}");
+                journal.set_aside_is_recorded().unwrap();
                 let kept = left.contents()[&dir().join(&aside.kept)].clone();
                 assert_eq!(kept, before[usize::try_from(offset).unwrap()..], "{what}");
                 assert_eq!(aside.digest, model::id::Digest(crate::merkle::sha256(&[&kept])), "{what}");
+                assert!(aside.whole > 0, "{what}");
                 repaired += 1;
             }
             check(&left, &acknowledged.power, acknowledged.checkpoint, &what);
@@ -183,6 +189,30 @@ fn rc_02_damage_to_what_is_signed_is_not_repaired() {
             assert!(recovery.entries >= 3, "byte {at}: {recovery:?}");
             assert_eq!(read_all(&left)[..3], [entry(0), entry(1), entry(2)]);
         }
+    }
+}
+
+/// Nor by way of the checkpoints: one that was written before another, or was the latest, was on the disk.
+#[test]
+fn rc_02_a_damaged_checkpoint_is_no_torn_one_if_it_was_on_the_disk() {
+    let disk = FaultyDisk::new();
+    let (journal, _) = open(&disk, 1 << 20).unwrap();
+    drop(journal.append(&[entry(0), entry(1), entry(2)]).unwrap().at_process());
+    journal.checkpoint().unwrap();
+    drop(journal.append(&[entry(3), entry(4)]).unwrap().at_process());
+    journal.checkpoint().unwrap();
+    drop(journal.append(&[entry(5)]).unwrap().at_process());
+    journal.checkpoint().unwrap();
+    let list = dir().join(crate::checkpoints::file_name(3));
+    let content = disk.contents()[&list].clone();
+    let second = content.len() / 3 + 1;
+    for (at, byte) in (second..content.len()).flat_map(|at| [(at, 0), (at, content[at] ^ 1)]) {
+        let left = disk.copy();
+        let mut damaged = content.clone();
+        damaged[at] = byte;
+        left.put(&list, Some(damaged));
+        let opened = Journal::open_repairing(Arc::new(left), dir(), key(), Sizes::default());
+        assert!(matches!(opened, Err(OpenError::Damaged { .. })), "byte {at}: {:?}", opened.map(|(_, found)| found));
     }
 }
 

@@ -9,9 +9,9 @@ use super::{put, show};
 #[command(
     after_help = "For a Sluice that does not start because its journal is damaged behind what is signed: a power cut can \
     leave bytes that never reached the disk, with later ones that did. From the first damaged byte on, all is put into a \
-    file beside it, FILE.BYTE.aside, and an entry of the journal names it with its SHA-256. No entry at level power is among \
-    it. What is signed is never touched: if that is damaged, nothing is done, and `sluice audit verify` says \
-    where.\n\nExamples:\n  \
+    file beside it, FILE.BYTE.aside, and an entry of the journal names it with its SHA-256. If the power failed, no entry at \
+    level power is among it; if it was anything else, some may be: then keep the disk as it is, and find out. What is signed \
+    is never touched: if that is damaged, nothing is done, and `sluice audit verify` says where.\n\nExamples:\n  \
     sluice audit repair\n  sluice audit repair --data-dir /var/lib/sluice"
 )]
 pub(super) struct Args {
@@ -23,14 +23,19 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let data_dir = args.data_dir.path()?;
     let recovery = gateway::node::repair(&data_dir);
     let recovery = recovery.map_err(|error| Failure::failed(format!("{}: {error}", data_dir.display())))?;
+    let torn = |torn: &ledger::Torn| {
+        format!("{} was torn: {} bytes from {} on were cut off\n", show::safe(&torn.file), torn.bytes, torn.offset)
+    };
+    let torn: String = recovery.torn.iter().map(torn).collect();
     if recovery.set_aside.is_empty() {
-        return put(&format!("nothing had to be set aside; the journal has {} entries\n", recovery.entries));
+        return put(&format!("{torn}nothing had to be set aside; the journal has {} entries\n", recovery.entries));
     }
     let line = |aside: &ledger::SetAside| {
-        let (torn, digest) = (&aside.torn, aside.digest);
+        let (torn, digest, whole) = (&aside.torn, aside.digest, aside.whole);
         let (file, kept) = (show::safe(&torn.file), show::safe(&aside.kept));
-        format!("{file}: {} bytes from {} on are in {kept} now (SHA-256 {digest})\n", torn.bytes, torn.offset)
+        let from = format!("{file}: {} bytes from {} on, with {whole} whole entries", torn.bytes, torn.offset);
+        format!("{from}, are in {kept} now (SHA-256 {digest})\n")
     };
     let lines: String = recovery.set_aside.iter().map(line).collect();
-    put(&format!("{lines}the journal has {} entries, and one for each line above\n", recovery.entries))
+    put(&format!("{torn}{lines}the journal has {} entries, and one for each line above\n", recovery.entries))
 }

@@ -60,15 +60,15 @@ impl Sqlite {
 
     /// Changes of the vault that are not recorded.
     pub(super) fn list_vault_changes(&self) -> Result<Vec<VaultChange>, Error> {
-        self.write(|tx| {
-            let mut statement =
-                tx.prepare("SELECT number, action, name, by, at FROM vault_changes ORDER BY number LIMIT 100")?;
-            let found = statement.query_map([], |row| {
-                let (action, name, by) = (row.get(1)?, row.get(2)?, row.get(3)?);
-                Ok(VaultChange { number: number(row.get(0)?), action, name, by, at: moment(row.get(4)?) })
-            })?;
-            Ok(found.collect::<Result<_, _>>()?)
-        })
+        // Asked each second: without a transaction, which would keep writers waiting.
+        let connection = super::locked(&self.state);
+        let sql = "SELECT number, action, name, by, at FROM vault_changes ORDER BY number LIMIT 100";
+        let mut statement = connection.prepare_cached(sql)?;
+        let found = statement.query_map([], |row| {
+            let (action, name, by) = (row.get(1)?, row.get(2)?, row.get(3)?);
+            Ok(VaultChange { number: number(row.get(0)?), action, name, by, at: moment(row.get(4)?) })
+        })?;
+        Ok(found.collect::<Result<_, _>>()?)
     }
 
     /// Forgets changes that are recorded.

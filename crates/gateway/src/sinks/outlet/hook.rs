@@ -1,11 +1,13 @@
 //! A webhook: a signed POST of a JSON array.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use hyper::body::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
+use model::event::Event;
 use model::secret::Secret;
 use store::config::{CredentialSource, Receiver};
 
@@ -28,6 +30,8 @@ pub(in super::super) struct Hook {
     pub(super) receiver: Receiver,
     pub(super) secret: CredentialSource,
     pub(super) node: Arc<Node>,
+    /// Whether the journal has it that the secret is used: once, as each batch reads it, and would make an event.
+    pub(super) told: AtomicBool,
 }
 
 impl Hook {
@@ -47,7 +51,12 @@ impl Hook {
     async fn secret(&self) -> Result<Secret<String>, Failure> {
         let (node, source) = (Arc::clone(&self.node), self.secret.clone());
         let read = move || store::credential::resolve(&source, &|name| node.secret(name));
-        Ok(tokio::task::spawn_blocking(read).await.map_err(|_| Failure::Ended)??)
+        let secret = tokio::task::spawn_blocking(read).await.map_err(|_| Failure::Ended)??;
+        if !self.told.swap(true, Ordering::Relaxed) {
+            let (target, reference) = (format!("sink:{}", self.name).into(), self.secret.to_string().into());
+            self.node.recorder.note(Event::SecretUsed { session: None, target, reference });
+        }
+        Ok(secret)
     }
 }
 
