@@ -13,7 +13,8 @@ const ENDS: [&str; 10] =
     ["password", "passwd", "passphrase", "secret", "secrets", "conninfo", "credential", "credentials", "token", "pwd"];
 
 /// What may follow that and change nothing: `password_hash`, `new_password_2`.
-const BEHIND: [&str; 10] = ["hash", "hashed", "digest", "salt", "value", "text", "plain", "old", "new", "confirmation"];
+const BEHIND: [&str; 11] =
+    ["hash", "hashed", "digest", "salt", "value", "text", "plain", "old", "new", "confirmation", "command"];
 
 /// What a key is that is a secret: `api_key`, `secret_key`.
 const OF_KEYS: [&str; 8] = ["api", "private", "secret", "access", "master", "encryption", "signing", "session"];
