@@ -124,6 +124,39 @@ fn an_entry_is_proved_to_somebody_who_has_the_key_alone() -> Result<()> {
 }
 
 #[test]
+fn growth_is_proved_to_somebody_who_has_two_checkpoints_and_the_key_alone() -> Result<()> {
+    let site = &shared()?;
+    let data_dir = site.data().display().to_string();
+    let outside = tempfile::tempdir()?;
+    let kept = |name: &str| outside.path().join(name).display().to_string();
+    std::fs::copy(site.data().join("journal.pub"), kept("journal.pub"))?;
+    let latest = || std::fs::read_to_string(site.data().join("journal/checkpoint")).ok();
+    let token = support::token(site, "grower", &["payments-apps"])?;
+    run(site, &token, "SELECT 1")?.success()?;
+    let old = eventually_blocking(LIMIT, "a checkpoint", || Ok(latest()))?;
+    std::fs::write(kept("old"), &old)?;
+    run(site, &token, "SELECT 2")?.success()?;
+    let new = eventually_blocking(LIMIT, "another checkpoint", || Ok(latest().filter(|new| *new != old)))?;
+    std::fs::write(kept("new"), new)?;
+    let prove = ["audit", "prove-growth", &kept("old"), &kept("new"), "--data-dir", &data_dir];
+    let proof = command(site, None, &prove)?.success()?;
+    let check = |old: &str, proof: &str| {
+        std::fs::write(kept("proof"), proof)?;
+        command(site, None, &["audit", "check-growth", &kept(old), &kept("proof"), "--key", &kept("journal.pub")])
+    };
+    assert!(check("old", &proof)?.success()?.contains("grew from that of"), "{proof}");
+    // Of another size, with another hash, and from a checkpoint that is not the older one.
+    let hash = proof.lines().nth(1).filter(|line| !line.is_empty()).context("no hash")?;
+    let digit = if hash.starts_with('A') { "B" } else { "A" };
+    let forged = proof.replacen(hash, &format!("{digit}{}", &hash[1..]), 1);
+    for (from, proof) in [("old", &*proof.replacen("old ", "old 1", 1)), ("old", &forged), ("new", &proof)] {
+        let refused = check(from, proof)?;
+        assert!(refused.status.code() == Some(1) && refused.stderr.contains("proves NOTHING"), "{}", refused.stderr);
+    }
+    Ok(())
+}
+
+#[test]
 fn the_index_is_made_again_from_the_journal() -> Result<()> {
     let mut site = support::site("reindexed", Tuning::default())?;
     let token = support::token(&site, "searched", &["payments-apps"])?;

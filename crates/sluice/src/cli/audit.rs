@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::connect::Connect;
 use super::failure::Failure;
 use super::listing::Form;
-use super::{listing, prove, put, reindex, repair, rotate_key, show, tiles, time, verify, witness};
+use super::{growth, listing, prove, put, reindex, repair, rotate_key, show, tiles, time, verify, witness};
 
 /// Search the record, and verify it
 #[derive(clap::Subcommand)]
@@ -28,6 +28,10 @@ pub(super) enum Command {
     Prove(prove::Args),
     /// Check such a proof, and show the entry
     CheckProof(prove::CheckArgs),
+    /// Prove that the journal of one checkpoint grew from that of an older one
+    ProveGrowth(growth::Args),
+    /// Check such a proof
+    CheckGrowth(growth::CheckArgs),
     /// Make the index of searches anew from the journal, while Sluice is stopped
     Reindex(reindex::Args),
     /// Write the journal as static files that other tools read
@@ -160,6 +164,8 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
         Command::Verify(args) => verify::run(&args),
         Command::Prove(args) => prove::run(&args),
         Command::CheckProof(args) => prove::check(&args),
+        Command::ProveGrowth(args) => growth::run(&args),
+        Command::CheckGrowth(args) => growth::check(&args),
         Command::Reindex(args) => reindex::run(&args),
         Command::Tiles(args) => tiles::run(&args),
         Command::Repair(args) => repair::run(&args),
