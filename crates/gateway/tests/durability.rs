@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use gateway::metrics::Metrics;
 use gateway::recorder::{Recorder, entry};
-use ledger::{Journal, Level, SigningKey};
+use ledger::tape::{TapeEnd, TapeReader};
+use ledger::{Journal, Level, RealDisk, SigningKey};
 use model::disclosure::Disclosure;
 use model::event::Event;
 use model::id::SessionId;
@@ -258,6 +259,34 @@ fn rc_07_a_writer_that_panics_refuses_all_loses_nothing_and_goes_on() {
     disk.heal();
     goes_on(&world, &mut client);
     until("the end of a session to be recorded", || closed(&world, "leaver"));
+    verifies(&world);
+}
+
+/// A session whose task panics ends with it, in the journal as well, and what is on its tape is part of that.
+#[test]
+fn rc_07_a_session_that_panics_has_an_end_that_covers_its_tape() {
+    let disk = TestDisk::only("tapes");
+    let (world, _healed) = (world(&disk), disk.healed());
+    let mut client = Client::connect(&world, &leaver(&world));
+    disk.fail(Fault::Panics);
+    assert!(!client.ask(&asking("asked_in_vain")).contains("4711"), "it was delivered and is not on the tape");
+    disk.heal();
+    until("the end of the session to be recorded", || closed(&world, "leaver"));
+    let events = journal(&world);
+    let end = events.iter().find_map(|event| match event {
+        Event::SessionClosed { session, reason, tape } => Some((*session, &**reason, *tape)),
+        _ => None,
+    });
+    let (session, reason, tape) = end.unwrap();
+    assert_eq!(reason, "a session's task panicked");
+    let names = |event: &Event| matches!(event, Event::Gap { session: Some(gap), .. } if *gap == session);
+    assert!(events.iter().any(names), "the gap names its session");
+    let (node, dir) = (&world.node, world.node.layout().tapes());
+    let mut left = TapeReader::open(&RealDisk, &dir, session, Some(&node.tape_keys)).unwrap();
+    let (found, end) = left.digest_of_what_is_there().unwrap();
+    assert!(matches!(end, TapeEnd::Truncated { .. }) && found.1 > 100, "{end:?} {found:?}");
+    assert_eq!(tape, Some(found));
+    goes_on(&world, &mut Client::connect(&world, &world.reader()));
     verifies(&world);
 }
 
