@@ -15,6 +15,7 @@ use store::vault::{Vault, VaultKey};
 use store::{Sqlite, State};
 use tokio_util::task::TaskTracker;
 
+use crate::broken_off::{Running, Tapes};
 use crate::clock;
 use crate::issuers::{KeySource, TrustedIssuers};
 use crate::metrics::Metrics;
@@ -110,6 +111,7 @@ pub struct Node {
     pub issuers: Arc<TrustedIssuers>,
     /// Who is connected.
     pub sessions: Arc<Sessions>,
+    pub(crate) running: Running,
     /// What is counted.
     pub metrics: Metrics,
     /// Short tasks of sessions, which end before the process does.
@@ -217,11 +219,12 @@ impl Node {
         witnesses.hold(&recorder);
         recorder.note(Event::Started { version: env!("CARGO_PKG_VERSION").into() });
         report(&recovery, &recorder);
-        crate::restart::settle(state.as_ref(), &recorder)?;
+        let tape_keys = Arc::new(tape_keys(&config)?);
+        let tapes = Tapes { disk: Arc::clone(&disk), dir: layout.tapes(), keys: Arc::clone(&tape_keys) };
+        crate::restart::settle(state.as_ref(), &recorder, &tapes)?;
         let revisions = Revisions::start(config.revision_dir.clone(), checked, state.as_ref(), &recorder)?;
         let issuers = Arc::new(trusted(&config, &layout)?);
         let mask_keys = Keys::derive(seed(&layout.key("masking.key"))?.expose());
-        let tape_keys = Arc::new(tape_keys(&config)?);
         let vault = open_vault(&config, &state)?;
         recorder.flush();
         if !recovery.set_aside.is_empty() {
@@ -236,6 +239,7 @@ impl Node {
             state,
             issuers,
             sessions: Arc::default(),
+            running: Running::default(),
             metrics,
             tasks: TaskTracker::new(),
             mask_keys,
@@ -256,6 +260,11 @@ impl Node {
     /// Where journal and tapes are.
     pub fn disk(&self) -> &Arc<dyn Disk> {
         &self.disk
+    }
+
+    /// The tapes, for a session that broke off.
+    pub(crate) fn tapes(&self) -> Tapes {
+        Tapes { disk: Arc::clone(&self.disk), dir: self.layout().tapes(), keys: Arc::clone(&self.tape_keys) }
     }
 
     /// What `/metrics` shows.

@@ -44,3 +44,4 @@ mod wall;
 pub(crate) use catalogs::Catalogs;
 pub use catalogs::{ExportError, export as export_catalog};
 pub use listener::Listener;
+pub(crate) use own_settings::RENEWAL;

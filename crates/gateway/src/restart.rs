@@ -1,13 +1,15 @@
 //! What an earlier process left half done, settled before anything is forwarded.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use model::event::Event;
-use model::id::RequestId;
+use model::id::{RequestId, SessionId};
 use store::State;
 use store::approval::Spent;
 
+use crate::broken_off::Tapes;
 use crate::clock;
+use crate::postgres::RENEWAL;
 use crate::recorder::Recorder;
 
 /// Why what was left cannot be settled; then nothing may be forwarded.
@@ -21,17 +23,26 @@ pub enum SettleError {
     Journal(#[from] ledger::ReadError),
 }
 
+/// Why a session ended that the journal has no end of.
+const KILLED: &str = "the process ended";
+
 /// Settles everything.
 ///
 /// # Errors
 /// If state or the journal cannot be used.
-pub(crate) fn settle(state: &dyn State, recorder: &Recorder) -> Result<(), SettleError> {
-    catch_up(state, recorder)?;
+pub(crate) fn settle(state: &dyn State, recorder: &Recorder, tapes: &Tapes) -> Result<(), SettleError> {
+    let open = catch_up(state, recorder)?;
+    for session in open {
+        tracing::warn!(%session, "the process ended while this session was open");
+        tapes.ends(session, KILLED).for_each(|event| recorder.note(event));
+    }
     Ok(report_unknown(state, recorder)?)
 }
 
 /// Tells state what the journal knows to be spent or ended, so that a restored backup of it revives no approval (AP-12).
-fn catch_up(state: &dyn State, recorder: &Recorder) -> Result<(), SettleError> {
+/// Returns the sessions that the journal has no end of.
+fn catch_up(state: &dyn State, recorder: &Recorder) -> Result<BTreeSet<SessionId>, SettleError> {
+    let mut open = BTreeSet::new();
     // By request: a window is spent on many, and each use counts.
     let mut spent = HashMap::<RequestId, Spent>::new();
     let mut ended = Vec::new();
@@ -47,6 +58,12 @@ fn catch_up(state: &dyn State, recorder: &Recorder) -> Result<(), SettleError> {
                 }
             }
             Event::ApprovalEnded { approval, .. } => ended.push(approval),
+            Event::SessionOpened { session, .. } => drop(open.insert(session)),
+            Event::SessionClosed { session, .. } => drop(open.remove(&session)),
+            // What is refused is a login, of which nothing came, or a renewal, with which the session goes on.
+            Event::SessionRefused { session, reason, .. } if !reason.starts_with(RENEWAL) => {
+                drop(open.remove(&session))
+            }
             _ => {}
         }
     }
@@ -56,7 +73,7 @@ fn catch_up(state: &dyn State, recorder: &Recorder) -> Result<(), SettleError> {
         // Open again, it came back with a backup.
         state.withdraw(approval, "it had ended before the state was restored", clock::now())?;
     }
-    Ok(())
+    Ok(open)
 }
 
 /// Approvals that were spent and whose requests never ended: nobody knows whether they ran. They are journaled so, and
@@ -75,11 +92,13 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use ledger::tape::KeyStore;
     use ledger::{Journal, Level, RealDisk, SigningKey};
     use model::approval::{Answer, Asked, Mode};
     use model::decision::Need;
     use model::event::Entry;
-    use model::id::{ApprovalId, Digest, RevisionId, SessionId};
+    use model::id::{ApprovalId, Digest, RevisionId};
+    use model::secret::Secret;
     use model::subject::SubjectKey;
     use store::Sqlite;
     use store::approval::{Limits, Spending};
@@ -138,7 +157,9 @@ mod tests {
         let consumed = entry(Event::ApprovalConsumed { approval, request });
         let _receipts = recorder.record(vec![consumed], Level::Process).await.unwrap();
 
-        settle(&state, &recorder).unwrap();
+        let keys = KeyStore::new(&dir.path().join("keys"), &Secret::new([1; 32])).unwrap();
+        let tapes = Tapes { disk: Arc::new(RealDisk), dir: dir.path().join("tapes"), keys: Arc::new(keys) };
+        settle(&state, &recorder, &tapes).unwrap();
         let digest = Digest([1; 32]);
         let again = Spending { digest, needs: &[need()], session, request: session.request(2), now: clock::now() };
         assert!(state.consume(&again).unwrap().is_none());

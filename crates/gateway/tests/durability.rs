@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use gateway::metrics::Metrics;
 use gateway::recorder::{Recorder, entry};
-use ledger::{Journal, Level, SigningKey};
+use ledger::tape::{TapeEnd, TapeReader};
+use ledger::{Journal, Level, RealDisk, SigningKey};
 use model::disclosure::Disclosure;
 use model::event::Event;
 use model::id::SessionId;
@@ -168,6 +169,44 @@ fn rc_03_where_tapes_are_on_the_full_disk_nothing_is_delivered_that_is_not_taped
     verifies(&world);
 }
 
+/// What Sluice has to read before it understands a request, or before it asks a human, is recorded first as well.
+#[test]
+fn rc_03_sluices_own_statements_do_not_reach_the_target_unrecorded() {
+    let disk = TestDisk::only("journal");
+    let (world, _healed) = (world(&disk), disk.healed());
+    // One behind the read-only wall, whose state is read at rest, and one that reads it inside its pipeline.
+    for groups in [&["apps", "readers", "pathfinders"][..], &["apps", "readers", "pathfinders", "writers"]] {
+        let mut client = Client::connect(&world, &world.token("order-service", groups));
+        // In both protocols.
+        for (ask, answer) in
+            [("SELECT 4711 AS unread", "4711"), ("SELECT 4711 AS unread \\gdesc\n--", "unread|integer")]
+        {
+            assert_eq!(client.ask("SET search_path = public"), "");
+            let before = world.server.statement_log().unwrap().len();
+            disk.fail(Fault::Full(0));
+            assert_eq!(client.ask(ask), NOT_RECORDED);
+            let log = world.server.statement_log().unwrap();
+            assert_eq!(log.get(before..), Some(&[][..]), "it ran at the target");
+            disk.heal();
+            until("Sluice to go on", || world.node.is_ready().is_ok());
+            assert_eq!(client.ask(ask), answer);
+        }
+    }
+    let mut client = Client::connect(&world, &world.token("writer", &["apps", "readers", "writers"]));
+    let delete = "DELETE FROM orders WHERE id = 1";
+    let explained = || executed(&world, &format!("EXPLAIN (FORMAT JSON) {delete}"));
+    let asked = || world.node.state.approvals(&store::approval::Filter::default()).unwrap().len();
+    disk.fail(Fault::Full(0));
+    assert_eq!(client.ask(delete), NOT_RECORDED);
+    assert!(!explained() && asked() == 0, "the target was asked for an estimate");
+    disk.heal();
+    until("Sluice to go on", || world.node.is_ready().is_ok());
+    client.send(delete);
+    until("the approval to be asked for", || asked() == 1);
+    assert!(explained());
+    verifies(&world);
+}
+
 #[test]
 fn rc_07_a_write_that_does_not_return_is_seen_and_what_it_was_for_is_not_forwarded() {
     let disk = TestDisk::only("journal");
@@ -220,6 +259,34 @@ fn rc_07_a_writer_that_panics_refuses_all_loses_nothing_and_goes_on() {
     disk.heal();
     goes_on(&world, &mut client);
     until("the end of a session to be recorded", || closed(&world, "leaver"));
+    verifies(&world);
+}
+
+/// A session whose task panics ends with it, in the journal as well, and what is on its tape is part of that.
+#[test]
+fn rc_07_a_session_that_panics_has_an_end_that_covers_its_tape() {
+    let disk = TestDisk::only("tapes");
+    let (world, _healed) = (world(&disk), disk.healed());
+    let mut client = Client::connect(&world, &leaver(&world));
+    disk.fail(Fault::Panics);
+    assert!(!client.ask(&asking("asked_in_vain")).contains("4711"), "it was delivered and is not on the tape");
+    disk.heal();
+    until("the end of the session to be recorded", || closed(&world, "leaver"));
+    let events = journal(&world);
+    let end = events.iter().find_map(|event| match event {
+        Event::SessionClosed { session, reason, tape } => Some((*session, &**reason, *tape)),
+        _ => None,
+    });
+    let (session, reason, tape) = end.unwrap();
+    assert_eq!(reason, "a session's task panicked");
+    let names = |event: &Event| matches!(event, Event::Gap { session: Some(gap), .. } if *gap == session);
+    assert!(events.iter().any(names), "the gap names its session");
+    let (node, dir) = (&world.node, world.node.layout().tapes());
+    let mut left = TapeReader::open(&RealDisk, &dir, session, Some(&node.tape_keys)).unwrap();
+    let (found, end) = left.digest_of_what_is_there().unwrap();
+    assert!(matches!(end, TapeEnd::Truncated { .. }) && found.1 > 100, "{end:?} {found:?}");
+    assert_eq!(tape, Some(found));
+    goes_on(&world, &mut Client::connect(&world, &world.reader()));
     verifies(&world);
 }
 

@@ -7,12 +7,16 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use ledger::{Reader, RealDisk};
+use model::event::Event;
+use model::id::SessionId;
+use testkit::command::Output;
 use testkit::demo::site::{ORDER_SERVICE, Site, Tuning};
 use testkit::normal::statements;
 use testkit::process::sluice;
@@ -94,15 +98,68 @@ fn load_and_kill(site: &mut Watched<Site>, token: &str, kill: u64, moment: Durat
     site.kill()
 }
 
+/// The sessions that were killed, all of which the journal has an end of: with the length of what was on the tape then.
+fn broken_off(site: &Site) -> Result<BTreeMap<SessionId, u64>> {
+    let mut reader = Reader::open(Arc::new(RealDisk), &site.data().join("journal"), 0);
+    let (mut open, mut broken_off) = (BTreeSet::new(), BTreeMap::new());
+    while let Some((position, entry)) = reader.next()? {
+        match entry.event {
+            Event::SessionOpened { session, .. } => drop(open.insert(session)),
+            Event::SessionRefused { session, .. } => drop(open.remove(&session)),
+            Event::SessionClosed { session, reason, tape } => {
+                ensure!(open.remove(&session), "session {session} ends a second time, in entry {position}");
+                if &*reason == "the process ended" {
+                    broken_off.insert(session, tape.map_or(0, |(_, length)| length));
+                }
+            }
+            _ => {}
+        }
+    }
+    ensure!(open.is_empty(), "no end of {open:?}");
+    Ok(broken_off)
+}
+
+/// Cuts the last record off the longest of these tapes, and puts it back; says whether any had one.
+fn cut_is_found(
+    site: &Site,
+    broken_off: &BTreeMap<SessionId, u64>,
+    verify: &dyn Fn() -> Result<Output>,
+) -> Result<bool> {
+    let Some((session, _)) = broken_off.iter().max_by_key(|(_, length)| **length) else { return Ok(false) };
+    let path = site.data().join(format!("tapes/{session}.tape"));
+    let Ok(whole) = std::fs::read(&path) else { return Ok(false) };
+    // Header, and records with a header of their own (crates/ledger/src/tape.rs).
+    let (mut last, mut at) = (None, 28);
+    while let Some(length) = whole.get(at + 13..at + 17) {
+        let next = at + 17 + usize::try_from(u32::from_le_bytes(length.try_into()?))?;
+        if next > whole.len() {
+            break;
+        }
+        (last, at) = (Some(at), next);
+    }
+    let Some(last) = last else { return Ok(false) };
+    std::fs::write(&path, &whole[..last])?;
+    let verified = verify()?;
+    let expected = format!("the tape of session {session} ");
+    let found = verified.stderr.contains(&expected) && verified.stderr.contains("is not the one that was recorded");
+    ensure!(!verified.status.success() && found, "{}{}", verified.stdout, verified.stderr);
+    std::fs::write(&path, &whole)?;
+    Ok(true)
+}
+
 #[test]
 fn rc_01_a_sigkill_at_any_moment_loses_nothing_that_was_executed_or_told() -> Result<()> {
     let (kills, seed) = (number("SLUICE_KILLS", 25), number("SLUICE_SEED", 1));
     println!("{kills} kills, seed {seed}");
     let mut site = site("kills", Tuning::default())?;
     let token = site.token(&ORDER_SERVICE)?;
+    let mut cut = false;
     let told: Told = Arc::default();
     let mut choices = Choices::of(seed, 0);
     let (mut answers, mut recorded) = (0, Permitted::of(&site));
+    let config = site.config().display().to_string();
+    let binary = site.binary().to_owned();
+    let verify = || sluice(&binary, &["audit", "verify"], &[("SLUICE_CONFIG", config.as_str())]);
     for kill in 0..kills {
         let moment = Duration::from_millis(u64::try_from(choices.below(LONGEST))?);
         load_and_kill(&mut site, &token, kill, moment, &told)?;
@@ -113,14 +170,18 @@ fn rc_01_a_sigkill_at_any_moment_loses_nothing_that_was_executed_or_told() -> Re
             let found = recorded.counts.contains_key(text);
             assert!(found, "kill {kill}, seed {seed}: {text} was answered, and the journal has nothing of it");
         }
+        let broken_off = broken_off(&site)?;
+        let verified = verify()?;
+        ensure!(verified.status.success(), "kill {kill}, seed {seed}: {}{}", verified.stdout, verified.stderr);
+        cut |= cut_is_found(&site, &broken_off, &verify)?;
         answers += told.len();
         println!("kill {kill} after {moment:?}: {} answers, all recorded", told.len());
     }
+    assert!(cut, "no tape of a killed session has a record");
     assert!(answers > usize::try_from(kills)? * 5, "{answers} answers are no load");
     // Everything executed since the beginning, as often as it was permitted: `site` looks at that when it ends.
-    let config = site.config().display().to_string();
     site.stop()?;
-    let verified = sluice(site.binary(), &["audit", "verify"], &[("SLUICE_CONFIG", config.as_str())])?;
+    let verified = verify()?;
     ensure!(verified.status.success(), "{}{}", verified.stdout, verified.stderr);
     Ok(())
 }

@@ -88,7 +88,7 @@ const EVENTS: [(&str, &str, &str); 27] = [
     ("RevisionRefused", "gateway/src/revision.rs", STORY),
     ("SecretUsed", "gateway/src/postgres/upstream.rs", STORY),
     ("AdminAction", "control/src/journal.rs", "a_denial_ends_it_and_the_journal_says_so"),
-    ("OwnStatement", "gateway/src/postgres/catalogs.rs", STORY),
+    ("OwnStatement", "gateway/src/postgres/own.rs", STORY),
     (
         "Gap",
         "gateway/src/recorder/gathered.rs",

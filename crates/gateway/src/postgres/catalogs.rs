@@ -6,14 +6,12 @@ use std::time::{Duration, Instant};
 
 use effects::postgres::{Catalog, Part, PartBuilder, labels, queries, saved};
 use model::class::Labels;
-use model::event::Event;
-use model::id::{RevisionId, SessionId};
+use model::id::RevisionId;
 use policy::OwnStatement;
 use store::config::{Databases, TargetConfig};
 
 use super::session::Place;
 use super::upstream::{ConnectError, OwnConnection};
-use crate::clock;
 use crate::node::Node;
 
 /// How old a catalog may be before its version is asked for again (RULES.md 14).
@@ -88,9 +86,7 @@ pub async fn export(node: &Node, target: &str, database: &str) -> Result<String,
 }
 
 async fn read_rows(node: &Node, target: &TargetConfig, database: &str) -> Result<String, ConnectError> {
-    let bits = clock::random_bits().map_err(|_| ConnectError::Internal("no randomness"))?;
-    let mut connection = OwnConnection::open(node, target, database, SessionId::from_bits(bits)).await?;
-    note_reading(node, &target.target.name, &database.into());
+    let mut connection = OwnConnection::open(node, target, database, OwnStatement::Catalog).await?;
     let mut text = format!("{}\n", saved::HEADER);
     for query in queries::SYSTEM.iter().chain(&queries::user_with_views()) {
         connection
@@ -102,16 +98,6 @@ async fn read_rows(node: &Node, target: &TargetConfig, database: &str) -> Result
             .await?;
     }
     Ok(text)
-}
-
-/// The catalog is read by Sluice's own statements, which the journal has too (RULES.md 32).
-fn note_reading(node: &Node, target: &Arc<str>, database: &Arc<str>) {
-    node.recorder.note(Event::OwnStatement {
-        session: None,
-        target: Arc::clone(target),
-        database: Arc::clone(database),
-        name: OwnStatement::Catalog.as_str().into(),
-    });
 }
 
 /// A target and one of its databases.
@@ -182,7 +168,7 @@ impl Database {
         let asked = Instant::now();
         let had_connection = reader.connection.is_some();
         let mut read = tokio::time::timeout(DEADLINE, reader.read(node, place, self.latest(None))).await;
-        if had_connection && matches!(read, Ok(Err(_))) {
+        if had_connection && matches!(&read, Ok(Err(error)) if !matches!(error, ConnectError::NotRecorded)) {
             // The connection may have died since it was last used.
             read = tokio::time::timeout(DEADLINE, reader.read(node, place, self.latest(None))).await;
         }
@@ -209,12 +195,10 @@ impl Reader {
         // Put back when all is read: a caller that stops waiting in the middle leaves no half-read answer behind.
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => {
-                let bits = clock::random_bits().map_err(|_| ConnectError::Internal("no randomness"))?;
-                OwnConnection::open(node, &place.target, &place.database, SessionId::from_bits(bits)).await?
-            }
+            // Its version is asked for again and again, and that is journaled once.
+            None => OwnConnection::open(node, &place.target, &place.database, OwnStatement::CatalogVersion).await?,
         };
-        let snapshot = self.read_on(&mut connection, node, place, latest).await?;
+        let snapshot = self.read_on(&mut connection, node, latest).await?;
         self.connection = Some(connection);
         Ok(snapshot)
     }
@@ -223,7 +207,6 @@ impl Reader {
         &mut self,
         connection: &mut OwnConnection,
         node: &Node,
-        place: &Place,
         latest: Option<Arc<Snapshot>>,
     ) -> Result<Arc<Snapshot>, ConnectError> {
         let mut version = String::new();
@@ -237,7 +220,7 @@ impl Reader {
             Some(snapshot) if version == self.version => return Ok(snapshot),
             Some(_) | None => {}
         }
-        note_reading(node, &place.model.name, &place.database);
+        connection.record(node, OwnStatement::Catalog).await?;
         if self.system.is_none() {
             self.system = Some(Arc::new(part(connection, queries::SYSTEM).await?));
         }

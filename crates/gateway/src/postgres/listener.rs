@@ -4,9 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::event::Event;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::login;
@@ -15,6 +16,9 @@ use crate::tls;
 
 /// How long to pause when the system gives no more descriptors.
 const NO_DESCRIPTORS: Duration = Duration::from_millis(50);
+
+/// Why a session ended whose task panicked.
+const PANICKED: &str = "a session's task panicked";
 
 /// The bound listener for PostgreSQL clients.
 #[derive(Debug)]
@@ -59,14 +63,14 @@ impl Listener {
                         tokio::time::sleep(NO_DESCRIPTORS).await;
                     }
                 },
-                Some(ended) = connections.join_next() => observe(&node, ended),
+                Some(ended) = connections.join_next_with_id() => observe(&node, ended),
                 () = stop.cancelled() => break,
             }
         }
         // Whoever finds the door closed may rely on every session knowing it.
         node.sessions.tell_all(crate::sessions::Signal::Drain);
         drop(self.tcp);
-        while let Some(ended) = connections.join_next().await {
+        while let Some(ended) = connections.join_next_with_id().await {
             observe(&node, ended);
         }
     }
@@ -97,10 +101,23 @@ impl Listener {
 }
 
 /// A panic ends one session, and says so; the others go on.
-fn observe(node: &Node, ended: Result<(), tokio::task::JoinError>) {
-    if ended.is_err_and(|error| error.is_panic()) {
-        node.metrics.panics.inc();
-        tracing::error!("a session's task panicked; that session is closed");
-        node.recorder.note(model::event::Event::Gap { session: None, reason: "a session's task panicked".into() });
+fn observe(node: &Arc<Node>, ended: Result<(Id, ()), JoinError>) {
+    let task = match &ended {
+        Ok((task, ())) => *task,
+        Err(error) => error.id(),
+    };
+    let session = node.running.over(task);
+    if !ended.is_err_and(|error| error.is_panic()) {
+        return;
     }
+    node.metrics.panics.inc();
+    tracing::error!(
+        session = session.map(tracing::field::display),
+        "a session's task panicked; that session is closed"
+    );
+    node.recorder.note(Event::Gap { session, reason: PANICKED.into() });
+    let Some(session) = session else { return };
+    node.metrics.sessions.dec();
+    let (tapes, recorder) = (node.tapes(), Arc::clone(&node.recorder));
+    node.tasks.spawn_blocking(move || tapes.ends(session, PANICKED).for_each(|event| recorder.note(event)));
 }

@@ -11,6 +11,7 @@ use ledger::Level;
 use model::event::Event;
 use policy::{OwnStatement, Permit, ProtocolAct};
 use wire::postgres::backend::{Backend, TransactionStatus};
+use wire::postgres::frame::FrontendTag;
 use wire::postgres::frontend::ObjectKind;
 use wire::postgres::pipeline::Sent;
 
@@ -88,7 +89,7 @@ impl Session {
             name: name.as_str().into(),
         }));
         self.level = self.level.max(Level::Process);
-        let before = self.staged.len();
+        let (entry, before) = (self.entries.len().saturating_sub(1), self.staged.len());
         for text in texts {
             self.stage_own(name, Sent::Close, say::close(ObjectKind::Statement, say::OWN));
             self.stage_own(name, Sent::Parse, say::parse(say::OWN, &text, &[]));
@@ -102,6 +103,10 @@ impl Session {
             self.stage_own(name, Sent::Sync, say::sync());
         }
         let outstanding = self.staged.len() - before;
+        if let Some(first) = self.staged.get_mut(before) {
+            // All of them go with its receipt.
+            first.entry = Some(entry);
+        }
         if in_pipeline {
             self.stage_protocol(ProtocolAct::Flush, None, say::flush());
         }
@@ -111,7 +116,7 @@ impl Session {
     fn stage_own(&mut self, name: OwnStatement, sent: Sent, bytes: bytes::Bytes) {
         let permit = Permit::own(name, self.caller.session.request(0));
         let sent = Some((sent, Owed::Own));
-        self.staged.push(Staged { permit, entry: None, sent, bytes, substitute: Substitute::Itself });
+        self.staged.push(Staged { permit, entry: None, sent, bytes, substitute: Substitute::Waiting });
     }
 
     /// Takes a reply to a read.
@@ -208,6 +213,26 @@ impl Session {
             if self.script.is_none() {
                 self.waiting = None;
                 self.pending_request = None;
+            }
+        }
+    }
+
+    /// Gives up the message that waits for a read, and says what stands in for it.
+    pub(super) fn refuse_waiting(&mut self) -> Substitute {
+        self.pending_request = None;
+        self.estimate = None;
+        self.wall.lowered = false;
+        if let Some(script) = &mut self.script {
+            // It has yet to send its Sync.
+            script.give_up();
+            return Substitute::Parse;
+        }
+        let tag = self.waiting.take().and_then(|waiting| waiting.first().copied());
+        match tag.and_then(FrontendTag::from_byte) {
+            Some(FrontendTag::Query | FrontendTag::FunctionCall) => Substitute::Query,
+            Some(_) | None => {
+                self.awaiting_sync = true;
+                Substitute::Parse
             }
         }
     }

@@ -11,6 +11,9 @@ use super::say;
 use super::session::{Flow, Owed, Session};
 use super::staging::{Staged, Substitute};
 
+/// What the reason for a refused renewal begins with: the session goes on.
+pub(crate) const RENEWAL: &str = "renewal: ";
+
 impl Session {
     pub(super) async fn own_query(&mut self, own: &Own, known: &Known) -> Result<Flow, End> {
         match self.carry_out(own).await {
@@ -69,7 +72,7 @@ impl Session {
 
     pub(super) fn token_refused(&self, reason: &str) -> Refusal {
         let (session, source) = (self.caller.session, self.caller.source);
-        let reason = format!("renewal: {reason}").into();
+        let reason = format!("{RENEWAL}{reason}").into();
         self.node.recorder.note(Event::SessionRefused { session, source, reason });
         Refusal::TokenRefused
     }

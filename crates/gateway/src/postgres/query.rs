@@ -15,13 +15,14 @@ use wire::postgres::backend::TransactionStatus;
 use wire::postgres::part::Values;
 
 use super::analysed::{Analysed, Judged, Known};
-use super::catalogs::{Catalogs, is_fresh};
+use super::catalogs::{Catalogs, Snapshot, is_fresh};
 use super::hold::Sought;
 use super::names::{PortalName, StatementName};
 use super::own::What;
 use super::record;
 use super::refusal::Refusal;
 use super::session::{Session, Stall};
+use super::upstream::ConnectError;
 use crate::clock;
 use crate::judging::acts;
 use crate::recorder::entry;
@@ -192,7 +193,7 @@ impl Session {
             self.start_own(What::State);
             return Err(Understood::Stalled(Stall::Own));
         }
-        if self.freshen_catalog().await {
+        if self.freshen_catalog().await? {
             if self.cannot_read() {
                 // Somebody else has changed the structure meanwhile.
                 return self.only_the_end(text, types);
@@ -224,7 +225,7 @@ impl Session {
 
     /// Brings the catalog up to date; says whether it has to be read on the session's own connection: for what only the
     /// session can see, and when the shared reader does not get through, as while somebody holds a catalog of the target.
-    async fn freshen_catalog(&mut self) -> bool {
+    async fn freshen_catalog(&mut self) -> Result<bool, Refusal> {
         let has_temporary = self.followed.as_ref().is_some_and(|followed| followed.has_temporary);
         let at_rest = self.is_at_rest_but_for_text();
         let catalogs = Arc::clone(&self.node.catalogs);
@@ -232,42 +233,42 @@ impl Session {
             return self.follow_own_changes(&catalogs, has_temporary || !at_rest).await;
         }
         let shared = match at_rest {
-            true => catalogs.current(&self.node, &self.place).await.ok(),
+            true => shared(catalogs.current(&self.node, &self.place).await)?,
             false => catalogs.at_once(&self.node, &self.place).await,
         };
-        let Some(shared) = shared else { return !self.overlay || !is_fresh(self.overlay_at) };
+        let Some(shared) = shared else { return Ok(!self.overlay || !is_fresh(self.overlay_at)) };
         if self.overlay && (has_temporary || !at_rest) {
             // The shared part of what the session sees may have changed as well. What is read now has that in it.
             let is_behind = shared.version != self.catalog.version;
             self.shared = shared;
-            return is_behind;
+            return Ok(is_behind);
         }
         if !self.overlay && has_temporary {
             self.shared = shared;
-            return true;
+            return Ok(true);
         }
         if shared.version != self.catalog.version || self.overlay {
             self.adopt_snapshot(shared);
         }
-        false
+        Ok(false)
     }
 
     /// Likewise after the session itself has changed something, which others may not see yet.
-    async fn follow_own_changes(&mut self, catalogs: &Catalogs, are_private: bool) -> bool {
+    async fn follow_own_changes(&mut self, catalogs: &Catalogs, are_private: bool) -> Result<bool, Refusal> {
         if are_private {
             // For the views that are in it. What cannot be read now is read on the session's own connection.
             if let Some(shared) = catalogs.at_once(&self.node, &self.place).await {
                 self.shared = shared;
             }
-            return true;
+            return Ok(true);
         }
-        let Ok(fresh) = catalogs.reread(&self.node, &self.place).await else { return true };
+        let Some(fresh) = shared(catalogs.reread(&self.node, &self.place).await)? else { return Ok(true) };
         self.adopt_snapshot(fresh);
         self.catalog_changed = false;
-        false
+        Ok(false)
     }
 
-    fn adopt_snapshot(&mut self, snapshot: Arc<super::catalogs::Snapshot>) {
+    fn adopt_snapshot(&mut self, snapshot: Arc<Snapshot>) {
         self.catalog = snapshot;
         self.overlay = false;
         self.epoch.catalog += 1;
@@ -529,6 +530,16 @@ fn denied(known: &Known, denial: Denial) -> Refusal {
     match known.analysed.statements.iter().find_map(Statement::missing) {
         Some(missing) if denial.policies.is_empty() => Refusal::Missing(missing, denial),
         Some(_) | None => Refusal::Denied(denial, known.judged.verdict.lacks().cloned()),
+    }
+}
+
+/// What came of looking for the shared catalog. What cannot be read there can be on the session's own connection, but
+/// where nothing can be recorded, nothing is read.
+fn shared(read: Result<Arc<Snapshot>, ConnectError>) -> Result<Option<Arc<Snapshot>>, Refusal> {
+    match read {
+        Ok(snapshot) => Ok(Some(snapshot)),
+        Err(ConnectError::NotRecorded) => Err(Refusal::NotRecorded),
+        Err(_) => Ok(None),
     }
 }
 

@@ -33,7 +33,7 @@ fn whole<T>(write: impl FnOnce(&mut Vec<u8>) -> T) -> Bytes {
 /// What stands in for a refused message.
 pub(super) fn failing(substitute: Substitute) -> (Sent, Bytes) {
     match substitute {
-        Substitute::Query | Substitute::Itself => (Sent::Query, query(FAILING)),
+        Substitute::Query | Substitute::Itself | Substitute::Waiting => (Sent::Query, query(FAILING)),
         Substitute::Parse => (Sent::Parse, parse("", FAILING, &[])),
     }
 }

@@ -41,6 +41,11 @@ impl Script {
         let left: Option<VecDeque<String>> = statements.iter().map(text).collect();
         left.map(|left| Self { origin: origin.clone(), left })
     }
+
+    /// Nothing of it is run any more.
+    pub(super) fn give_up(&mut self) {
+        self.left.clear();
+    }
 }
 
 impl Session {

@@ -208,6 +208,7 @@ pub(super) struct Session {
 impl Session {
     /// Runs the session to its end and says why it ended.
     pub(super) async fn run(mut self) -> End {
+        self.node.running.begins(self.caller.session);
         let end = match self.turns().await {
             Err(end) => end,
             Ok(never) => match never {},

@@ -32,6 +32,8 @@ pub(super) enum Substitute {
     Parse,
     /// It goes all the same: it runs nothing by itself.
     Itself,
+    /// What stands in for the client's message that waits for this read of Sluice's own.
+    Waiting,
 }
 
 impl Session {
@@ -72,6 +74,9 @@ impl Session {
     /// Forwards one message, or what stands in for it if it could not be recorded.
     fn forward(&mut self, staged: Staged, recorded: Result<(), NotRecorded>) -> Result<(), End> {
         let Staged { permit, sent, bytes, substitute, .. } = staged;
+        if let (Err(why), Substitute::Waiting) = (recorded, substitute) {
+            return self.drop_own(why);
+        }
         if let (Err(why), true) = (recorded, substitute != Substitute::Itself) {
             let told = Refusal::from(why).tell(permit.request());
             if let Some((_, Owed::Relay(relay))) = sent {
@@ -82,6 +87,18 @@ impl Session {
             return self.send(permit, Some((sent, Owed::Refused(Box::new(told)))), &bytes);
         }
         self.send(permit, sent, &bytes)
+    }
+
+    /// Drops a read that could not be recorded, and refuses what waits for it: the first of its messages does, and the
+    /// others are gone with it.
+    fn drop_own(&mut self, why: NotRecorded) -> Result<(), End> {
+        if self.own.take().is_none() {
+            return Ok(());
+        }
+        let told = Refusal::from(why).tell(self.request());
+        let (sent, bytes) = say::failing(self.refuse_waiting());
+        let permit = Permit::own(OwnStatement::Refused, self.caller.session.request(0));
+        self.send(permit, Some((sent, Owed::Refused(Box::new(told)))), &bytes)
     }
 
     fn send(&mut self, permit: Permit, sent: Option<(Sent, Owed)>, bytes: &[u8]) -> Result<(), End> {

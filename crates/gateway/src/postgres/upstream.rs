@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use ledger::Receipt;
-use model::event::Event;
+use model::event::{Entry, Event};
 use model::id::SessionId;
 use model::secret::Secret;
 use policy::{OwnStatement, Permit, ProtocolAct};
@@ -21,6 +21,7 @@ use wire::postgres::frame::{Limits, Phase, backend};
 use wire::postgres::startup::Version;
 
 use super::session::Place;
+use crate::clock;
 use crate::gate::{Leg, Moved, Stream, TargetSide};
 use crate::node::Node;
 use crate::recorder::entry;
@@ -99,12 +100,16 @@ pub(super) async fn record_use(
     target: &TargetConfig,
     session: SessionId,
 ) -> Result<Receipt, ConnectError> {
-    let event = Event::SecretUsed {
-        session: Some(session),
-        target: Arc::clone(&target.target.name),
-        reference: reference(target),
-    };
-    let receipts = node.recorder.record(vec![entry(event)], ledger::Level::Process).await;
+    record(node, vec![entry(used(target, session))]).await
+}
+
+fn used(target: &TargetConfig, session: SessionId) -> Event {
+    Event::SecretUsed { session: Some(session), target: Arc::clone(&target.target.name), reference: reference(target) }
+}
+
+/// Journals entries of one session, and returns the receipt of the last.
+async fn record(node: &Node, entries: Vec<Entry>) -> Result<Receipt, ConnectError> {
+    let receipts = node.recorder.record(entries, ledger::Level::Process).await;
     receipts.map_err(|_| ConnectError::NotRecorded)?.pop().ok_or(ConnectError::NotRecorded)
 }
 
@@ -376,33 +381,58 @@ pub(super) async fn cancel(node: &Node, place: &Place, session: SessionId) {
 /// Takes one row, each value as text.
 type TakeRow<'a> = dyn FnMut(&[Option<&str>]) -> Result<(), ConnectError> + Send + 'a;
 
-/// A connection of Sluice's own, for reading catalogs.
 /// How long Sluice's own statements wait for a lock, as a setting of the server.
 const LOCK_TIMEOUT: &str = "2s";
 
+/// A connection of Sluice's own, for reading catalogs.
 pub(super) struct OwnConnection {
     side: TargetSide,
     session: SessionId,
+    target: Arc<str>,
+    database: Arc<str>,
     receipt: Receipt,
 }
 
+fn own(session: SessionId, target: &Arc<str>, database: &Arc<str>, name: OwnStatement) -> Event {
+    Event::OwnStatement {
+        session: Some(session),
+        target: Arc::clone(target),
+        database: Arc::clone(database),
+        name: name.as_str().into(),
+    }
+}
+
 impl OwnConnection {
-    /// Connects and journals it.
+    /// Connects to run the statements of this name; journals both first.
     pub(super) async fn open(
         node: &Node,
         target: &TargetConfig,
         database: &str,
-        session: SessionId,
+        name: OwnStatement,
     ) -> Result<Self, ConnectError> {
-        let receipt = record_use(node, target, session).await?;
+        let bits = clock::random_bits().map_err(|_| ConnectError::Internal("no randomness"))?;
+        let session = SessionId::from_bits(bits);
+        let (place, of) = (Arc::clone(&target.target.name), Arc::from(database));
+        let entries = vec![entry(used(target, session)), entry(own(session, &place, &of, name))];
+        let receipt = record(node, entries).await?;
         // Whoever waits for a lock here makes every session wait, among them the one that holds it.
         let settings = [("application_name", "sluice"), ("search_path", "pg_catalog"), ("lock_timeout", LOCK_TIMEOUT)];
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let connected = connect(node, target, database, session, &receipt, &settings).await?;
-        Ok(Self { side: connected.side, session, receipt })
+        Ok(Self { side: connected.side, session, target: place, database: of, receipt })
     }
 
-    /// Runs one of Sluice's own statements and hands each row, as text, to `row`.
+    /// Journals that statements of this name are about to be run. While the journal is known to take nothing, it does not
+    /// wait: every session that needs the catalog waits for whoever reads it.
+    pub(super) async fn record(&mut self, node: &Node, name: OwnStatement) -> Result<(), ConnectError> {
+        if !node.recorder.is_writable() {
+            return Err(ConnectError::NotRecorded);
+        }
+        self.receipt = record(node, vec![entry(own(self.session, &self.target, &self.database, name))]).await?;
+        Ok(())
+    }
+
+    /// Runs one of Sluice's own statements, which was journaled, and hands each row, as text, to `row`.
     pub(super) async fn query(
         &mut self,
         name: OwnStatement,

@@ -222,6 +222,18 @@ impl TapeReader {
     /// # Errors
     /// If the disk fails, or the tape is damaged or truncated.
     pub fn digest(&mut self) -> Result<(Digest, u64), TapeReadError> {
+        match self.digest_of_what_is_there()? {
+            (digest, TapeEnd::Complete) => Ok(digest),
+            (_, TapeEnd::Truncated { offset }) => Err(TapeReadError::Truncated(offset)),
+        }
+    }
+
+    /// Likewise of a tape that was never finished: of its whole records, and how it ends. Of one that was, it is the same as
+    /// [`TapeReader::digest`].
+    ///
+    /// # Errors
+    /// If the disk fails, or the tape is damaged.
+    pub fn digest_of_what_is_there(&mut self) -> Result<((Digest, u64), TapeEnd), TapeReadError> {
         let mut context = Context::new(&SHA256);
         context.update(self.key().map_or(&[], TapeKey::salt));
         context.update(&self.header);
@@ -234,8 +246,7 @@ impl TapeReader {
                     context.update(bytes);
                     length = length.saturating_add(u64::try_from(bytes.len()).map_err(io::Error::other)?);
                 }
-                Step::Ended(TapeEnd::Complete) => return Ok((digest_of(context), length)),
-                Step::Ended(TapeEnd::Truncated { offset }) => return Err(TapeReadError::Truncated(offset)),
+                Step::Ended(end) => return Ok(((digest_of(context), length), end)),
             }
         }
     }

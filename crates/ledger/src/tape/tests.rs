@@ -179,6 +179,34 @@ fn a_tape_cut_anywhere_is_truncated_there_and_left_alone() {
     }
 }
 
+/// What is left of a tape that was never finished has a digest: that of its whole records, and of no fewer or others.
+#[test]
+fn td_01_a_tape_that_was_not_finished_has_a_digest_of_what_is_there() {
+    for keys in both() {
+        let keys = keys.as_ref();
+        let disk = FaultyDisk::new();
+        let mut tape = create(&disk, keys).unwrap();
+        let left = || reader(&disk, keys).digest_of_what_is_there().unwrap();
+        let mut known = vec![left()];
+        for at in 1..4 {
+            drop(tape.record(Kind::ToClient, Timestamp(at), &[b"row"]).unwrap());
+            assert!(matches!(reader(&disk, keys).digest(), Err(TapeReadError::Truncated(_))));
+            known.push(left());
+            assert_eq!(known.last().unwrap().0.1, tape.length());
+        }
+        let written = file(&disk).1;
+        let finished = tape.finish(Timestamp(9)).unwrap();
+        assert_eq!(left(), (finished, TapeEnd::Complete));
+        let mut found = Vec::new();
+        for length in HEADER..=written.len() {
+            disk.put(&path(dir(), SESSION), Some(written[..length].to_vec()));
+            found.push(left());
+        }
+        found.dedup();
+        assert_eq!(found, known, "each record that is cut off changes it");
+    }
+}
+
 /// TD-01 and TD-11: what is flipped is noticed when reading, or by the digest that the journal holds.
 #[test]
 fn td_01_every_flipped_bit_of_a_tape_is_noticed() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use gateway::node::Layout;
 use gateway::threads::on_all_processors;
-use ledger::tape::{KeyStore, TapeReadError, TapeReader};
+use ledger::tape::{KeyStore, TapeEnd, TapeReadError, TapeReader};
 use ledger::{Checkpoint, Keys, Reader, RealDisk, Trust, WitnessKey, Witnessed};
 use model::event::Event;
 use model::id::{Digest, SessionId};
@@ -83,6 +83,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             "signed": report.signed,
             "root": Digest(report.root).to_string(),
             "tapes": tapes.matching,
+            "tapes_truncated": tapes.truncated,
             "tapes_removed": tapes.removed,
             "tapes_sealed": tapes.sealed,
             "witnessed": report.witnessed.iter().map(|one| serde_json::json!({
@@ -154,6 +155,8 @@ fn kept(file: &Path, keys: &Keys) -> Result<Checkpoint, Failure> {
 struct Tapes {
     /// As the journal says.
     matching: u64,
+    /// Of these, those that were never finished: their process was killed, or their session broke off.
+    truncated: u64,
     /// Gone, as the journal says.
     removed: u64,
     /// Not compared: there is no key to open them.
@@ -176,7 +179,10 @@ impl Tapes {
             };
             match entry.event {
                 Event::SessionClosed { session, tape: Some(expected), .. } => match digest_of(dir, session, keys) {
-                    Ok(found_digest) if found_digest == expected => found.matching += 1,
+                    Ok((found_digest, end)) if found_digest == expected => {
+                        found.matching += 1;
+                        found.truncated += u64::from(end != TapeEnd::Complete);
+                    }
                     Ok(_) => drop(missing.insert(session, (position, "is not the one that was recorded".into()))),
                     Err(TapeReadError::Sealed) => found.sealed += 1,
                     Err(error) => drop(missing.insert(session, (position, format!("cannot be read: {error}")))),
@@ -196,7 +202,12 @@ impl Tapes {
 
     /// For people.
     fn told(&self) -> String {
-        let more = [(self.removed, "were removed"), (self.sealed, "are sealed and were not opened: give --tape-key")];
+        let broke_off = "of them as far as they were written before their session broke off";
+        let more = [
+            (self.truncated, broke_off),
+            (self.removed, "were removed"),
+            (self.sealed, "are sealed and were not opened: give --tape-key"),
+        ];
         let more = more.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(", {count} {what}"));
         format!("{} tapes match{}", self.matching, more.collect::<String>())
     }
@@ -212,6 +223,8 @@ fn tape_keys(args: &Args, own: Option<&Layout>) -> Result<Option<KeyStore>, Fail
     KeyStore::new(&dir, &Secret::new(key.0)).map(Some).map_err(|error| unreadable(&file, &error))
 }
 
-fn digest_of(tapes: &Path, session: SessionId, keys: Option<&KeyStore>) -> Result<(Digest, u64), TapeReadError> {
-    TapeReader::open(&RealDisk, tapes, session, keys)?.digest()
+type Found = ((Digest, u64), TapeEnd);
+
+fn digest_of(tapes: &Path, session: SessionId, keys: Option<&KeyStore>) -> Result<Found, TapeReadError> {
+    TapeReader::open(&RealDisk, tapes, session, keys)?.digest_of_what_is_there()
 }

@@ -1,0 +1,62 @@
+//! The end of a session that did not come to its own: its process was killed, or its task panicked. The journal says that
+//! it ended, and what was on its tape then, so that nothing can be cut off that tape unnoticed.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ledger::Disk;
+use ledger::tape::{KeyStore, TapeReadError, TapeReader};
+use model::event::Event;
+use model::id::{Digest, SessionId};
+use tokio::task::Id;
+
+/// Where tapes are, and what opens them.
+pub(crate) struct Tapes {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) dir: PathBuf,
+    pub(crate) keys: Arc<KeyStore>,
+}
+
+impl Tapes {
+    /// That a session ended, for the journal; and that its tape cannot be read, if that is so. Blocks: the tape is read.
+    pub(crate) fn ends(&self, session: SessionId, reason: &str) -> impl Iterator<Item = Event> + use<> {
+        let (tape, gap) = match self.what_is_left(session) {
+            Ok(tape) => (tape, None),
+            Err(error) => {
+                tracing::error!(%session, %error, "the tape of a session that broke off cannot be read");
+                let reason = format!("the tape of a session that broke off: {error}").into();
+                (None, Some(Event::Gap { session: Some(session), reason }))
+            }
+        };
+        gap.into_iter().chain([Event::SessionClosed { session, reason: reason.into(), tape }])
+    }
+
+    /// Digest and length of the whole records on a tape; `None` if there is none, or it was not begun.
+    fn what_is_left(&self, session: SessionId) -> Result<Option<(Digest, u64)>, TapeReadError> {
+        match TapeReader::open(self.disk.as_ref(), &self.dir, session, Some(&self.keys)) {
+            Ok(mut tape) => tape.digest_of_what_is_there().map(|(digest, _)| Some(digest)),
+            Err(TapeReadError::Truncated(0)) => Ok(None),
+            Err(TapeReadError::Disk(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Whose tasks run: who finds that a task panicked knows by it which session that was.
+#[derive(Default)]
+pub(crate) struct Running(Mutex<HashMap<Id, SessionId>>);
+
+impl Running {
+    /// This task is a session's from now on.
+    pub(crate) fn begins(&self, session: SessionId) {
+        if let Some(task) = tokio::task::try_id() {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(task, session);
+        }
+    }
+
+    /// The session of a task, which is over.
+    pub(crate) fn over(&self, task: Id) -> Option<SessionId> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&task)
+    }
+}
