@@ -29,6 +29,7 @@ pub mod sinks;
 pub mod threads;
 mod tiles;
 pub mod tls;
+mod unrecorded;
 mod vault_changes;
 pub mod witnesses;
 

@@ -11,6 +11,7 @@ use crate::broken_off::Tapes;
 use crate::clock;
 use crate::postgres::RENEWAL;
 use crate::recorder::Recorder;
+use crate::unrecorded::Known;
 
 /// Why what was left cannot be settled; then nothing may be forwarded.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +32,12 @@ const KILLED: &str = "the process ended";
 /// # Errors
 /// If state or the journal cannot be used.
 pub(crate) fn settle(state: &dyn State, recorder: &Recorder, tapes: &Tapes) -> Result<(), SettleError> {
-    let open = catch_up(state, recorder)?;
+    let mut known = Known::default();
+    let open = catch_up(state, recorder, &mut known)?;
+    for gap in known.missing(state)? {
+        tracing::warn!(?gap, "state and journal differ");
+        recorder.note(gap);
+    }
     for session in open {
         tracing::warn!(%session, "the process ended while this session was open");
         tapes.ends(session, KILLED).for_each(|event| recorder.note(event));
@@ -41,13 +47,14 @@ pub(crate) fn settle(state: &dyn State, recorder: &Recorder, tapes: &Tapes) -> R
 
 /// Tells state what the journal knows to be spent or ended, so that a restored backup of it revives no approval (AP-12).
 /// Returns the sessions that the journal has no end of.
-fn catch_up(state: &dyn State, recorder: &Recorder) -> Result<BTreeSet<SessionId>, SettleError> {
+fn catch_up(state: &dyn State, recorder: &Recorder, known: &mut Known) -> Result<BTreeSet<SessionId>, SettleError> {
     let mut open = BTreeSet::new();
     // By request: a window is spent on many, and each use counts.
     let mut spent = HashMap::<RequestId, Spent>::new();
     let mut ended = Vec::new();
     let mut reader = recorder.journal().reader(0);
     while let Some((_, entry)) = reader.next()? {
+        known.learn(&entry.event);
         match entry.event {
             Event::ApprovalConsumed { approval, request } => {
                 spent.insert(request, Spent { approval, request, at: entry.at, completed: false });
@@ -62,7 +69,7 @@ fn catch_up(state: &dyn State, recorder: &Recorder) -> Result<BTreeSet<SessionId
             Event::SessionClosed { session, .. } => drop(open.remove(&session)),
             // What is refused is a login, of which nothing came, or a renewal, with which the session goes on.
             Event::SessionRefused { session, reason, .. } if !reason.starts_with(RENEWAL) => {
-                drop(open.remove(&session))
+                open.remove(&session);
             }
             _ => {}
         }
@@ -168,5 +175,44 @@ mod tests {
         let mut reader = recorder.journal().reader(0);
         let entries: Vec<Entry> = std::iter::from_fn(|| reader.next().unwrap()).map(|(_, entry)| entry).collect();
         assert!(entries.iter().any(|entry| entry.event == Event::OutcomeUnknown { approval, request }));
+    }
+    /// The process died between the change of state and its entry, or somebody wrote into the state.
+    #[test]
+    fn what_state_has_and_the_journal_has_not_is_said_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = Sqlite::open(dir.path()).unwrap();
+        let request = SessionId::from_bits(1).request(1);
+        let (known, unknown) = (ApprovalId::from_bits(7), ApprovalId::from_bits(8));
+        let now = clock::now();
+        let yes = Answer { approver: key("dana"), groups: vec!["dba".into()], approve: true, reason: None, at: now };
+        let other = Asked { digest: Digest([2; 32]), ..asked(request) };
+        for (asked, approval) in [(&asked(request), known), (&other, unknown)] {
+            state.ask(asked, approval, &Limits::default()).unwrap();
+            state.answer(approval, &yes, &[], now).unwrap();
+        }
+        assert!(state.withdraw(unknown, "never mind", now).unwrap());
+        let journal_key = SigningKey::from_seed("test", &[1; 32]).unwrap();
+        let journal = Journal::open(Arc::new(RealDisk), &dir.path().join("journal"), journal_key).unwrap().0;
+        let second = Duration::from_secs(1);
+        let recorder = Recorder::new(journal, second, second, Metrics::new().unwrap());
+        recorder.note(Event::ApprovalAsked { approval: known, asked: Box::new(asked(request)) });
+        recorder.note(Event::ApprovalAnswered { approval: known, answer: yes });
+        recorder.flush();
+        let keys = KeyStore::new(&dir.path().join("keys"), &Secret::new([1; 32])).unwrap();
+        let tapes = Tapes { disk: Arc::new(RealDisk), dir: dir.path().join("tapes"), keys: Arc::new(keys) };
+        for _ in 0..2 {
+            settle(&state, &recorder, &tapes).unwrap();
+            recorder.flush();
+            let mut reader = recorder.journal().reader(0);
+            let entries = std::iter::from_fn(|| reader.next().unwrap()).map(|(_, entry)| entry.event);
+            let gaps: Vec<_> = entries.filter(|event| matches!(event, Event::Gap { .. })).collect();
+            let said = |what: &str| {
+                let what = format!("{unknown} {what}");
+                gaps.iter().any(|gap| matches!(gap, Event::Gap { reason, .. } if reason.contains(&what)))
+            };
+            assert_eq!(gaps.len(), 3, "{gaps:?}");
+            assert!(said("was asked for by corp|app") && said("was answered by corp|dana: yes"), "{gaps:?}");
+            assert!(said("ended: never mind"), "{gaps:?}");
+        }
     }
 }
