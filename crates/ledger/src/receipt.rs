@@ -16,7 +16,21 @@ pub enum Level {
     Power,
 }
 
-/// Proof that one entry is in the journal.
+/// Proof that one entry is in the journal. Nobody makes one, and one is never two:
+///
+/// ```compile_fail,E0451
+/// let made = ledger::Receipt { request: None, position: 0, level: ledger::Level::Power };
+/// ```
+///
+/// ```compile_fail,E0277
+/// fn is_cloned<T: Clone>() {}
+/// is_cloned::<ledger::Receipt>();
+/// ```
+///
+/// ```
+/// fn is_told<T: std::fmt::Debug>() {}
+/// is_told::<ledger::Receipt>();
+/// ```
 #[derive(PartialEq, Eq, Debug)]
 #[must_use = "a receipt is what allows a request to be forwarded"]
 pub struct Receipt {

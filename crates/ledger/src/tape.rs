@@ -86,7 +86,17 @@ pub enum TapeError {
     Failed,
 }
 
-/// Proof that bytes are in a session's tape.
+/// Proof that bytes are in a session's tape. Nobody makes one, and one is never two:
+///
+/// ```compile_fail,E0277
+/// fn is_cloned<T: Clone>() {}
+/// is_cloned::<ledger::Taped>();
+/// ```
+///
+/// ```
+/// fn is_told<T: std::fmt::Debug>() {}
+/// is_told::<ledger::Taped>();
+/// ```
 #[derive(PartialEq, Eq, Debug)]
 #[must_use = "it is what allows bytes to be delivered"]
 pub struct Taped {

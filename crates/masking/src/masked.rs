@@ -3,6 +3,16 @@
 use model::disclosure::Disclosure;
 
 /// Bytes for the client, and what they give away. Only [`crate::postgres::Outbox`] makes it.
+///
+/// ```compile_fail,E0277
+/// fn is_cloned<T: Clone>() {}
+/// is_cloned::<masking::Masked>();
+/// ```
+///
+/// ```
+/// fn is_told<T: std::fmt::Debug>() {}
+/// is_told::<masking::Masked>();
+/// ```
 #[derive(Debug)]
 pub struct Masked {
     bytes: Vec<u8>,

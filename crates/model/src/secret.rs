@@ -6,8 +6,29 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 ///
 /// It implements neither `Debug`, `Display`, `Clone` nor `Serialize`:
 ///
-/// ```compile_fail
-/// println!("{:?}", model::secret::Secret::new(String::from("x")));
+/// ```compile_fail,E0277
+/// fn is_told<T: std::fmt::Debug>() {}
+/// is_told::<model::secret::Secret<String>>();
+/// ```
+///
+/// ```compile_fail,E0277
+/// fn is_shown<T: std::fmt::Display>() {}
+/// is_shown::<model::secret::Secret<String>>();
+/// ```
+///
+/// ```compile_fail,E0277
+/// fn is_cloned<T: Clone>() {}
+/// is_cloned::<model::secret::Secret<String>>();
+/// ```
+///
+/// ```compile_fail,E0277
+/// fn is_written<T: serde::Serialize>() {}
+/// is_written::<model::secret::Secret<String>>();
+/// ```
+///
+/// ```
+/// fn is_wiped<T: zeroize::ZeroizeOnDrop>() {}
+/// is_wiped::<model::secret::Secret<String>>();
 /// ```
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct Secret<T: Zeroize>(T);

@@ -5,6 +5,16 @@ use model::id::RequestId;
 /// Permission to send one thing to a target, for one request. It can be neither copied nor made outside this crate:
 /// [`crate::decide`] alone makes one to run a request, [`crate::prepare`] one to prepare it, and the other kinds carry
 /// nothing that a caller wrote.
+///
+/// ```compile_fail,E0277
+/// fn is_cloned<T: Clone>() {}
+/// is_cloned::<policy::Permit>();
+/// ```
+///
+/// ```
+/// fn is_told<T: std::fmt::Debug>() {}
+/// is_told::<policy::Permit>();
+/// ```
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a permit that is not used permits nothing"]
 pub struct Permit {
