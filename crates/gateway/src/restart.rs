@@ -62,7 +62,7 @@ fn catch_up(state: &dyn State, recorder: &Recorder) -> Result<BTreeSet<SessionId
             Event::SessionClosed { session, .. } => drop(open.remove(&session)),
             // What is refused is a login, of which nothing came, or a renewal, with which the session goes on.
             Event::SessionRefused { session, reason, .. } if !reason.starts_with(RENEWAL) => {
-                drop(open.remove(&session))
+                open.remove(&session);
             }
             _ => {}
         }

@@ -65,7 +65,7 @@ impl TestDisk {
         Healed(self.clone())
     }
 
-    /// Whether a write hangs, or did.
+    /// Whether a write or an fdatasync hangs, or did.
     pub fn has_hung(&self) -> bool {
         self.shared.hanging.load(Ordering::Relaxed) > 0
     }
@@ -208,6 +208,7 @@ impl DiskFile for TestFile {
         assert!(!self.disk.panics(&self.path), "as it was asked to");
         let mut fault = self.disk.fault();
         while self.disk.concerns(&self.path) && *fault == Some(Fault::SyncsHang) {
+            self.disk.shared.hanging.fetch_add(1, Ordering::Relaxed);
             fault = self.disk.shared.changed.wait(fault).unwrap();
         }
         drop(fault);
