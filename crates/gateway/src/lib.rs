@@ -16,6 +16,7 @@ mod gate;
 pub mod indexer;
 pub mod issuers;
 pub mod judging;
+mod live_tapes;
 pub mod metrics;
 pub mod node;
 pub mod postgres;

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::broken_off::{Running, Tapes};
 use crate::clock;
 use crate::issuers::{KeySource, TrustedIssuers};
+use crate::live_tapes::LiveTapes;
 use crate::metrics::Metrics;
 use crate::postgres::Catalogs;
 use crate::recorder::Recorder;
@@ -112,6 +113,7 @@ pub struct Node {
     /// Who is connected.
     pub sessions: Arc<Sessions>,
     pub(crate) running: Running,
+    pub(crate) live_tapes: Arc<LiveTapes>,
     /// What is counted.
     pub metrics: Metrics,
     /// Short tasks of sessions, which end before the process does.
@@ -240,6 +242,7 @@ impl Node {
             issuers,
             sessions: Arc::default(),
             running: Running::default(),
+            live_tapes: Arc::default(),
             metrics,
             tasks: TaskTracker::new(),
             mask_keys,

@@ -66,6 +66,7 @@ async fn background_work(node: Arc<Node>, stop: CancellationToken) {
             crate::indexer::run(Arc::clone(&node.state), Arc::clone(&node.recorder)),
             expire_approvals(&node),
             crate::retention::run(Arc::clone(&node)),
+            crate::live_tapes::run(&node),
             crate::vault_changes::run(&node),
             node.witnesses.run(around(&node)),
             crate::tiles::run(&node),

@@ -32,9 +32,14 @@ const DEADLINE: Duration = Duration::from_secs(1);
 const NOT_RECORDED: &str = "ERROR:  58030";
 
 fn world(disk: &TestDisk) -> World {
+    world_with(disk, "")
+}
+
+/// With more settings of the journal.
+fn world_with(disk: &TestDisk, settings: &str) -> World {
     World::start_on(Arc::new(disk.clone()), 50, |_, _, dir| {
         let mut file = std::fs::File::options().append(true).open(dir.join("sluice.toml")).unwrap();
-        file.write_all(b"[journal]\nwait_deadline = \"1s\"\n").unwrap();
+        write!(file, "[journal]\nwait_deadline = \"1s\"\n{settings}\n").unwrap();
     })
 }
 
@@ -287,6 +292,25 @@ fn rc_07_a_session_that_panics_has_an_end_that_covers_its_tape() {
     assert!(matches!(end, TapeEnd::Truncated { .. }) && found.1 > 100, "{end:?} {found:?}");
     assert_eq!(tape, Some(found));
     goes_on(&world, &mut Client::connect(&world, &world.reader()));
+    verifies(&world);
+}
+
+/// The tapes of sessions that go on are synced, and no session waits for it; one that begins waits for its tape's names.
+#[test]
+fn rc_02_live_tapes_are_synced_beside_their_sessions() {
+    let disk = TestDisk::only("tapes");
+    let world = world_with(&disk, "checkpoint_interval = \"100ms\"");
+    let _healed = disk.healed();
+    let mut client = Client::connect(&world, &world.reader());
+    disk.fail(Fault::SyncsHang);
+    assert_eq!(client.ask(&asking("asked_before")), "4711");
+    until("the tape to be synced", || disk.has_hung());
+    assert_eq!(client.ask(&asking("asked_meanwhile")), "4711");
+    let stranger = world.psql(&world.reader(), &["-c", &asking("asked_by_a_stranger")]);
+    assert!(stranger.stderr.contains("the session cannot be recorded"), "{}", stranger.stderr);
+    assert!(!executed(&world, "asked_by_a_stranger"));
+    disk.heal();
+    goes_on(&world, &mut client);
     verifies(&world);
 }
 

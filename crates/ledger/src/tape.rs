@@ -8,7 +8,8 @@
 //! Version 1 is a tape in clear. In the file of a version 2 tape the bytes of each record are sealed, their tag behind
 //! them, and length and crc are those of the sealed bytes ([`KeyStore`]).
 //!
-//! [`Tape::record`] returns after write(2), so what was recorded survives a SIGKILL, and a [`Taped`] proves it. The last
+//! [`Tape::record`] returns after write(2), so what was recorded survives a SIGKILL, and a [`Taped`] proves it. What was
+//! recorded before a [`Tape::sync`] or a [`LiveTape::sync`] began survives a power cut as well. The last
 //! record of a tape that was finished is [`Kind::End`]; a tape without one is read as truncated. [`compress()`] rewrites
 //! a finished tape to a fraction of its size; its digest is that of the records in clear, so it stays the same.
 
@@ -20,16 +21,19 @@ use aws_lc_rs::digest::{Context, SHA256};
 use model::id::{Digest, SessionId};
 use model::time::Timestamp;
 
-use crate::disk::{Disk, DiskFile, append_all};
+use crate::disk::{Disk, append_all};
 
+mod live;
 mod packed;
 mod reader;
 mod seal;
 
+pub use live::LiveTape;
 pub use packed::compress;
 pub use reader::{Record, TapeEnd, TapeReadError, TapeReader};
 pub use seal::{Drawn, KeyStore};
 
+use live::Shared;
 use seal::{Place, TapeKey};
 
 const MAGIC: &[u8; 8] = b"SLUICET\x01";
@@ -132,7 +136,7 @@ impl Taped {
 pub struct Tape {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
-    file: Arc<dyn DiskFile>,
+    file: Arc<Shared>,
     session: SessionId,
     key: Option<TapeKey>,
     /// Of the tape in clear, what waits included.
@@ -176,7 +180,7 @@ impl Tape {
         let mut tape = Self {
             disk: Arc::clone(disk),
             dir: dir.to_owned(),
-            file,
+            file: Arc::new(Shared::new(file)),
             session,
             key,
             length: u64::try_from(header.len()).map_err(io::Error::other)?,
@@ -211,7 +215,7 @@ impl Tape {
 
     /// Puts records in the buffer; says where in the tape they will be, and how many bytes of content they hold.
     fn put(&mut self, kind: Kind, at: Timestamp, parts: &[&[u8]]) -> Result<(u64, u64), TapeError> {
-        if self.failed {
+        if self.failed || self.file.is_lost() {
             return Err(TapeError::Failed);
         }
         let offset = self.length;
@@ -273,7 +277,7 @@ impl Tape {
     /// # Errors
     /// If the disk fails or failed before.
     pub fn sync(&mut self) -> Result<(), TapeError> {
-        if self.failed {
+        if self.failed || self.file.is_lost() {
             return Err(TapeError::Failed);
         }
         self.try_sync().inspect_err(|_| self.failed = true)?;
@@ -289,6 +293,11 @@ impl Tape {
             self.named = true;
         }
         self.file.sync()
+    }
+
+    /// The tape for whoever syncs it beside its session.
+    pub fn live(&self) -> LiveTape {
+        LiveTape::new(self.session, &self.file)
     }
 
     /// Whose tape it is.
@@ -314,13 +323,13 @@ impl Tape {
     }
 
     fn write(&mut self) -> Result<(), TapeError> {
-        if self.failed {
+        if self.failed || self.file.is_lost() {
             return Err(TapeError::Failed);
         }
         if self.buffer.is_empty() {
             return Ok(());
         }
-        append_all(self.file.as_ref(), &self.buffer).inspect_err(|_| self.failed = true)?;
+        append_all(self.file.file(), &self.buffer).inspect_err(|_| self.failed = true)?;
         self.written = self.written.saturating_add(u64::try_from(self.buffer.len()).map_err(io::Error::other)?);
         self.buffer.clear();
         Ok(())

@@ -211,7 +211,7 @@ async fn admit(
     let connected = upstream::connect(node, &place.target, &database, id, &receipt, &settings).await;
     let mut connected = connected.map_err(|error| Refusal::target(error.to_string()))?;
     place.cancel = Arc::new(std::mem::take(&mut connected.cancel));
-    let tape = tape(node, id, &place.target)?;
+    let tape = tape(node, id, &place.target).await?;
     let cancel = cancel_key(wanted.version).map_err(|error| Refusal::silent(error.to_string()))?;
     let signals = Arc::default();
     Ok(Admitted { subject, place, active, policies, lens, catalog, connected, opened, tape, signals, cancel })
@@ -224,7 +224,11 @@ fn cancel_key(version: Version) -> Result<CancelKey, clock::NoRandomness> {
     Ok(CancelKey { process_id: process.max(1), secret })
 }
 
-fn tape(node: &Node, id: SessionId, target: &TargetConfig) -> Result<SessionTape, Refusal> {
+/// The shortest time that the beginning of a tape may take.
+const TAPE_BEGIN: Duration = Duration::from_secs(1);
+
+/// Begins the tape. Its names and its key survive a power cut before anything is on it.
+async fn tape(node: &Arc<Node>, id: SessionId, target: &TargetConfig) -> Result<SessionTape, Refusal> {
     if target.tape == TapeMode::Off {
         return Ok(SessionTape::new(None, target.tape, None));
     }
@@ -234,11 +238,18 @@ fn tape(node: &Node, id: SessionId, target: &TargetConfig) -> Result<SessionTape
     };
     let no_key = |error: clock::NoRandomness| failed(error.to_string());
     let drawn = Drawn { key: Secret::new(clock::random().map_err(no_key)?), nonce: clock::random().map_err(no_key)? };
-    let seal = Some((&*node.tape_keys, &drawn));
-    let created =
-        tokio::task::block_in_place(|| Tape::create(node.disk(), &node.layout().tapes(), id, clock::now(), seal));
+    let making = Arc::clone(node);
+    let create = node.tasks.spawn_blocking(move || {
+        let seal = Some((&*making.tape_keys, &drawn));
+        let mut tape = Tape::create(making.disk(), &making.layout().tapes(), id, clock::now(), seal)?;
+        tape.sync().map(|()| tape)
+    });
+    let created = tokio::time::timeout(node.config.journal.wait_deadline.max(TAPE_BEGIN), create).await;
+    let created = created.map_err(|_| failed("the disk does not answer".to_owned()))?;
+    let created = created.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
+    node.live_tapes.enter(created.live());
     let cap = target.tape_cap.map(|cap| (cap, Arc::clone(&node.recorder)));
-    Ok(SessionTape::new(Some(created.map_err(|error| failed(error.to_string()))?), target.tape, cap))
+    Ok(SessionTape::new(Some(created), target.tape, cap))
 }
 
 /// Asks for the token as a password, inside TLS.

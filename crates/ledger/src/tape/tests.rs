@@ -275,6 +275,50 @@ fn rc_03_the_nth_operation_fails_and_nothing_taped_is_lost() {
     }
 }
 
+/// What was recorded before a sync is there after a power cut, and can be read, whoever synced.
+#[test]
+fn rc_02_a_power_cut_takes_no_more_of_a_live_tape_than_what_was_not_synced() {
+    for keys in both() {
+        let keys = keys.as_ref();
+        let disk = FaultyDisk::new();
+        let left = || rest(&mut reader(&disk.power_cut(0), keys));
+        let mut tape = create(&disk, keys).unwrap();
+        assert!(TapeReader::open(&disk.power_cut(0), dir(), SESSION, keys).is_err(), "not synced yet");
+        tape.sync().unwrap();
+        assert_eq!(left(), []);
+        let mut live = tape.live();
+        let mut synced = Vec::new();
+        for at in 1..4 {
+            drop(tape.record(Kind::ToClient, Timestamp(at), &[b"row"]).unwrap());
+            assert_eq!(left(), synced);
+            assert!(live.sync().unwrap());
+            synced.push(record(Kind::ToClient, at, b"row"));
+            assert_eq!(left(), synced);
+        }
+        let before = disk.operations();
+        assert!(live.sync().unwrap());
+        assert!(disk.operations() <= before + 1, "nothing was written, and nothing is synced");
+        tape.finish(Timestamp(9)).unwrap();
+        assert!(!live.sync().unwrap(), "it has ended");
+    }
+}
+
+/// After a sync that failed nobody knows what is on the disk, whatever the next one says.
+#[test]
+fn rc_04_a_live_tape_whose_sync_failed_takes_nothing_more() {
+    for number in 1..3 {
+        let disk = FaultyDisk::new();
+        let mut tape = create(&disk, None).unwrap();
+        tape.sync().unwrap();
+        drop(tape.record(Kind::ToClient, Timestamp(1), &[b"row"]).unwrap());
+        disk.fail_once(number, Fault::ALL[0]);
+        assert!(tape.live().sync().is_err());
+        disk.heal();
+        assert!(matches!(tape.record(Kind::ToClient, Timestamp(2), &[b"row"]), Err(TapeError::Failed)));
+        assert!(tape.finish(Timestamp(3)).is_err());
+    }
+}
+
 /// LK-14: what is on the disk says nothing without its key, and nothing at all once that is destroyed.
 #[test]
 fn lk_14_a_tape_whose_key_is_destroyed_cannot_be_read_by_anybody() {

@@ -1,0 +1,71 @@
+//! The tape of a session that goes on, for whoever syncs it meanwhile.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+
+use model::id::SessionId;
+
+use crate::disk::DiskFile;
+
+/// A tape's file, and whether something of it may be lost.
+pub(super) struct Shared {
+    file: Arc<dyn DiskFile>,
+    lost: AtomicBool,
+}
+
+impl Shared {
+    pub(super) fn new(file: Arc<dyn DiskFile>) -> Self {
+        Self { file, lost: AtomicBool::new(false) }
+    }
+
+    pub(super) fn file(&self) -> &dyn DiskFile {
+        self.file.as_ref()
+    }
+
+    /// Whether a sync failed: what was written before it may be gone though the next one succeeds.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
+
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.or_lost(self.file.sync())
+    }
+
+    fn or_lost<T>(&self, done: io::Result<T>) -> io::Result<T> {
+        done.inspect_err(|_| self.lost.store(true, Ordering::Release))
+    }
+}
+
+/// A tape that is synced beside its session, which never waits for it. It keeps no tape open.
+pub struct LiveTape {
+    session: SessionId,
+    file: Weak<Shared>,
+    /// How long the file was when it was last synced.
+    synced: u64,
+}
+
+impl LiveTape {
+    pub(super) fn new(session: SessionId, file: &Arc<Shared>) -> Self {
+        Self { session, file: Arc::downgrade(file), synced: 0 }
+    }
+
+    /// Whose tape it is.
+    pub const fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// Makes what was written by now survive a power cut, if it does not yet; false if the tape has ended. Blocks.
+    ///
+    /// # Errors
+    /// If the disk fails. The tape takes nothing more then: its session ends with the next thing that it has to record.
+    pub fn sync(&mut self) -> io::Result<bool> {
+        let Some(shared) = self.file.upgrade() else { return Ok(false) };
+        let length = shared.or_lost(shared.file.length())?;
+        if length > self.synced {
+            shared.sync()?;
+            self.synced = length;
+        }
+        Ok(true)
+    }
+}
