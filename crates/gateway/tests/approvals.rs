@@ -173,6 +173,11 @@ fn a_revision_holds_for_the_very_next_statement_and_a_broken_one_is_refused_whol
     let policy = world().dir.path().join("revision/policies/extra.cedar");
     let revision = || world().node.revisions.current().id;
     let marker = world().dir.path().join("go");
+    // At once: on a busy machine a file that is written in place is empty for long enough to be taken.
+    let put = |text: &str| {
+        let whole = world().dir.path().join("extra.new");
+        std::fs::write(&whole, text).and_then(|()| std::fs::rename(&whole, &policy)).unwrap();
+    };
     let grant = "@id(\"revised\") permit (principal in Group::\"revised\", action in Action::\"read\", \
                  resource in Table::\"payments/payments/public/orders\");";
     let before = revision();
@@ -182,7 +187,7 @@ fn a_revision_holds_for_the_very_next_statement_and_a_broken_one_is_refused_whol
     );
     let output = std::thread::scope(|scope| {
         let session = scope.spawn(|| world().psql_with(&token, &["-X", "-A", "-t", "-f", "-"], &script));
-        std::fs::write(&policy, grant).unwrap();
+        put(grant);
         eventually_blocking(Duration::from_secs(20), "the revision", || Ok((revision() != before).then_some(())))
             .unwrap();
         std::fs::write(&marker, "").unwrap();
@@ -190,11 +195,7 @@ fn a_revision_holds_for_the_very_next_statement_and_a_broken_one_is_refused_whol
     });
     assert!(output.stdout.contains("after|t"), "{output:?}");
     let running = revision();
-    std::fs::write(
-        &policy,
-        format!("{grant}\n@id(\"broken\") permit (principal, action == Action::\"slect\", resource);\n"),
-    )
-    .unwrap();
+    put(&format!("{grant}\n@id(\"broken\") permit (principal, action == Action::\"slect\", resource);\n"));
     let refused =
         eventually_blocking(Duration::from_secs(20), "the refusal", || Ok(world().node.revisions.refused())).unwrap();
     assert!(refused.errors.iter().any(|error| error.contains("extra.cedar:2")), "{:?}", refused.errors);
