@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use identity::{Issuer, KeySet, KeyTiming, SigningKey as TokenKey};
 use ledger::tape::KeyStore;
-use ledger::{Disk, KeyFileError, RealDisk, Recovery};
+use ledger::{Disk, KeyFileError, OpenError, ReadError, Reader, RealDisk, Recovery};
 use masking::Keys;
 use model::event::Event;
 use model::issuer::BareGroups;
@@ -56,6 +56,12 @@ pub enum StartError {
     /// The journal cannot be opened.
     #[error(transparent)]
     Journal(#[from] ledger::OpenError),
+    /// The journal holds what only a later version can have written.
+    #[error(
+        "entry {0} of the journal is whole and of a kind that this version of Sluice does not know: a later version wrote it. \
+         Start that version again, or a later one"
+    )]
+    NewerEntry(u64),
     /// The journal's key cannot be read or changed.
     #[error(transparent)]
     JournalKey(#[from] KeyFileError),
@@ -219,15 +225,18 @@ impl Node {
         }
         let tape_keys = Arc::new(tape_keys(&config)?);
         let metrics = Metrics::new().map_err(|error| StartError::Internal(error.to_string()))?;
-        let state: Arc<dyn State> = Arc::new(Sqlite::open(&config.data_dir)?);
         let witnesses = Witnesses::open(&config.witnesses)?;
-        let (journal, recovery) = journal::open(&layout, Arc::clone(&disk), &config.journal)?;
+        let explained = |error| explained(error, &layout, &disk);
+        // Before the state, which is brought forward to this version's schema: not under a Sluice that still runs.
+        let opened = journal::open(&layout, Arc::clone(&disk), &config.journal);
+        let (journal, recovery) = opened.map_err(explained)?;
+        let state: Arc<dyn State> = Arc::new(Sqlite::open(&config.data_dir)?);
         let settings = &config.journal;
         let recorder = Recorder::new(journal, settings.wait_deadline, settings.checkpoint_interval, metrics.clone());
         witnesses.hold(&recorder);
         recorder.note(Event::Started { version: env!("CARGO_PKG_VERSION").into() });
         report(&recovery, &recorder);
-        crate::restart::settle(state.as_ref(), &recorder)?;
+        crate::restart::settle(state.as_ref(), &recorder).map_err(|error| explained(error.into()))?;
         let revisions = Revisions::start(config.revision_dir.clone(), checked, state.as_ref(), &recorder)?;
         let issuers = Arc::new(trusted(&config, &layout)?);
         let mask_keys = Keys::derive(seed(&layout.key("masking.key"))?.expose());
@@ -289,6 +298,24 @@ impl Node {
     pub fn is_ready(&self) -> Result<(), &'static str> {
         if self.recorder.is_writable() { Ok(()) } else { Err("the journal cannot be written") }
     }
+}
+
+/// Tells whoever went back to an earlier version that this is why the journal cannot be read. An entry whose checksum holds
+/// and that cannot be decoded was written so.
+fn explained(error: StartError, layout: &Layout, disk: &Arc<dyn Disk>) -> StartError {
+    let may_be_newer = matches!(
+        error,
+        StartError::Journal(OpenError::Damaged { .. }) | StartError::Settle(crate::restart::SettleError::Journal(_))
+    );
+    let mut reader = Reader::open(Arc::clone(disk), &layout.journal(), 0);
+    while may_be_newer {
+        match reader.next() {
+            Ok(Some(_)) => {}
+            Err(ReadError::Undecodable(index, _)) => return StartError::NewerEntry(index),
+            Ok(None) | Err(_) => break,
+        }
+    }
+    error
 }
 
 fn report(recovery: &Recovery, recorder: &Recorder) {
