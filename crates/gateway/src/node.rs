@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use identity::{Issuer, KeySet, KeyTiming, SigningKey as TokenKey};
 use ledger::tape::KeyStore;
-use ledger::{Disk, KeyFileError, RealDisk, Recovery};
+use ledger::{Disk, KeyFileError, OpenError, ReadError, Reader, RealDisk, Recovery};
 use masking::Keys;
 use model::event::Event;
 use model::issuer::BareGroups;
@@ -58,6 +58,12 @@ pub enum StartError {
     /// The journal cannot be opened.
     #[error(transparent)]
     Journal(#[from] ledger::OpenError),
+    /// The journal holds what only a later version can have written.
+    #[error(
+        "entry {0} of the journal is whole and of a kind that this version of Sluice does not know: a later version wrote it. \
+         Start that version again, or a later one"
+    )]
+    NewerEntry(u64),
     /// The journal's key cannot be read or changed.
     #[error(transparent)]
     JournalKey(#[from] KeyFileError),
@@ -75,6 +81,15 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// The key of tapes is gone, and what it opens is there.
+    #[error(
+        "{0} is gone, and there are tapes that nothing else opens: restore it from your backup; \
+         or, if they are lost for good, move tapes/ and keys/tapes/ out of the data directory, and a new key is made"
+    )]
+    TapeKeyGone(PathBuf),
+    /// The key of tapes that the configuration names cannot be used.
+    #[error("[tapes] {0}; without the key of tapes no session can be recorded, and no tape can be read")]
+    TapeKey(String),
     /// A key that the configuration names cannot be read.
     #[error("{0}")]
     KeySource(String),
@@ -212,18 +227,21 @@ impl Node {
             create_private(&dir)?;
             warn_if_open(&dir, "chmod 700");
         }
+        let tape_keys = Arc::new(tape_keys(&config)?);
         let metrics = Metrics::new().map_err(|error| StartError::Internal(error.to_string()))?;
-        let state: Arc<dyn State> = Arc::new(Sqlite::open(&config.data_dir)?);
         let witnesses = Witnesses::open(&config.witnesses)?;
-        let (journal, recovery) = journal::open(&layout, Arc::clone(&disk), &config.journal)?;
+        let explained = |error| explained(error, &layout, &disk);
+        // Before the state, which is brought forward to this version's schema: not under a Sluice that still runs.
+        let opened = journal::open(&layout, Arc::clone(&disk), &config.journal);
+        let (journal, recovery) = opened.map_err(explained)?;
+        let state: Arc<dyn State> = Arc::new(Sqlite::open(&config.data_dir)?);
         let settings = &config.journal;
         let recorder = Recorder::new(journal, settings.wait_deadline, settings.checkpoint_interval, metrics.clone());
         witnesses.hold(&recorder);
         recorder.note(Event::Started { version: env!("CARGO_PKG_VERSION").into() });
         report(&recovery, &recorder);
-        let tape_keys = Arc::new(tape_keys(&config)?);
         let tapes = Tapes { disk: Arc::clone(&disk), dir: layout.tapes(), keys: Arc::clone(&tape_keys) };
-        crate::restart::settle(state.as_ref(), &recorder, &tapes)?;
+        crate::restart::settle(state.as_ref(), &recorder, &tapes).map_err(|error| explained(error.into()))?;
         let revisions = Revisions::start(config.revision_dir.clone(), checked, state.as_ref(), &recorder)?;
         let issuers = Arc::new(trusted(&config, &layout)?);
         let mask_keys = Keys::derive(seed(&layout.key("masking.key"))?.expose());
@@ -299,6 +317,26 @@ impl Node {
     }
 }
 
+/// Tells whoever went back to an earlier version that this is why the journal cannot be read. An entry whose checksum holds
+/// and that cannot be decoded was written so.
+fn explained(error: StartError, layout: &Layout, disk: &Arc<dyn Disk>) -> StartError {
+    let may_be_newer = matches!(
+        error,
+        StartError::Journal(OpenError::Damaged { .. }) | StartError::Settle(crate::restart::SettleError::Journal(_))
+    );
+    if !may_be_newer {
+        return error;
+    }
+    let mut reader = Reader::open(Arc::clone(disk), &layout.journal(), 0);
+    loop {
+        match reader.next() {
+            Ok(Some(_)) => {}
+            Err(ReadError::Undecodable(index, _)) => return StartError::NewerEntry(index),
+            Ok(None) | Err(_) => return error,
+        }
+    }
+}
+
 fn report(recovery: &Recovery, recorder: &Recorder) {
     for gap in journal::gaps(recovery) {
         tracing::warn!(?gap, "the journal was repaired");
@@ -371,22 +409,42 @@ fn trusted(config: &Config, layout: &Layout) -> Result<TrustedIssuers, StartErro
 }
 
 /// The keys of the tapes in the configured data directory, opened with the key that the configuration names or else the
-/// data directory has.
+/// data directory has. That one is made where there is nothing yet that it could open, and never anew: tapes that are there
+/// could not be read any more, and nobody would notice.
 ///
 /// # Errors
-/// If that key cannot be read, or be made.
+/// If that key cannot be read, or be made, or is gone.
 pub fn tape_keys(config: &Config) -> Result<KeyStore, StartError> {
     let layout = Layout::of(&config.data_dir);
     let path = layout.key("tape.key");
     let master = match &config.tape_key {
-        None => seed(&path)?,
-        Some(location) => {
-            let text = key_text(location)?;
-            let key: Result<model::id::Digest, _> = text.expose().trim().parse();
-            Secret::new(key.map_err(|_| StartError::Key(path.clone()))?.0)
+        None if !path.exists() && (holds_any(&layout.tapes())? || holds_any(&layout.tape_keys())?) => {
+            return Err(StartError::TapeKeyGone(path));
         }
+        None => seed(&path)?,
+        Some(location) => named_tape_key(location)?,
     };
     KeyStore::new(&layout.tape_keys(), &master).map_err(|_| StartError::Key(path))
+}
+
+fn named_tape_key(location: &KeyLocation) -> Result<Secret<[u8; 32]>, StartError> {
+    let (setting, at) = match location {
+        KeyLocation::File(path) => ("key_file", path.display().to_string()),
+        KeyLocation::Env(name) => ("key_env", name.clone()),
+    };
+    let text = key_text(location).map_err(|error| StartError::TapeKey(format!("{setting}: {error}")))?;
+    let key: Result<model::id::Digest, _> = text.expose().trim().parse();
+    let key = key.map_err(|_| StartError::TapeKey(format!("{setting}: {at} does not hold 64 hexadecimal digits")))?;
+    Ok(Secret::new(key.0))
+}
+
+/// Whether there is anything in this directory.
+fn holds_any(dir: &Path) -> Result<bool, StartError> {
+    match std::fs::read_dir(dir) {
+        Ok(mut entries) => Ok(entries.next().is_some()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(StartError::File { path: dir.to_owned(), source }),
+    }
 }
 
 fn open_vault(config: &Config, state: &Arc<dyn State>) -> Result<Option<Vault>, StartError> {

@@ -1,6 +1,7 @@
 //! Who is connected: the registry that listings, kills, cancels and revision changes go through.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -136,23 +137,29 @@ struct Entry {
 #[derive(Default)]
 pub struct Sessions {
     entries: Mutex<HashMap<SessionId, Entry>>,
-    connected: Places,
-    logging_in: Places,
+    connected: Places<IpAddr>,
+    logging_in: Places<IpAddr>,
+    of_subjects: Places<SubjectKey>,
 }
 
-/// How many places each source address has taken.
-#[derive(Clone, Default)]
-struct Places(Arc<Mutex<HashMap<IpAddr, usize>>>);
+/// How many places each source address, or each subject, has taken.
+struct Places<Of>(Arc<Mutex<HashMap<Of, usize>>>);
 
-impl Places {
-    fn take(&self, source: IpAddr, most: usize) -> Option<Admitted> {
-        let mut sources = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = sources.entry(source).or_insert(0);
-        if *taken >= most {
+impl<Of> Default for Places<Of> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<Of: Eq + Hash + Clone> Places<Of> {
+    fn take(&self, whose: &Of, most: usize) -> Option<Admitted<Of>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = all.get(whose).copied().unwrap_or(0);
+        if taken >= most {
             return None;
         }
-        *taken += 1;
-        Some(Admitted { places: self.clone(), source })
+        all.insert(whose.clone(), taken.saturating_add(1));
+        Some(Admitted { places: Self(Arc::clone(&self.0)), whose: whose.clone() })
     }
 }
 
@@ -206,21 +213,32 @@ impl Sessions {
         owner.map(|entry| entry.signals.cancel())
     }
 
-    /// Enters a session; it leaves when the guard is dropped.
-    pub(crate) fn enter(self: &Arc<Self>, live: LiveSession, signals: Arc<Signals>, cancel: CancelKey) -> Entered {
+    /// Enters a session in one of its subject's places; it leaves, and gives the place back, when the guard is dropped.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        live: LiveSession,
+        signals: Arc<Signals>,
+        cancel: CancelKey,
+        place: Admitted<SubjectKey>,
+    ) -> Entered {
         let session = live.session;
         self.lock().insert(session, Entry { live, signals, cancel });
-        Entered { sessions: Arc::clone(self), session }
+        Entered { sessions: Arc::clone(self), session, _place: place }
     }
 
     /// Takes one of the places of an address for a connection; `None` when all are taken.
-    pub(crate) fn admit(&self, source: IpAddr, most: usize) -> Option<Admitted> {
-        self.connected.take(source, most)
+    pub(crate) fn admit(&self, source: IpAddr, most: usize) -> Option<Admitted<IpAddr>> {
+        self.connected.take(&source, most)
     }
 
     /// Takes one of the places of an address for a connection that has not logged in; `None` when all are taken.
-    pub(crate) fn admit_login(&self, source: IpAddr, most: usize) -> Option<Admitted> {
-        self.logging_in.take(source, most)
+    pub(crate) fn admit_login(&self, source: IpAddr, most: usize) -> Option<Admitted<IpAddr>> {
+        self.logging_in.take(&source, most)
+    }
+
+    /// Takes one of the places of a subject for a session that is about to open; `None` when all are taken.
+    pub(crate) fn admit_subject(&self, subject: &SubjectKey, most: usize) -> Option<Admitted<SubjectKey>> {
+        self.of_subjects.take(subject, most)
     }
 }
 
@@ -228,6 +246,7 @@ impl Sessions {
 pub(crate) struct Entered {
     sessions: Arc<Sessions>,
     session: SessionId,
+    _place: Admitted<SubjectKey>,
 }
 
 impl Drop for Entered {
@@ -236,19 +255,19 @@ impl Drop for Entered {
     }
 }
 
-/// One of the places of a source address.
-pub(crate) struct Admitted {
-    places: Places,
-    source: IpAddr,
+/// One of the places of a source address, or of a subject.
+pub(crate) struct Admitted<Of: Eq + Hash> {
+    places: Places<Of>,
+    whose: Of,
 }
 
-impl Drop for Admitted {
+impl<Of: Eq + Hash> Drop for Admitted<Of> {
     fn drop(&mut self) {
-        let mut sources = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(taken) = sources.get_mut(&self.source) {
+        let mut all = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(taken) = all.get_mut(&self.whose) {
             *taken = taken.saturating_sub(1);
             if *taken == 0 {
-                sources.remove(&self.source);
+                all.remove(&self.whose);
             }
         }
     }

@@ -42,5 +42,7 @@ mod survival;
 mod tampering;
 #[path = "e2e_attacks/tapes.rs"]
 mod tapes;
+#[path = "e2e_attacks/upgrade.rs"]
+mod upgrade;
 #[path = "e2e_attacks/wide.rs"]
 mod wide;

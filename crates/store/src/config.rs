@@ -132,6 +132,8 @@ pub struct Limits {
     pub max_per_source: usize,
     /// Connections from one source address that have not logged in.
     pub max_logins_per_source: usize,
+    /// Sessions of one subject.
+    pub max_sessions_per_subject: usize,
     /// Prepared statements of a session.
     pub max_prepared: usize,
     /// Portals of a session.

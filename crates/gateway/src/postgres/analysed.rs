@@ -103,14 +103,30 @@ impl Analysed {
         })
     }
 
-    /// Whether a password or a key may be in it, which the target's messages may quote.
-    pub(super) fn may_hold_secrets(&self) -> bool {
+    /// Whether a password or a key may be in it that cannot be looked for in what the target says: a parameter, a constant
+    /// with escapes, or something in a text that is not understood.
+    pub(super) fn hides_secrets(&self) -> bool {
         let is_secret = |role: &LiteralRole| *role == LiteralRole::Secret;
         self.statements.iter().any(|statement| {
-            statement.literals.iter().any(|literal| is_secret(&literal.role))
-                || statement.parameters.iter().any(is_secret)
+            statement.parameters.iter().any(is_secret)
                 || (statement.is_opaque() && effects::postgres::speaks_of_secrets(&self.text))
-        }) || self.named.iter().flatten().any(|named| named.may_hold_secrets())
+        }) || self.secrets().any(|constant| constant.starts_with(['e', 'E', 'u', 'U']) || constant.contains('\\'))
+            || self.named.iter().flatten().any(|named| named.hides_secrets())
+    }
+
+    /// Whether a message of the target quotes a password or a key of the text: a word of one, of three letters or more.
+    pub(super) fn quotes_secret(&self, message: &[u8]) -> bool {
+        let of_word = |symbol: char| symbol.is_alphanumeric() || symbol == '_';
+        let mut words = self.secrets().flat_map(|constant| constant.split(|symbol| !of_word(symbol)));
+        let quotes = words.any(|word| word.len() >= 3 && memchr::memmem::find(message, word.as_bytes()).is_some());
+        quotes || self.named.iter().flatten().any(|named| named.quotes_secret(message))
+    }
+
+    /// The constants that are secrets, as they are written.
+    fn secrets(&self) -> impl Iterator<Item = &str> {
+        let literals = self.statements.iter().flat_map(|statement| &statement.literals);
+        let secret = literals.filter(|literal| literal.role == LiteralRole::Secret);
+        secret.filter_map(|literal| self.text.get(literal.start..literal.end))
     }
 
     /// Whether what later text means, or what can be read, may be different afterwards.

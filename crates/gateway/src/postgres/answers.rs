@@ -8,12 +8,12 @@ use masking::MaskError;
 use masking::postgres::{Described, Plan, Touched};
 use model::lineage::{Mentions, Output};
 use policy::Context;
-use wire::postgres::backend::{Backend, Fields};
+use wire::postgres::backend::{Backend, Fields, ReportFields};
 use wire::postgres::error::Violation;
 use wire::postgres::frame::{BackendTag, Phase, backend};
 use wire::postgres::pipeline::{Pipeline, Reply, Sent, Step};
 
-use super::analysed::Judged;
+use super::analysed::{Analysed, Judged};
 use super::end::End;
 use super::refusal::{Refusal, Told};
 use super::say;
@@ -31,7 +31,7 @@ const CUT: &str = "a new revision of the policies denies what ran";
 
 /// An entry that a reply belongs to, as far as the reply needs it.
 enum Owner {
-    Relay { run: Option<u64>, ends: bool, quiet: bool, hides: bool, describes: Option<ShapeCell> },
+    Relay { run: Option<u64>, ends: bool, quiet: bool, parses: Option<Arc<Analysed>>, describes: Option<ShapeCell> },
     Refused(Box<Told>),
     Replaced(&'static str),
     Own,
@@ -42,8 +42,9 @@ impl Owner {
     fn of(owed: &Owed) -> Self {
         match owed {
             Owed::Relay(relay) => {
-                let Relay { run, ends, quiet, hides, .. } = *relay;
-                Self::Relay { run, ends, quiet, hides, describes: relay.describes.clone() }
+                let Relay { run, ends, quiet, .. } = *relay;
+                let (parses, describes) = (relay.parses.clone(), relay.describes.clone());
+                Self::Relay { run, ends, quiet, parses, describes }
             }
             Owed::Refused(told) => Self::Refused(told.clone()),
             Owed::Replaced(tag) => Self::Replaced(tag),
@@ -133,7 +134,7 @@ impl Session {
     pub(super) fn asynchronous(&mut self, message: &Backend<'_>) {
         match message {
             Backend::NoticeResponse(fields) => {
-                let touched = self.touched();
+                let touched = self.touched_by(fields);
                 self.outbox.notice(fields.iter().map(|(field, text)| (field, text.bytes())), touched);
             }
             Backend::ParameterStatus(status) => {
@@ -150,18 +151,22 @@ impl Session {
     /// The target's last words.
     pub(super) fn fatal(&mut self, message: &Backend<'_>, dropped: Vec<Owed>) {
         if let Backend::ErrorResponse(fields) = message {
-            let touched = self.touched();
+            let touched = self.touched_by(fields);
             self.outbox.error(fields.iter().map(|(field, text)| (field, text.bytes())), touched);
         }
         dropped.into_iter().for_each(|owed| self.forget(owed));
         let _ = self.release();
     }
 
-    /// Whether the target's own words may hold what the subject may not see.
-    pub(super) fn touched(&self) -> Touched {
-        let runs = self.runs.values().any(|run| run.judged.hides);
-        let parsed = matches!(self.pipeline.front(), Some((_, Owed::Relay(relay))) if relay.hides);
-        if runs || parsed || self.transaction_hides { Touched::Hidden } else { Touched::Nothing }
+    /// Whether the target's own words may hold what the subject may not see, or a secret of a text.
+    fn touched_by(&self, said: &ReportFields<'_>) -> Touched {
+        let runs = self.runs.values().map(|run| &run.analysed);
+        let parsed = match self.pipeline.front() {
+            Some((_, Owed::Relay(relay))) => relay.parses.as_ref(),
+            _ => None,
+        };
+        let hides = self.runs.values().any(|run| run.judged.hides) || self.transaction_hides;
+        if hides || runs.chain(parsed).any(|text| tells(said, text)) { Touched::Hidden } else { Touched::Nothing }
     }
 
     fn reply(&mut self, message: &Backend<'_>, body: &[u8], place: Place) -> Result<(), End> {
@@ -174,7 +179,10 @@ impl Session {
             Owner::OwnDescribe(shape) => self.own_description(message, &shape),
             Owner::Refused(told) => self.refused_reply(message, &told),
             Owner::Replaced(tag) => self.replaced_reply(message, body, tag),
-            Owner::Relay { hides: true, .. } if let Backend::ErrorResponse(fields) = message => {
+            Owner::Relay { parses: Some(text), .. }
+                if let Backend::ErrorResponse(fields) = message
+                    && tells(fields, &text) =>
+            {
                 self.outbox.error(fields.iter().map(|(field, text)| (field, text.bytes())), Touched::Hidden);
                 Ok(())
             }
@@ -202,7 +210,7 @@ impl Session {
             }
             Backend::NoData => drop(shape.set(Arc::new(Shape::default()))),
             Backend::ErrorResponse(fields) => {
-                let touched = self.touched();
+                let touched = self.touched_by(fields);
                 self.outbox.error(fields.iter().map(|(field, text)| (field, text.bytes())), touched);
             }
             _ => {}
@@ -247,7 +255,7 @@ impl Session {
                 self.pass(BackendTag::ReadyForQuery, body)
             }
             Backend::ErrorResponse(fields) => {
-                let touched = self.touched();
+                let touched = self.touched_by(fields);
                 self.outbox.error(fields.iter().map(|(field, text)| (field, text.bytes())), touched);
                 Ok(())
             }
@@ -298,7 +306,7 @@ impl Session {
                         told.sqlstate.to_owned()
                     }
                     None => {
-                        let touched = self.touched();
+                        let touched = self.touched_by(fields);
                         self.outbox.error(fields.iter().map(|(field, text)| (field, text.bytes())), touched);
                         super::upstream::sqlstate(*fields)
                     }
@@ -461,4 +469,9 @@ impl Session {
 pub(super) fn withheld(error: MaskError) -> End {
     tracing::warn!(%error, "an answer is withheld");
     End::Withheld(error.client_message())
+}
+
+/// Whether what the target says may tell a secret of a text.
+fn tells(said: &ReportFields<'_>, text: &Analysed) -> bool {
+    text.hides_secrets() || said.iter().any(|(_, said)| text.quotes_secret(said.bytes()))
 }

@@ -72,8 +72,8 @@ impl Session {
         match self.admit_preparation(known, &origin) {
             Admission::Permitted { permit, entry, .. } => {
                 let change = self.names.prepare(statement, prepared);
-                let hides = known.analysed.may_hold_secrets();
-                let owed = Owed::Relay(Relay { change: Some(change), hides, ..Relay::default() });
+                let parses = Some(Arc::clone(&known.analysed));
+                let owed = Owed::Relay(Relay { change: Some(change), parses, ..Relay::default() });
                 let bytes = whole.unwrap_or_else(|| say::parse(statement, &known.analysed.text, &types));
                 let (sent, entry) = (Some((Sent::Parse, owed)), Some(entry));
                 self.staged.push(Staged { permit, entry, sent, bytes, substitute: Substitute::Parse });

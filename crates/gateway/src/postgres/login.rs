@@ -15,7 +15,7 @@ use model::effect::{Effect, Object, SettingClass, Verb};
 use model::event::Event;
 use model::id::SessionId;
 use model::secret::Secret;
-use model::subject::Subject;
+use model::subject::{Subject, SubjectKey};
 use model::target::TapeMode;
 use rustls::ServerConfig;
 use store::config::TargetConfig;
@@ -89,7 +89,7 @@ pub(super) async fn serve(
     stream: TcpStream,
     source: IpAddr,
     tls: Arc<ServerConfig>,
-    logging_in: crate::sessions::Admitted,
+    logging_in: crate::sessions::Admitted<IpAddr>,
 ) {
     let Ok(bits) = clock::random_bits() else { return };
     let session = SessionId::from_bits(bits);
@@ -177,6 +177,7 @@ struct Admitted {
     tape: SessionTape,
     signals: Arc<Signals>,
     cancel: CancelKey,
+    among_its_subjects: crate::sessions::Admitted<SubjectKey>,
 }
 
 async fn admit(
@@ -200,6 +201,7 @@ async fn admit(
         cancel: Arc::default(),
     };
     may_connect(&policies, &place, &subject, source, &wanted.settings)?;
+    let among_its_subjects = one_of_its_places(node, &subject.key)?;
     let opened = record_opening(node, id, source, &subject, &place, wanted, active.id).await?;
     let catalog = node.catalogs.current(node, &place).await.map_err(|error| Refusal::target(error.to_string()))?;
     let lens = super::revise::lens(node, &active, &policies, &place, &catalog, &subject, source);
@@ -214,7 +216,30 @@ async fn admit(
     let tape = tape(node, id, &place.target).await?;
     let cancel = cancel_key(wanted.version).map_err(|error| Refusal::silent(error.to_string()))?;
     let signals = Arc::default();
-    Ok(Admitted { subject, place, active, policies, lens, catalog, connected, opened, tape, signals, cancel })
+    Ok(Admitted {
+        subject,
+        place,
+        active,
+        policies,
+        lens,
+        catalog,
+        connected,
+        opened,
+        tape,
+        signals,
+        cancel,
+        among_its_subjects,
+    })
+}
+
+/// A place among the sessions of the subject: whoever is let in may still not take every session there is.
+fn one_of_its_places(node: &Node, subject: &SubjectKey) -> Result<crate::sessions::Admitted<SubjectKey>, Refusal> {
+    let most = node.config.limits.max_sessions_per_subject;
+    node.sessions.admit_subject(subject, most).ok_or_else(|| {
+        let hint = "End a session, or wait until one ends; your operator can raise limits.max_sessions_per_subject.";
+        let message = format!("you have {most} sessions already, which is the most that one subject may have");
+        Refusal::tell(format!("{subject} has {most} sessions already"), "53300", &message, hint)
+    })
 }
 
 fn cancel_key(version: Version) -> Result<CancelKey, clock::NoRandomness> {
@@ -387,8 +412,20 @@ fn begin(
     applicant: Applicant,
     admitted: Admitted,
 ) -> (Box<Session>, crate::sessions::Entered) {
-    let Admitted { subject, place, active, policies, lens, catalog, connected, opened, tape, signals, cancel } =
-        admitted;
+    let Admitted {
+        subject,
+        place,
+        active,
+        policies,
+        lens,
+        catalog,
+        connected,
+        opened,
+        tape,
+        signals,
+        cancel,
+        among_its_subjects,
+    } = admitted;
     let opened_at = clock::now();
     let live = LiveSession {
         session: id,
@@ -399,7 +436,7 @@ fn begin(
         source,
         opened_at,
     };
-    let entered = node.sessions.enter(live, Arc::clone(&signals), cancel.clone());
+    let entered = node.sessions.enter(live, Arc::clone(&signals), cancel.clone(), among_its_subjects);
     node.metrics.sessions.inc();
     node.metrics.sessions_opened.inc();
     tracing::info!(session = %id, subject = %subject.key, target = %place.model.name, "session opened");

@@ -315,7 +315,7 @@ impl Session {
             verdict,
             timed,
             at: context.now,
-            hides: !touched.hidden.is_empty() || analysed.may_hold_secrets(),
+            hides: !touched.hidden.is_empty() || analysed.hides_secrets(),
             hidden: touched.hidden,
             shows: touched.shows,
             user: context.on_behalf_of.cloned(),

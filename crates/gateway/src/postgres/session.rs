@@ -26,7 +26,7 @@ use wire::postgres::backend::TransactionStatus;
 use wire::postgres::frame::Limits;
 use wire::postgres::pipeline::Pipeline;
 
-use super::analysed::{Epoch, Memo};
+use super::analysed::{Analysed, Epoch, Memo};
 use super::catalogs::Snapshot;
 use super::end::End;
 use super::follow::Followed;
@@ -100,8 +100,8 @@ pub(super) struct Relay {
     pub(super) quiet: bool,
     /// Whether the next text has to wait for its answer: a Sync whose transaction may have changed what text means.
     pub(super) settles: bool,
-    /// Whether the text that it prepares may hold a secret, which an error would quote.
-    pub(super) hides: bool,
+    /// The text that it prepares, of which an error may quote a secret.
+    pub(super) parses: Option<Arc<Analysed>>,
     /// The statement or portal whose description the answer is.
     pub(super) describes: Option<ShapeCell>,
 }

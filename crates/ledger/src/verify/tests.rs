@@ -403,3 +403,34 @@ fn entries_of_a_larger_journal_are_proved() {
         assert_eq!(frame::decode(&proof.entry).unwrap(), entry(index));
     }
 }
+
+/// What a later version wrote and signed is verified by whoever has the key, whatever it means; what it has not signed yet
+/// cannot be told from damage.
+#[test]
+fn op_04_entries_of_a_later_version_verify_by_their_bytes() {
+    let later = [&[frame::VERSION, 1, 100][..], b"a kind of the future"].concat();
+    let disk = sample(100_000);
+    let known = payloads(&disk);
+    forge(&disk, &[known.clone(), vec![later]].concat());
+    let report = check(&disk);
+    assert!(report.fault.is_some() && report.entries == 8, "{report:?}");
+    assert!(matches!(
+        Journal::open(std::sync::Arc::new(disk.clone()), dir(), key()),
+        Err(crate::OpenError::Damaged { .. })
+    ));
+    let mut edge = Edge::default();
+    let (_, mut scan) = Scan::open(&disk, &segment::path(dir(), 0)).unwrap().unwrap();
+    while let Step::Frame { payload, .. } = scan.next().unwrap() {
+        edge.push(merkle::leaf_hash(payload));
+    }
+    let checkpoint = key().sign(edge.size(), edge.root());
+    disk.put(&dir().join(crate::checkpoints::file_name(9)), Some(checkpoint.note().into()));
+    disk.put(&dir().join(crate::checkpoints::LATEST), Some(checkpoint.note().into()));
+    let report = check(&disk);
+    assert_eq!((report.fault, report.entries, report.signed), (None, 9, 9));
+    // Signed or not, it is not opened to be written to.
+    assert!(matches!(
+        Journal::open(std::sync::Arc::new(disk.clone()), dir(), key()),
+        Err(crate::OpenError::Damaged { .. })
+    ));
+}

@@ -98,6 +98,7 @@ fn limits(section: Section<'_, '_>) -> Limits {
         max_sessions: count("max_sessions", 2000),
         max_per_source: count("max_per_source", 500),
         max_logins_per_source: count("max_logins_per_source", 50),
+        max_sessions_per_subject: count("max_sessions_per_subject", 200),
         max_prepared: count("max_prepared", 5000),
         max_portals: count("max_portals", 1000),
     };
