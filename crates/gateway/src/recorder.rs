@@ -8,7 +8,7 @@
 //! session writes by itself; once it is slow, failing or full, threads do that may be kept waiting. What is not recorded by
 //! the deadline is not forwarded, also when the write returns after all.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -78,8 +78,8 @@ pub struct Recorder {
     signed: watch::Sender<Option<Checkpoint>>,
     wanted: Notify,
     ended_session: AtomicBool,
-    /// Who has to agree before anything is signed: witnesses that were not asked yet, and those that contradict.
-    unsigned_for: Mutex<BTreeSet<String>>,
+    /// Who has to agree before anything is signed: witnesses that were not asked yet, and those that contradict (true).
+    unsigned_for: Mutex<BTreeMap<String, bool>>,
     written: Notify,
     grown: Notify,
     deadline: Duration,
@@ -344,8 +344,15 @@ impl Recorder {
     }
 
     /// Signs nothing until this witness agrees: whoever contradicts the journal must not find more of it signed.
-    pub(crate) fn hold_signing(&self, witness: &str) {
-        locked(&self.unsigned_for).insert(witness.to_owned());
+    pub(crate) fn hold_signing(&self, witness: &str, contradicts: bool) {
+        locked(&self.unsigned_for).insert(witness.to_owned(), contradicts);
+    }
+
+    /// Waits until every witness has said what it has to say of signing.
+    pub(crate) async fn asked(&self) {
+        while locked(&self.unsigned_for).values().any(|contradicts| !contradicts) {
+            tokio::time::sleep(TICK).await;
+        }
     }
 
     /// This witness agrees, or cannot be asked.

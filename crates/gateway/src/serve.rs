@@ -28,6 +28,8 @@ pub async fn serve(node: Arc<Node>, listener: Listener, stop: CancellationToken)
     drain(&node).await;
     node.tasks.close();
     let _ = tokio::time::timeout(GOODBYE, node.tasks.wait()).await;
+    // A witness that was not asked yet keeps the end from being signed.
+    let _ = tokio::time::timeout(GOODBYE, node.recorder.asked()).await;
     background.cancel();
     let _ = work.await;
     node.recorder.note(Event::Stopped);

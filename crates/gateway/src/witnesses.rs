@@ -105,7 +105,7 @@ impl Witnesses {
 
     /// Lets nothing be signed until each of them was asked.
     pub(crate) fn hold(&self, recorder: &Recorder) {
-        self.0.iter().for_each(|one| recorder.hold_signing(&one.config.name));
+        self.0.iter().for_each(|one| recorder.hold_signing(&one.config.name, false));
     }
 
     /// Sends every checkpoint to every witness, for as long as it is polled.
@@ -174,6 +174,9 @@ impl One {
     async fn follow(&self, around: &Around) {
         let mut signed = around.recorder.signed();
         let mut place = Place { contradicted: self.contradiction(around).exists(), ..Place::default() };
+        if place.contradicted {
+            around.recorder.hold_signing(&self.config.name, true);
+        }
         loop {
             signed.mark_unchanged();
             self.turn(around, &mut place).await;
@@ -282,7 +285,7 @@ impl One {
         around.metrics.witness_failures.with_label_values(&[name]).inc();
         place.asked = true;
         if failure.is_contradiction() {
-            around.recorder.hold_signing(name);
+            around.recorder.hold_signing(name, true);
             around.metrics.witness_contradicts.with_label_values(&[name]).set(1);
             tracing::error!(witness = name, reason, "a witness CONTRADICTS the journal");
             if !std::mem::replace(&mut place.contradicted, true) {
