@@ -307,15 +307,17 @@ fn explained(error: StartError, layout: &Layout, disk: &Arc<dyn Disk>) -> StartE
         error,
         StartError::Journal(OpenError::Damaged { .. }) | StartError::Settle(crate::restart::SettleError::Journal(_))
     );
+    if !may_be_newer {
+        return error;
+    }
     let mut reader = Reader::open(Arc::clone(disk), &layout.journal(), 0);
-    while may_be_newer {
+    loop {
         match reader.next() {
             Ok(Some(_)) => {}
             Err(ReadError::Undecodable(index, _)) => return StartError::NewerEntry(index),
-            Ok(None) | Err(_) => break,
+            Ok(None) | Err(_) => return error,
         }
     }
-    error
 }
 
 fn report(recovery: &Recovery, recorder: &Recorder) {
