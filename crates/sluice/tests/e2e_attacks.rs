@@ -28,6 +28,8 @@ mod masking;
 mod memory;
 #[path = "e2e_attacks/operations.rs"]
 mod operations;
+#[path = "e2e_attacks/outages.rs"]
+mod outages;
 #[path = "e2e_attacks/resources.rs"]
 mod resources;
 #[path = "e2e_attacks/secrets.rs"]
