@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use gateway::node::{Layout, Node, StartError};
 use gateway::postgres::Listener;
+use ledger::merkle::{Edge, leaf_hash};
 use ledger::tape::{KeyStore, TapeReader};
 use ledger::{Checkpoint, OpenError, Reader, RealDisk, VerifyingKey};
 use model::event::Event;
@@ -201,16 +202,21 @@ fn crc32c(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| bit(crc)))
 }
 
+/// Version 1 of the encoding, a moment, a kind far beyond all there are.
+const LATER: &[u8] = b"\x01\x01\x64a kind of the future";
+
+/// The frame of a later version's entry.
+fn frame(index: u64) -> Vec<u8> {
+    let length = u16::try_from(LATER.len()).unwrap();
+    let covered = [&index.to_le_bytes()[..], &length.to_le_bytes(), LATER].concat();
+    [&crc32c(&covered).to_le_bytes()[..], &covered].concat()
+}
+
 #[test]
 fn op_04_an_entry_of_a_kind_that_is_not_known_stops_the_start_and_loses_nothing() {
     let left = Left::by_this();
     let index = u64::try_from(left.events().len()).unwrap();
-    // Version 1 of the encoding, a moment, a kind far beyond all there are.
-    let payload = [&[1, 1, 100][..], b"a kind of the future"].concat();
-    let length = u16::try_from(payload.len()).unwrap();
-    let covered = [&index.to_le_bytes()[..], &length.to_le_bytes(), &payload].concat();
-    let frame = [&crc32c(&covered).to_le_bytes()[..], &covered].concat();
-    let journal = [fs::read(left.segment()).unwrap(), frame].concat();
+    let journal = [fs::read(left.segment()).unwrap(), frame(index)].concat();
     fs::write(left.segment(), &journal).unwrap();
     for _ in 0..2 {
         let error = left.start_error();
@@ -223,6 +229,33 @@ fn op_04_an_entry_of_a_kind_that_is_not_known_stops_the_start_and_loses_nothing(
     fs::write(left.segment(), torn).unwrap();
     left.start(|_| {}).unwrap();
     assert!(left.verify(&[]).is_good());
+}
+
+/// Of the segments before the last, only the headers are read to open a journal.
+#[test]
+fn op_04_so_does_one_in_an_earlier_segment() {
+    let left = Left::by_this();
+    let mut reader = Reader::open(Arc::new(RealDisk), &left.layout().journal(), 0);
+    let mut edge = Edge::default();
+    while let Some((_, _, leaf)) = reader.next_hashed().unwrap() {
+        edge.push(leaf);
+    }
+    let (first, mut journal) = (edge.size(), fs::read(left.segment()).unwrap());
+    // Up to a full tree, whose edge is its root.
+    while !edge.size().is_power_of_two() || edge.size() == first {
+        journal.extend(frame(edge.size()));
+        edge.push(leaf_hash(LATER));
+    }
+    let length = u64::try_from(journal.len()).unwrap();
+    fs::write(left.segment(), journal).unwrap();
+    let numbers = [edge.size(), 0, length].map(u64::to_le_bytes).concat();
+    let header = [b"SLUICEJ\x01", &numbers[..], &edge.root()[..]].concat();
+    let header = [&header[..], &crc32c(&header).to_le_bytes()].concat();
+    let last = left.layout().journal().join(format!("{:020}.segment", edge.size()));
+    fs::write(&last, &header).unwrap();
+    let error = left.start_error();
+    assert!(matches!(error, StartError::NewerEntry(at) if at == first), "{error}");
+    assert!(fs::read(last).unwrap() == header, "something was written");
 }
 
 /// A start beside a Sluice that runs touches nothing that it uses: it does not bring its state forward under it.
