@@ -114,11 +114,17 @@ impl Analysed {
             || self.named.iter().flatten().any(|named| named.hides_secrets())
     }
 
-    /// Whether a message of the target quotes a password or a key of the text: a word of one, of three letters or more.
+    /// Whether a message of the target quotes a password or a key of the text: a word of one, of three letters or more. What
+    /// is in front of a `=` is the name of an option.
     pub(super) fn quotes_secret(&self, message: &[u8]) -> bool {
         let of_word = |symbol: char| symbol.is_alphanumeric() || symbol == '_';
-        let mut words = self.secrets().flat_map(|constant| constant.split(|symbol| !of_word(symbol)));
-        let quotes = words.any(|word| word.len() >= 3 && memchr::memmem::find(message, word.as_bytes()).is_some());
+        let quoted = |word: &str| word.len() >= 3 && memchr::memmem::find(message, word.as_bytes()).is_some();
+        let quotes = self.secrets().any(|constant| {
+            let parts = constant.split_inclusive(|symbol| !of_word(symbol));
+            let mut words =
+                parts.filter(|part| !part.ends_with('=')).map(|part| part.trim_end_matches(|symbol| !of_word(symbol)));
+            words.any(quoted)
+        });
         quotes || self.named.iter().flatten().any(|named| named.quotes_secret(message))
     }
 

@@ -473,5 +473,7 @@ pub(super) fn withheld(error: MaskError) -> End {
 
 /// Whether what the target says may tell a secret of a text.
 fn tells(said: &ReportFields<'_>, text: &Analysed) -> bool {
-    text.hides_secrets() || said.iter().any(|(_, said)| text.quotes_secret(said.bytes()))
+    // Where in the server's source it was said is none of the caller's words (protocol docs, "Error and Notice Message Fields").
+    let is_said = |field: u8| !b"SVCPpFLR".contains(&field);
+    text.hides_secrets() || said.iter().any(|(field, said)| is_said(field) && text.quotes_secret(said.bytes()))
 }
