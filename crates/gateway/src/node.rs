@@ -28,8 +28,10 @@ use crate::tls::TlsError;
 use crate::witnesses::{Witnesses, WitnessesError};
 
 mod journal;
+mod tape_key;
 
 pub use journal::{repair, rotate_key};
+pub use tape_key::tape_keys;
 
 /// The alias of Sluice's own issuer, whose tokens `sluice token` signs for the first administrator.
 pub const LOCAL_ISSUER: &str = "sluice";
@@ -87,6 +89,12 @@ pub enum StartError {
          or, if they are lost for good, move tapes/ and keys/tapes/ out of the data directory, and a new key is made"
     )]
     TapeKeyGone(PathBuf),
+    /// The key of tapes is another one than that of the tapes that are there.
+    #[error(
+        "the key of tapes opens none of those that are there: name the one that they were sealed with; or, if they need not be \
+         read any more, move tapes/ and keys/tapes/ out of the data directory"
+    )]
+    OtherTapeKey,
     /// The key of tapes that the configuration names cannot be used.
     #[error("[tapes] {0}; without the key of tapes no session can be recorded, and no tape can be read")]
     TapeKey(String),
@@ -228,6 +236,7 @@ impl Node {
             warn_if_open(&dir, "chmod 700");
         }
         let tape_keys = Arc::new(tape_keys(&config)?);
+        tape_key::opens_what_is_there(&tape_keys, &layout)?;
         let metrics = Metrics::new().map_err(|error| StartError::Internal(error.to_string()))?;
         let witnesses = Witnesses::open(&config.witnesses)?;
         let explained = |error| explained(error, &layout, &disk);
@@ -406,45 +415,6 @@ fn trusted(config: &Config, layout: &Layout) -> Result<TrustedIssuers, StartErro
     });
     let own = std::iter::once((local, KeySource::Fixed(Arc::new(keys))));
     Ok(TrustedIssuers::new(own.chain(configured), KeyTiming::default()))
-}
-
-/// The keys of the tapes in the configured data directory, opened with the key that the configuration names or else the
-/// data directory has. That one is made where there is nothing yet that it could open, and never anew: tapes that are there
-/// could not be read any more, and nobody would notice.
-///
-/// # Errors
-/// If that key cannot be read, or be made, or is gone.
-pub fn tape_keys(config: &Config) -> Result<KeyStore, StartError> {
-    let layout = Layout::of(&config.data_dir);
-    let path = layout.key("tape.key");
-    let master = match &config.tape_key {
-        None if !path.exists() && (holds_any(&layout.tapes())? || holds_any(&layout.tape_keys())?) => {
-            return Err(StartError::TapeKeyGone(path));
-        }
-        None => seed(&path)?,
-        Some(location) => named_tape_key(location)?,
-    };
-    KeyStore::new(&layout.tape_keys(), &master).map_err(|_| StartError::Key(path))
-}
-
-fn named_tape_key(location: &KeyLocation) -> Result<Secret<[u8; 32]>, StartError> {
-    let (setting, at) = match location {
-        KeyLocation::File(path) => ("key_file", path.display().to_string()),
-        KeyLocation::Env(name) => ("key_env", name.clone()),
-    };
-    let text = key_text(location).map_err(|error| StartError::TapeKey(format!("{setting}: {error}")))?;
-    let key: Result<model::id::Digest, _> = text.expose().trim().parse();
-    let key = key.map_err(|_| StartError::TapeKey(format!("{setting}: {at} does not hold 64 hexadecimal digits")))?;
-    Ok(Secret::new(key.0))
-}
-
-/// Whether there is anything in this directory.
-fn holds_any(dir: &Path) -> Result<bool, StartError> {
-    match std::fs::read_dir(dir) {
-        Ok(mut entries) => Ok(entries.next().is_some()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(source) => Err(StartError::File { path: dir.to_owned(), source }),
-    }
 }
 
 fn open_vault(config: &Config, state: &Arc<dyn State>) -> Result<Option<Vault>, StartError> {

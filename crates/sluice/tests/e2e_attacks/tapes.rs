@@ -173,6 +173,11 @@ fn rc_17_without_the_key_of_tapes_nothing_starts_and_none_is_made_anew() -> Resu
     testkit::tls::write_private(&named, b"no key\n")?;
     let told = start_fails(&mut site)?;
     assert!(told.contains("named.key does not hold 64 hexadecimal digits"), "{told}");
+    // Another one, which would open none of them; one that was torn does not tell.
+    testkit::tls::write_private(&named, "ab".repeat(32).as_bytes())?;
+    let told = start_fails(&mut site)?;
+    assert!(told.contains("opens none of those that are there"), "{told}");
+    fs::write(site.data().join("keys/tapes/0000000000001.key"), [0; 76])?;
     fs::copy(&key, &named)?;
     fs::rename(&key, &aside)?;
     site.start()?;
