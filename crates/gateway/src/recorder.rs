@@ -264,14 +264,15 @@ impl Recorder {
 
     /// Gathers an entry that nothing waits for. What is too long of it is left out, and that is said.
     pub fn note(&self, mut event: Event) {
-        if matches!(event, Event::SessionClosed { .. }) {
-            self.ended_session.store(true, Ordering::Release);
-        }
         if let Some(gap) = fitting::cut(&mut event) {
             self.note(gap);
         }
-        let mut gathered = self.gathered_now();
-        self.gather(&mut gathered, event);
+        let ends_session = matches!(event, Event::SessionClosed { .. });
+        self.gather(&mut self.gathered_now(), event);
+        // When it is there to be taken along: a checkpoint that was under way may have been without it.
+        if ends_session {
+            self.ended_session.store(true, Ordering::Release);
+        }
     }
 
     fn gather(&self, gathered: &mut Gathered, event: Event) {

@@ -4,8 +4,10 @@
 //! in their way. What it cosigned is put beside the journal. A witness that remembers more than there is, or something
 //! else, contradicts the journal: it was rolled back, or written anew. That is said at once, and nothing more is signed. So
 //! each is asked about the last checkpoint at the start, whatever the files beside the journal say, before the next one is
-//! signed; one that cannot be asked holds that up for half a minute. That one contradicted is remembered until it agrees.
+//! signed; one that cannot be asked holds that up for half a minute. That one contradicted is remembered until it agrees, or until
+//! a journal of another name is begun.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -91,6 +93,12 @@ pub(crate) struct Around {
     pub(crate) metrics: Metrics,
 }
 
+impl Around {
+    fn journal_name(&self) -> &str {
+        self.recorder.journal().public_key().name()
+    }
+}
+
 impl Witnesses {
     /// Reads their keys.
     ///
@@ -165,15 +173,40 @@ impl Default for Place {
 }
 
 impl One {
-    /// Where it is remembered that it contradicts the journal.
+    /// Where it is remembered which journal it contradicts: the name of that, and why.
     fn contradiction(&self, around: &Around) -> PathBuf {
         around.journal.with_file_name(format!("contradicted-{}", self.config.name))
+    }
+
+    /// Whether it is remembered that it contradicts this journal. One of another name is another journal; a file that a
+    /// power cut has emptied is about this one.
+    fn has_contradicted(&self, around: &Around) -> bool {
+        match std::fs::read_to_string(self.contradiction(around)) {
+            Ok(text) => text.split_once('\n').is_none_or(|(journal, _)| journal == around.journal_name()),
+            Err(error) => error.kind() != ErrorKind::NotFound,
+        }
+    }
+
+    fn remember_contradiction(&self, around: &Around, reason: &str) {
+        let text = format!("{}\n{reason}\n", around.journal_name());
+        if let Err(error) = std::fs::write(self.contradiction(around), text) {
+            tracing::error!(%error, "that it does cannot be remembered");
+        }
+    }
+
+    fn forget_contradiction(&self, around: &Around) {
+        match std::fs::remove_file(self.contradiction(around)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                tracing::error!(witness = self.config.name, %error, "that it contradicted cannot be forgotten");
+            }
+            _ => {}
+        }
     }
 
     /// Sends it every checkpoint.
     async fn follow(&self, around: &Around) {
         let mut signed = around.recorder.signed();
-        let mut place = Place { contradicted: self.contradiction(around).exists(), ..Place::default() };
+        let mut place = Place { contradicted: self.has_contradicted(around), ..Place::default() };
         if place.contradicted {
             around.recorder.hold_signing(&self.config.name, true);
         }
@@ -204,8 +237,8 @@ impl One {
         }
         match self.send(around, &checkpoint, remembers).await {
             Ok(()) => {
-                if place.contradicted {
-                    let _ = std::fs::remove_file(self.contradiction(around));
+                if !place.asked || place.contradicted {
+                    self.forget_contradiction(around);
                 }
                 let began = place.began;
                 *place = Place { began, asked: true, remembers: Some(checkpoint.size()), ..Place::default() };
@@ -289,9 +322,7 @@ impl One {
             around.metrics.witness_contradicts.with_label_values(&[name]).set(1);
             tracing::error!(witness = name, reason, "a witness CONTRADICTS the journal");
             if !std::mem::replace(&mut place.contradicted, true) {
-                if let Err(error) = std::fs::write(self.contradiction(around), format!("{reason}\n")) {
-                    tracing::error!(%error, "that it does cannot be remembered");
-                }
+                self.remember_contradiction(around, &reason);
                 let reason = format!("the witness {name} contradicts the journal: {reason}");
                 around.recorder.note(Event::Gap { session: None, reason: reason.into() });
             }

@@ -178,7 +178,16 @@ async fn rc_16_a_journal_that_was_put_back_is_contradicted_at_the_start() {
     assert_eq!(world.node.recorder.checkpoint(), None);
     let dir = world.stop().await;
     let latest = |journal: &Path| std::fs::read_to_string(journal.join("checkpoint")).unwrap();
-    assert_eq!(latest(&dir.path().join("data/journal")), latest(&backup), "it was signed");
+    assert_eq!(latest(&journal), latest(&backup), "it was signed");
+    // Nor of one that is begun anew under the same name; of another journal, it is.
+    std::fs::remove_dir_all(&journal).unwrap();
+    let world = World::start_in(dir, &configured).await;
+    note(&world, "the first of a new journal");
+    let dir = world.stop().await;
+    assert!(!journal.join("checkpoint").exists(), "it was signed");
+    std::fs::remove_dir_all(&journal).unwrap();
+    let world = World::start_in(dir, &configured.replace("[journal]\n", "[journal]\nname = \"anew\"\n")).await;
+    until("the new journal is not signed", || world.node.recorder.checkpoint().is_some()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
