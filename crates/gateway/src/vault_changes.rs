@@ -26,11 +26,12 @@ pub(crate) async fn run(node: &Node) {
             tracing::error!(%error, "changes of the vault are not recorded yet");
         }
         failed = recorded.is_err();
-        // Without a vault nothing changes any more; what was noted before is recorded all the same.
-        if node.config.vault_key.is_none() && !failed {
-            return;
+        match recorded {
+            Ok(true) => continue,
+            // Without a vault nothing changes any more; what was noted before is recorded all the same.
+            Ok(false) if node.config.vault_key.is_none() => return,
+            Ok(false) | Err(_) => tokio::time::sleep(EVERY).await,
         }
-        tokio::time::sleep(EVERY).await;
     }
 }
 
@@ -44,15 +45,16 @@ enum Failure {
     BrokenOff(#[from] tokio::task::JoinError),
 }
 
-/// If Sluice dies between the two halves, or the disk takes too long, the journal has a change more than once, and never not
-/// at all.
-async fn record(node: &Node) -> Result<(), Failure> {
+/// Records some of them; says whether there were any. If Sluice dies between the two halves, or the disk takes too long, the
+/// journal has a change more than once, and never not at all.
+async fn record(node: &Node) -> Result<bool, Failure> {
     let state = Arc::clone(&node.state);
     let changes = tokio::task::spawn_blocking(move || state.vault_changes()).await??;
-    let Some(last) = changes.last().map(|change| change.number) else { return Ok(()) };
+    let Some(last) = changes.last().map(|change| change.number) else { return Ok(false) };
     node.recorder.record(changes.into_iter().map(entry).collect(), Level::Power).await?;
     let state = Arc::clone(&node.state);
-    Ok(tokio::task::spawn_blocking(move || state.vault_changes_recorded(last)).await??)
+    tokio::task::spawn_blocking(move || state.vault_changes_recorded(last)).await??;
+    Ok(true)
 }
 
 fn entry(change: VaultChange) -> Entry {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::StatusCode;
+use model::event::Event;
 use store::config::{SinkConfig, SinkKind};
 use store::credential::CredentialError;
 
@@ -118,9 +119,16 @@ impl Outlet {
                 receiver: receiver.clone(),
                 secret: secret.clone(),
                 node: Arc::clone(node),
-                told: std::sync::atomic::AtomicBool::new(false),
             }),
         })
+    }
+
+    /// What its use has to stand in the journal for, once for each start.
+    pub(super) fn uses(&self) -> Option<Event> {
+        match self {
+            Self::Hook(hook) => Some(hook.use_of_secret()),
+            Self::Local(_) | Self::Syslog(_) | Self::Collector(_) => None,
+        }
     }
 
     /// Sends a batch and waits until it is taken; returns how many of its events the receiver said it rejected.

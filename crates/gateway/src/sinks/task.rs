@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ledger::ReadError;
+use ledger::{Level, ReadError};
 use prometheus::IntGauge;
 use store::config::{SinkConfig, SinkStart};
 use tokio_util::sync::CancellationToken;
@@ -13,6 +13,7 @@ use super::feed::{Batch, Feed};
 use super::outlet::{Failure, Outlet};
 use super::position::{Position, PositionError};
 use crate::node::Node;
+use crate::recorder::entry;
 
 /// How long to wait at most before looking whether the journal has grown.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -65,6 +66,9 @@ impl Task {
     pub(super) async fn run(mut self) {
         let running = Running(self.node.metrics.sink_running.with_label_values(&[&self.config.name]));
         running.0.set(1);
+        if !self.record_use().await {
+            return;
+        }
         if let Err(error) = self.begin().await {
             tracing::error!(sink = %self.config.name, %error, "the sink has STOPPED: it cannot tell where to go on");
             return;
@@ -95,6 +99,18 @@ impl Task {
         if self.kept != self.at.next {
             self.keep().await;
         }
+    }
+
+    /// Has it in the journal that a secret is used, before it is: nothing is sent before the journal can be written. `false`:
+    /// Sluice stops first.
+    async fn record_use(&self) -> bool {
+        let Some(used) = self.outlet.uses() else { return true };
+        while self.node.recorder.record(vec![entry(used.clone())], Level::Process).await.is_err() {
+            if self.finishing.is_cancelled() {
+                return false;
+            }
+        }
+        true
     }
 
     /// Finds the place to go on from, or where a sink begins that has none.

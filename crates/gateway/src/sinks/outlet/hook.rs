@@ -1,7 +1,6 @@
 //! A webhook: a signed POST of a JSON array.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
@@ -30,8 +29,6 @@ pub(in super::super) struct Hook {
     pub(super) receiver: Receiver,
     pub(super) secret: CredentialSource,
     pub(super) node: Arc<Node>,
-    /// Whether the journal has it that the secret is used: once, as each batch reads it, and would make an event.
-    pub(super) told: AtomicBool,
 }
 
 impl Hook {
@@ -47,16 +44,17 @@ impl Hook {
         judge(&fetch::post(&call, Bytes::from(body), deadline).await?)
     }
 
+    /// That the secret is used, for the journal: once for each start, as each batch reads it, and would make an event.
+    pub(super) fn use_of_secret(&self) -> Event {
+        let (target, reference) = (format!("sink:{}", self.name).into(), self.secret.to_string().into());
+        Event::SecretUsed { session: None, target, reference }
+    }
+
     /// Read for each batch: it may have been changed.
     async fn secret(&self) -> Result<Secret<String>, Failure> {
         let (node, source) = (Arc::clone(&self.node), self.secret.clone());
         let read = move || store::credential::resolve(&source, &|name| node.secret(name));
-        let secret = tokio::task::spawn_blocking(read).await.map_err(|_| Failure::Ended)??;
-        if !self.told.swap(true, Ordering::Relaxed) {
-            let (target, reference) = (format!("sink:{}", self.name).into(), self.secret.to_string().into());
-            self.node.recorder.note(Event::SecretUsed { session: None, target, reference });
-        }
-        Ok(secret)
+        Ok(tokio::task::spawn_blocking(read).await.map_err(|_| Failure::Ended)??)
     }
 }
 
