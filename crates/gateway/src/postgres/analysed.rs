@@ -110,22 +110,14 @@ impl Analysed {
         self.statements.iter().any(|statement| {
             statement.parameters.iter().any(is_secret)
                 || (statement.is_opaque() && effects::postgres::speaks_of_secrets(&self.text))
-        }) || self.secrets().any(|constant| constant.starts_with(['e', 'E', 'u', 'U']) || constant.contains('\\'))
+        }) || self.secrets().any(has_escapes)
             || self.named.iter().flatten().any(|named| named.hides_secrets())
     }
 
-    /// Whether a message of the target quotes a password or a key of the text: a word of one, of three letters or more. What
-    /// is in front of a `=` is the name of an option.
+    /// Whether a message of the target quotes a password or a key of the text, or a word of one.
     pub(super) fn quotes_secret(&self, message: &[u8]) -> bool {
-        let of_word = |symbol: char| symbol.is_alphanumeric() || symbol == '_';
-        let quoted = |word: &str| word.len() >= 3 && memchr::memmem::find(message, word.as_bytes()).is_some();
-        let quotes = self.secrets().any(|constant| {
-            let parts = constant.split_inclusive(|symbol| !of_word(symbol));
-            let mut words =
-                parts.filter(|part| !part.ends_with('=')).map(|part| part.trim_end_matches(|symbol| !of_word(symbol)));
-            words.any(quoted)
-        });
-        quotes || self.named.iter().flatten().any(|named| named.quotes_secret(message))
+        self.secrets().any(|constant| quotes(message, constant))
+            || self.named.iter().flatten().any(|named| named.quotes_secret(message))
     }
 
     /// The constants that are secrets, as they are written.
@@ -284,5 +276,63 @@ impl Memo {
             self.plans.clear();
             self.epoch = epoch;
         }
+    }
+}
+
+/// Whether a constant stands for other characters than it is written with: `E'…'`, `U&'…'`, a doubled quote.
+fn has_escapes(constant: &str) -> bool {
+    let inner = constant.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')).unwrap_or_default();
+    constant.starts_with(['e', 'E', 'u', 'U']) || constant.contains('\\') || inner.contains('\'')
+}
+
+/// What is shorter is in any message by chance, and is no secret.
+const SHORTEST: usize = 3;
+
+/// Whether a message quotes all of a constant, or one of its words. What is in front of `=` and a value is the name of an
+/// option (`host=h password=p`).
+fn quotes(message: &[u8], constant: &str) -> bool {
+    let quoted = |part: &str| part.len() >= SHORTEST && memchr::memmem::find(message, part.as_bytes()).is_some();
+    let of_word = |symbol: char| symbol.is_alphanumeric() || symbol == '_';
+    let mut rest = constant;
+    while let Some(start) = rest.find(of_word) {
+        let from = rest.get(start..).unwrap_or_default();
+        let end = from.find(|symbol| !of_word(symbol)).unwrap_or(from.len());
+        let (word, behind) = from.split_at(end);
+        let names_option = behind.strip_prefix('=').is_some_and(|value| value.starts_with(of_word));
+        if !names_option && quoted(word) {
+            return true;
+        }
+        rest = behind;
+    }
+    quoted(constant.trim_matches('\''))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_quotes_a_secret_is_told_from_one_that_does_not() {
+        for (constant, message) in [
+            ("'hunter2'", "invalid value \"hunter2\""),
+            ("'host=h password=hunter2'", "cannot parse hunter2"),
+            ("'c2VjcmV0='", "invalid salt c2VjcmV0="),
+            ("'a-b-c-d'", "invalid a-b-c-d"),
+            ("$$hunter2$$", "invalid hunter2"),
+            ("hunter2", "invalid value for parameter: hunter2"),
+            ("'key=='", "bad key== here"),
+        ] {
+            assert!(quotes(message.as_bytes(), constant), "{constant}: {message}");
+        }
+        for (constant, message) in [
+            ("'hunter2'", "role \"x\" already exists"),
+            ("'dbname=elsewhere port=1'", "subscription dbname port already exists"),
+            ("''", "anything"),
+            ("'ab'", "absent"),
+        ] {
+            assert!(!quotes(message.as_bytes(), constant), "{constant}: {message}");
+        }
+        assert!(["E'a'", "U&'a'", "'it''s'", "'a\\b'"].into_iter().all(has_escapes));
+        assert!(!["'a'", "$$a$$", "a", "''"].into_iter().any(has_escapes));
     }
 }
