@@ -236,7 +236,10 @@ impl Node {
             warn_if_open(&dir, "chmod 700");
         }
         let tape_keys = Arc::new(tape_keys(&config)?);
-        tape_key::opens_what_is_there(&tape_keys, &layout)?;
+        let opens = tape_keys.opens_what_is_there(disk.as_ref());
+        if opens.map_err(|source| StartError::File { path: layout.tape_keys(), source })? == Some(false) {
+            return Err(StartError::OtherTapeKey);
+        }
         let metrics = Metrics::new().map_err(|error| StartError::Internal(error.to_string()))?;
         let witnesses = Witnesses::open(&config.witnesses)?;
         let explained = |error| explained(error, &layout, &disk);

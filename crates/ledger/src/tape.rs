@@ -9,8 +9,8 @@
 //! them, and length and crc are those of the sealed bytes ([`KeyStore`]).
 //!
 //! [`Tape::record`] returns after write(2), so what was recorded survives a SIGKILL, and a [`Taped`] proves it. What was
-//! recorded before a [`Tape::sync`] or a [`LiveTape::sync`] began survives a power cut as well. The last
-//! record of a tape that was finished is [`Kind::End`]; a tape without one is read as truncated. [`compress()`] rewrites
+//! recorded before a [`LiveTape::sync`] began, or when the tape has ended, survives a power cut as well. The last record of
+//! a tape that was finished is [`Kind::End`]; a tape without one is read as truncated. [`compress()`] rewrites
 //! a finished tape to a fraction of its size; its digest is that of the records in clear, so it stays the same.
 
 use std::io;
@@ -33,7 +33,7 @@ pub use packed::compress;
 pub use reader::{Record, TapeEnd, TapeReadError, TapeReader};
 pub use seal::{Drawn, KeyStore};
 
-use live::Shared;
+use live::{Names, Shared};
 use seal::{Place, TapeKey};
 
 const MAGIC: &[u8; 8] = b"SLUICET\x01";
@@ -134,8 +134,6 @@ impl Taped {
 
 /// The tape of a live session.
 pub struct Tape {
-    disk: Arc<dyn Disk>,
-    dir: PathBuf,
     file: Arc<Shared>,
     session: SessionId,
     key: Option<TapeKey>,
@@ -146,8 +144,6 @@ pub struct Tape {
     buffer: Vec<u8>,
     /// How much is in the file.
     written: u64,
-    /// Whether the names of the tape's files survive a power cut.
-    named: bool,
     failed: bool,
 }
 
@@ -171,6 +167,8 @@ impl Tape {
         seal: Option<(&KeyStore, &Drawn)>,
     ) -> Result<Self, TapeError> {
         let key = seal.map(|(keys, drawn)| keys.create(disk.as_ref(), session, drawn)).transpose()?;
+        let (key, key_file) = key.unzip();
+        let names = Names { disk: Arc::clone(disk), dir: dir.to_owned(), key: key_file };
         disk.create_dir(dir)?;
         let file = disk.create(&path(dir, session))?;
         let mut digest = Context::new(&SHA256);
@@ -178,16 +176,13 @@ impl Tape {
         let header = header(if key.is_some() { MAGIC_SEALED } else { MAGIC }, session, now);
         digest.update(&header);
         let mut tape = Self {
-            disk: Arc::clone(disk),
-            dir: dir.to_owned(),
-            file: Arc::new(Shared::new(file)),
+            file: Arc::new(Shared::new(file, names)),
             session,
             key,
             length: u64::try_from(header.len()).map_err(io::Error::other)?,
             digest,
             buffer: header,
             written: 0,
-            named: false,
             failed: false,
         };
         tape.write()?;
@@ -272,30 +267,7 @@ impl Tape {
         self.record(Kind::Cut, at, &[what.as_bytes()])
     }
 
-    /// Makes what was recorded survive a power cut. An error is final.
-    ///
-    /// # Errors
-    /// If the disk fails or failed before.
-    pub fn sync(&mut self) -> Result<(), TapeError> {
-        if self.failed || self.file.is_lost() {
-            return Err(TapeError::Failed);
-        }
-        self.try_sync().inspect_err(|_| self.failed = true)?;
-        Ok(())
-    }
-
-    fn try_sync(&mut self) -> io::Result<()> {
-        if !self.named {
-            if let Some(key) = &self.key {
-                key.sync(self.disk.as_ref())?;
-            }
-            self.disk.sync_dir(&self.dir)?;
-            self.named = true;
-        }
-        self.file.sync()
-    }
-
-    /// The tape for whoever syncs it beside its session.
+    /// The tape for whoever syncs it beside its session: without that, it survives a power cut once it has ended.
     pub fn live(&self) -> LiveTape {
         LiveTape::new(self.session, &self.file)
     }
@@ -318,7 +290,7 @@ impl Tape {
         let start = begin_record(&mut self.buffer, Kind::End, at);
         self.end_record(start)?;
         self.write()?;
-        self.sync()?;
+        self.file.sync()?;
         Ok((digest_of(self.digest), self.length))
     }
 

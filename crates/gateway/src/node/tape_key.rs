@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use ledger::RealDisk;
-use ledger::tape::{KeyStore, TapeReadError, TapeReader};
+use ledger::tape::KeyStore;
 use model::secret::Secret;
 use store::config::{Config, KeyLocation};
 
@@ -37,35 +36,6 @@ fn named_tape_key(location: &KeyLocation) -> Result<Secret<[u8; 32]>, StartError
     let key: Result<model::id::Digest, _> = text.expose().trim().parse();
     let key = key.map_err(|_| StartError::TapeKey(format!("{setting}: {at} does not hold 64 hexadecimal digits")))?;
     Ok(Secret::new(key.0))
-}
-
-/// Fails if there are tapes, and none of them is opened by this key. Damaged ones say nothing.
-pub(super) fn opens_what_is_there(keys: &KeyStore, layout: &Layout) -> Result<(), StartError> {
-    let dir = layout.tape_keys();
-    let failed = |source| StartError::File { path: dir.clone(), source };
-    let files = match std::fs::read_dir(&dir) {
-        // Not there, or no directory: sessions are refused until it is.
-        Err(_) => return Ok(()),
-        Ok(files) => files,
-    };
-    let mut is_wrong = false;
-    for file in files {
-        let path = file.map_err(failed)?.path();
-        let session = path.file_stem().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
-        let Some(session) = session.filter(|_| is_whole_key(&path)) else { continue };
-        match TapeReader::open(&RealDisk, &layout.tapes(), session, Some(keys)) {
-            Ok(_) => return Ok(()),
-            Err(TapeReadError::WrongKey) => is_wrong = true,
-            Err(_) => {}
-        }
-    }
-    if is_wrong { Err(StartError::OtherTapeKey) } else { Ok(()) }
-}
-
-/// Whether a tape's key is all there (the form stands in `seal.rs` of `ledger`), so that only the key that seals it can be
-/// wrong: a power cut may have left less.
-fn is_whole_key(path: &Path) -> bool {
-    std::fs::read(path).is_ok_and(|bytes| bytes.len() == 76 && bytes.starts_with(b"SLUICEK\x01"))
 }
 
 /// Whether there is anything in this directory.

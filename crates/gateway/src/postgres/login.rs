@@ -252,7 +252,7 @@ fn cancel_key(version: Version) -> Result<CancelKey, clock::NoRandomness> {
 /// The shortest time that the beginning of a tape may take.
 const TAPE_BEGIN: Duration = Duration::from_secs(1);
 
-/// Begins the tape. Its names and its key survive a power cut before anything is on it.
+/// Begins the tape. Whatever the disk does, it keeps nobody but this session waiting, and that for a while.
 async fn tape(node: &Arc<Node>, id: SessionId, target: &TargetConfig) -> Result<SessionTape, Refusal> {
     if target.tape == TapeMode::Off {
         return Ok(SessionTape::new(None, target.tape, None));
@@ -266,8 +266,7 @@ async fn tape(node: &Arc<Node>, id: SessionId, target: &TargetConfig) -> Result<
     let making = Arc::clone(node);
     let create = node.tasks.spawn_blocking(move || {
         let seal = Some((&*making.tape_keys, &drawn));
-        let mut tape = Tape::create(making.disk(), &making.layout().tapes(), id, clock::now(), seal)?;
-        tape.sync().map(|()| tape)
+        Tape::create(making.disk(), &making.layout().tapes(), id, clock::now(), seal)
     });
     let created = tokio::time::timeout(node.config.journal.wait_deadline.max(TAPE_BEGIN), create).await;
     let created = created.map_err(|_| failed("the disk does not answer".to_owned()))?;

@@ -1,22 +1,44 @@
 //! The tape of a session that goes on, for whoever syncs it meanwhile.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use model::id::SessionId;
 
-use crate::disk::DiskFile;
+use super::seal::KeyFile;
+use crate::disk::{Disk, DiskFile};
 
 /// A tape's file, and whether something of it may be lost.
 pub(super) struct Shared {
     file: Arc<dyn DiskFile>,
+    /// What does not survive a power cut yet. Held by whoever syncs: of two at a time, the disk would tell only one that it
+    /// failed.
+    new: Mutex<Option<Names>>,
     lost: AtomicBool,
 }
 
+/// What a tape cannot be found or read without.
+pub(super) struct Names {
+    pub(super) disk: Arc<dyn Disk>,
+    /// The tape's directory.
+    pub(super) dir: PathBuf,
+    pub(super) key: Option<KeyFile>,
+}
+
+impl Names {
+    fn sync(&self) -> io::Result<()> {
+        if let Some(key) = &self.key {
+            key.sync(self.disk.as_ref())?;
+        }
+        self.disk.sync_dir(&self.dir)
+    }
+}
+
 impl Shared {
-    pub(super) fn new(file: Arc<dyn DiskFile>) -> Self {
-        Self { file, lost: AtomicBool::new(false) }
+    pub(super) fn new(file: Arc<dyn DiskFile>, names: Names) -> Self {
+        Self { file, new: Mutex::new(Some(names)), lost: AtomicBool::new(false) }
     }
 
     pub(super) fn file(&self) -> &dyn DiskFile {
@@ -28,7 +50,16 @@ impl Shared {
         self.lost.load(Ordering::Acquire)
     }
 
+    /// Makes what was written survive a power cut, and what it cannot be found or read without.
     pub(super) fn sync(&self) -> io::Result<()> {
+        let mut new = self.new.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_lost() {
+            return Err(io::Error::other("what is on the tape may be lost"));
+        }
+        if let Some(names) = &*new {
+            self.or_lost(names.sync())?;
+            *new = None;
+        }
         self.or_lost(self.file.sync())
     }
 

@@ -71,8 +71,34 @@ impl KeyStore {
         Ok(true)
     }
 
+    /// Whether this opens the keys of the tapes that are there: one is enough. `None` if none of them says so or the
+    /// contrary, because there is none, or because a power cut left less than a whole key.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn opens_what_is_there(&self, disk: &dyn Disk) -> io::Result<Option<bool>> {
+        use io::ErrorKind::{NotADirectory, NotFound};
+        let names = match disk.list(&self.dir) {
+            Err(error) if matches!(error.kind(), NotFound | NotADirectory) => return Ok(None),
+            names => names?,
+        };
+        let mut found = None;
+        for session in names.iter().filter_map(|name| name.strip_suffix(".key")?.parse().ok()) {
+            let whole = read_small(disk, &self.path(session), LENGTH);
+            if !whole.is_ok_and(|bytes| bytes.len() == LENGTH && bytes.starts_with(&head(session))) {
+                continue;
+            }
+            match self.open(disk, session) {
+                Ok(_) => return Ok(Some(true)),
+                Err(TapeReadError::WrongKey) => found = Some(false),
+                Err(_) => {}
+            }
+        }
+        Ok(found)
+    }
+
     /// Stores the key of a new tape. It survives a power cut once the file is synced.
-    pub(super) fn create(&self, disk: &dyn Disk, session: SessionId, drawn: &Drawn) -> io::Result<TapeKey> {
+    pub(super) fn create(&self, disk: &dyn Disk, session: SessionId, drawn: &Drawn) -> io::Result<(TapeKey, KeyFile)> {
         disk.create_dir(&self.dir)?;
         let mut bytes = head(session);
         bytes.extend_from_slice(&drawn.nonce);
@@ -82,7 +108,8 @@ impl KeyStore {
         bytes.append(&mut sealed);
         let file = disk.create(&self.path(session))?;
         append_all(file.as_ref(), &bytes)?;
-        TapeKey::new(drawn.key.expose(), Some((file, self.dir.clone()))).map_err(refused)
+        let key = TapeKey::new(drawn.key.expose()).map_err(refused)?;
+        Ok((key, KeyFile { file, dir: self.dir.clone() }))
     }
 
     /// The key of a session's tape.
@@ -97,7 +124,7 @@ impl KeyStore {
         let opened = self.master.open_in_place(nonce, Aad::from(head(session)), &mut sealed);
         let key = opened.ok().and_then(|key| key.first_chunk::<KEY>()).ok_or(TapeReadError::WrongKey)?;
         let key = Secret::new(*key);
-        TapeKey::new(key.expose(), None).map_err(|error| refused(error).into())
+        TapeKey::new(key.expose()).map_err(|error| refused(error).into())
     }
 
     fn path(&self, session: SessionId) -> PathBuf {
@@ -109,8 +136,20 @@ impl KeyStore {
 pub(super) struct TapeKey {
     aes: LessSafeKey,
     salt: [u8; 32],
-    /// The file that holds it and its directory, if it is new.
-    file: Option<(Arc<dyn DiskFile>, PathBuf)>,
+}
+
+/// The file of a new key.
+pub(super) struct KeyFile {
+    file: Arc<dyn DiskFile>,
+    dir: PathBuf,
+}
+
+impl KeyFile {
+    /// Makes the key survive a power cut.
+    pub(super) fn sync(&self, disk: &dyn Disk) -> io::Result<()> {
+        self.file.sync()?;
+        disk.sync_dir(&self.dir)
+    }
 }
 
 impl std::fmt::Debug for TapeKey {
@@ -142,22 +181,15 @@ impl Place {
 }
 
 impl TapeKey {
-    fn new(key: &[u8; KEY], file: Option<(Arc<dyn DiskFile>, PathBuf)>) -> Result<Self, Unspecified> {
+    fn new(key: &[u8; KEY]) -> Result<Self, Unspecified> {
         let salt = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), b"sluice tape digest");
         let salt = salt.as_ref().first_chunk().copied().ok_or(Unspecified)?;
-        Ok(Self { aes: aes(key)?, salt, file })
+        Ok(Self { aes: aes(key)?, salt })
     }
 
     /// What a sealed tape's digest begins with: nobody can tell a destroyed tape's content by trying digests.
     pub(super) const fn salt(&self) -> &[u8] {
         &self.salt
-    }
-
-    /// Makes a new key survive a power cut.
-    pub(super) fn sync(&self, disk: &dyn Disk) -> io::Result<()> {
-        let Some((file, dir)) = &self.file else { return Ok(()) };
-        file.sync()?;
-        disk.sync_dir(dir)
     }
 
     /// Seals `content` where it is; its tag has to be stored with it.

@@ -246,7 +246,7 @@ fn rc_03_the_nth_operation_fails_and_nothing_taped_is_lost() {
                             Ok(_) => taped.push(record(Kind::ToClient, at, &content)),
                             Err(_) => assert!(tape.record(Kind::ToClient, Timestamp(9), &[b"x"]).is_err()),
                         }
-                        let _ = tape.sync();
+                        let _ = tape.live().sync();
                     }
                     finished = tape.finish(Timestamp(5)).ok();
                 }
@@ -284,9 +284,9 @@ fn rc_02_a_power_cut_takes_no_more_of_a_live_tape_than_what_was_not_synced() {
         let left = || rest(&mut reader(&disk.power_cut(0), keys));
         let mut tape = create(&disk, keys).unwrap();
         assert!(TapeReader::open(&disk.power_cut(0), dir(), SESSION, keys).is_err(), "not synced yet");
-        tape.sync().unwrap();
-        assert_eq!(left(), []);
         let mut live = tape.live();
+        assert!(live.sync().unwrap());
+        assert_eq!(left(), []);
         let mut synced = Vec::new();
         for at in 1..4 {
             drop(tape.record(Kind::ToClient, Timestamp(at), &[b"row"]).unwrap());
@@ -309,10 +309,11 @@ fn rc_04_a_live_tape_whose_sync_failed_takes_nothing_more() {
     for number in 1..3 {
         let disk = FaultyDisk::new();
         let mut tape = create(&disk, None).unwrap();
-        tape.sync().unwrap();
+        let mut live = tape.live();
+        live.sync().unwrap();
         drop(tape.record(Kind::ToClient, Timestamp(1), &[b"row"]).unwrap());
         disk.fail_once(number, Fault::ALL[0]);
-        assert!(tape.live().sync().is_err());
+        assert!(live.sync().is_err());
         disk.heal();
         assert!(matches!(tape.record(Kind::ToClient, Timestamp(2), &[b"row"]), Err(TapeError::Failed)));
         assert!(tape.finish(Timestamp(3)).is_err());
@@ -377,4 +378,24 @@ proptest! {
         prop_assert_eq!(reader(&disk, keys).digest().unwrap(), finished);
         prop_assert_eq!(rest(&mut reader(&disk, keys)), expected);
     }
+}
+
+#[test]
+fn whether_a_key_opens_the_tapes_that_are_there_is_told_by_a_whole_key() {
+    let disk = FaultyDisk::new();
+    assert_eq!(keys(1).opens_what_is_there(&disk).unwrap(), None, "nothing is there");
+    three(&disk, Some(&keys(1)));
+    assert_eq!(keys(1).opens_what_is_there(&disk).unwrap(), Some(true));
+    assert_eq!(keys(2).opens_what_is_there(&disk).unwrap(), Some(false));
+    let other = Drawn { key: Secret::new([8; 32]), nonce: [8; 12] };
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    drop(Tape::create(&shared, dir(), SessionId::from_bits(43), Timestamp(1), Some((&keys(2), &other))).unwrap());
+    assert_eq!(keys(2).opens_what_is_there(&disk).unwrap(), Some(true), "one is enough");
+    assert_eq!(keys(3).opens_what_is_there(&disk).unwrap(), Some(false));
+    for session in [SESSION, SessionId::from_bits(43)] {
+        let path = Path::new("/data/keys/tapes").join(format!("{session}.key"));
+        let torn = disk.contents()[&path][..20].to_vec();
+        disk.put(&path, Some(torn));
+    }
+    assert_eq!(keys(3).opens_what_is_there(&disk).unwrap(), None, "a power cut left too little");
 }
