@@ -20,6 +20,7 @@ mod init;
 mod journal;
 mod listing;
 mod log;
+mod memory;
 mod paths;
 mod policy;
 mod prove;

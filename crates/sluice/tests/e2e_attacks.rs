@@ -18,6 +18,8 @@ mod floods;
 mod gaps;
 #[path = "e2e_attacks/hostile.rs"]
 mod hostile;
+#[path = "e2e_attacks/inside.rs"]
+mod inside;
 #[path = "e2e_attacks/labels.rs"]
 mod labels;
 #[path = "e2e_attacks/leakage.rs"]

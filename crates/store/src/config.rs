@@ -48,6 +48,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where the revision is: `targets.toml`, `classification.toml` and `policies/*.cedar`.
     pub revision_dir: PathBuf,
+    /// Whether memory is kept out of swap (`lock_memory`).
+    pub lock_memory: LockMemory,
     /// The listener for PostgreSQL clients (`[listen.postgres]`).
     pub postgres: Listen,
     /// The listener of the admin interface (`[listen.admin]`).
@@ -195,6 +197,18 @@ pub enum KeyLocation {
     File(PathBuf),
     /// In an environment variable.
     Env(String),
+}
+
+/// Whether memory is kept out of swap.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LockMemory {
+    /// Where the system allows it without a limit.
+    #[default]
+    Auto,
+    /// Or nothing starts.
+    On,
+    /// It is not.
+    Off,
 }
 
 /// How Sluice logs.

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
 use super::log::{self, Budget};
+use super::memory;
 use super::paths::ConfigArg;
 
 /// How long what still waits for a disk may take when all else has ended.
@@ -32,7 +33,8 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = args.config.load()?;
     let budget = log::start(&config.log)?;
-    leave_no_core();
+    memory::leave_no_core();
+    memory::lock(config.lock_memory)?;
     let opened = Node::open(config);
     let node = opened.map_err(|error| Failure::Failed(start_error(&error)))?;
     // Two at least: when one is kept waiting by a disk, another one tells the callers.
@@ -104,16 +106,4 @@ fn write_addresses(path: &Path, postgres: SocketAddr, admin: SocketAddr) -> Resu
     let mut file = std::fs::File::create(&temporary).map_err(failed)?;
     file.write_all(format!("{text}\n").as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
     std::fs::rename(&temporary, path).map_err(failed)
-}
-
-/// The memory of this process holds keys and passwords: no core dump, and no other process of this user reads it.
-pub(super) fn leave_no_core() {
-    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
-    let nothing = Rlimit { current: Some(0), maximum: Some(0) };
-    if let Err(error) = setrlimit(Resource::Core, nothing) {
-        tracing::warn!(%error, "core dumps cannot be turned off");
-    }
-    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
-        tracing::warn!(%error, "other processes of this user may read the memory of this one");
-    }
 }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use ledger::witness::Witness;
 use ledger::{RealDisk, VerifyingKey};
-use store::config::{LogConfig, LogFormat, LogLevel};
+use store::config::{LockMemory, LogConfig, LogFormat, LogLevel};
 use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
 use super::journal::key_in;
-use super::serve::{end_on_signal, leave_no_core};
+use super::memory;
+use super::serve::end_on_signal;
 use super::{put_line, show};
 
 /// Remember the checkpoints of journals, and cosign those that grew from the last one
@@ -46,7 +47,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let budget = super::log::start(&LogConfig { format: LogFormat::Text, level: LogLevel::Info })?;
-    leave_no_core();
+    memory::leave_no_core();
+    memory::lock(LockMemory::Auto)?;
     let logs = args.log.iter().map(|file| key_in(file)).collect::<Result<Vec<_>, _>>()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
     let served = runtime.block_on(async {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{
     ApprovalConfig, CertificateFiles, Config, ConfigError, Document, JournalConfig, KeyLocation, Limits, Listen,
-    LogConfig, LogFormat, LogLevel, Section, SessionConfig, issuer, sinks, witness,
+    LockMemory, LogConfig, LogFormat, LogLevel, Section, SessionConfig, issuer, sinks, witness,
 };
 use crate::revision::read_text;
 
@@ -46,6 +46,7 @@ fn config(root: &Section<'_, '_>) -> Config {
         issuers: issuer::issuers(root),
         revision_dir: root.path("revision_dir").unwrap_or_else(|| root.beside("revision")),
         data_dir,
+        lock_memory: lock_memory(root),
         postgres,
         admin,
         limits: limits(root.table("limits")),
@@ -58,6 +59,11 @@ fn config(root: &Section<'_, '_>) -> Config {
         sessions: sessions(root.table("sessions")),
         sinks: sinks::sinks(root),
     }
+}
+
+fn lock_memory(root: &Section<'_, '_>) -> LockMemory {
+    let words = [("auto", LockMemory::Auto), ("on", LockMemory::On), ("off", LockMemory::Off)];
+    root.word("lock_memory", &words).unwrap_or_default()
 }
 
 fn listener(section: Section<'_, '_>, port: u16) -> Listen {
