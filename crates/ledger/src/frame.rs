@@ -65,6 +65,12 @@ pub fn fits(entry: &Entry) -> bool {
     encode(entry, 0, &mut Vec::new()).is_ok()
 }
 
+/// How many bytes an entry takes in the journal, but for what frames it.
+pub fn length(entry: &Entry) -> usize {
+    // What cannot be encoded is not kept either.
+    postcard::serialize_with_flavor(entry, postcard::ser_flavors::Size::default()).unwrap_or(usize::MAX)
+}
+
 /// The payload of an entry: exactly what the tree's leaf is made of.
 pub fn decode(payload: &[u8]) -> Result<Entry, DecodeError> {
     let (version, body) = payload.split_first().ok_or(DecodeError::Malformed)?;

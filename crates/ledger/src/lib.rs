@@ -39,7 +39,7 @@ pub mod witness;
 
 pub use cosignature::{Cosigner, WitnessKey};
 pub use disk::{Disk, RealDisk};
-pub use frame::{DecodeError, EncodeError, MAX_PAYLOAD, decode, fits};
+pub use frame::{DecodeError, EncodeError, MAX_PAYLOAD, decode, fits, length};
 pub use journal::{Journal, JournalError, OpenError, Recovery, RotateError, SetAside, Sizes, Torn, hold, request_of};
 pub use note::{Checkpoint, KeyError, NoteError, SigningKey, VerifyingKey};
 pub use prove::{EntryProof, Proof, ProofError, ProveError, prove_consistency, prove_entry, prove_inclusion};

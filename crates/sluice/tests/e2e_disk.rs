@@ -6,6 +6,8 @@ mod support;
 
 #[path = "e2e_disk/faults.rs"]
 mod faults;
+#[path = "e2e_disk/memory.rs"]
+mod memory;
 #[path = "e2e_disk/slow.rs"]
 mod slow;
 #[path = "e2e_disk/stage.rs"]

@@ -135,6 +135,11 @@ impl Peer {
         Ok(Self { stream: Box::new(stream) })
     }
 
+    /// Its two directions, for a test that reads while it sends. What is done with them has no deadline.
+    pub fn into_halves(self) -> (impl AsyncRead + Send + Unpin, impl AsyncWrite + Send + Unpin) {
+        tokio::io::split(self.stream)
+    }
+
     async fn read_body(&mut self) -> Result<Vec<u8>> {
         let length = self.read(4).await?;
         let length = u32::from_be_bytes(length.as_slice().try_into()?);

@@ -8,13 +8,22 @@ use model::event::{Entry, Event};
 /// How many are kept at most.
 const MOST: usize = 4096;
 
+/// How many bytes of them: callers say what is in some, such as the path of a call that was refused.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
+
 /// How many are kept of those that nothing else in the journal makes up for. There are about as many as there are
 /// sessions and open approvals, which are bounded themselves, and no new ones while the journal cannot be written.
 const MOST_NEEDED: usize = 65_536;
 
+/// And of bytes, with those of the others.
+const MOST_BYTES_NEEDED: usize = 16 * 1024 * 1024;
+
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
-    entries: VecDeque<Entry>,
+    /// Each with how many bytes it takes in the journal.
+    entries: VecDeque<(Entry, usize)>,
+    /// How many these are in all.
+    bytes: usize,
     /// How many there was no room for since the last gap was written.
     left_out: u64,
 }
@@ -30,10 +39,14 @@ impl Gathered {
 
     /// Adds an entry, or counts it; says whether it is kept.
     pub(super) fn push(&mut self, entry: Entry) -> bool {
-        let most = if is_needed(&entry.event) { MOST_NEEDED } else { MOST };
-        let fits = self.entries.len() < most;
+        let needed = is_needed(&entry.event);
+        let (most, most_bytes) = if needed { (MOST_NEEDED, MOST_BYTES_NEEDED) } else { (MOST, MOST_BYTES) };
+        let length = ledger::length(&entry);
+        let bytes = self.bytes.saturating_add(length);
+        let fits = self.entries.len() < most && bytes <= most_bytes;
         if fits {
-            self.entries.push_back(entry);
+            self.entries.push_back((entry, length));
+            self.bytes = bytes;
         } else {
             self.left_out = self.left_out.saturating_add(1);
         }
@@ -42,7 +55,12 @@ impl Gathered {
 
     /// Takes at most `most` of the oldest. With the last of them comes the gap that counts what was left out.
     pub(super) fn take(&mut self, most: usize, at: impl FnOnce(Event) -> Entry) -> Vec<Entry> {
-        let mut taken: Vec<Entry> = self.entries.drain(..self.entries.len().min(most)).collect();
+        let drained = self.entries.drain(..self.entries.len().min(most));
+        let mut taken = Vec::with_capacity(drained.len());
+        for (entry, length) in drained {
+            self.bytes = self.bytes.saturating_sub(length);
+            taken.push(entry);
+        }
         if self.entries.is_empty() && self.left_out > 0 {
             let reason = format!("{} entries were left out while the journal could not be written", self.left_out);
             taken.push(at(Event::Gap { session: None, reason: reason.into() }));
@@ -53,7 +71,11 @@ impl Gathered {
 
     /// Puts what was taken back to where it was.
     pub(super) fn put_back(&mut self, taken: Vec<Entry>) {
-        taken.into_iter().rev().for_each(|entry| self.entries.push_front(entry));
+        for entry in taken.into_iter().rev() {
+            let length = ledger::length(&entry);
+            self.bytes = self.bytes.saturating_add(length);
+            self.entries.push_front((entry, length));
+        }
     }
 }
 
@@ -114,5 +136,26 @@ mod tests {
             gathered.push(entry(closed(session)));
         }
         assert_eq!(gathered.len(), MOST_NEEDED);
+    }
+
+    #[test]
+    fn long_entries_are_bounded_by_their_bytes_and_leave_room_for_what_is_needed() {
+        let refused = |length: usize| Event::SessionRefused {
+            session: SessionId::from_bits(1),
+            source: std::net::Ipv4Addr::LOCALHOST.into(),
+            reason: "x".repeat(length).into(),
+        };
+        let mut gathered = Gathered::default();
+        let kept = (0..MOST).filter(|_| gathered.push(entry(refused(60_000)))).count();
+        assert_eq!(kept, MOST_BYTES / 60_050);
+        assert!(gathered.push(entry(closed(1))) && gathered.bytes < MOST_BYTES);
+        // What comes back has its place again, and what is written leaves it.
+        let taken = gathered.take(10, entry);
+        let bytes = gathered.bytes;
+        gathered.put_back(taken);
+        assert!(gathered.bytes > bytes + 600_000 && !gathered.push(entry(refused(60_000))));
+        assert_eq!(gathered.take(usize::MAX, entry).len(), kept + 2, "with the gap");
+        assert_eq!(gathered.bytes, 0);
+        assert!(gathered.push(entry(refused(60_000))));
     }
 }

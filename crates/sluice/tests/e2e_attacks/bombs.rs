@@ -4,9 +4,8 @@
 use anyhow::{Context, Result};
 use testkit::demo::site::{ORDER_SERVICE, Site, Tuning};
 
-use super::resources::memory;
 use crate::support::raw::{Raw, parse, sync};
-use crate::support::{rows, site};
+use crate::support::{memory, rows, site};
 
 /// The largest statement that can be configured (docs/configuration.md).
 const LARGEST: &str = "[limits]\nmax_statement = \"16MiB\"\n";

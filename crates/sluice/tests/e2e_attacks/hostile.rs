@@ -13,10 +13,9 @@ use testkit::scripted::{
 };
 use testkit::wait::eventually_blocking;
 
-use super::resources::memory;
 use crate::support::oracle::Watched;
 use crate::support::raw::{Raw, bind, execute, last_error, parse, sync};
-use crate::support::{LIMIT, binary, database, postgres};
+use crate::support::{LIMIT, binary, database, memory, postgres};
 
 /// What no client may ever see.
 const FORGED: &[u8] = b"forged-by-the-target";

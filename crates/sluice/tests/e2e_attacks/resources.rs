@@ -13,14 +13,7 @@ use testkit::scripted::{message, query, ssl_request, text};
 use testkit::wait::eventually_blocking;
 
 use crate::support::raw::{Raw, encrypted, parse, sync};
-use crate::support::{CLEARED, LIMIT, record, rows, shared, site, tape, token};
-
-/// Resident memory in bytes.
-pub(crate) fn memory(site: &Site) -> Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", site.process()?.pid()))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? * 1024)
-}
+use crate::support::{CLEARED, LIMIT, memory, record, rows, shared, site, tape, token};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rx_01_slow_logins_are_over_at_the_deadline() -> Result<()> {

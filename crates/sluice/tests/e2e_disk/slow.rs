@@ -1,7 +1,7 @@
 //! 10 KB/s, and more to record than that.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Result;
 use testkit::wait::eventually_blocking;

@@ -34,7 +34,10 @@ impl Stage {
     pub(crate) fn start(name: &str, under: &str, settings: &str) -> Result<Self> {
         let disk = FaultyDisk::under(&[under])?;
         let sluice_toml = format!("[journal]\n{settings}\n");
-        let tuning = Tuning { sluice_toml, environment: disk.environment()?, ..Tuning::default() };
+        let mut environment = disk.environment()?;
+        // Memory is what is kept, and not over how many arenas the allocator spreads what is not.
+        environment.push(("MALLOC_ARENA_MAX".into(), "1".into()));
+        let tuning = Tuning { sluice_toml, environment, ..Tuning::default() };
         let mut site = Watched::new(prepare(name, tuning)?)?;
         site.start()?;
         Ok(Self { disk, site })

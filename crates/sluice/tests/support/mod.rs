@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use testkit::command::{Output, psql_with_input};
 use testkit::demo::site::{Person, Site, Tuning};
 use testkit::issuer::Grant;
@@ -141,6 +141,13 @@ pub fn run(site: &Site, token: &str, sql: &str) -> Result<Output> {
 /// The rows of a statement, one a line.
 pub fn rows(site: &Site, token: &str, sql: &str) -> Result<String> {
     Ok(run(site, token, sql)?.success()?.trim_end().to_owned())
+}
+
+/// Resident memory in bytes.
+pub fn memory(site: &Site) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", site.process()?.pid()))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? * 1024)
 }
 
 /// The SQLSTATEs of the errors that psql showed, in order.
