@@ -48,8 +48,20 @@ impl Stage {
         Self::start(name, under, "wait_deadline = \"1s\"")
     }
 
-    pub(crate) async fn client(&self) -> Result<Raw> {
+    /// Logs in, or is turned away.
+    async fn comes(&self) -> Result<Raw> {
         Raw::login(&self.site, &self.site.token(&ORDER_SERVICE)?).await
+    }
+
+    /// A session, while the disk is well. A busy machine may miss a short deadline all the same.
+    pub(crate) async fn client(&self) -> Result<Raw> {
+        let begun = Instant::now();
+        loop {
+            match self.comes().await {
+                Err(error) if format!("{error:#}").contains("58030") && begun.elapsed() < LIMIT => {}
+                result => return result,
+            }
+        }
     }
 
     /// Somebody whose requests are on the disk before they are forwarded.
@@ -83,7 +95,7 @@ impl Stage {
     /// Whoever comes now is turned away, and told why.
     pub(crate) async fn turns_strangers_away(&self) -> Result<()> {
         let begun = Instant::now();
-        let told = format!("{:#}", self.client().await.err().context("a stranger was let in")?);
+        let told = format!("{:#}", self.comes().await.err().context("a stranger was let in")?);
         assert!(told.contains("58030"), "{told}");
         in_time(begun);
         Ok(())
@@ -94,12 +106,11 @@ impl Stage {
         let green = || Ok((self.site.process()?.get("/readyz")?.0 == 200).then_some(()));
         eventually_blocking(LIMIT, "Sluice to go on", green)?;
         if let Some(client) = client {
-            assert_eq!(client.simple(&asking("asked_again")).await?.column(), ["4711"]);
+            is_served(client, "asked_again").await?;
         }
-        assert_eq!(self.client().await?.simple(&asking("asked_anew")).await?.column(), ["4711"]);
+        is_served(&mut self.client().await?, "asked_anew").await?;
         assert!(executed("asked_anew")?);
-        assert_eq!(self.reasons()?, [""; 0]);
-        Ok(())
+        eventually_blocking(LIMIT, "no reason", || Ok(self.reasons()?.is_empty().then_some(())))
     }
 
     /// Whether the journal has the end of the leaver's session.
@@ -138,6 +149,18 @@ impl Stage {
         let writable = u8::from(reasons.is_empty());
         ensure!(says(format!("sluice_journal_writable {writable}")), "{reasons:?} and {writable}: {text}");
         Ok(reasons)
+    }
+}
+
+/// As with [`Stage::client`], a deadline may be missed.
+async fn is_served(client: &mut Raw, name: &str) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        let answer = client.simple(&asking(name)).await?;
+        if answer.errors() != ["58030"] || begun.elapsed() > LIMIT {
+            assert_eq!(answer.column(), ["4711"], "{answer:?}");
+            return Ok(());
+        }
     }
 }
 
