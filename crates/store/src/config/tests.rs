@@ -91,13 +91,27 @@ fn is_setting(line: &str) -> bool {
 }
 
 #[test]
+fn memory_is_locked_as_the_setting_says() {
+    let lock = |text: &str| config(text).map(|config| config.lock_memory).map_err(|errors| lines(&errors));
+    for (text, meant) in [
+        ("", LockMemory::Auto),
+        ("lock_memory = \"auto\"", LockMemory::Auto),
+        ("lock_memory = \"on\"", LockMemory::On),
+        ("lock_memory = \"off\"", LockMemory::Off),
+    ] {
+        assert_eq!(lock(text), Ok(meant), "{text}");
+    }
+    assert!(lock("lock_memory = \"yes\"").unwrap_err().contains("write \"auto\", \"on\", \"off\""));
+}
+
+#[test]
 fn every_mistake_is_reported_with_its_line() {
     let text = "data_dri = \"x\"\n[listen.postgres]\naddress = \"localhost\"\ntls_cert = \"a\"\n[limits]\n\
                 max_statement = 5\nlogin_timeout = \"10\"\n[log]\nlevel = \"loud\"\n[[issuer]]\nalias = \"A|b\"\n";
     let errors = config(text).unwrap_err();
     let expected = [
         "/etc/sluice/sluice.toml:1: data_dri: there is no such setting; the settings here are: listen, data_dir, issuer, \
-         revision_dir, limits, approvals, journal, vault, tapes, witness, log, sessions, sink",
+         revision_dir, lock_memory, limits, approvals, journal, vault, tapes, witness, log, sessions, sink",
         "/etc/sluice/sluice.toml:2: listen.postgres.tls_key: it is absent; write the path of the certificate's private key",
         "/etc/sluice/sluice.toml:3: listen.postgres.address: \"localhost\" is not understood; write an IP address and a \
          port, such as \"127.0.0.1:6432\" or \"[::]:6432\"",
