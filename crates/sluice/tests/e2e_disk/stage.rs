@@ -48,30 +48,29 @@ impl Stage {
         Self::start(name, under, "wait_deadline = \"1s\"")
     }
 
-    /// Logs in, or is turned away.
-    async fn comes(&self) -> Result<Raw> {
-        Raw::login(&self.site, &self.site.token(&ORDER_SERVICE)?).await
-    }
-
     /// A session, while the disk is well. A busy machine may miss a short deadline all the same.
-    pub(crate) async fn client(&self) -> Result<Raw> {
+    async fn let_in(&self, token: &str) -> Result<Raw> {
         let begun = Instant::now();
         loop {
-            match self.comes().await {
+            match Raw::login(&self.site, token).await {
                 Err(error) if format!("{error:#}").contains("58030") && begun.elapsed() < LIMIT => {}
                 result => return result,
             }
         }
     }
 
+    pub(crate) async fn client(&self) -> Result<Raw> {
+        self.let_in(&self.site.token(&ORDER_SERVICE)?).await
+    }
+
     /// Somebody whose requests are on the disk before they are forwarded.
     pub(crate) async fn writer(&self) -> Result<Raw> {
-        Raw::login(&self.site, &self.site.token(&CLEARED)?).await
+        self.let_in(&self.site.token(&CLEARED)?).await
     }
 
     /// Somebody whose session is the only one of that name.
     pub(crate) async fn leaver(&self) -> Result<Raw> {
-        Raw::login(&self.site, &token(&self.site, "leaver", ORDER_SERVICE.groups)?).await
+        self.let_in(&token(&self.site, "leaver", ORDER_SERVICE.groups)?).await
     }
 
     /// A session asks in vain: it is told so in time, and the target knows nothing of it.
@@ -95,7 +94,8 @@ impl Stage {
     /// Whoever comes now is turned away, and told why.
     pub(crate) async fn turns_strangers_away(&self) -> Result<()> {
         let begun = Instant::now();
-        let told = format!("{:#}", self.comes().await.err().context("a stranger was let in")?);
+        let stranger = Raw::login(&self.site, &self.site.token(&ORDER_SERVICE)?).await;
+        let told = format!("{:#}", stranger.err().context("a stranger was let in")?);
         assert!(told.contains("58030"), "{told}");
         in_time(begun);
         Ok(())
@@ -113,10 +113,10 @@ impl Stage {
         eventually_blocking(LIMIT, "no reason", || Ok(self.reasons()?.is_empty().then_some(())))
     }
 
-    /// Whether the journal has the end of the leaver's session.
+    /// Whether the journal has the end of the session that the leaver began last.
     pub(crate) fn has_closed_the_leaver(&self) -> Result<bool> {
         let events = record::events(&self.site)?;
-        let opened = events.iter().find_map(|event| match event {
+        let opened = events.iter().rev().find_map(|event| match event {
             Event::SessionOpened { session, subject, .. } if &*subject.key.id == "leaver" => Some(*session),
             _ => None,
         });
@@ -152,7 +152,7 @@ impl Stage {
     }
 }
 
-/// As with [`Stage::client`], a deadline may be missed.
+/// As with a login, a busy machine may miss a deadline.
 async fn is_served(client: &mut Raw, name: &str) -> Result<()> {
     let begun = Instant::now();
     loop {
