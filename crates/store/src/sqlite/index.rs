@@ -15,12 +15,14 @@ use crate::Error;
 
 mod facets;
 mod requests;
+pub(super) mod runs;
 
 use facets::Facets;
 use requests::{Ending, Open};
+use runs::Runs;
 
 /// Every table of the index that holds entries.
-pub(super) const TABLES: [&str; 16] = [
+pub(super) const TABLES: [&str; 17] = [
     "progress",
     "columns",
     "relations",
@@ -34,6 +36,7 @@ pub(super) const TABLES: [&str; 16] = [
     "ruling_statements",
     "ruling_policies",
     "requests",
+    "runs",
     "class_disclosures",
     "column_disclosures",
     "events",
@@ -90,18 +93,19 @@ struct Feeder<'a> {
     /// The subject and target of sessions.
     sessions: HashMap<SessionId, (Option<i64>, Option<i64>)>,
     /// Decided in this transaction and not entered yet: most end in the same one, and are entered once.
-    open: HashMap<RequestId, Open>,
+    open: HashMap<RequestId, Open<'a>>,
+    runs: Runs,
 }
 
 impl<'a> Feeder<'a> {
     fn new(tx: &'a Transaction<'a>) -> Self {
         let (rulings, sessions, open) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Self { tx, names: Names::new(tx), rulings, sessions, open }
+        Self { tx, names: Names::new(tx), rulings, sessions, open, runs: Runs::default() }
     }
 }
 
-impl Feeder<'_> {
-    fn entry(&mut self, position: i64, entry: &Entry) -> Result<(), Error> {
+impl<'a> Feeder<'a> {
+    fn entry(&mut self, position: i64, entry: &'a Entry) -> Result<(), Error> {
         let at = time(entry.at);
         match &entry.event {
             Event::SessionOpened { session, subject, target, database, source, application, .. } => {

@@ -14,8 +14,11 @@ pub(crate) const STATE: &[Step] = &[
 ];
 
 /// The steps of `index.db`.
-pub(crate) const INDEX: &[Step] =
-    &[("index over the journal", include_str!("index_1.sql")), ("requests by trace", include_str!("index_2.sql"))];
+pub(crate) const INDEX: &[Step] = &[
+    ("index over the journal", include_str!("index_1.sql")),
+    ("requests by trace", include_str!("index_2.sql")),
+    ("runs of requests", include_str!("index_3.sql")),
+];
 
 /// Applies every step that the file lacks, each in a transaction of its own.
 pub(crate) fn apply(connection: &mut Connection, file: &'static str, steps: &[Step]) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! Searching the index.
 //!
-//! Every condition narrows `requests r`. Those on the row itself are plain. Those that go through another table can be
+//! Every condition narrows `requests r`, or `runs r`, whose rows stand for many requests each ([`Rows`]). Those on the row itself are plain. Those that go through another table can be
 //! answered from either side: from that table, if it names few requests, or request by request, the newest first, if it
 //! names many; [`Conditions::through`] looks which. So a rare relation and a popular one are both found at once.
 
@@ -17,18 +17,30 @@ use crate::audit::{ClassReport, Disclosed, FoundEvent, FoundRequest, FoundSessio
 
 mod conditions;
 mod found;
+mod unpacked;
 
+pub(super) use conditions::Rows;
 use conditions::{Conditions, Known, placeholders};
 
 impl Sqlite {
     /// Requests that match.
     pub(super) fn find_requests(&self, search: &Search) -> Result<Vec<FoundRequest>, Error> {
         let connection = self.search_connection();
-        let Some(mut conditions) = of_request(&connection, search)? else { return Ok(Vec::new()) };
+        let single = self.find_single(&connection, search)?;
+        let in_runs = match of_requests(&connection, search, Rows::Runs)? {
+            Some(conditions) if may_be_in_runs(search) => unpacked::requests(&connection, &conditions, search)?,
+            Some(_) | None => Vec::new(),
+        };
+        Ok(unpacked::newest(single, in_runs, search.limit))
+    }
+
+    /// Likewise, those with rows of their own.
+    fn find_single(&self, connection: &Connection, search: &Search) -> Result<Vec<FoundRequest>, Error> {
+        let Some(mut conditions) = of_requests(connection, search, Rows::Requests)? else { return Ok(Vec::new()) };
         if let Some(class) = &search.class {
             let Some(class) = conditions.known.text(class.as_str())? else {
                 conditions.plain(UNKNOWN, []);
-                return found::requests(&connection, &conditions, search.limit);
+                return found::requests(connection, &conditions, search.limit);
             };
             conditions.through(
                 &format!(
@@ -42,13 +54,15 @@ impl Sqlite {
                 [Value::from(class)],
             )?;
         }
-        found::requests(&connection, &conditions, search.limit)
+        found::requests(connection, &conditions, search.limit)
     }
 
     /// What the matching requests delivered of a class.
     pub(super) fn count_disclosed(&self, class: &DataClass, search: &Search) -> Result<Disclosed, Error> {
         let connection = self.search_connection();
-        let Some(conditions) = of_request(&connection, search)? else { return Ok(Disclosed::default()) };
+        let Some(conditions) = of_requests(&connection, search, Rows::Requests)? else {
+            return Ok(Disclosed::default());
+        };
         let mut disclosed = match conditions.known.text(class.as_str())? {
             None => Disclosed::default(),
             Some(class) => {
@@ -149,17 +163,31 @@ impl Sqlite {
 /// A request that may have run and of whose end nothing is known.
 const UNKNOWN: &str = "r.ended_at IS NULL AND r.outcome = 'allow'";
 
+/// Whether a search may find anything in runs: only what was allowed, ended and disclosed nothing is in one.
+fn may_be_in_runs(search: &Search) -> bool {
+    search.class.is_none()
+        && search.approval.is_none()
+        && search.trace.is_none()
+        && !search.unknown_only
+        && search.outcome.is_none_or(|outcome| outcome == Outcome::Allow)
+}
+
 /// The conditions of a search, without its class; `None` if something that it names is not in the index at all.
-fn of_request<'a>(connection: &'a Connection, search: &Search) -> Result<Option<Conditions<'a>>, Error> {
+fn of_requests<'a>(connection: &'a Connection, search: &Search, rows: Rows) -> Result<Option<Conditions<'a>>, Error> {
     let mut conditions = Conditions::new(connection);
-    conditions.times("r.at", search.since, search.until);
-    on_the_row(&mut conditions, search);
+    match rows {
+        Rows::Requests => {
+            conditions.times("r.at", search.since, search.until);
+            on_the_row(&mut conditions, search);
+        }
+        Rows::Runs => unpacked::on_the_run(&mut conditions, search),
+    }
     let is_possible = conditions.subject("r.subject", search.subject.as_deref())?
         && conditions.text("r.target", search.target.as_deref())?
-        && delegation(&mut conditions, search)?
-        && policy(&mut conditions, search)?
-        && secret(&mut conditions, search)?
-        && statements(&mut conditions, search)?;
+        && delegation(&mut conditions, search, rows)?
+        && policy(&mut conditions, search, rows)?
+        && secret(&mut conditions, search, rows)?
+        && statements(&mut conditions, search, rows)?;
     Ok(is_possible.then_some(conditions))
 }
 
@@ -191,7 +219,7 @@ fn on_the_row(conditions: &mut Conditions<'_>, search: &Search) {
     }
 }
 
-fn delegation(conditions: &mut Conditions<'_>, search: &Search) -> Result<bool, Error> {
+fn delegation(conditions: &mut Conditions<'_>, search: &Search, rows: Rows) -> Result<bool, Error> {
     let Some(name) = &search.on_behalf_of else { return Ok(true) };
     let subjects = conditions.known.subjects(name)?;
     if subjects.is_empty() {
@@ -200,8 +228,8 @@ fn delegation(conditions: &mut Conditions<'_>, search: &Search) -> Result<bool, 
     let places = placeholders(subjects.len());
     conditions.through(
         &format!(
-            "SELECT id FROM requests WHERE behalf IN ({places})
-             UNION ALL SELECT q.id FROM session_behalf b JOIN requests q ON q.session = b.session
+            "SELECT id FROM {rows} WHERE behalf IN ({places})
+             UNION ALL SELECT q.id FROM session_behalf b JOIN {rows} q ON q.session = b.session
                    WHERE b.subject IN ({places})"
         ),
         &format!(
@@ -213,22 +241,22 @@ fn delegation(conditions: &mut Conditions<'_>, search: &Search) -> Result<bool, 
     Ok(true)
 }
 
-fn policy(conditions: &mut Conditions<'_>, search: &Search) -> Result<bool, Error> {
+fn policy(conditions: &mut Conditions<'_>, search: &Search, rows: Rows) -> Result<bool, Error> {
     let Some(name) = &search.policy else { return Ok(true) };
     let Some(policy) = conditions.known.text(name)? else { return Ok(false) };
     conditions.through(
-        "SELECT q.id FROM ruling_policies p JOIN requests q ON q.ruling = p.ruling WHERE p.policy = ?",
+        &format!("SELECT q.id FROM ruling_policies p JOIN {rows} q ON q.ruling = p.ruling WHERE p.policy = ?"),
         "EXISTS (SELECT 1 FROM ruling_policies p WHERE p.ruling = r.ruling AND p.policy = ?)",
         [Value::from(policy)],
     )?;
     Ok(true)
 }
 
-fn secret(conditions: &mut Conditions<'_>, search: &Search) -> Result<bool, Error> {
+fn secret(conditions: &mut Conditions<'_>, search: &Search, rows: Rows) -> Result<bool, Error> {
     let Some(name) = &search.secret else { return Ok(true) };
     let Some(secret) = conditions.known.text(name)? else { return Ok(false) };
     conditions.through(
-        "SELECT q.id FROM events e JOIN requests q ON q.session = e.session WHERE e.secret = ?",
+        &format!("SELECT q.id FROM events e JOIN {rows} q ON q.session = e.session WHERE e.secret = ?"),
         "EXISTS (SELECT 1 FROM events e WHERE e.session = r.session AND e.secret = ?)",
         [Value::from(secret)],
     )?;
@@ -236,7 +264,7 @@ fn secret(conditions: &mut Conditions<'_>, search: &Search) -> Result<bool, Erro
 }
 
 /// The conditions on what a request runs. Statements are few, requests many: the statements are picked first.
-fn statements(conditions: &mut Conditions<'_>, search: &Search) -> Result<bool, Error> {
+fn statements(conditions: &mut Conditions<'_>, search: &Search, rows: Rows) -> Result<bool, Error> {
     let by_effect = search.table.is_some() || !search.columns.is_empty() || search.verb.is_some();
     if !by_effect && search.statement.is_none() && search.text.is_none() {
         return Ok(true);
@@ -264,7 +292,7 @@ fn statements(conditions: &mut Conditions<'_>, search: &Search) -> Result<bool, 
     let places = placeholders(chosen.len());
     conditions.through(
         &format!(
-            "SELECT q.id FROM ruling_statements s JOIN requests q ON q.ruling = s.ruling WHERE s.statement IN ({places})"
+            "SELECT q.id FROM ruling_statements s JOIN {rows} q ON q.ruling = s.ruling WHERE s.statement IN ({places})"
         ),
         &format!("EXISTS (SELECT 1 FROM ruling_statements s WHERE s.ruling = r.ruling AND s.statement IN ({places}))"),
         chosen,
@@ -297,12 +325,16 @@ fn effects(known: Known<'_>, search: &Search) -> Result<(String, Vec<Value>), Er
 #[cfg(test)]
 impl Sqlite {
     /// How SQLite would answer a search, one step a line.
-    pub(super) fn plan(&self, search: &Search) -> Vec<String> {
+    pub(super) fn plan(&self, search: &Search, rows: Rows) -> Vec<String> {
         let connection = self.search_connection();
-        let conditions = of_request(&connection, search).unwrap().unwrap();
-        let values = [conditions.values(), vec![Value::from(100)]].concat();
-        let sql = format!("EXPLAIN QUERY PLAN {}", found::requests_sql(&conditions));
-        let mut statement = connection.prepare(&sql).unwrap();
+        let conditions = of_requests(&connection, search, rows).unwrap().unwrap();
+        let (sql, values) = match rows {
+            Rows::Requests => {
+                (found::requests_sql(&conditions), [conditions.values(), vec![Value::from(100)]].concat())
+            }
+            Rows::Runs => (unpacked::runs_sql(&conditions), conditions.values()),
+        };
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let steps = statement.query_map(params_from_iter(values), |row| row.get("detail")).unwrap();
         steps.collect::<Result<_, _>>().unwrap()
     }

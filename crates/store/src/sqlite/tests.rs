@@ -18,6 +18,7 @@ mod approvals;
 mod index;
 mod people;
 mod property;
+mod runs;
 mod windows;
 
 pub(super) const T: Timestamp = Timestamp(1_795_406_400_000);
