@@ -225,7 +225,8 @@ def verify(folder, known):
     segments = [entry for entry in files if re.fullmatch(r"\d{20}\.segment", entry)]
     lists = [entry for entry in files if re.fullmatch(r"\d{20}\.checkpoints", entry)]
     witnesses = {entry for entry in files if re.fullmatch(r"witness-[^.]+", entry)}
-    need(set(files) - set(segments) - set(lists) - witnesses <= {"checkpoint", "lock", "reserve", "reserve.new"}, "stray file")
+    unfinished = {f for f in files if f.endswith(".new")}
+    need(set(files) - set(segments) - set(lists) - witnesses - unfinished <= {"checkpoint", "lock", "reserve"}, "stray file")
     keys, stored = keys_of(files, segments, known), []
     for entry in lists:
         found = notes(files[entry], keys)

@@ -409,6 +409,21 @@ fn a_reader_follows_over_segments_and_recovery() {
     assert_ne!(seventeen, eighteen);
 }
 
+/// A segment and a list of checkpoints that begin with one number are written side by side.
+#[test]
+fn what_is_put_in_place_of_one_file_is_never_another_s() {
+    let disk = FaultyDisk::new();
+    let (one, other) = (segment::path(dir(), 7), dir().join(crate::checkpoints::file_name(7)));
+    // Up to its rename: looked for, created, written, synced.
+    disk.fail_from(5, Fault::Io);
+    replace(&disk, &one, b"one").unwrap_err();
+    disk.heal();
+    let begun = disk.contents();
+    assert_eq!(begun.values().map(Vec::as_slice).collect::<Vec<_>>(), [b"one"]);
+    replace(&disk, &other, b"other").unwrap();
+    assert!(begun.keys().all(|path| disk.contents().contains_key(path)), "it is gone: {begun:?}");
+}
+
 #[test]
 fn threads_share_the_real_disk() {
     let folder = tempfile::tempdir().unwrap();
