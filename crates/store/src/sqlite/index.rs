@@ -13,6 +13,7 @@ use super::names::Names;
 use super::{Sqlite, transact};
 use crate::Error;
 
+mod answers;
 mod facets;
 mod requests;
 
@@ -20,7 +21,7 @@ use facets::Facets;
 use requests::{Ending, Open};
 
 /// Every table of the index that holds entries.
-pub(super) const TABLES: [&str; 16] = [
+pub(super) const TABLES: [&str; 18] = [
     "progress",
     "columns",
     "relations",
@@ -30,6 +31,8 @@ pub(super) const TABLES: [&str; 16] = [
     "subjects",
     "statements",
     "effects",
+    "answers",
+    "unproved",
     "rulings",
     "ruling_statements",
     "ruling_policies",
@@ -63,7 +66,7 @@ impl Sqlite {
 
     /// How far the index goes.
     pub(super) fn fed_to(&self) -> Result<Option<u64>, Error> {
-        position(&self.search_connection())
+        self.records.position()
     }
 
     /// Empties the index.
@@ -77,7 +80,7 @@ impl Sqlite {
     }
 }
 
-fn position(connection: &rusqlite::Connection) -> Result<Option<u64>, Error> {
+pub(super) fn position(connection: &rusqlite::Connection) -> Result<Option<u64>, Error> {
     let sql = "SELECT position FROM progress";
     Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0).map(number)).optional()?)
 }
@@ -109,7 +112,10 @@ impl Feeder<'_> {
                 self.session_opened(position, at, *session, subject, place)
             }
             Event::SessionClosed { session, reason, tape } => self.session_closed(at, *session, reason, *tape),
-            Event::Statement { id, text, effects, .. } => self.statement(*id, text, effects),
+            Event::Statement { id, target, database, text, effects, facts, output } => {
+                let row = self.statement(*id, [target, database], text, effects)?;
+                self.answers(row, output, effects, facts)
+            }
             Event::Decided { request, .. } => self.decided(position, at, *request, &entry.event),
             Event::Completed { request, disclosure, error, millis } => {
                 let ending = Ending { at, disclosure, error: error.as_deref(), millis: *millis };
@@ -168,10 +174,20 @@ impl Feeder<'_> {
         Ok(())
     }
 
-    fn statement(&mut self, id: Digest, text: &str, effects: &[Effect]) -> Result<(), Error> {
-        let sql = "INSERT INTO statements (digest, text) VALUES (?, ?)
-                   ON CONFLICT (digest) DO UPDATE SET text = excluded.text RETURNING id";
-        let row: i64 = self.tx.prepare_cached(sql)?.query_row(params![id.0, text], |row| row.get(0))?;
+    /// Takes what explains a statement, and returns its row.
+    fn statement(
+        &mut self,
+        id: Digest,
+        [target, database]: [&str; 2],
+        text: &str,
+        effects: &[Effect],
+    ) -> Result<i64, Error> {
+        let (target, database) = (self.names.text(target)?, self.names.text(database)?);
+        let sql = "INSERT INTO statements (digest, text, target, database) VALUES (?, ?, ?, ?)
+                   ON CONFLICT (digest) DO UPDATE SET text = excluded.text, target = excluded.target,
+                       database = excluded.database RETURNING id";
+        let values = params![id.0, text, target, database];
+        let row: i64 = self.tx.prepare_cached(sql)?.query_row(values, |row| row.get(0))?;
         let mut place = 0;
         for effect in effects {
             let (relation, column) = match &effect.object {
@@ -187,7 +203,7 @@ impl Feeder<'_> {
                 self.effect(row, &mut place, effect, None, second)?;
             }
         }
-        Ok(())
+        Ok(row)
     }
 
     fn effect(

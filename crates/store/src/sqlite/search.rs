@@ -4,27 +4,80 @@
 //! answered from either side: from that table, if it names few requests, or request by request, the newest first, if it
 //! names many; [`Conditions::through`] looks which. So a rare relation and a popular one are both found at once.
 
+use std::fs::File;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard};
+
 use model::class::DataClass;
 use model::decision::Outcome;
 use model::time::Timestamp;
 use rusqlite::types::Value;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, OpenFlags, params_from_iter};
 
-use super::Sqlite;
 use super::codec::{number, subject, time};
 use crate::Error;
-use crate::audit::{ClassReport, Disclosed, FoundEvent, FoundRequest, FoundSession, Search, SessionSearch};
+use crate::audit::{
+    ClassReport, ClassReportNow, Disclosed, DisclosedNow, FoundEvent, FoundRequest, FoundSession, Now, Search,
+    SessionSearch,
+};
 
 mod conditions;
 mod found;
+mod now;
 
 use conditions::{Conditions, Known, placeholders};
+use now::Reached;
 
-impl Sqlite {
+/// The index over one journal, to be asked and never changed: a long search does not stop it from being fed.
+#[derive(Debug)]
+pub struct Index(Mutex<Connection>);
+
+impl Index {
+    /// Opens the index of a data directory, whoever feeds it meanwhile.
+    ///
+    /// # Errors
+    /// There is none, it cannot be read, or another version of Sluice made it.
+    pub fn open(directory: &Path) -> Result<Self, Error> {
+        let file = directory.join("index.db");
+        File::open(&file).map_err(|source| Error::File { path: file.display().to_string(), source })?;
+        let connection = Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        connection.busy_timeout(super::BUSY)?;
+        super::migrations::expect(&connection, "index.db", super::migrations::INDEX)?;
+        Ok(Self(Mutex::new(connection)))
+    }
+
+    pub(super) const fn of(connection: Connection) -> Self {
+        Self(Mutex::new(connection))
+    }
+
+    pub(super) fn connection(&self) -> MutexGuard<'_, Connection> {
+        super::locked(&self.0)
+    }
+
+    /// The position of the last entry that is in it.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn position(&self) -> Result<Option<u64>, Error> {
+        super::index::position(&self.connection())
+    }
+
     /// Requests that match.
-    pub(super) fn find_requests(&self, search: &Search) -> Result<Vec<FoundRequest>, Error> {
-        let connection = self.search_connection();
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn search(&self, search: &Search) -> Result<Vec<FoundRequest>, Error> {
+        let connection = self.connection();
         let Some(mut conditions) = of_request(&connection, search)? else { return Ok(Vec::new()) };
+        if let Some(now) = &search.now {
+            let reached = Reached::find(&connection, now)?;
+            reached.narrow(&mut conditions)?;
+            let mut found = found::requests(&connection, &conditions, search.limit)?;
+            for request in &mut found {
+                request.now = Some(reached.given(&connection, super::codec::count(request.position))?);
+            }
+            return Ok(found);
+        }
         if let Some(class) = &search.class {
             let Some(class) = conditions.known.text(class.as_str())? else {
                 conditions.plain(UNKNOWN, []);
@@ -45,9 +98,31 @@ impl Sqlite {
         found::requests(&connection, &conditions, search.limit)
     }
 
+    /// What the matching requests delivered of a class as it is now. [`Search::now`] is not looked at.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn disclosed_now(&self, now: &Now, search: &Search) -> Result<DisclosedNow, Error> {
+        let connection = self.connection();
+        let Some(conditions) = of_request(&connection, search)? else { return Ok(DisclosedNow::default()) };
+        Reached::find(&connection, now)?.disclosed(&connection, &conditions, (search.since, search.until))
+    }
+
+    /// What every subject was given of a class as it is now.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn report_now(&self, now: &Now, since: Option<Timestamp>) -> Result<Vec<ClassReportNow>, Error> {
+        let connection = self.connection();
+        Reached::find(&connection, now)?.by_subject(&connection, since)
+    }
+
     /// What the matching requests delivered of a class.
-    pub(super) fn count_disclosed(&self, class: &DataClass, search: &Search) -> Result<Disclosed, Error> {
-        let connection = self.search_connection();
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn disclosed(&self, class: &DataClass, search: &Search) -> Result<Disclosed, Error> {
+        let connection = self.connection();
         let Some(conditions) = of_request(&connection, search)? else { return Ok(Disclosed::default()) };
         let mut disclosed = match conditions.known.text(class.as_str())? {
             None => Disclosed::default(),
@@ -79,8 +154,11 @@ impl Sqlite {
     }
 
     /// What every subject read of a class.
-    pub(super) fn count_by_subject(&self, class: &DataClass, since: Timestamp) -> Result<Vec<ClassReport>, Error> {
-        let connection = self.search_connection();
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn report(&self, class: &DataClass, since: Timestamp) -> Result<Vec<ClassReport>, Error> {
+        let connection = self.connection();
         let class = Known(&connection).text(class.as_str())?.unwrap_or(-1);
         let sql = format!(
             "WITH counts AS (
@@ -108,8 +186,11 @@ impl Sqlite {
     }
 
     /// Sessions that match.
-    pub(super) fn find_sessions(&self, search: &SessionSearch) -> Result<Vec<FoundSession>, Error> {
-        let connection = self.search_connection();
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn sessions(&self, search: &SessionSearch) -> Result<Vec<FoundSession>, Error> {
+        let connection = self.connection();
         let mut conditions = Conditions::new(&connection);
         if let Some(since) = search.since {
             conditions.plain("(s.closed_at IS NULL OR s.closed_at >= ?)", [Value::from(time(since))]);
@@ -129,8 +210,11 @@ impl Sqlite {
     }
 
     /// Other events that match.
-    pub(super) fn find_events(&self, search: &Search) -> Result<Vec<FoundEvent>, Error> {
-        let connection = self.search_connection();
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn events(&self, search: &Search) -> Result<Vec<FoundEvent>, Error> {
+        let connection = self.connection();
         let mut conditions = Conditions::new(&connection);
         conditions.times("e.at", search.since, search.until);
         if let Some(session) = search.session {
@@ -295,10 +379,10 @@ fn effects(known: Known<'_>, search: &Search) -> Result<(String, Vec<Value>), Er
 }
 
 #[cfg(test)]
-impl Sqlite {
+impl Index {
     /// How SQLite would answer a search, one step a line.
     pub(super) fn plan(&self, search: &Search) -> Vec<String> {
-        let connection = self.search_connection();
+        let connection = self.connection();
         let conditions = of_request(&connection, search).unwrap().unwrap();
         let values = [conditions.values(), vec![Value::from(100)]].concat();
         let sql = format!("EXPLAIN QUERY PLAN {}", found::requests_sql(&conditions));
