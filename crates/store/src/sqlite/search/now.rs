@@ -210,8 +210,11 @@ fn json<T: serde::Serialize>(list: &T) -> String {
     serde_json::to_string(list).unwrap_or_else(|_| String::from("[]"))
 }
 
+/// A target and a database, by number and by name.
+type Place = (i64, i64, (String, String));
+
 /// Every target and database where something ran.
-fn places(connection: &Connection) -> Result<Vec<(i64, i64, (String, String))>, Error> {
+fn places(connection: &Connection) -> Result<Vec<Place>, Error> {
     let sql = "SELECT p.target, p.database, t.text, d.text
                FROM (SELECT DISTINCT target, database FROM statements WHERE target IS NOT NULL) p
                JOIN names t ON t.id = p.target JOIN names d ON d.id = p.database";
