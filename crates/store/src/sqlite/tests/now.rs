@@ -225,7 +225,7 @@ fn both_ways_to_find_them_agree() {
     let directory = tempfile::tempdir().unwrap();
     let state = Sqlite::open(directory.path()).unwrap();
     let mut entries = journal();
-    let next = entries.len() as u64;
+    let next = u64::try_from(entries.len()).unwrap();
     let many = (0..21_000).flat_map(|number| {
         let request = session(1).request(100 + number);
         [decided(request, 1, Outcome::Allow), ended(request, 1, &[])]
