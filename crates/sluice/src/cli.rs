@@ -23,6 +23,7 @@ mod log;
 mod paths;
 mod policy;
 mod prove;
+mod records;
 mod reindex;
 mod repair;
 mod request;

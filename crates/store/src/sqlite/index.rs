@@ -13,6 +13,7 @@ use super::names::Names;
 use super::{Sqlite, transact};
 use crate::Error;
 
+mod answers;
 mod facets;
 mod requests;
 pub(super) mod runs;
@@ -22,7 +23,7 @@ use requests::{Ending, Open};
 use runs::Runs;
 
 /// Every table of the index that holds entries.
-pub(super) const TABLES: [&str; 17] = [
+pub(super) const TABLES: [&str; 19] = [
     "progress",
     "columns",
     "relations",
@@ -32,6 +33,8 @@ pub(super) const TABLES: [&str; 17] = [
     "subjects",
     "statements",
     "effects",
+    "answers",
+    "unproved",
     "rulings",
     "ruling_statements",
     "ruling_policies",
@@ -66,7 +69,7 @@ impl Sqlite {
 
     /// How far the index goes.
     pub(super) fn fed_to(&self) -> Result<Option<u64>, Error> {
-        position(&self.search_connection())
+        self.records.position()
     }
 
     /// Empties the index.
@@ -80,7 +83,7 @@ impl Sqlite {
     }
 }
 
-fn position(connection: &rusqlite::Connection) -> Result<Option<u64>, Error> {
+pub(super) fn position(connection: &rusqlite::Connection) -> Result<Option<u64>, Error> {
     let sql = "SELECT position FROM progress";
     Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0).map(number)).optional()?)
 }
@@ -113,7 +116,10 @@ impl<'a> Feeder<'a> {
                 self.session_opened(position, at, *session, subject, place)
             }
             Event::SessionClosed { session, reason, tape } => self.session_closed(at, *session, reason, *tape),
-            Event::Statement { id, text, effects, .. } => self.statement(*id, text, effects),
+            Event::Statement { id, target, database, text, effects, facts, output } => {
+                let row = self.statement(*id, [target, database], text, effects)?;
+                self.answers(row, output, effects, facts)
+            }
             Event::Decided { request, .. } => self.decided(position, at, *request, &entry.event),
             Event::Completed { request, disclosure, error, millis } => {
                 let ending = Ending { at, disclosure, error: error.as_deref(), millis: *millis };
@@ -172,10 +178,20 @@ impl<'a> Feeder<'a> {
         Ok(())
     }
 
-    fn statement(&mut self, id: Digest, text: &str, effects: &[Effect]) -> Result<(), Error> {
-        let sql = "INSERT INTO statements (digest, text) VALUES (?, ?)
-                   ON CONFLICT (digest) DO UPDATE SET text = excluded.text RETURNING id";
-        let row: i64 = self.tx.prepare_cached(sql)?.query_row(params![id.0, text], |row| row.get(0))?;
+    /// Takes what explains a statement, and returns its row.
+    fn statement(
+        &mut self,
+        id: Digest,
+        [target, database]: [&str; 2],
+        text: &str,
+        effects: &[Effect],
+    ) -> Result<i64, Error> {
+        let (target, database) = (self.names.text(target)?, self.names.text(database)?);
+        let sql = "INSERT INTO statements (digest, text, target, database) VALUES (?, ?, ?, ?)
+                   ON CONFLICT (digest) DO UPDATE SET text = excluded.text, target = excluded.target,
+                       database = excluded.database RETURNING id";
+        let values = params![id.0, text, target, database];
+        let row: i64 = self.tx.prepare_cached(sql)?.query_row(values, |row| row.get(0))?;
         let mut place = 0;
         for effect in effects {
             let (relation, column) = match &effect.object {
@@ -191,7 +207,7 @@ impl<'a> Feeder<'a> {
                 self.effect(row, &mut place, effect, None, second)?;
             }
         }
-        Ok(())
+        Ok(row)
     }
 
     fn effect(

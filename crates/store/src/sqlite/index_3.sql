@@ -1,30 +1,35 @@
--- Requests that were allowed and ended, and of which nothing else has to be found one by one: many of one session, of the
--- same statements and policies, in one row. Most requests are like that, and an application repeats itself.
-CREATE TABLE runs (
-    id           INTEGER PRIMARY KEY,      -- the position of the entry that decided the one that ended first
-    first_at     INTEGER NOT NULL,
-    last_at      INTEGER NOT NULL,         -- at most a minute later
-    session      INTEGER NOT NULL,
-    first_number INTEGER NOT NULL,
-    last_number  INTEGER NOT NULL,
-    subject      INTEGER,
-    target       INTEGER,
-    ruling       INTEGER NOT NULL,
-    revision     INTEGER NOT NULL,
-    behalf       INTEGER,
-    count        INTEGER NOT NULL,
-    members      BLOB    NOT NULL          -- what they do not have in common, one after the other
-) STRICT;
-CREATE INDEX runs_time ON runs (last_at);
-CREATE INDEX runs_subject ON runs (subject, last_at);
-CREATE INDEX runs_target ON runs (target, last_at);
-CREATE INDEX runs_ruling ON runs (ruling, last_at);
-CREATE INDEX runs_session ON runs (session, last_number);
-CREATE INDEX runs_behalf ON runs (behalf, last_at) WHERE behalf IS NOT NULL;
-INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
-    ('runs', 'runs_time', '1000000 10'),
-    ('runs', 'runs_subject', '1000000 10000 5'),
-    ('runs', 'runs_target', '1000000 50000 8'),
-    ('runs', 'runs_ruling', '1000000 1000 1'),
-    ('runs', 'runs_session', '1000000 100 1'),
-    ('runs', 'runs_behalf', '100000 1000 2');
+-- What a statement's answer is made of, so that it is known what was given of a column that is classified only now.
+-- The index is made anew from the journal.
+PRAGMA defer_foreign_keys = ON;
+DELETE FROM progress;
+DELETE FROM columns;
+DELETE FROM relations;
+DELETE FROM names;
+DELETE FROM session_behalf;
+DELETE FROM sessions;
+DELETE FROM subjects;
+DELETE FROM statements;
+DELETE FROM effects;
+DELETE FROM rulings;
+DELETE FROM ruling_statements;
+DELETE FROM ruling_policies;
+DELETE FROM requests;
+DELETE FROM class_disclosures;
+DELETE FROM column_disclosures;
+DELETE FROM events;
+
+-- Where it was run; NULL while only requests spoke of it.
+ALTER TABLE statements ADD COLUMN target INTEGER;
+ALTER TABLE statements ADD COLUMN database INTEGER;
+CREATE INDEX statements_place ON statements (target, database);
+CREATE TABLE answers (
+    column_id INTEGER NOT NULL, statement INTEGER NOT NULL,
+    places    INTEGER,                     -- how many values of it a row holds at most; NULL if nobody can say
+    PRIMARY KEY (column_id, statement)
+) STRICT, WITHOUT ROWID;
+-- Statements of whose answers it is not proved where all of it comes from: any column of these relations. Relation 0 is
+-- any relation there is.
+CREATE TABLE unproved (
+    relation INTEGER NOT NULL, statement INTEGER NOT NULL,
+    PRIMARY KEY (relation, statement)
+) STRICT, WITHOUT ROWID;

@@ -16,6 +16,7 @@ use crate::{Error, State};
 
 mod approvals;
 mod index;
+mod now;
 mod people;
 mod property;
 mod runs;

@@ -111,6 +111,8 @@ struct Growing {
     times: (i64, i64),
     numbers: (i64, i64),
     count: i64,
+    rows: i64,
+    answered: i64,
     members: Vec<u8>,
 }
 
@@ -119,7 +121,7 @@ impl Growing {
         let mut members = Vec::new();
         pack(&mut members, &base)?;
         let (times, numbers) = ((base.at, base.at), (base.number, base.number));
-        Ok(Self { base, times, numbers, count: 0, members })
+        Ok(Self { base, times, numbers, count: 0, rows: 0, answered: 0, members })
     }
 
     /// Whether a request that was decided then has room in it.
@@ -132,14 +134,16 @@ impl Growing {
         self.times = (self.times.0.min(member.at), self.times.1.max(member.at));
         self.numbers = (self.numbers.0.min(member.number), self.numbers.1.max(member.number));
         self.count = self.count.saturating_add(1);
+        self.rows = self.rows.saturating_add(member.rows);
+        self.answered = self.answered.saturating_add(i64::from(member.rows > 0));
         pack(&mut self.members, &member.counted_from(&self.base))
     }
 
     fn enter(&self, tx: &Transaction<'_>, common: &Common) -> Result<(), Error> {
         let sql =
             "INSERT INTO runs (id, first_at, last_at, session, first_number, last_number, subject, target, ruling,
-                                     revision, behalf, count, members)
-                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+                                     revision, behalf, count, row_count, answered, members)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         tx.prepare_cached(sql)?.execute(params![
             self.base.position,
             self.times.0,
@@ -153,6 +157,8 @@ impl Growing {
             common.revision,
             common.behalf,
             self.count,
+            self.rows,
+            self.answered,
             self.members,
         ])?;
         Ok(())
@@ -287,7 +293,7 @@ fn shrink(tx: &Transaction<'_>, run: i64, others: Vec<Member<Vec<Shown>>>) -> Re
     let mut rest = Growing::of(Base { position: first.position, number: first.number, at: first.at })?;
     others.into_iter().try_for_each(|member| rest.push(member))?;
     let sql = "UPDATE runs SET id = ?2, first_at = ?3, last_at = ?4, first_number = ?5, last_number = ?6, count = ?7,
-                   members = ?8
+                   row_count = ?8, answered = ?9, members = ?10
                WHERE id = ?1";
     tx.prepare_cached(sql)?.execute(params![
         run,
@@ -297,6 +303,8 @@ fn shrink(tx: &Transaction<'_>, run: i64, others: Vec<Member<Vec<Shown>>>) -> Re
         rest.numbers.0,
         rest.numbers.1,
         rest.count,
+        rest.rows,
+        rest.answered,
         rest.members,
     ])?;
     Ok(())

@@ -87,6 +87,7 @@ fn request_from(connection: &Connection, row: &Row<'_>) -> Result<FoundRequest, 
         values: from_json(&shown, "values")?,
         traceparent: row.get("traceparent")?,
         completion: completion(connection, id, row)?,
+        now: None,
     })
 }
 

@@ -13,7 +13,8 @@ use super::super::codec::{moment, number, request, time};
 use super::super::index::runs::{LONGEST, Member, members};
 use super::super::limit;
 use super::conditions::{Conditions, Rows};
-use super::found;
+use super::now::{Held, Reached};
+use super::{found, may_be_in_runs, of_requests};
 use crate::Error;
 use crate::audit::{Completion, FoundRequest, Search};
 
@@ -39,10 +40,12 @@ pub(super) fn on_the_run(conditions: &mut Conditions<'_>, search: &Search) {
 }
 
 /// Whether a request of a row that meets the conditions meets them itself.
-fn is_meant(search: &Search, member: &Member<Vec<Shown>>) -> bool {
+pub(super) fn is_meant(search: &Search, member: &Member<Vec<Shown>>) -> bool {
     search.since.is_none_or(|since| member.at >= time(since))
         && search.until.is_none_or(|until| member.at < time(until))
         && search.request.is_none_or(|request| member.number == request.number.cast_signed())
+        // What delivered no row gave nothing.
+        && (search.now.is_none() || member.rows > 0)
 }
 
 /// The query for runs: those that went on longest first.
@@ -53,11 +56,17 @@ pub(super) fn runs_sql(conditions: &Conditions<'_>) -> String {
 /// The newest requests in runs, at least as many as are to be found, the newest first.
 pub(super) fn requests(
     connection: &Connection,
-    conditions: &Conditions<'_>,
     search: &Search,
+    reached: Option<&Reached>,
 ) -> Result<Vec<FoundRequest>, Error> {
+    let Some(mut conditions) = of_requests(connection, search, Rows::Runs)?.filter(|_| may_be_in_runs(search)) else {
+        return Ok(Vec::new());
+    };
+    if let Some(reached) = reached {
+        reached.narrow_runs(&mut conditions);
+    }
     let wanted = usize::try_from(limit(search.limit)).unwrap_or(usize::MAX);
-    let mut statement = connection.prepare(&runs_sql(conditions))?;
+    let mut statement = connection.prepare(&runs_sql(&conditions))?;
     let mut rows = statement.query(params_from_iter(conditions.values()))?;
     let (mut runs, mut found) = (Vec::new(), Vec::new());
     while let Some(row) = rows.next()? {
@@ -70,7 +79,7 @@ pub(super) fn requests(
         found.extend(meant.map(|member| (Reverse((member.at, member.position)), runs.len(), member)));
         found.sort_by_key(|(place, ..)| *place);
         found.truncate(wanted);
-        runs.push(Run::of(connection, row)?);
+        runs.push(Run::of(connection, row, reached)?);
     }
     let unpacked = found.into_iter().map(|(_, run, member)| runs.get(run).map(|run| run.unpack(member)));
     Ok(unpacked.flatten().collect())
@@ -93,13 +102,15 @@ pub(super) fn newest(single: Vec<FoundRequest>, in_runs: Vec<FoundRequest>, most
     all
 }
 
-/// A run, as one of its requests, which differ in what [`Self::unpack`] fills in.
-struct Run(FoundRequest);
+/// A run, as one of its requests, which differ in what [`Self::unpack`] fills in; and what each row of their answers holds
+/// of what is looked for now.
+struct Run(FoundRequest, Option<Held>);
 
 impl Run {
-    fn of(connection: &Connection, row: &Row<'_>) -> Result<Self, Error> {
+    fn of(connection: &Connection, row: &Row<'_>, reached: Option<&Reached>) -> Result<Self, Error> {
         let (session, ruling): (i64, Option<i64>) = (row.get("session")?, row.get("ruling")?);
-        Ok(Self(FoundRequest {
+        let held = reached.map(|reached| reached.held_by(connection, ruling)).transpose()?;
+        let common = FoundRequest {
             position: 0,
             at: moment(0),
             request: request(session, 0),
@@ -117,7 +128,9 @@ impl Run {
             values: Vec::new(),
             traceparent: None,
             completion: None,
-        }))
+            now: None,
+        };
+        Ok(Self(common, held))
     }
 
     fn unpack(&self, member: Member<Vec<Shown>>) -> FoundRequest {
@@ -135,6 +148,7 @@ impl Run {
                 classes: BTreeMap::new(),
                 columns: BTreeMap::new(),
             }),
+            now: self.1.as_ref().map(|held| held.given(number(member.rows))),
             ..self.0.clone()
         }
     }

@@ -1,16 +1,20 @@
 //! Requests that share a row: found, counted and added to as if each had its own.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use model::class::DataClass;
+use model::classification::{Classification, ColumnRule};
 use model::decision::Outcome;
 use model::disclosure::Disclosure;
+use model::effect::{ColumnName, Effect, Facts, Object, TableKind, TableName, Verb};
 use model::event::{Entry, Event, Shown};
+use model::lineage::{Origin, Output, OutputColumn};
 use model::subject::{Binding, Subject, SubjectKind};
 use proptest::prelude::*;
 
 use super::*;
-use crate::audit::{Search, SessionSearch};
+use crate::audit::{DisclosedNow, Now, Search, SessionSearch};
 
 /// What happens in a generated journal.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +63,7 @@ impl Told {
         let mut told = Self::default();
         let mut now = 1_000_000;
         (1..4).for_each(|of| told.push(now, opened(of)));
+        (0..3).for_each(|statement| told.push(now, explained(statement)));
         let mut last = BTreeMap::<u64, u64>::new();
         for act in acts {
             match *act {
@@ -105,6 +110,22 @@ impl Told {
         expected.end = Some((now, rows + 2, bytes + 100));
     }
 
+    /// What those gave of a column that was classified by nobody then: statement 1 has it in each row, and nobody can say
+    /// what statement 2 has.
+    fn given(&self, is_meant: impl Fn(&RequestId, &Expected) -> bool) -> DisclosedNow {
+        let mut given = DisclosedNow::default();
+        for (_, it) in self.found(is_meant).into_iter().filter(|(_, it)| it.statement > 0) {
+            match it.end {
+                Some((_, rows, _)) if it.statement == 1 => {
+                    given.clear_at_most += rows;
+                    given.requests += 1;
+                }
+                Some(_) | None => given.unknown += 1,
+            }
+        }
+        given
+    }
+
     /// What a search is to find.
     fn found(&self, is_meant: impl Fn(&RequestId, &Expected) -> bool) -> Vec<(RequestId, Expected)> {
         let mut all: Vec<_> = self.requests.clone().into_iter().filter(|(id, it)| is_meant(id, it)).collect();
@@ -131,6 +152,39 @@ fn opened(of: u64) -> Event {
         application: "app".into(),
         revision: RevisionId(1),
     }
+}
+
+fn explained(statement: u8) -> Event {
+    let (table, nick) =
+        (TableName::new("public", "people"), ColumnName::new(TableName::new("public", "people"), "nick"));
+    let output = match statement {
+        1 => Output::Rows(vec![OutputColumn { name: "nick".into(), origin: Origin::Column(nick) }]),
+        2 => Output::Rows(vec![OutputColumn { name: "it".into(), origin: Origin::Unknown }]),
+        _ => Output::Rows(vec![]),
+    };
+    Event::Statement {
+        id: Digest([statement; 32]),
+        target: "target-1".into(),
+        database: "main".into(),
+        text: format!("SELECT {statement}"),
+        effects: vec![Effect::new(Verb::Select, Object::Table(table, TableKind::Table))],
+        facts: Facts::default(),
+        output,
+    }
+}
+
+/// The column as somebody classifies it afterwards.
+fn now() -> Now {
+    let class = DataClass::new("nickname");
+    let rule = ColumnRule {
+        target: "*".into(),
+        database: "*".into(),
+        schema: "public".into(),
+        table: "people".into(),
+        column: "nick".into(),
+        classes: BTreeSet::from([class.clone()]),
+    };
+    Now { class, classification: Arc::new(Classification { classes: BTreeMap::new(), rules: vec![rule] }) }
 }
 
 fn decided(request: RequestId, statement: u8, traced: bool) -> Event {
@@ -171,7 +225,7 @@ fn found(state: &Sqlite, search: &Search) -> Vec<(RequestId, Expected)> {
 }
 
 fn rows(state: &Sqlite, table: &str) -> i64 {
-    state.search_connection().query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    state.records().connection().query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
 }
 
 proptest! {
@@ -201,7 +255,27 @@ proptest! {
         prop_assert_eq!(found(&state, &statement), told.found(is_meant));
         let unknown = Search { unknown_only: true, ..all.clone() };
         prop_assert_eq!(found(&state, &unknown), told.found(|_, it| it.end.is_none()));
+        let (records, now) = (state.records(), now());
+        let given = |search: &Search| records.disclosed_now(&now, search).unwrap();
+        prop_assert_eq!(given(&all), told.given(|_, _| true));
+        let in_time = |_: &RequestId, it: &Expected| it.at >= since && it.at < since + 45_000;
+        prop_assert_eq!(given(&times), told.given(in_time));
+        for line in records.report_now(&now, Some(Timestamp(since))).unwrap() {
+            let is_caller_0 = line.subject == Some(key("svc|caller-0"));
+            let of_caller = |id: &RequestId| (id.session == session(2)) == is_caller_0;
+            prop_assert_eq!(line.disclosed, told.given(|id, it| of_caller(id) && it.at >= since));
+        }
+        let of_now = records.search(&Search { now: Some(now.clone()), ..times.clone() }).unwrap();
+        let mut sum = DisclosedNow::default();
+        for given in of_now.iter().map(|request| request.now.as_ref().unwrap()) {
+            sum.clear_at_most += given.clear_at_most;
+            sum.requests += u64::from(given.clear_at_most > 0);
+            sum.unknown += u64::from(given.unknown);
+        }
+        prop_assert_eq!(sum, told.given(in_time));
         for (id, expected) in told.found(|_, _| true) {
+            let one = Search { request: Some(id), ..all.clone() };
+            prop_assert_eq!(given(&one), told.given(|other, _| *other == id));
             let one = Search { request: Some(id), ..all.clone() };
             prop_assert_eq!(found(&state, &one), vec![(id, expected)]);
         }
