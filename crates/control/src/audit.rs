@@ -1,19 +1,23 @@
 //! The index over the journal: who did what, and what anybody was shown.
 
-use axum::extract::State;
+use std::sync::Arc;
+
+use axum::extract::{Query, RawQuery, State};
 use axum::response::IntoResponse;
 use model::class::DataClass;
+use model::classification::Classification;
 use model::decision::Outcome;
 use model::effect::{ColumnName, TableName, Verb};
 use model::id::{ApprovalId, Digest, RequestId, SessionId};
 use model::time::Timestamp;
 use serde::Deserialize;
-use store::audit::Search;
+use serde_json::Value;
+use store::Index;
+use store::audit::{Now, Search};
 use utoipa::IntoParams;
 
 use crate::answer::Answer;
 use crate::app::App;
-use crate::input::Params;
 use crate::problem::Problem;
 use crate::time::Moment;
 
@@ -51,6 +55,9 @@ pub(crate) struct SearchParams {
     policy: Option<String>,
     /// Having delivered a value of this class, in clear or masked, or not known not to have.
     class: Option<String>,
+    /// By what is of that class now, as the revision in force has it, whatever was classified then.
+    #[serde(default)]
+    now: bool,
     /// Running this statement, by its digest.
     #[param(value_type = Option<String>)]
     statement: Option<Digest>,
@@ -77,7 +84,13 @@ pub(crate) struct SearchParams {
 }
 
 impl SearchParams {
-    fn search(self) -> Result<Search, Problem> {
+    fn search(self, classification: &Classes) -> Result<Search, Problem> {
+        let class = self.class.map(DataClass::new);
+        let now = match (self.now, &class) {
+            (true, Some(class)) => Some(now(class.clone(), classification)?),
+            (true, None) => return Err(unnamed()),
+            (false, _) => None,
+        };
         Ok(Search {
             since: self.since.map(|moment| moment.0),
             until: self.until.map(|moment| moment.0),
@@ -89,7 +102,8 @@ impl SearchParams {
             verb: self.verb,
             outcome: self.outcome,
             policy: self.policy,
-            class: self.class.map(DataClass::new),
+            class: class.filter(|_| now.is_none()),
+            now,
             statement: self.statement,
             trace: self.trace.as_deref().map(trace_id).transpose()?,
             text: self.text,
@@ -110,9 +124,100 @@ impl SearchParams {
 pub(crate) struct ReportParams {
     /// The class.
     class: String,
+    /// By what is of that class now, as the revision in force has it, whatever was classified then.
+    #[serde(default)]
+    now: bool,
     /// Since this moment (RFC 3339); from the beginning unless given.
     #[param(value_type = Option<String>)]
     since: Option<Moment>,
+}
+
+/// The classification that *now* means, if one is known.
+type Classes = Option<Arc<Classification>>;
+
+fn now(class: DataClass, classification: &Classes) -> Result<Now, Problem> {
+    let classification = classification.clone();
+    let classification = classification.ok_or_else(|| Problem::bad("say by which revision: --revision DIR"))?;
+    if !classification.classes.contains_key(&class) {
+        return Err(Problem::bad(format!("the revision has no class {class}")));
+    }
+    Ok(Now { class, classification })
+}
+
+fn unnamed() -> Problem {
+    Problem::bad("name the class: ?class=card_number")
+}
+
+/// What can be asked of an index.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Question {
+    /// Requests.
+    Search,
+    /// How many values of a class they delivered.
+    Disclosed,
+    /// What each subject was shown of a class.
+    Report,
+    /// Other events.
+    Events,
+}
+
+impl Question {
+    /// Asks an index without a Sluice, in the words of the admin API: `query` is that of the URL, and the answer is what the
+    /// route of that name gives. `classification` is what *now* means.
+    ///
+    /// # Errors
+    /// What is wrong with the query, or why the index cannot be read.
+    pub fn ask(
+        self,
+        records: &Index,
+        query: &str,
+        classification: Option<Arc<Classification>>,
+    ) -> Result<Value, String> {
+        self.answer(records, query, &classification).map_err(|problem| problem.detail().to_owned())
+    }
+
+    fn answer(self, records: &Index, query: &str, classification: &Classes) -> Result<Value, Problem> {
+        match self {
+            Self::Search => told(records.search(&read::<SearchParams>(query)?.search(classification)?)),
+            Self::Events => told(records.events(&read::<SearchParams>(query)?.search(classification)?)),
+            Self::Disclosed => {
+                let search = read::<SearchParams>(query)?.search(classification)?;
+                match (&search.now, &search.class) {
+                    (Some(now), _) => told(records.disclosed_now(now, &search)),
+                    (None, Some(class)) => told(records.disclosed(class, &search)),
+                    (None, None) => Err(unnamed()),
+                }
+            }
+            Self::Report => {
+                let params: ReportParams = read(query)?;
+                let class = DataClass::new(params.class);
+                let since = params.since.map(|moment| moment.0);
+                match params.now {
+                    true => told(records.report_now(&now(class, classification)?, since)),
+                    false => told(records.report(&class, since.unwrap_or(Timestamp(0)))),
+                }
+            }
+        }
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(query: &str) -> Result<T, Problem> {
+    let uri = format!("/?{query}").parse().map_err(|_| Problem::bad("that is no query"))?;
+    let read = Query::<T>::try_from_uri(&uri).map_err(|error| Problem::bad(error.body_text()))?;
+    Ok(read.0)
+}
+
+fn told<T: serde::Serialize>(answer: Result<T, store::Error>) -> Result<Value, Problem> {
+    serde_json::to_value(answer?).map_err(|_| Problem::internal())
+}
+
+/// Asks the index of this Sluice, by the revision in force.
+async fn ask(app: &App, question: Question, query: Option<String>) -> Result<Answer<Value>, Problem> {
+    let active = app.node.revisions.current();
+    let classification = Some(Arc::new(active.classification.clone()));
+    let query = query.unwrap_or_default();
+    let answer = app.state(move |state| question.answer(state.records(), &query, &classification)).await?;
+    Ok(Answer::ok(answer))
 }
 
 fn column(text: &str) -> Result<ColumnName, Problem> {
@@ -135,46 +240,29 @@ fn trace_id(text: &str) -> Result<String, Problem> {
 /// Finds requests, the newest first.
 #[utoipa::path(get, path = "/v1/audit/search", tag = "audit", params(SearchParams),
     responses((status = 200, description = "Requests that match, the newest first")))]
-pub(crate) async fn search(
-    State(app): State<App>,
-    Params(params): Params<SearchParams>,
-) -> Result<impl IntoResponse, Problem> {
-    let search = params.search()?;
-    Ok(Answer::ok(app.state(move |state| state.search(&search)).await?))
+pub(crate) async fn search(State(app): State<App>, RawQuery(query): RawQuery) -> Result<impl IntoResponse, Problem> {
+    ask(&app, Question::Search, query).await
 }
 
 /// Says how many values of a class the matching requests delivered: in clear, masked, and how many requests may have.
 #[utoipa::path(get, path = "/v1/audit/disclosed", tag = "audit", params(SearchParams),
-    responses((status = 200, description = "`{\"clear\": …, \"masked\": …, \"requests\": …, \"unknown\": …}`")))]
-pub(crate) async fn disclosed(
-    State(app): State<App>,
-    Params(params): Params<SearchParams>,
-) -> Result<impl IntoResponse, Problem> {
-    let search = params.search()?;
-    let class = search.class.clone().ok_or_else(|| Problem::bad("name the class: ?class=card_number"))?;
-    Ok(Answer::ok(app.state(move |state| state.disclosed(&class, &search)).await?))
+    responses((status = 200, description = "`{\"clear\": …, \"masked\": …, \"requests\": …, \"unknown\": …}`, and with \
+        `now` also `clear_at_most`")))]
+pub(crate) async fn disclosed(State(app): State<App>, RawQuery(query): RawQuery) -> Result<impl IntoResponse, Problem> {
+    ask(&app, Question::Disclosed, query).await
 }
 
 /// Says what each subject was shown of a class, the most values in clear first.
 #[utoipa::path(get, path = "/v1/audit/report", tag = "audit", params(ReportParams),
     responses((status = 200, description = "One line per subject, the most values in clear first")))]
-pub(crate) async fn report(
-    State(app): State<App>,
-    Params(params): Params<ReportParams>,
-) -> Result<impl IntoResponse, Problem> {
-    let class = DataClass::new(params.class);
-    let since = params.since.map_or(Timestamp(0), |moment| moment.0);
-    Ok(Answer::ok(app.state(move |state| state.report(&class, since)).await?))
+pub(crate) async fn report(State(app): State<App>, RawQuery(query): RawQuery) -> Result<impl IntoResponse, Problem> {
+    ask(&app, Question::Report, query).await
 }
 
 /// Finds events that are not requests: approvals, break-glass, revisions, secrets used, administration, gaps.
 #[utoipa::path(get, path = "/v1/audit/events", tag = "audit", params(SearchParams),
     responses((status = 200, description = "Events that match, the newest first; of the parameters only times, \
         subject, target, session, approval, secret and limit narrow it")))]
-pub(crate) async fn events(
-    State(app): State<App>,
-    Params(params): Params<SearchParams>,
-) -> Result<impl IntoResponse, Problem> {
-    let search = params.search()?;
-    Ok(Answer::ok(app.state(move |state| state.events(&search)).await?))
+pub(crate) async fn events(State(app): State<App>, RawQuery(query): RawQuery) -> Result<impl IntoResponse, Problem> {
+    ask(&app, Question::Events, query).await
 }

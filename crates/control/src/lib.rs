@@ -34,6 +34,7 @@ pub mod witness;
 
 pub use access::Access;
 pub use app::Stopping;
+pub use audit::Question;
 pub use listener::{Listener, serve};
 pub use routes::{Listed, listed};
 pub use windows::Wanted;

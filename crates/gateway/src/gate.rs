@@ -17,6 +17,9 @@ pub(crate) enum GateError {
     /// A defect of Sluice: the proofs are not about one request.
     #[error("permit and receipt are not about the same request")]
     Mismatch,
+    /// A defect of Sluice: a power cut could forget what has to survive one.
+    #[error("the request is not recorded as safely as it has to be")]
+    TooWeak,
     /// What was recorded is not what is to be delivered.
     #[error("what was recorded is not what is delivered")]
     NotRecorded,
@@ -34,8 +37,9 @@ impl TargetSide {
     /// Sends whole messages to the target: the only function that does.
     ///
     /// # Errors
-    /// If the permit and the receipt are not about one request. Protocol messages and Sluice's own statements may also
-    /// go with the receipt of the session's opening, request number 0.
+    /// If the permit and the receipt are not about one request, or the receipt is of a lower level than the permit asks
+    /// for. Protocol messages and Sluice's own statements may also go with the receipt of the session's opening, request
+    /// number 0.
     pub(crate) fn send(&mut self, permit: Permit, receipt: &Receipt, messages: &[u8]) -> Result<(), GateError> {
         let recorded = receipt.request().ok_or(GateError::Mismatch)?;
         let fits = match permit.kind() {
@@ -44,6 +48,9 @@ impl TargetSide {
         };
         if !fits {
             return Err(GateError::Mismatch);
+        }
+        if receipt.level() < permit.level() {
+            return Err(GateError::TooWeak);
         }
         self.0.enqueue(messages);
         Ok(())
@@ -111,3 +118,6 @@ impl ClientSide {
         &mut self.0
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -96,6 +96,17 @@ pub fn rebuild(data_dir: &Path, mut progress: impl FnMut(u64)) -> Result<u64, Re
     }
 }
 
+/// How many entries of the journal in a data directory are not in its index.
+///
+/// # Errors
+/// The index, or the journal, cannot be read.
+pub fn behind(data_dir: &Path, index: &store::Index) -> Result<u64, RebuildError> {
+    let next = index.position()?.map_or(0, |position| position.saturating_add(1));
+    let mut reader = Reader::open(Arc::new(RealDisk), &Layout::of(data_dir).journal(), next);
+    while reader.next()?.is_some() {}
+    Ok(reader.position().saturating_sub(next))
+}
+
 fn next_batch(reader: &mut Reader) -> Result<Vec<(u64, Entry)>, ledger::ReadError> {
     let mut batch = Vec::new();
     while batch.len() < BATCH {

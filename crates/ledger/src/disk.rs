@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 #[cfg(any(test, feature = "faults"))]
@@ -94,7 +94,10 @@ pub(crate) fn read_small(disk: &dyn Disk, path: &Path, limit: usize) -> io::Resu
 
 /// Puts `bytes` in place of `path` so that a reader, also after a power cut, sees the old or the new file whole.
 pub(crate) fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("new");
+    // With the whole name in it: a segment and a list of checkpoints may begin with one number at the same time.
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".new");
+    let temporary = PathBuf::from(temporary);
     match disk.remove(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}

@@ -26,7 +26,7 @@ use crate::frame::{self, EncodeError};
 use crate::merkle::{Edge, Hash};
 use crate::note::{Checkpoint, SigningKey};
 use crate::reader::Reader;
-use crate::receipt::{Appended, JournalId, Synced};
+use crate::receipt::{Appended, JournalId, Synced, let_on};
 use crate::segment::{self, Header};
 use recovery::Holes;
 use reserve::{Reserve, is_full};
@@ -219,7 +219,7 @@ impl Journal {
         self.show(state);
         written?;
         self.visible.store(state.edge.size(), Ordering::Release);
-        let requests = entries.iter().map(|entry| request_of(&entry.event)).collect();
+        let requests = entries.iter().map(|entry| let_on(&entry.event)).collect();
         Ok(Appended { first, requests, journal: self.id, generation: state.generation })
     }
 

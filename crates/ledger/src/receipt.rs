@@ -5,16 +5,10 @@
 
 use std::ops::Range;
 
+use model::decision::Outcome;
+use model::event::Event;
 use model::id::RequestId;
-
-/// How safely an entry is recorded.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Level {
-    /// In the file: survives a crash of Sluice.
-    Process,
-    /// On the disk: survives a crash of the machine.
-    Power,
-}
+pub use model::target::Level;
 
 /// Proof that one entry is in the journal. Nobody makes one, and one is never two:
 ///
@@ -40,7 +34,8 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// The request that the entry is about. Sessions' own entries name request 0; entries about neither, nothing.
+    /// The request that the entry lets go on: one that was allowed or may be prepared, and number 0 where a session was
+    /// opened or Sluice acts for it. All other entries let nothing go on, and name none.
     pub const fn request(&self) -> Option<RequestId> {
         self.request
     }
@@ -53,6 +48,18 @@ impl Receipt {
     /// How safely it is recorded.
     pub const fn level(&self) -> Level {
         self.level
+    }
+}
+
+/// The request that an entry lets go on: with no other entry about it may anything of it be forwarded.
+pub(crate) fn let_on(event: &Event) -> Option<RequestId> {
+    match event {
+        Event::Decided { request, outcome: Outcome::Allow, .. } | Event::Prepared { request, .. } => Some(*request),
+        Event::SessionOpened { session, .. } => Some(session.request(0)),
+        Event::SecretUsed { session, .. } | Event::OwnStatement { session, .. } => {
+            session.map(|session| session.request(0))
+        }
+        _ => None,
     }
 }
 

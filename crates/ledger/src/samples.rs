@@ -45,6 +45,13 @@ pub(crate) fn entry(number: u64) -> Entry {
     Entry { at: Timestamp(1_795_406_400_000 + number), event }
 }
 
+/// An entry that lets a request go on.
+pub(crate) fn allowed(number: u64) -> Entry {
+    let (statements, policies) = (vec![], vec!["reads".into()]);
+    let event = Event::Prepared { request: request(number), statements, policies, revision: RevisionId(1) };
+    Entry { at: Timestamp(1_795_406_400_000 + number), event }
+}
+
 /// An entry whose encoding has about `length` bytes.
 pub(crate) fn long_entry(length: usize) -> Entry {
     Entry { at: Timestamp(0), event: Event::Gap { session: None, reason: "x".repeat(length).into() } }

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """An independent verifier of Sluice journals: `verify.py KEY FOLDER` verifies every journal directory in FOLDER.
 
+`verify.py --stream` reads many from its standard input, each as its key and its files, and prints a line for each: of a
+journal that is `bad` also the number of the first entry that is not the one that was written, where it can be told.
 `verify.py --tiles KEY FOLDER` reads a directory of tiles as a client of c2sp.org/tlog-tiles does: with an inclusion proof
 of every entry, made of tiles alone.
 `verify.py --cosigned KEY FOLDER` looks for a witness's cosignature on every checkpoint in FOLDER, and prints its time.
@@ -26,12 +28,14 @@ for n in range(256):
 
 
 class Bad(Exception):
-    pass
+    entry = None
 
 
-def need(condition, what):
+def need(condition, what, entry=None):
     if not condition:
-        raise Bad(what)
+        bad = Bad(what)
+        bad.entry = entry
+        raise bad
 
 
 def crc32c(data):
@@ -134,16 +138,24 @@ def text(data):
     return data[:length], data[length:]
 
 
+def changes_key(payload):
+    """What such an entry has behind its kind; None for any other entry."""
+    if payload[:1] != b"\1":
+        return None
+    _, rest = varint(payload[1:])
+    kind, rest = varint(rest)
+    return rest if kind == KEY_ROTATED else None
+
+
 def change(data):
     """What a segment's first entry says of the journal's keys; None for any other entry."""
     end = 32 + 32 * bin(struct.unpack_from("<Q", data, 8)[0]).count("1") + 4
     crc, index, size = struct.unpack_from("<IQH", data, end)
     covered = data[end + 4:end + 14 + size]
-    if len(covered) != 10 + size or crc32c(covered) != crc or covered[10:11] != b"\1":
+    if len(covered) != 10 + size or crc32c(covered) != crc:
         return None
-    _, rest = varint(covered[11:])
-    kind, rest = varint(rest)
-    if kind != KEY_ROTATED:
+    rest = changes_key(covered[10:])
+    if rest is None:
         return None
     (old, rest), before = text(rest), index
     new, rest = text(rest)
@@ -200,32 +212,45 @@ def notes(data, keys):
         data = data[1:]
 
 
-def segment(data, first, edge, count, previous, heads):
-    """Checks one segment and returns how many entries there are after it."""
-    need(data[:8] == b"SLUICEJ\1" and len(data) >= 36, "magic")
+def segment(data, first, edge, count, signed, previous, heads):
+    """Checks one segment; returns how many entries there are after it, and how many of them are signed."""
+    need(data[:8] == b"SLUICEJ\1" and len(data) >= 36, "magic", count)
     start, *before = struct.unpack_from("<QQQ", data, 8)
     end = 32 + 32 * bin(start).count("1")
-    need(data[end:end + 4] == struct.pack("<I", crc32c(data[:end])), "header checksum")
-    need(start == first == count and before == previous, "segments do not follow each other")
-    need(data[32:end] == b"".join(h for _, h in edge), "edge")
+    need(data[end:end + 4] == struct.pack("<I", crc32c(data[:end])), "header checksum", count)
+    need(start == first, "misnamed segment", count)
+    need(start <= count, "entries are missing", count)
+    need(start >= count, "entries are repeated", start)
+    need(before == previous, "segments do not follow each other", count)
+    need(data[32:end] == b"".join(h for _, h in edge), "edge", signed)
     at = end + 4
     while at < len(data):
-        need(len(data) - at > 14, "torn entry")
+        need(len(data) - at > 14, "torn entry", count)
         crc, index, size = struct.unpack_from("<IQH", data, at)
         covered = data[at + 4:at + 14 + size]
-        need(size and len(covered) == 10 + size and crc32c(covered) == crc and index == count, f"entry {count}")
+        need(size and len(covered) == 10 + size and crc32c(covered) == crc and index == count, "entry", count)
+        try:
+            need(count == start or changes_key(covered[10:]) is None, "change of the key within a segment", count)
+        except IndexError:
+            pass  # no entry at all: no change either
         push(edge, covered[10:])
         count, at = count + 1, at + 14 + size
-        need(all(head == root(edge) for head in heads.get(count, [])), f"root at {count}")
-    return count
+        if count in heads:
+            need(all(head == root(edge) for head in heads[count]), "root", signed)
+            signed = count
+    return count, signed
 
 
-def verify(folder, known):
-    files = {entry: open(os.path.join(folder, entry), "rb").read() for entry in sorted(os.listdir(folder))}
+def read(folder):
+    return {entry: open(os.path.join(folder, entry), "rb").read() for entry in sorted(os.listdir(folder))}
+
+
+def verify(files, known):
     segments = [entry for entry in files if re.fullmatch(r"\d{20}\.segment", entry)]
     lists = [entry for entry in files if re.fullmatch(r"\d{20}\.checkpoints", entry)]
     witnesses = {entry for entry in files if re.fullmatch(r"witness-[^.]+", entry)}
-    need(set(files) - set(segments) - set(lists) - witnesses <= {"checkpoint", "lock", "reserve", "reserve.new"}, "stray file")
+    unfinished = {f for f in files if f.endswith(".new")}
+    need(set(files) - set(segments) - set(lists) - witnesses - unfinished <= {"checkpoint", "lock", "reserve"}, "stray file")
     keys, stored = keys_of(files, segments, known), []
     for entry in lists:
         found = notes(files[entry], keys)
@@ -236,12 +261,12 @@ def verify(folder, known):
     for size, head, _ in stored:
         heads.setdefault(size, []).append(head)
     need(segments, "no journal")
-    edge, count, previous = [], 0, [0, 0]
+    edge, count, signed, previous = [], 0, 0, [0, 0]
     need(all(head == root([]) for head in heads.get(0, [])), "root at 0")
     for entry in segments:
-        count = segment(files[entry], int(entry[:20]), edge, count, previous, heads)
+        count, signed = segment(files[entry], int(entry[:20]), edge, count, signed, previous, heads)
         previous = [int(entry[:20]), len(files[entry])]
-    need(all(size <= count for size in heads), "entries are missing")
+    need(all(size <= count for size in heads), "entries are missing", count)
     if "checkpoint" in files:
         need(files["checkpoint"] in [note for _, _, note in stored[-2:]], "latest checkpoint")
     else:
@@ -345,7 +370,30 @@ def tiles(verifier, folder):
     return size
 
 
+def part(stream):
+    (length,) = struct.unpack(">I", stream.read(4))
+    return stream.read(length)
+
+
+def stream(source):
+    while source.peek(1):
+        known, (count,) = part(source), struct.unpack(">I", source.read(4))
+        files = {}
+        for _ in range(count):
+            name = part(source).decode()
+            files[name] = part(source)
+        try:
+            verify(files, known)
+            print("good")
+        except Bad as bad:
+            print("bad" if bad.entry is None else "bad %d" % bad.entry)
+        except ValueError:
+            print("bad")
+
+
 def main():
+    if sys.argv[1] == "--stream":
+        return stream(sys.stdin.buffer)
     if sys.argv[1] == "--tiles":
         try:
             return print("good", tiles(sys.argv[2], sys.argv[3]))
@@ -355,7 +403,7 @@ def main():
         return cosignatures(sys.argv[2], sys.argv[3])
     for case in sorted(os.listdir(sys.argv[2])):
         try:
-            verify(os.path.join(sys.argv[2], case), sys.argv[1].encode())
+            verify(read(os.path.join(sys.argv[2], case)), sys.argv[1].encode())
             print(case, "good")
         except (Bad, ValueError) as error:
             print(case, "bad")

@@ -67,9 +67,7 @@ impl ClassKeys {
     pub(crate) fn token(&self, canonical: &[u8], out: &mut String) {
         out.push_str("tok_");
         out.push_str(&self.id);
-        symbols(keyed(&self.token, canonical).as_ref(), TOKEN_SYMBOLS, out);
-        // The last block that was hashed is left on the stack: padding takes its place.
-        std::hint::black_box(keyed(&self.token, b""));
+        symbols(hmac::sign(&self.token, canonical).as_ref(), TOKEN_SYMBOLS, out);
     }
 
     /// Encrypts decimal digits (each 0 to 9) to as many digits by FF1 (NIST SP 800-38G), or nothing if there are too
@@ -86,10 +84,14 @@ impl ClassKeys {
 /// FF1 needs a domain of at least a million values (SP 800-38G Rev. 1).
 pub(crate) const MIN_DIGITS: usize = 6;
 
-/// Not inlined, so that what it leaves on the stack is always at the same place.
+/// How deep the calls that mask a value go, several times over.
+const STACK: usize = 16 * 1024;
+
+/// Wipes the stack below whoever calls it. What was hashed or enciphered there (the last block of a value, its digits)
+/// stays until something else needs the place.
 #[inline(never)]
-fn keyed(key: &hmac::Key, value: &[u8]) -> hmac::Tag {
-    hmac::sign(key, value)
+pub(crate) fn wipe_stack() {
+    std::hint::black_box(&mut [0u8; STACK]);
 }
 
 fn symbols(bytes: &[u8], count: usize, out: &mut String) {

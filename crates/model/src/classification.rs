@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::class::{DataClass, Marking, Transform};
-use crate::effect::ColumnName;
+use crate::effect::{ColumnName, TableName};
 
 /// Every class of a revision and the rules that mark columns.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -51,6 +51,21 @@ impl Classification {
     }
 }
 
+impl Classification {
+    /// Whether some column there may carry the class, of the relation if one is given.
+    pub fn may_mark(&self, target: &str, database: &str, table: Option<&TableName>, class: &DataClass) -> bool {
+        let of_table = |rule: &ColumnRule, table: &TableName| {
+            matches(&rule.schema, &table.schema) && matches(&rule.table, &table.name)
+        };
+        self.rules.iter().any(|rule| {
+            rule.classes.contains(class)
+                && matches(&rule.target, target)
+                && matches(&rule.database, database)
+                && table.is_none_or(|table| of_table(rule, table))
+        })
+    }
+}
+
 impl ColumnRule {
     fn covers(&self, target: &str, database: &str, column: &ColumnName) -> bool {
         matches(&self.target, target)
@@ -86,7 +101,6 @@ fn matches(pattern: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::effect::TableName;
 
     #[test]
     fn patterns_match_whole_names() {

@@ -29,6 +29,27 @@ pub enum Durability {
     Power,
 }
 
+/// How safely an entry is recorded, and how safely one has to be before what it is about is forwarded.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Level {
+    /// In the file: survives a crash of Sluice.
+    Process,
+    /// On the disk: survives a crash of the machine.
+    Power,
+}
+
+impl Durability {
+    /// The level that a request's decision needs here; `is_grave` says whether the request is one that `Auto` takes for
+    /// [`Level::Power`].
+    pub const fn level(self, is_grave: bool) -> Level {
+        match self {
+            Self::Power => Level::Power,
+            Self::Auto if is_grave => Level::Power,
+            Self::Auto | Self::Process => Level::Process,
+        }
+    }
+}
+
 /// What the tape of a session holds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -47,6 +47,7 @@ pub fn judge(policies: &SubjectPolicies, question: &Question<'_>) -> Verdict {
                 answer: Answered::Deny(denial),
                 waived: vec![],
                 lacks,
+                writes: writes(question),
                 validity: trial.record.validity,
             }
         }
@@ -228,10 +229,10 @@ impl<'a> Case<'_, 'a> {
 impl Record<'_> {
     fn verdict(self, policies: &SubjectPolicies, question: &Question<'_>) -> Verdict {
         let waived: BTreeSet<Need> = self.waived.iter().map(|rule| rule.waived()).collect();
-        let waived = waived.into_iter().collect();
+        let (waived, writes) = (waived.into_iter().collect(), writes(question));
         if self.asking.is_empty() {
             let policies = self.permits.into_iter().collect();
-            return Verdict { answer: Answered::Allow, policies, waived, lacks: None, validity: self.validity };
+            return Verdict { answer: Answered::Allow, policies, waived, lacks: None, writes, validity: self.validity };
         }
         let needs: BTreeSet<Need> = self.asking.iter().map(|(rule, approval)| rule.need(approval)).collect();
         let ttls = self.asking.iter().map(|(_, approval)| approval.ttl);
@@ -242,8 +243,13 @@ impl Record<'_> {
             requesters: requesters(policies, question),
             missing: self.missing.unwrap_or_else(|| "an approval".into()),
         };
-        Verdict { answer, policies: asking, waived, lacks: None, validity: self.validity }
+        Verdict { answer, policies: asking, waived, lacks: None, writes, validity: self.validity }
     }
+}
+
+/// Whether anything at the target may change.
+fn writes(question: &Question<'_>) -> bool {
+    question.effects.iter().any(|effect| effect.verb.writes())
 }
 
 /// Everybody who stands behind the request.

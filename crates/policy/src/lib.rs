@@ -37,4 +37,4 @@ pub use question::{Context, Question, Validity};
 pub use reveal::{RevealQuestion, reveal, reveal_policies};
 pub use shipped::{BASELINE, SCHEMA_TEMPLATE};
 pub use subject::SubjectPolicies;
-pub use verdict::{Approved, DEFAULT_APPROVAL_TTL, Decision, Verdict, decide, prepare};
+pub use verdict::{Approved, DEFAULT_APPROVAL_TTL, Decision, Recording, Verdict, decide, prepare};

@@ -1,6 +1,7 @@
 //! The proof that something may be sent to a target.
 
 use model::id::RequestId;
+use model::target::Level;
 
 /// Permission to send one thing to a target, for one request. It can be neither copied nor made outside this crate:
 /// [`crate::decide`] alone makes one to run a request, [`crate::prepare`] one to prepare it, and the other kinds carry
@@ -20,6 +21,7 @@ use model::id::RequestId;
 pub struct Permit {
     request: RequestId,
     kind: PermitKind,
+    level: Level,
 }
 
 /// What a [`Permit`] allows to be sent.
@@ -105,23 +107,23 @@ impl OwnStatement {
 
 impl Permit {
     /// For a request that was allowed. Called by `decide` and by nothing else.
-    pub(crate) const fn for_request(request: RequestId) -> Self {
-        Self { request, kind: PermitKind::Request }
+    pub(crate) const fn for_request(request: RequestId, level: Level) -> Self {
+        Self { request, kind: PermitKind::Request, level }
     }
 
     /// For a text that may be prepared. Called by `prepare` and by nothing else.
     pub(crate) const fn for_preparation(request: RequestId) -> Self {
-        Self { request, kind: PermitKind::Preparation }
+        Self { request, kind: PermitKind::Preparation, level: Level::Process }
     }
 
     /// Permits a message that carries no content, on behalf of `request` (number 0 for the session itself).
     pub const fn protocol(act: ProtocolAct, request: RequestId) -> Self {
-        Self { request, kind: PermitKind::Protocol(act) }
+        Self { request, kind: PermitKind::Protocol(act), level: Level::Process }
     }
 
     /// Permits one of Sluice's own statements, on behalf of `request` (number 0 for the session itself).
     pub const fn own(statement: OwnStatement, request: RequestId) -> Self {
-        Self { request, kind: PermitKind::Own(statement) }
+        Self { request, kind: PermitKind::Own(statement), level: Level::Process }
     }
 
     /// Permits what follows this request and is part of it; `None` unless this permit is for a request. What follows a
@@ -130,7 +132,7 @@ impl Permit {
     pub const fn continuation(&self) -> Option<Self> {
         match self.kind {
             PermitKind::Request | PermitKind::Continuation => {
-                Some(Self { request: self.request, kind: PermitKind::Continuation })
+                Some(Self { request: self.request, kind: PermitKind::Continuation, level: self.level })
             }
             PermitKind::Preparation => Some(Self::for_preparation(self.request)),
             PermitKind::Protocol(_) | PermitKind::Own(_) => None,
@@ -145,5 +147,10 @@ impl Permit {
     /// What it allows to be sent.
     pub const fn kind(&self) -> PermitKind {
         self.kind
+    }
+
+    /// How safely the decision has to be recorded before it is sent.
+    pub const fn level(&self) -> Level {
+        self.level
     }
 }

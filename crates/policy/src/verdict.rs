@@ -8,6 +8,7 @@ use model::approval::{Answer, Consumed};
 use model::decision::{Denial, Need, Outcome};
 use model::id::{Digest, RequestId};
 use model::subject::SubjectKey;
+use model::target::{Durability, Level};
 
 use crate::permit::Permit;
 use crate::question::Validity;
@@ -23,6 +24,8 @@ pub struct Verdict {
     pub(crate) waived: Vec<Need>,
     /// What the caller may be told that it lacks.
     pub(crate) lacks: Option<Arc<str>>,
+    /// Whether anything at the target may change.
+    pub(crate) writes: bool,
     pub(crate) validity: Validity,
 }
 
@@ -44,7 +47,7 @@ impl Verdict {
                 Denial { policies: Vec::new(), message: "there is nothing to decide".into(), missing: "".into() };
             let validity = Validity::default();
             let (policies, waived) = (Vec::new(), Vec::new());
-            return Self { answer: Answered::Deny(denial), policies, waived, lacks: None, validity };
+            return Self { answer: Answered::Deny(denial), policies, waived, lacks: None, writes: true, validity };
         };
         verdicts.fold(first, Self::and)
     }
@@ -63,7 +66,8 @@ impl Verdict {
                 (Answered::Ask { needs, ttl, requesters, missing }, united(self.policies, other.policies))
             }
         };
-        Self { answer, policies, waived: united(self.waived, other.waived), lacks, validity }
+        let (waived, writes) = (united(self.waived, other.waived), self.writes || other.writes);
+        Self { answer, policies, waived, lacks, writes, validity }
     }
 
     /// Allow, deny or ask.
@@ -140,6 +144,22 @@ pub struct Approved<'a> {
     pub digest: Digest,
 }
 
+/// What a decision's place in the journal hangs on besides the verdict and the approval.
+#[derive(Clone, Copy, Debug)]
+pub struct Recording {
+    /// What the target asks for.
+    pub durability: Durability,
+    /// Whether the answer may hold a class in clear.
+    pub shows: bool,
+}
+
+impl Recording {
+    /// The level of RULES.md 26: what writes, what was approved and what may show a class in clear survives a power cut.
+    const fn level(self, verdict: &Verdict, is_approved: bool) -> Level {
+        self.durability.level(is_approved || self.shows || verdict.writes)
+    }
+}
+
 /// What happens to a request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -157,16 +177,19 @@ pub enum Decision {
 /// An approval counts only if it was spent on this very request, for this very content, while the same policies by
 /// content ask for the same groups (RULES.md 22), and enough different people other than the requester agreed to each
 /// need. An approval that does not fit is a denial, also where none was needed.
-pub fn decide(verdict: &Verdict, request: RequestId, approved: Option<Approved<'_>>) -> Decision {
+///
+/// The permit says how safely the decision has to be recorded, and the gate holds whoever uses it to that.
+pub fn decide(verdict: &Verdict, request: RequestId, approved: Option<Approved<'_>>, recording: Recording) -> Decision {
+    let level = recording.level(verdict, approved.is_some());
     let misfit = approved.is_some_and(|approved| !approved.is_for(request));
     match (&verdict.answer, approved) {
         (Answered::Deny(denial), _) => Decision::Deny(denial.clone()),
-        (Answered::Allow, _) if !misfit => Decision::Allow(Permit::for_request(request)),
+        (Answered::Allow, _) if !misfit => Decision::Allow(Permit::for_request(request, level)),
         (Answered::Allow, _) => Decision::Deny(stale(verdict, "it")),
         (Answered::Ask { needs, .. }, None) => Decision::Ask(needs.clone()),
         (Answered::Ask { needs, requesters, missing, .. }, Some(approved)) => {
             if !misfit && approved.meets(needs, requesters) {
-                Decision::Allow(Permit::for_request(request))
+                Decision::Allow(Permit::for_request(request, level))
             } else {
                 Decision::Deny(stale(verdict, missing))
             }

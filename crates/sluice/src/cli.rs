@@ -24,6 +24,7 @@ mod memory;
 mod paths;
 mod policy;
 mod prove;
+mod records;
 mod reindex;
 mod repair;
 mod request;

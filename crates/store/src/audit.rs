@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use model::class::DataClass;
+use model::classification::Classification;
 use model::decision::{Denial, Outcome};
 use model::disclosure::Counts;
 use model::effect::{ColumnName, Verb};
@@ -42,6 +43,8 @@ pub struct Search {
     pub policy: Option<String>,
     /// Having delivered a value of this class, in clear or masked, or being unknown to have (see [`Completion`]).
     pub class: Option<DataClass>,
+    /// Having delivered, or perhaps, a value of what carries a class now, whatever was classified then.
+    pub now: Option<Now>,
     /// Running this statement.
     pub statement: Option<Digest>,
     /// Belonging to this trace: the 32 hexadecimal digits of its id (W3C Trace Context).
@@ -60,6 +63,15 @@ pub struct Search {
     pub unknown_only: bool,
     /// At most so many; 0 stands for 100.
     pub limit: u32,
+}
+
+/// A class as a classification has it, which may be another one than was in force when requests ran.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Now {
+    /// The class.
+    pub class: DataClass,
+    /// Which columns carry it.
+    pub classification: Arc<Classification>,
 }
 
 /// One request as the journal tells it.
@@ -99,6 +111,9 @@ pub struct FoundRequest {
     pub traceparent: Option<String>,
     /// How it ended; see [`FoundRequest::is_unknown`] where it is absent.
     pub completion: Option<Completion>,
+    /// What it gave of the class as it is now, if that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub now: Option<GivenNow>,
 }
 
 impl FoundRequest {
@@ -158,6 +173,57 @@ pub struct Disclosed {
     /// Allowed requests without a known end: each may have delivered some. Requests that run at the moment are among
     /// them.
     pub unknown: u64,
+}
+
+/// Whether values were read of what carries a class *now*.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct DisclosedNow {
+    /// Values delivered in clear that were counted, as their column was classified then too.
+    pub clear: u64,
+    /// These, and as many as the rows can have held of columns that were not.
+    pub clear_at_most: u64,
+    /// Values delivered masked.
+    pub masked: u64,
+    /// Requests that delivered any, or may have by their rows.
+    pub requests: u64,
+    /// Requests that may have delivered some: their end is not known, or not what their answer was made of.
+    pub unknown: u64,
+}
+
+impl DisclosedNow {
+    /// Adds what others gave; saturates.
+    pub(crate) const fn add(&mut self, more: Self) {
+        self.clear = self.clear.saturating_add(more.clear);
+        self.clear_at_most = self.clear_at_most.saturating_add(more.clear_at_most);
+        self.masked = self.masked.saturating_add(more.masked);
+        self.requests = self.requests.saturating_add(more.requests);
+        self.unknown = self.unknown.saturating_add(more.unknown);
+    }
+}
+
+/// What one request gave of what carries a class *now*.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct GivenNow {
+    /// Of which columns.
+    pub columns: Vec<String>,
+    /// As in [`DisclosedNow`].
+    pub clear: u64,
+    /// As in [`DisclosedNow`].
+    pub clear_at_most: u64,
+    /// As in [`DisclosedNow`].
+    pub masked: u64,
+    /// Whether there may be more that nobody can count.
+    pub unknown: bool,
+}
+
+/// What one subject read of what carries a class *now*.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ClassReportNow {
+    /// Who; `None` for requests whose session's opening the journal lacks.
+    pub subject: Option<SubjectKey>,
+    /// How much.
+    #[serde(flatten)]
+    pub disclosed: DisclosedNow,
 }
 
 /// What one subject read of a class.

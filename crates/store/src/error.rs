@@ -28,6 +28,16 @@ pub enum Error {
         /// The newest number that is known here.
         known: u32,
     },
+    /// The index was made by an earlier version of Sluice, and is only read here.
+    #[error("{file} has schema {found}, this version of Sluice needs {known}: run sluice audit reindex")]
+    OlderSchema {
+        /// Which file.
+        file: &'static str,
+        /// The schema's number in the file.
+        found: u32,
+        /// The number that is needed here.
+        known: u32,
+    },
     /// A row does not hold what was written.
     #[error("the state database holds something that is not {0}")]
     Corrupt(&'static str),

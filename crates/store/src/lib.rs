@@ -23,5 +23,5 @@ pub mod vault;
 pub mod window;
 
 pub use error::Error;
-pub use sqlite::{Sqlite, remove_index};
+pub use sqlite::{Index, Sqlite, remove_index};
 pub use state::State;

@@ -35,6 +35,8 @@ mod search;
 mod secrets;
 mod spending;
 
+pub use search::Index;
+
 /// How long a transaction waits for another process that holds the file before it fails.
 const BUSY: Duration = Duration::from_secs(2);
 
@@ -45,8 +47,7 @@ const CHANGES: usize = 1024;
 pub struct Sqlite {
     state: Mutex<Connection>,
     index: Mutex<Connection>,
-    /// Only reads: a long search does not stop the index from being fed.
-    search: Mutex<Connection>,
+    records: Index,
     changes: broadcast::Sender<ApprovalId>,
     clock: clock::Clock,
 }
@@ -92,7 +93,7 @@ impl Sqlite {
         Ok(Self {
             state: Mutex::new(state),
             index: Mutex::new(index),
-            search: Mutex::new(search),
+            records: Index::of(search),
             changes,
             clock: clock::Clock::default(),
         })
@@ -109,11 +110,6 @@ impl Sqlite {
     /// The connection on which the index is fed.
     fn index_connection(&self) -> MutexGuard<'_, Connection> {
         locked(&self.index)
-    }
-
-    /// The connection on which the index is searched.
-    fn search_connection(&self) -> MutexGuard<'_, Connection> {
-        locked(&self.search)
     }
 
     /// Wakes whoever waits for an approval. No receivers is not an error.
@@ -204,24 +200,28 @@ impl State for Sqlite {
         self.forget()
     }
 
+    fn records(&self) -> &Index {
+        &self.records
+    }
+
     fn search(&self, search: &Search) -> Result<Vec<FoundRequest>, Error> {
-        self.find_requests(search)
+        self.records.search(search)
     }
 
     fn disclosed(&self, class: &DataClass, search: &Search) -> Result<Disclosed, Error> {
-        self.count_disclosed(class, search)
+        self.records.disclosed(class, search)
     }
 
     fn report(&self, class: &DataClass, since: Timestamp) -> Result<Vec<ClassReport>, Error> {
-        self.count_by_subject(class, since)
+        self.records.report(class, since)
     }
 
     fn sessions(&self, search: &SessionSearch) -> Result<Vec<FoundSession>, Error> {
-        self.find_sessions(search)
+        self.records.sessions(search)
     }
 
     fn events(&self, search: &Search) -> Result<Vec<FoundEvent>, Error> {
-        self.find_events(search)
+        self.records.events(search)
     }
 
     fn put_sealed(&self, name: &str, sealed: &SealedSecret, by: &str, now: Timestamp) -> Result<(), Error> {

@@ -8,11 +8,11 @@ use model::subject::SubjectKey;
 use model::time::Timestamp;
 use tokio::sync::broadcast;
 
-use crate::Error;
 use crate::approval::{AnswerError, Approval, AskError, AskedFor, Filter, Limits, Spending, Spent};
 use crate::audit::{ClassReport, Disclosed, FoundEvent, FoundRequest, FoundSession, Search, SessionSearch};
 use crate::vault::{SealedSecret, SecretInfo, VaultChange};
 use crate::window::{WindowRequest, WindowUse};
+use crate::{Error, Index};
 
 /// State as the rest of Sluice sees it. Methods block for a short time (a transaction each) and are safe to call from
 /// any thread; every `now` is the caller's wall clock.
@@ -92,6 +92,9 @@ pub trait State: Send + Sync {
 
     /// Forgets the whole index, to be fed again from the journal's first entry.
     fn reindex(&self) -> Result<(), Error>;
+
+    /// The index, to be asked all that it can be.
+    fn records(&self) -> &Index;
 
     /// Requests that match, the newest first.
     fn search(&self, search: &Search) -> Result<Vec<FoundRequest>, Error>;

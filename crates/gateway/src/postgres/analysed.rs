@@ -89,11 +89,6 @@ impl Analysed {
         })
     }
 
-    /// Whether anything may change at the target: such requests are journaled at level `power`.
-    pub(super) fn writes(&self) -> bool {
-        self.statements.iter().any(Statement::writes)
-    }
-
     /// Whether it is proved of every column of an answer where it comes from.
     pub(super) fn proves_its_rows(&self) -> bool {
         self.statements.iter().all(|statement| match &statement.output {

@@ -107,6 +107,13 @@ impl Session {
         };
         let tag = bytes.first().copied().and_then(BackendTag::from_byte).ok_or_else(|| broken(&"unknown message"))?;
         let body = bytes.get(wire::postgres::frame::HEADER..).unwrap_or_default();
+        if tag == BackendTag::DataRow
+            && let Some((_, Owed::Relay(relay))) = self.pipeline.front()
+        {
+            let run = relay.run;
+            self.pipeline.receive(Reply::DATA_ROW).map_err(|error| broken(&error))?;
+            return self.next_row(run, body);
+        }
         let frame = wire::postgres::frame::Frame { tag, body, bytes };
         let message = Backend::parse(&frame).map_err(|error| broken(&error))?;
         let reply = Reply::from(&message);
@@ -284,18 +291,14 @@ impl Session {
         run: Option<u64>,
         describes: Option<&ShapeCell>,
     ) -> Result<(), End> {
-        if self.accounted != run {
-            self.settle_account();
-            self.accounted = run;
-        }
+        self.account_for(run);
         let before = self.outbox.len();
         match message {
-            Backend::DataRow(_) | Backend::CopyData(_) if self.is_cut(run) => self.keep_back(run)?,
+            Backend::CopyData(_) if self.is_cut(run) => self.keep_back(run)?,
             Backend::CommandComplete(_) | Backend::PortalSuspended | Backend::CopyDone if self.is_short(run) => {
                 // The cancel came too late. What was kept back cannot be told from an answer that ends here.
                 return Err(End::Withheld(CUT));
             }
-            Backend::DataRow(_) => self.row(run, body)?,
             Backend::CopyData(data) => self.copy_out(run, data.get())?,
             Backend::CopyDone => self.copy_out_done(run)?,
             Backend::ErrorResponse(fields) => {
@@ -373,6 +376,26 @@ impl Session {
         match run.cut {
             Some(cut) if cut.elapsed() > MOST_AFTER_CUT => Err(End::Withheld(CUT)),
             Some(_) | None => Ok(()),
+        }
+    }
+
+    /// A row of an answer to the client's own message: masking is what reads it.
+    fn next_row(&mut self, run: Option<u64>, body: &[u8]) -> Result<(), End> {
+        if self.is_cut(run) {
+            return self.keep_back(run);
+        }
+        self.account_for(run);
+        let before = self.outbox.len();
+        self.row(run, body)?;
+        self.account(run, before);
+        Ok(())
+    }
+
+    /// Counts for this request from now on.
+    fn account_for(&mut self, run: Option<u64>) {
+        if self.accounted != run {
+            self.settle_account();
+            self.accounted = run;
         }
     }
 

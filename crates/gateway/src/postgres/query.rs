@@ -350,7 +350,7 @@ impl Session {
         if let Some(column) = self.mask_as_data(&known.analysed, bound) {
             return self.refuse(demand, Refusal::MaskAsData(column));
         }
-        match decide(&known.judged.verdict, demand.request, None) {
+        match decide(&known.judged.verdict, demand.request, None, self.recording(known)) {
             // No approver is asked to take it down either.
             Decision::Allow(_) | Decision::Ask(_) if self.lifts_wall(known) => self.refuse(demand, Refusal::ReadOnly),
             Decision::Allow(permit) => self.permitted(permit, demand, None),
@@ -367,7 +367,7 @@ impl Session {
     /// with the present ones when it spent it.
     fn approved(&mut self, demand: Demand<'_>, needs: &[Need], consumed: &Consumed, digest: Digest) -> Admission {
         let approved = Approved { consumed, asked: needs, digest };
-        match decide(&demand.known.judged.verdict, demand.request, Some(approved)) {
+        match decide(&demand.known.judged.verdict, demand.request, Some(approved), self.recording(demand.known)) {
             Decision::Allow(permit) => self.permitted(permit, demand, Some(consumed.approval())),
             Decision::Deny(denial) => self.refuse(demand, Refusal::Denied(denial, None)),
             Decision::Ask(_) => self.refuse(demand, Refusal::ApprovalsUnavailable),
@@ -398,7 +398,7 @@ impl Session {
         let index = self.entries.len();
         let decided = self.decided(demand, Outcome::Allow, None, approval);
         self.entries.push(decided);
-        self.level = self.level.max(self.level_of(known, approval.is_some()));
+        self.level = self.level.max(permit.level());
         self.node.metrics.decided(Outcome::Allow);
         Admission::Permitted { permit, entry: index, approval }
     }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use ledger::Level;
 use masking::RevealAsk;
 use masking::postgres::{Context as ShownContext, shown};
 use model::decision::Reveal;
@@ -10,7 +9,7 @@ use model::effect::{Effect, Facts};
 use model::event::{Entry, Event, Shown};
 use model::id::Digest;
 use model::lineage::{LiteralRole, Output};
-use model::target::Durability;
+use policy::Recording;
 use wire::postgres::part::Format;
 
 use super::analysed::{Analysed, Known};
@@ -64,14 +63,9 @@ impl Session {
         }
     }
 
-    /// How safely a request's decision has to be recorded before it is forwarded (RULES.md 26).
-    pub(super) fn level_of(&self, known: &Known, approved: bool) -> Level {
-        let power = match self.place.target.durability {
-            Durability::Power => true,
-            Durability::Process => false,
-            Durability::Auto => approved || known.judged.shows || known.analysed.writes(),
-        };
-        if power { Level::Power } else { Level::Process }
+    /// What decides how safely a request's decision has to be recorded before it is forwarded.
+    pub(super) fn recording(&self, known: &Known) -> Recording {
+        Recording { durability: self.place.target.durability, shows: known.judged.shows }
     }
 
     /// The constants of the text, then the parameters, as the record may show them.

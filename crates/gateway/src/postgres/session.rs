@@ -4,7 +4,7 @@
 //! either side, the clock or an operator has something new. Whatever has to wait (state to be read again, an approval)
 //! *stalls* the client's next message: it is looked at again in the next turn, and the target's answers go on.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
@@ -155,7 +155,7 @@ pub(super) struct Session {
     pub(super) epoch: Epoch,
     pub(super) memo: Memo,
     pub(super) names: Names,
-    pub(super) runs: HashMap<u64, Run>,
+    pub(super) runs: BTreeMap<u64, Run>,
     pub(super) last_request: u64,
     /// The number of the request that is stalled: it keeps it when it is looked at again.
     pub(super) pending_request: Option<u64>,
@@ -188,7 +188,7 @@ pub(super) struct Session {
     pub(super) entries: Vec<Entry>,
     pub(super) level: Level,
     pub(super) opened: Receipt,
-    pub(super) receipts: HashMap<u64, Receipt>,
+    pub(super) receipts: BTreeMap<u64, Receipt>,
     pub(super) outbox: Outbox,
     pub(super) tape: SessionTape,
     pub(super) client: ClientSide,

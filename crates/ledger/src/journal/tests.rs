@@ -4,10 +4,11 @@ use std::sync::mpsc;
 use super::*;
 use crate::disk::{Fault, FaultyDisk};
 use crate::receipt::Level;
-use crate::samples::{dir, entry, key, long_entry, open, ordinary, request};
+use crate::samples::{allowed, dir, entry, key, long_entry, open, ordinary, request};
 use crate::verify::verify;
 
 mod full;
+mod receipts;
 
 /// Small enough that the scenario below fills several segments.
 const SMALL: u64 = 150;
@@ -338,12 +339,12 @@ fn receipts_name_their_request_and_belong_to_one_journal() {
     let (disk, other_disk) = (FaultyDisk::new(), FaultyDisk::new());
     let (journal, _) = open(&disk, 1 << 20).unwrap();
     let (other, _) = open(&other_disk, 1 << 20).unwrap();
-    let appended = journal.append(&[entry(5), long_entry(5)]).unwrap();
-    drop(other.append(&[entry(5), entry(6), entry(7)]).unwrap().at_process());
+    let appended = journal.append(&[allowed(5), long_entry(5), entry(5)]).unwrap();
+    drop(other.append(&[entry(5), entry(6), entry(7), entry(8)]).unwrap().at_process());
     let appended = appended.at_power(&other.sync().unwrap()).unwrap_err().0;
     let receipts = appended.at_process();
-    assert_eq!(receipts.iter().map(|receipt| receipt.request()).collect::<Vec<_>>(), [Some(request(5)), None]);
-    assert_eq!(receipts.iter().map(|receipt| receipt.position()).collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(receipts.iter().map(|receipt| receipt.request()).collect::<Vec<_>>(), [Some(request(5)), None, None]);
+    assert_eq!(receipts.iter().map(|receipt| receipt.position()).collect::<Vec<_>>(), [0, 1, 2]);
     assert!(receipts.iter().all(|receipt| receipt.level() == Level::Process));
 }
 
@@ -408,6 +409,21 @@ fn a_reader_follows_over_segments_and_recovery() {
     assert_ne!(seventeen, eighteen);
 }
 
+/// A segment and a list of checkpoints that begin with one number are written side by side.
+#[test]
+fn what_is_put_in_place_of_one_file_is_never_another_s() {
+    let disk = FaultyDisk::new();
+    let (one, other) = (segment::path(dir(), 7), dir().join(crate::checkpoints::file_name(7)));
+    // Up to its rename: looked for, created, written, synced.
+    disk.fail_from(5, Fault::Io);
+    replace(&disk, &one, b"one").unwrap_err();
+    disk.heal();
+    let begun = disk.contents();
+    assert_eq!(begun.values().map(Vec::as_slice).collect::<Vec<_>>(), [b"one"]);
+    replace(&disk, &other, b"other").unwrap();
+    assert!(begun.keys().all(|path| disk.contents().contains_key(path)), "it is gone: {begun:?}");
+}
+
 #[test]
 fn threads_share_the_real_disk() {
     let folder = tempfile::tempdir().unwrap();
@@ -422,7 +438,7 @@ fn threads_share_the_real_disk() {
             let (sender, journal) = (sender.clone(), &journal);
             scope.spawn(move || {
                 for number in 0..50 {
-                    let appended = journal.append(&[entry(thread * 1000 + number)]).unwrap();
+                    let appended = journal.append(&[allowed(thread * 1000 + number)]).unwrap();
                     let synced = journal.sync().unwrap();
                     let receipt = appended.at_power(&synced).unwrap().pop().unwrap();
                     sender.send((receipt.position(), receipt.request().unwrap().number)).unwrap();
@@ -436,7 +452,7 @@ fn threads_share_the_real_disk() {
     assert_eq!(receipts.keys().copied().collect::<Vec<_>>(), (0..200).collect::<Vec<_>>());
     let mut reader = journal.reader(0);
     while let Some((position, found)) = reader.next().unwrap() {
-        assert_eq!(found, entry(receipts[&position]));
+        assert_eq!(found, allowed(receipts[&position]));
     }
     assert_eq!(reader.position(), 200);
     let report = verify(disk.as_ref(), &dir, key().public(), &[]).unwrap();

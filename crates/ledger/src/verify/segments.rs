@@ -78,14 +78,21 @@ fn check(disk: &dyn Disk, dir: &Path, first: u64, is_last: bool, stored: &[&Stor
     let mut pending = stored.get(before..).unwrap_or_default().iter().peekable();
     let signed = stored.last().map_or(0, |stored| stored.checkpoint.size());
     let mut looked_again = 0;
+    let mut smaller = None;
     loop {
         while let Some(stored) = pending.next_if(|stored| stored.checkpoint.size() <= checked.edge.size()) {
             if *stored.checkpoint.root() != checked.edge.root() {
                 let before = checked.edge.size();
                 checked.wrong = Some(Wrong::NotSigned { by: stored.source, before });
+                // Another checkpoint of this very size may have agreed: what is in doubt is in front of it all the same.
+                if checked.signed.is_some_and(|(size, _)| size == before) {
+                    checked.signed = smaller;
+                }
                 return Ok(checked);
             }
-            checked.signed = Some((checked.edge.size(), scan.offset()));
+            if checked.signed.is_none_or(|(size, _)| size < checked.edge.size()) {
+                smaller = checked.signed.replace((checked.edge.size(), scan.offset()));
+            }
             checked.verified = checked.verified.saturating_add(u64::from(stored.is_own()));
         }
         let offset = scan.offset();

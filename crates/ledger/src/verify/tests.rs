@@ -53,6 +53,8 @@ fn frames(disk: &FaultyDisk, path: &Path) -> Vec<(u64, usize)> {
     found
 }
 
+mod mutated;
+
 #[test]
 fn td_01_every_flipped_bit_of_a_journal_is_found_and_named() {
     let disk = sample(150);

@@ -10,6 +10,7 @@ use super::value::{Sink, Slot};
 use super::{copy, notice, row};
 use crate::detect::Detector;
 use crate::error::MaskError;
+use crate::keys::wipe_stack;
 use crate::lens::Lens;
 use crate::masked::Masked;
 
@@ -41,6 +42,8 @@ struct Work {
     pending: Vec<(Slot, Counts)>,
     scratch: String,
     buffer: Vec<u8>,
+    /// Whether anything was masked since the stack was wiped.
+    masked: bool,
 }
 
 /// Parameters that the server reports and whose values a client may need (PostgreSQL documentation, 54.2.7).
@@ -224,6 +227,9 @@ impl Outbox {
     /// Takes what has gathered.
     pub fn finish(&mut self) -> Masked {
         self.settle();
+        if std::mem::take(&mut self.work.masked) {
+            wipe_stack();
+        }
         let mut disclosure = std::mem::take(&mut self.disclosure);
         disclosure.bytes = u64::try_from(self.bytes.len()).unwrap_or(u64::MAX);
         Masked::new(std::mem::take(&mut self.bytes), disclosure)
@@ -261,13 +267,15 @@ impl Outbox {
         lens: &Lens,
         fill: impl FnOnce(&mut Sink<'_>, &mut Vec<u8>) -> Result<T, MaskError>,
     ) -> Result<T, MaskError> {
-        let Work { pending, scratch, buffer } = &mut self.work;
+        let Work { pending, scratch, buffer, .. } = &mut self.work;
         let mut sink = Sink { lens, pending, scratch, buffer };
         let done = framed(&mut self.bytes, tag, |out| fill(&mut sink, out));
         if done.is_err() {
             self.work.pending.clear();
+            self.work.masked = true;
         }
         for (slot, counts) in self.work.pending.drain(..) {
+            self.work.masked |= counts.masked > 0;
             let counter = match slot {
                 Slot::Plan(tally) => self.counts.get_mut(tally),
                 Slot::Content(detector) => self.content.get_mut(detector.index()),
@@ -310,10 +318,7 @@ impl Outbox {
 
 /// A row of which nothing is masked, searched or counted: the frame as it came, if it is a row of this width.
 fn whole_row(plan: &PlanParts, body: &[u8], out: &mut Vec<u8>) -> Result<(), MaskError> {
-    let count = body.first_chunk::<2>().map(|count| usize::from(u16::from_be_bytes(*count)));
-    if count != Some(plan.columns.len()) {
-        return Err(MaskError::Malformed);
-    }
+    row::must_have(plan.columns.len(), body)?;
     out.extend_from_slice(body);
     Ok(())
 }

@@ -7,10 +7,7 @@ use crate::error::MaskError;
 
 /// Appends the row with its masks. Columns that stand are copied in runs, so a row is walked once and written once.
 pub(crate) fn write(plan: &PlanParts, row: &[u8], sink: &mut Sink<'_>, out: &mut Vec<u8>) -> Result<(), MaskError> {
-    let count = row.first_chunk::<2>().ok_or(MaskError::Malformed)?;
-    if usize::from(u16::from_be_bytes(*count)) != plan.columns.len() {
-        return Err(MaskError::Malformed);
-    }
+    must_count(plan.columns.len(), row)?;
     let (mut at, mut copied) = (2usize, 0usize);
     for column in &plan.columns {
         let (value, end) = value_at(row, at)?;
@@ -33,6 +30,22 @@ pub(crate) fn write(plan: &PlanParts, row: &[u8], sink: &mut Sink<'_>, out: &mut
     }
     out.extend_from_slice(row.get(copied..).ok_or(MaskError::Malformed)?);
     if at == row.len() { Ok(()) } else { Err(MaskError::Malformed) }
+}
+
+/// Whether a row has so many values, and nothing behind them.
+pub(crate) fn must_have(columns: usize, row: &[u8]) -> Result<(), MaskError> {
+    must_count(columns, row)?;
+    let mut at = 2;
+    for _ in 0..columns {
+        at = value_at(row, at)?.1;
+    }
+    if at == row.len() { Ok(()) } else { Err(MaskError::Malformed) }
+}
+
+/// Whether a row says that it has so many values.
+fn must_count(columns: usize, row: &[u8]) -> Result<(), MaskError> {
+    let count = row.first_chunk::<2>().map(|count| usize::from(u16::from_be_bytes(*count)));
+    if count == Some(columns) { Ok(()) } else { Err(MaskError::Malformed) }
 }
 
 /// The value (NULL is `None`) whose length is at `at`, and where it ends.

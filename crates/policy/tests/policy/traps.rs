@@ -5,10 +5,14 @@ use model::class::Transform;
 use model::decision::{Outcome, Reveal};
 use model::effect::Verb;
 use model::id::{ApprovalId, Digest, RequestId, SessionId};
+use model::target::{Durability, Level};
 use model::time::Timestamp;
-use policy::{Approved, Decision, PolicySet, RevealQuestion, Verdict, decide, reveal};
+use policy::{Approved, Decision, PolicySet, Recording, RevealQuestion, Verdict, decide, reveal};
 
 use crate::common::*;
+
+/// What targets ask for unless they say otherwise.
+const AUTO: Recording = Recording { durability: Durability::Auto, shows: false };
 
 const READ_WRITE: &str = r#"@id("all") permit(principal, action in [Action::"read", Action::"write"], resource);"#;
 
@@ -131,7 +135,7 @@ fn an_approval_permits_only_what_it_was_spent_on() {
     let (mine, digest) = (request(3), Digest([1; 32]));
     let enough = || vec![answer("ann", "dba"), answer("bob", "security"), answer("eve", "ciso")];
     let with = |consumed: &Consumed, asked: &[_], now: Digest| {
-        let decision = decide(&verdict, mine, Some(Approved { consumed, asked, digest: now }));
+        let decision = decide(&verdict, mine, Some(Approved { consumed, asked, digest: now }), AUTO);
         matches!(decision, Decision::Allow(_))
     };
     let needs = verdict.needs();
@@ -157,6 +161,46 @@ fn an_approval_permits_only_what_it_was_spent_on() {
     }
 }
 
+/// RULES 26: what has to survive a power cut before it is sent is in the permit, whoever asks for it.
+#[test]
+fn a_permit_says_how_safely_it_has_to_be_recorded() {
+    let policies = set(&[READ_WRITE]).for_subject(&service("app", &[]));
+    let of = |verbs: &[Verb]| {
+        let one = |verb: &Verb| judged(&policies, &target("payments", "prod"), &[on_table(*verb, "orders")]);
+        Verdict::of_all(verbs.iter().map(one).collect())
+    };
+    let level =
+        |verdict: &Verdict, durability, shows| match decide(verdict, request(1), None, Recording { durability, shows })
+        {
+            Decision::Allow(permit) => {
+                assert_eq!(permit.continuation().unwrap().level(), permit.level());
+                permit.level()
+            }
+            other => panic!("{other:?}"),
+        };
+    let (read, write) = (of(&[Verb::Select]), of(&[Verb::Insert]));
+    let mixed = [of(&[Verb::Select, Verb::Insert]), of(&[Verb::Insert, Verb::Select])];
+    assert_eq!(level(&read, Durability::Auto, false), Level::Process);
+    assert_eq!(level(&read, Durability::Auto, true), Level::Power);
+    for writes in mixed.iter().chain([&write]) {
+        assert_eq!(level(writes, Durability::Auto, false), Level::Power);
+    }
+    for verdict in [&read, &write] {
+        assert_eq!(level(verdict, Durability::Power, false), Level::Power);
+        assert_eq!(level(verdict, Durability::Process, true), Level::Process);
+    }
+    assert_eq!(policy::prepare(&write, request(1)).unwrap().level(), Level::Process, "it runs nothing");
+    // What was approved is grave, whatever it does.
+    let ask = r#"@id("ask") @require_approval("dba") forbid(principal, action == Action::"select", resource)
+        unless { context has approval && context.approval.groups.contains("dba") };"#;
+    let policies = set(&[READ_WRITE, ask]).for_subject(&service("app", &[]));
+    let verdict = judged(&policies, &target("payments", "prod"), &[on_table(Verb::Select, "orders")]);
+    let consumed = consumed(request(1), Digest::default(), vec![answer("ann", "dba")]);
+    let approved = Approved { consumed: &consumed, asked: verdict.needs(), digest: Digest::default() };
+    let Decision::Allow(permit) = decide(&verdict, request(1), Some(approved), AUTO) else { panic!("not allowed") };
+    assert_eq!(permit.level(), Level::Power);
+}
+
 #[test]
 fn only_an_allowed_request_gets_a_permit() {
     let allowed = judged(
@@ -164,19 +208,19 @@ fn only_an_allowed_request_gets_a_permit() {
         &target("payments", "prod"),
         &[on_table(Verb::Select, "orders")],
     );
-    let Decision::Allow(permit) = decide(&allowed, request(1), None) else { panic!("not allowed") };
+    let Decision::Allow(permit) = decide(&allowed, request(1), None, AUTO) else { panic!("not allowed") };
     assert_eq!(permit.request(), request(1));
     assert_eq!(permit.continuation().unwrap().kind(), policy::PermitKind::Continuation);
     assert!(policy::Permit::protocol(policy::ProtocolAct::Sync, request(0)).continuation().is_none());
     // An approval of something else does not fit a request that needs none.
     let other = consumed(request(9), Digest::default(), vec![]);
     let approved = Approved { consumed: &other, asked: &[], digest: Digest::default() };
-    assert!(matches!(decide(&allowed, request(1), Some(approved)), Decision::Deny(_)));
+    assert!(matches!(decide(&allowed, request(1), Some(approved), AUTO), Decision::Deny(_)));
     // Nor does any approval help against a denial.
     let denied = delete_orders(&set(&[]), &[]);
     let mine = consumed(request(1), Digest::default(), vec![answer("ann", "dba")]);
     let approved = Approved { consumed: &mine, asked: &[], digest: Digest::default() };
-    assert!(matches!(decide(&denied, request(1), Some(approved)), Decision::Deny(_)));
+    assert!(matches!(decide(&denied, request(1), Some(approved), AUTO), Decision::Deny(_)));
 }
 
 #[test]
@@ -303,7 +347,7 @@ fn whom_it_acts_for_does_not_approve_either() {
     for (approver, expected) in [("app", false), ("ann", false), ("eve", false), ("bob", true)] {
         let consumed = consumed(request(1), Digest::default(), vec![answer(approver, "dba")]);
         let approved = Approved { consumed: &consumed, asked: verdict.needs(), digest: Digest::default() };
-        let allowed = matches!(decide(&verdict, request(1), Some(approved)), Decision::Allow(_));
+        let allowed = matches!(decide(&verdict, request(1), Some(approved), AUTO), Decision::Allow(_));
         assert_eq!(allowed, expected, "{approver}");
     }
 }

@@ -1,10 +1,12 @@
 //! `sluice audit`
 
+use control::Question;
 use serde_json::Value;
 
 use super::connect::Connect;
 use super::failure::Failure;
 use super::listing::Form;
+use super::records::RecordsArgs;
 use super::{growth, listing, prove, put, reindex, repair, rotate_key, show, tiles, time, verify, witness};
 
 /// Search the record, and verify it
@@ -12,6 +14,8 @@ use super::{growth, listing, prove, put, reindex, repair, rotate_key, show, tile
 #[command(after_help = "Examples:\n  sluice audit search --target payments --since 24h\n  \
     sluice audit search --subject order-service --class card_number\n  \
     sluice audit report --class card_number --since 30d\n  \
+    sluice audit report --class card_number --now\n  \
+    sluice audit search --class email --data-dir /srv/east --data-dir /srv/west\n  \
     sluice audit verify --data-dir /var/lib/sluice")]
 pub(super) enum Command {
     /// Find requests: who did what, when, and what they were shown
@@ -46,9 +50,20 @@ pub(super) enum Command {
 
 /// What to find; everything that is given narrows the search
 #[derive(clap::Args)]
+#[command(
+    after_help = "By class, what is found was of that class when it was delivered. With --now it is by what is of the class \
+    now: exact where a column was\nclassified then too, and by rows, at most, where it was not.\n\nExamples:\n  \
+    sluice audit search --subject order-service --class card_number\n  \
+    sluice audit search --class card_number --now --since 90d\n  \
+    sluice audit search --secret vault:payments --csv\n  \
+    sluice audit search --subject ada --data-dir /srv/east --data-dir /srv/west\n  \
+    sluice audit search --class email --now --revision ./revision --data-dir /srv/east --json"
+)]
 pub(super) struct SearchArgs {
     #[command(flatten)]
     connect: Connect,
+    #[command(flatten)]
+    records: RecordsArgs,
     /// Since then: 24h, or 2026-11-23T02:00:00Z
     #[arg(long, value_parser = time::since)]
     since: Option<control::time::Moment>,
@@ -115,9 +130,17 @@ pub(super) struct SearchArgs {
 
 /// Of which class, since when
 #[derive(clap::Args)]
+#[command(
+    after_help = "By class, what is counted was of that class when it was delivered. With --now it is by what is of the class \
+    now: exact where a column was\nclassified then too, and by rows, at most, where it was not.\n\nExamples:\n  \
+    sluice audit report --class card_number --since 30d\n  sluice audit report --class card_number --now\n  \
+    sluice audit report --class email --now --revision ./revision --data-dir /srv/east --data-dir /srv/west --csv"
+)]
 pub(super) struct ReportArgs {
     #[command(flatten)]
     connect: Connect,
+    #[command(flatten)]
+    records: RecordsArgs,
     /// The class, such as card_number
     #[arg(long)]
     class: String,
@@ -129,6 +152,10 @@ pub(super) struct ReportArgs {
 }
 
 impl SearchArgs {
+    const fn shown(&self) -> &'static str {
+        if self.records.now { "NOW SHOWN" } else { "SHOWN" }
+    }
+
     fn query(&self) -> Vec<(&'static str, String)> {
         listing::query([
             ("limit", Some(self.limit.to_string())),
@@ -151,6 +178,7 @@ impl SearchArgs {
             ("since", self.since.map(|since| since.to_string())),
             ("until", self.until.map(|until| until.to_string())),
             ("unknown_only", self.unknown_only.then(|| String::from("true"))),
+            ("now", self.records.now.then(|| String::from("true"))),
         ])
     }
 }
@@ -175,10 +203,11 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
 }
 
 fn search(args: &SearchArgs) -> Result<(), Failure> {
-    let client = args.connect.client()?;
-    let found = client.get("/v1/audit/search", &args.query())?;
-    let headings = ["WHEN", "SUBJECT", "TARGET", "OUTCOME", "ROWS", "SHOWN", "REQUEST", "STATEMENT"];
-    listing::print(&found, args.form, &headings, |request| request_row(request, args.form))?;
+    let records = args.records.open(&args.connect)?;
+    let found = records.ask(Question::Search, &args.query())?;
+    let headings = ["WHEN", "SUBJECT", "TARGET", "OUTCOME", "ROWS", args.shown(), "REQUEST", "STATEMENT"];
+    let row = |request: &Value| request_row(request, args.form);
+    print(&found, args.form, &args.records, &headings, row)?;
     if !args.form.is_table() {
         return Ok(());
     }
@@ -186,30 +215,60 @@ fn search(args: &SearchArgs) -> Result<(), Failure> {
         put(&format!("the newest {} of more; narrow the search or raise --limit\n", args.limit))?;
     }
     match &args.class {
-        Some(class) => put(&summary(args, class, &client.get("/v1/audit/disclosed", &args.query())?)),
+        Some(class) => put(&summary(args, class, &records.ask(Question::Disclosed, &args.query())?)),
         None => Ok(()),
     }
+}
+
+/// Prints a list, with the journal in front where there are several.
+fn print(
+    found: &Value,
+    form: Form,
+    records: &RecordsArgs,
+    headings: &[&str],
+    row: impl Fn(&Value) -> Vec<String>,
+) -> Result<(), Failure> {
+    if !records.are_several() {
+        return listing::print(found, form, headings, row);
+    }
+    let with_journal = |line: &Value| [vec![show::text(line, "/journal")], row(line)].concat();
+    listing::print(found, form, &[&["JOURNAL"], headings].concat(), with_journal)
 }
 
 fn disclosed(args: &SearchArgs) -> Result<(), Failure> {
     let Some(class) = &args.class else {
         return Err(Failure::Usage(String::from("name the class: --class card_number")));
     };
-    let answer = args.connect.client()?.get("/v1/audit/disclosed", &args.query())?;
-    put(&if args.form.json { show::json(&answer) } else { summary(args, class, &answer) })
+    let answer = args.records.open(&args.connect)?.ask(Question::Disclosed, &args.query())?;
+    if args.form.json {
+        return put(&show::json(&answer));
+    }
+    if args.form.is_table() {
+        return put(&summary(args, class, &answer));
+    }
+    let lines = match show::list(&answer, "/journals") {
+        [] => Value::Array(vec![answer.clone()]),
+        journals => Value::Array(journals.to_vec()),
+    };
+    let row = |line: &Value| counts_row(line, args.records.now);
+    print(&lines, args.form, &args.records, counts_headings(args.records.now), row)
 }
 
-/// `order-service read card_number: 0 in clear, 12 masked, 0 unknown`
+/// `order-service read card_number: 0 in clear, 12 masked, 0 unknown`, and so for each journal where there are several.
 fn summary(args: &SearchArgs, class: &str, answer: &Value) -> String {
     let who = args.subject.as_deref().unwrap_or("everybody together");
-    format!(
-        "{} read {}: {} in clear, {} masked, {} unknown\n",
-        show::safe(who),
-        show::safe(class),
-        show::number(answer, "/clear"),
-        show::number(answer, "/masked"),
-        show::number(answer, "/unknown"),
-    )
+    let line = |counts: &Value| {
+        let number = |name: &str| show::number(counts, name);
+        let clear = match args.records.now {
+            true => format!("{} in clear counted, at most {}", number("/clear"), number("/clear_at_most")),
+            false => format!("{} in clear", number("/clear")),
+        };
+        let now = if args.records.now { " as it is now" } else { "" };
+        let (who, class) = (show::safe(who), show::safe(class));
+        format!("{who} read {class}{now}: {clear}, {} masked, {} unknown\n", number("/masked"), number("/unknown"))
+    };
+    let one = |counts: &Value| format!("{}: {}", show::text(counts, "/journal"), line(counts));
+    show::list(answer, "/journals").iter().map(one).chain([line(answer)]).collect()
 }
 
 fn request_row(request: &Value, form: Form) -> Vec<String> {
@@ -239,6 +298,9 @@ fn request_row(request: &Value, form: Form) -> Vec<String> {
 
 /// `card_number 0+12`: in clear and masked.
 fn shown(request: &Value) -> String {
+    if let Some(now) = request.pointer("/now") {
+        return given_now(now);
+    }
     let is_unknown = show::text(request, "/outcome") == "allow" && show::text(request, "/completion").is_empty();
     if is_unknown {
         return String::from("unknown");
@@ -250,24 +312,46 @@ fn shown(request: &Value) -> String {
     classes.into_iter().flatten().map(one).collect::<Vec<_>>().join(", ")
 }
 
-fn report(args: &ReportArgs) -> Result<(), Failure> {
-    let query =
-        listing::query([("class", Some(args.class.clone())), ("since", args.since.map(|since| since.to_string()))]);
-    let found = args.connect.client()?.get("/v1/audit/report", &query)?;
-    let row = |line: &Value| {
-        vec![
-            show::subject(line, "/subject"),
-            show::text(line, "/clear"),
-            show::text(line, "/masked"),
-            show::text(line, "/requests"),
-            show::text(line, "/unknown"),
-        ]
+/// `at most 5 clear 0 masked of public.people.nick`.
+fn given_now(now: &Value) -> String {
+    let (clear, most) = (show::number(now, "/clear"), show::number(now, "/clear_at_most"));
+    let clear = if clear == most { clear.to_string() } else { format!("at most {most}") };
+    let columns: Vec<String> = show::list(now, "/columns").iter().map(|column| show::text(column, "")).collect();
+    let of = if columns.is_empty() { String::new() } else { format!(" of {}", columns.join(", ")) };
+    let unknown = now.pointer("/unknown").and_then(Value::as_bool) == Some(true);
+    let more = if unknown { "unknown, " } else { "" };
+    format!("{more}{clear} clear {} masked{of}", show::number(now, "/masked"))
+}
+
+const fn counts_headings(now: bool) -> &'static [&'static str] {
+    match now {
+        true => &["NOW IN CLEAR", "NOW IN CLEAR AT MOST", "NOW MASKED", "REQUESTS", "UNKNOWN"],
+        false => &["IN CLEAR", "MASKED", "REQUESTS", "UNKNOWN"],
+    }
+}
+
+fn counts_row(line: &Value, now: bool) -> Vec<String> {
+    let names: &[&str] = match now {
+        true => &["/clear", "/clear_at_most", "/masked", "/requests", "/unknown"],
+        false => &["/clear", "/masked", "/requests", "/unknown"],
     };
-    listing::print(&found, args.form, &["SUBJECT", "IN CLEAR", "MASKED", "REQUESTS", "UNKNOWN"], row)
+    names.iter().map(|name| show::text(line, name)).collect()
+}
+
+fn report(args: &ReportArgs) -> Result<(), Failure> {
+    let now = args.records.now;
+    let query = listing::query([
+        ("class", Some(args.class.clone())),
+        ("since", args.since.map(|since| since.to_string())),
+        ("now", now.then(|| String::from("true"))),
+    ]);
+    let found = args.records.open(&args.connect)?.ask(Question::Report, &query)?;
+    let row = |line: &Value| [vec![show::subject(line, "/subject")], counts_row(line, now)].concat();
+    print(&found, args.form, &args.records, &[&["SUBJECT"], counts_headings(now)].concat(), row)
 }
 
 fn events(args: &SearchArgs) -> Result<(), Failure> {
-    let found = args.connect.client()?.get("/v1/audit/events", &args.query())?;
+    let found = args.records.open(&args.connect)?.ask(Question::Events, &args.query())?;
     let row = |event: &Value| {
         let inner = event.pointer("/event");
         let (kind, what) = match inner.and_then(Value::as_object).and_then(|one| one.iter().next()) {
@@ -276,5 +360,5 @@ fn events(args: &SearchArgs) -> Result<(), Failure> {
         };
         vec![show::text(event, "/position"), show::moment(event, "/at"), kind, args.form.cut(&what, 120)]
     };
-    listing::print(&found, args.form, &["ENTRY", "WHEN", "WHAT", "DETAILS"], row)
+    print(&found, args.form, &args.records, &["ENTRY", "WHEN", "WHAT", "DETAILS"], row)
 }

@@ -233,8 +233,13 @@ fn run<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> 
 }
 
 fn with_query(path: &str, query: &[(&str, String)]) -> String {
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{}", self::query(query)) }
+}
+
+/// The query of a URL.
+pub(super) fn query(query: &[(&str, String)]) -> String {
     let pairs: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
-    if pairs.is_empty() { path.to_owned() } else { format!("{path}?{}", pairs.join("&")) }
+    pairs.join("&")
 }
 
 /// Percent-encoding of everything but the unreserved characters (RFC 3986, section 2.3).

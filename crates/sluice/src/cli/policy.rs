@@ -12,7 +12,7 @@ use super::{put, show};
 
 mod cases;
 mod explain;
-mod hearing;
+pub(in crate::cli) mod hearing;
 mod simulate;
 mod test;
 mod words;

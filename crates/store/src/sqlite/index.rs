@@ -13,14 +13,17 @@ use super::names::Names;
 use super::{Sqlite, transact};
 use crate::Error;
 
+mod answers;
 mod facets;
 mod requests;
+pub(super) mod runs;
 
 use facets::Facets;
 use requests::{Ending, Open};
+use runs::Runs;
 
 /// Every table of the index that holds entries.
-pub(super) const TABLES: [&str; 16] = [
+pub(super) const TABLES: [&str; 19] = [
     "progress",
     "columns",
     "relations",
@@ -30,10 +33,13 @@ pub(super) const TABLES: [&str; 16] = [
     "subjects",
     "statements",
     "effects",
+    "answers",
+    "unproved",
     "rulings",
     "ruling_statements",
     "ruling_policies",
     "requests",
+    "runs",
     "class_disclosures",
     "column_disclosures",
     "events",
@@ -63,7 +69,7 @@ impl Sqlite {
 
     /// How far the index goes.
     pub(super) fn fed_to(&self) -> Result<Option<u64>, Error> {
-        position(&self.search_connection())
+        self.records.position()
     }
 
     /// Empties the index.
@@ -77,7 +83,7 @@ impl Sqlite {
     }
 }
 
-fn position(connection: &rusqlite::Connection) -> Result<Option<u64>, Error> {
+pub(super) fn position(connection: &rusqlite::Connection) -> Result<Option<u64>, Error> {
     let sql = "SELECT position FROM progress";
     Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0).map(number)).optional()?)
 }
@@ -90,18 +96,19 @@ struct Feeder<'a> {
     /// The subject and target of sessions.
     sessions: HashMap<SessionId, (Option<i64>, Option<i64>)>,
     /// Decided in this transaction and not entered yet: most end in the same one, and are entered once.
-    open: HashMap<RequestId, Open>,
+    open: HashMap<RequestId, Open<'a>>,
+    runs: Runs,
 }
 
 impl<'a> Feeder<'a> {
     fn new(tx: &'a Transaction<'a>) -> Self {
         let (rulings, sessions, open) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Self { tx, names: Names::new(tx), rulings, sessions, open }
+        Self { tx, names: Names::new(tx), rulings, sessions, open, runs: Runs::default() }
     }
 }
 
-impl Feeder<'_> {
-    fn entry(&mut self, position: i64, entry: &Entry) -> Result<(), Error> {
+impl<'a> Feeder<'a> {
+    fn entry(&mut self, position: i64, entry: &'a Entry) -> Result<(), Error> {
         let at = time(entry.at);
         match &entry.event {
             Event::SessionOpened { session, subject, target, database, source, application, .. } => {
@@ -109,7 +116,10 @@ impl Feeder<'_> {
                 self.session_opened(position, at, *session, subject, place)
             }
             Event::SessionClosed { session, reason, tape } => self.session_closed(at, *session, reason, *tape),
-            Event::Statement { id, text, effects, .. } => self.statement(*id, text, effects),
+            Event::Statement { id, target, database, text, effects, facts, output } => {
+                let row = self.statement(*id, [target, database], text, effects)?;
+                self.answers(row, output, effects, facts)
+            }
             Event::Decided { request, .. } => self.decided(position, at, *request, &entry.event),
             Event::Completed { request, disclosure, error, millis } => {
                 let ending = Ending { at, disclosure, error: error.as_deref(), millis: *millis };
@@ -168,10 +178,20 @@ impl Feeder<'_> {
         Ok(())
     }
 
-    fn statement(&mut self, id: Digest, text: &str, effects: &[Effect]) -> Result<(), Error> {
-        let sql = "INSERT INTO statements (digest, text) VALUES (?, ?)
-                   ON CONFLICT (digest) DO UPDATE SET text = excluded.text RETURNING id";
-        let row: i64 = self.tx.prepare_cached(sql)?.query_row(params![id.0, text], |row| row.get(0))?;
+    /// Takes what explains a statement, and returns its row.
+    fn statement(
+        &mut self,
+        id: Digest,
+        [target, database]: [&str; 2],
+        text: &str,
+        effects: &[Effect],
+    ) -> Result<i64, Error> {
+        let (target, database) = (self.names.text(target)?, self.names.text(database)?);
+        let sql = "INSERT INTO statements (digest, text, target, database) VALUES (?, ?, ?, ?)
+                   ON CONFLICT (digest) DO UPDATE SET text = excluded.text, target = excluded.target,
+                       database = excluded.database RETURNING id";
+        let values = params![id.0, text, target, database];
+        let row: i64 = self.tx.prepare_cached(sql)?.query_row(values, |row| row.get(0))?;
         let mut place = 0;
         for effect in effects {
             let (relation, column) = match &effect.object {
@@ -187,7 +207,7 @@ impl Feeder<'_> {
                 self.effect(row, &mut place, effect, None, second)?;
             }
         }
-        Ok(())
+        Ok(row)
     }
 
     fn effect(

@@ -14,8 +14,12 @@ pub(crate) const STATE: &[Step] = &[
 ];
 
 /// The steps of `index.db`.
-pub(crate) const INDEX: &[Step] =
-    &[("index over the journal", include_str!("index_1.sql")), ("requests by trace", include_str!("index_2.sql"))];
+pub(crate) const INDEX: &[Step] = &[
+    ("index over the journal", include_str!("index_1.sql")),
+    ("requests by trace", include_str!("index_2.sql")),
+    ("what answers are made of", include_str!("index_3.sql")),
+    ("runs of requests", include_str!("index_4.sql")),
+];
 
 /// Applies every step that the file lacks, each in a transaction of its own.
 pub(crate) fn apply(connection: &mut Connection, file: &'static str, steps: &[Step]) -> Result<(), Error> {
@@ -34,6 +38,16 @@ pub(crate) fn apply(connection: &mut Connection, file: &'static str, steps: &[St
     }
     let (found, known) = (applied(connection)?, u32::try_from(steps.len()).unwrap_or(u32::MAX));
     if found > known { Err(Error::NewerSchema { file, found, known }) } else { Ok(()) }
+}
+
+/// Whether a file that is only read has every step, and no other.
+pub(crate) fn expect(connection: &Connection, file: &'static str, steps: &[Step]) -> Result<(), Error> {
+    let (found, known) = (applied(connection)?, u32::try_from(steps.len()).unwrap_or(u32::MAX));
+    match found.cmp(&known) {
+        std::cmp::Ordering::Less => Err(Error::OlderSchema { file, found, known }),
+        std::cmp::Ordering::Equal => Ok(()),
+        std::cmp::Ordering::Greater => Err(Error::NewerSchema { file, found, known }),
+    }
 }
 
 fn applied(connection: &Connection) -> Result<u32, Error> {

@@ -1,54 +1,116 @@
 //! Searching the index.
 //!
-//! Every condition narrows `requests r`. Those on the row itself are plain. Those that go through another table can be
+//! Every condition narrows `requests r`, or `runs r`, whose rows stand for many requests each ([`Rows`]). Those on the row itself are plain. Those that go through another table can be
 //! answered from either side: from that table, if it names few requests, or request by request, the newest first, if it
 //! names many; [`Conditions::through`] looks which. So a rare relation and a popular one are both found at once.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard};
 
 use model::class::DataClass;
 use model::decision::Outcome;
 use model::time::Timestamp;
 use rusqlite::types::Value;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, OpenFlags, params_from_iter};
 
-use super::Sqlite;
 use super::codec::{number, subject, time};
 use crate::Error;
-use crate::audit::{ClassReport, Disclosed, FoundEvent, FoundRequest, FoundSession, Search, SessionSearch};
+use crate::audit::{
+    ClassReport, ClassReportNow, Disclosed, DisclosedNow, FoundEvent, FoundRequest, FoundSession, Now, Search,
+    SessionSearch,
+};
 
 mod conditions;
 mod found;
+mod now;
+mod unpacked;
 
+pub(super) use conditions::Rows;
 use conditions::{Conditions, Known, placeholders};
+use now::Reached;
 
-impl Sqlite {
+/// The index over one journal, to be asked and never changed: a long search does not stop it from being fed.
+#[derive(Debug)]
+pub struct Index(Mutex<Connection>);
+
+impl Index {
+    /// Opens the index of a data directory, whoever feeds it meanwhile.
+    ///
+    /// # Errors
+    /// There is none, it cannot be read, or another version of Sluice made it.
+    pub fn open(directory: &Path) -> Result<Self, Error> {
+        let file = directory.join("index.db");
+        File::open(&file).map_err(|source| Error::File { path: file.display().to_string(), source })?;
+        let connection = Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        connection.busy_timeout(super::BUSY)?;
+        super::migrations::expect(&connection, "index.db", super::migrations::INDEX)?;
+        Ok(Self(Mutex::new(connection)))
+    }
+
+    pub(super) const fn of(connection: Connection) -> Self {
+        Self(Mutex::new(connection))
+    }
+
+    pub(super) fn connection(&self) -> MutexGuard<'_, Connection> {
+        super::locked(&self.0)
+    }
+
+    /// The position of the last entry that is in it.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn position(&self) -> Result<Option<u64>, Error> {
+        super::index::position(&self.connection())
+    }
+
     /// Requests that match.
-    pub(super) fn find_requests(&self, search: &Search) -> Result<Vec<FoundRequest>, Error> {
-        let connection = self.search_connection();
-        let Some(mut conditions) = of_request(&connection, search)? else { return Ok(Vec::new()) };
-        if let Some(class) = &search.class {
-            let Some(class) = conditions.known.text(class.as_str())? else {
-                conditions.plain(UNKNOWN, []);
-                return found::requests(&connection, &conditions, search.limit);
-            };
-            conditions.through(
-                &format!(
-                    "SELECT request FROM class_disclosures WHERE class = ?
-                     UNION ALL SELECT id FROM requests r WHERE {UNKNOWN}"
-                ),
-                &format!(
-                    "(EXISTS (SELECT 1 FROM class_disclosures c WHERE c.request = r.id AND c.class = ?)
-                      OR ({UNKNOWN}))"
-                ),
-                [Value::from(class)],
-            )?;
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn search(&self, search: &Search) -> Result<Vec<FoundRequest>, Error> {
+        let connection = self.connection();
+        let reached = search.now.as_ref().map(|now| Reached::find(&connection, now)).transpose()?;
+        let single = find_single(&connection, search, reached.as_ref())?;
+        let in_runs = unpacked::requests(&connection, search, reached.as_ref())?;
+        Ok(unpacked::newest(single, in_runs, search.limit))
+    }
+
+    /// What the matching requests delivered of a class as it is now. [`Search::now`] is not looked at.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn disclosed_now(&self, now: &Now, search: &Search) -> Result<DisclosedNow, Error> {
+        let connection = self.connection();
+        let Some(conditions) = of_requests(&connection, search, Rows::Requests)? else {
+            return Ok(DisclosedNow::default());
+        };
+        let reached = Reached::find(&connection, now)?;
+        let mut disclosed = reached.disclosed(&connection, &conditions, (search.since, search.until))?;
+        for (_, more) in reached.in_runs(&connection, search)? {
+            disclosed.add(more);
         }
-        found::requests(&connection, &conditions, search.limit)
+        Ok(disclosed)
+    }
+
+    /// What every subject was given of a class as it is now.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn report_now(&self, now: &Now, since: Option<Timestamp>) -> Result<Vec<ClassReportNow>, Error> {
+        let connection = self.connection();
+        Reached::find(&connection, now)?.by_subject(&connection, since)
     }
 
     /// What the matching requests delivered of a class.
-    pub(super) fn count_disclosed(&self, class: &DataClass, search: &Search) -> Result<Disclosed, Error> {
-        let connection = self.search_connection();
-        let Some(conditions) = of_request(&connection, search)? else { return Ok(Disclosed::default()) };
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn disclosed(&self, class: &DataClass, search: &Search) -> Result<Disclosed, Error> {
+        let connection = self.connection();
+        let Some(conditions) = of_requests(&connection, search, Rows::Requests)? else {
+            return Ok(Disclosed::default());
+        };
         let mut disclosed = match conditions.known.text(class.as_str())? {
             None => Disclosed::default(),
             Some(class) => {
@@ -79,8 +141,11 @@ impl Sqlite {
     }
 
     /// What every subject read of a class.
-    pub(super) fn count_by_subject(&self, class: &DataClass, since: Timestamp) -> Result<Vec<ClassReport>, Error> {
-        let connection = self.search_connection();
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn report(&self, class: &DataClass, since: Timestamp) -> Result<Vec<ClassReport>, Error> {
+        let connection = self.connection();
         let class = Known(&connection).text(class.as_str())?.unwrap_or(-1);
         let sql = format!(
             "WITH counts AS (
@@ -108,8 +173,11 @@ impl Sqlite {
     }
 
     /// Sessions that match.
-    pub(super) fn find_sessions(&self, search: &SessionSearch) -> Result<Vec<FoundSession>, Error> {
-        let connection = self.search_connection();
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn sessions(&self, search: &SessionSearch) -> Result<Vec<FoundSession>, Error> {
+        let connection = self.connection();
         let mut conditions = Conditions::new(&connection);
         if let Some(since) = search.since {
             conditions.plain("(s.closed_at IS NULL OR s.closed_at >= ?)", [Value::from(time(since))]);
@@ -129,8 +197,11 @@ impl Sqlite {
     }
 
     /// Other events that match.
-    pub(super) fn find_events(&self, search: &Search) -> Result<Vec<FoundEvent>, Error> {
-        let connection = self.search_connection();
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn events(&self, search: &Search) -> Result<Vec<FoundEvent>, Error> {
+        let connection = self.connection();
         let mut conditions = Conditions::new(&connection);
         conditions.times("e.at", search.since, search.until);
         if let Some(session) = search.session {
@@ -149,17 +220,66 @@ impl Sqlite {
 /// A request that may have run and of whose end nothing is known.
 const UNKNOWN: &str = "r.ended_at IS NULL AND r.outcome = 'allow'";
 
+/// Requests that match and have rows of their own.
+fn find_single(
+    connection: &Connection,
+    search: &Search,
+    reached: Option<&Reached>,
+) -> Result<Vec<FoundRequest>, Error> {
+    let Some(mut conditions) = of_requests(connection, search, Rows::Requests)? else { return Ok(Vec::new()) };
+    if let Some(reached) = reached {
+        reached.narrow(&mut conditions)?;
+        let mut found = found::requests(connection, &conditions, search.limit)?;
+        for request in &mut found {
+            request.now = Some(reached.given(connection, super::codec::count(request.position))?);
+        }
+        return Ok(found);
+    }
+    if let Some(class) = &search.class {
+        let Some(class) = conditions.known.text(class.as_str())? else {
+            conditions.plain(UNKNOWN, []);
+            return found::requests(connection, &conditions, search.limit);
+        };
+        conditions.through(
+            &format!(
+                "SELECT request FROM class_disclosures WHERE class = ?
+                 UNION ALL SELECT id FROM requests r WHERE {UNKNOWN}"
+            ),
+            &format!(
+                "(EXISTS (SELECT 1 FROM class_disclosures c WHERE c.request = r.id AND c.class = ?)
+                  OR ({UNKNOWN}))"
+            ),
+            [Value::from(class)],
+        )?;
+    }
+    found::requests(connection, &conditions, search.limit)
+}
+
+/// Whether a search may find anything in runs: only what was allowed, ended and disclosed nothing is in one.
+fn may_be_in_runs(search: &Search) -> bool {
+    search.class.is_none()
+        && search.approval.is_none()
+        && search.trace.is_none()
+        && !search.unknown_only
+        && search.outcome.is_none_or(|outcome| outcome == Outcome::Allow)
+}
+
 /// The conditions of a search, without its class; `None` if something that it names is not in the index at all.
-fn of_request<'a>(connection: &'a Connection, search: &Search) -> Result<Option<Conditions<'a>>, Error> {
+fn of_requests<'a>(connection: &'a Connection, search: &Search, rows: Rows) -> Result<Option<Conditions<'a>>, Error> {
     let mut conditions = Conditions::new(connection);
-    conditions.times("r.at", search.since, search.until);
-    on_the_row(&mut conditions, search);
+    match rows {
+        Rows::Requests => {
+            conditions.times("r.at", search.since, search.until);
+            on_the_row(&mut conditions, search);
+        }
+        Rows::Runs => unpacked::on_the_run(&mut conditions, search),
+    }
     let is_possible = conditions.subject("r.subject", search.subject.as_deref())?
         && conditions.text("r.target", search.target.as_deref())?
-        && delegation(&mut conditions, search)?
-        && policy(&mut conditions, search)?
-        && secret(&mut conditions, search)?
-        && statements(&mut conditions, search)?;
+        && delegation(&mut conditions, search, rows)?
+        && policy(&mut conditions, search, rows)?
+        && secret(&mut conditions, search, rows)?
+        && statements(&mut conditions, search, rows)?;
     Ok(is_possible.then_some(conditions))
 }
 
@@ -191,7 +311,7 @@ fn on_the_row(conditions: &mut Conditions<'_>, search: &Search) {
     }
 }
 
-fn delegation(conditions: &mut Conditions<'_>, search: &Search) -> Result<bool, Error> {
+fn delegation(conditions: &mut Conditions<'_>, search: &Search, rows: Rows) -> Result<bool, Error> {
     let Some(name) = &search.on_behalf_of else { return Ok(true) };
     let subjects = conditions.known.subjects(name)?;
     if subjects.is_empty() {
@@ -200,8 +320,8 @@ fn delegation(conditions: &mut Conditions<'_>, search: &Search) -> Result<bool, 
     let places = placeholders(subjects.len());
     conditions.through(
         &format!(
-            "SELECT id FROM requests WHERE behalf IN ({places})
-             UNION ALL SELECT q.id FROM session_behalf b JOIN requests q ON q.session = b.session
+            "SELECT id FROM {rows} WHERE behalf IN ({places})
+             UNION ALL SELECT q.id FROM session_behalf b JOIN {rows} q ON q.session = b.session
                    WHERE b.subject IN ({places})"
         ),
         &format!(
@@ -213,22 +333,22 @@ fn delegation(conditions: &mut Conditions<'_>, search: &Search) -> Result<bool, 
     Ok(true)
 }
 
-fn policy(conditions: &mut Conditions<'_>, search: &Search) -> Result<bool, Error> {
+fn policy(conditions: &mut Conditions<'_>, search: &Search, rows: Rows) -> Result<bool, Error> {
     let Some(name) = &search.policy else { return Ok(true) };
     let Some(policy) = conditions.known.text(name)? else { return Ok(false) };
     conditions.through(
-        "SELECT q.id FROM ruling_policies p JOIN requests q ON q.ruling = p.ruling WHERE p.policy = ?",
+        &format!("SELECT q.id FROM ruling_policies p JOIN {rows} q ON q.ruling = p.ruling WHERE p.policy = ?"),
         "EXISTS (SELECT 1 FROM ruling_policies p WHERE p.ruling = r.ruling AND p.policy = ?)",
         [Value::from(policy)],
     )?;
     Ok(true)
 }
 
-fn secret(conditions: &mut Conditions<'_>, search: &Search) -> Result<bool, Error> {
+fn secret(conditions: &mut Conditions<'_>, search: &Search, rows: Rows) -> Result<bool, Error> {
     let Some(name) = &search.secret else { return Ok(true) };
     let Some(secret) = conditions.known.text(name)? else { return Ok(false) };
     conditions.through(
-        "SELECT q.id FROM events e JOIN requests q ON q.session = e.session WHERE e.secret = ?",
+        &format!("SELECT q.id FROM events e JOIN {rows} q ON q.session = e.session WHERE e.secret = ?"),
         "EXISTS (SELECT 1 FROM events e WHERE e.session = r.session AND e.secret = ?)",
         [Value::from(secret)],
     )?;
@@ -236,7 +356,7 @@ fn secret(conditions: &mut Conditions<'_>, search: &Search) -> Result<bool, Erro
 }
 
 /// The conditions on what a request runs. Statements are few, requests many: the statements are picked first.
-fn statements(conditions: &mut Conditions<'_>, search: &Search) -> Result<bool, Error> {
+fn statements(conditions: &mut Conditions<'_>, search: &Search, rows: Rows) -> Result<bool, Error> {
     let by_effect = search.table.is_some() || !search.columns.is_empty() || search.verb.is_some();
     if !by_effect && search.statement.is_none() && search.text.is_none() {
         return Ok(true);
@@ -264,7 +384,7 @@ fn statements(conditions: &mut Conditions<'_>, search: &Search) -> Result<bool, 
     let places = placeholders(chosen.len());
     conditions.through(
         &format!(
-            "SELECT q.id FROM ruling_statements s JOIN requests q ON q.ruling = s.ruling WHERE s.statement IN ({places})"
+            "SELECT q.id FROM ruling_statements s JOIN {rows} q ON q.ruling = s.ruling WHERE s.statement IN ({places})"
         ),
         &format!("EXISTS (SELECT 1 FROM ruling_statements s WHERE s.ruling = r.ruling AND s.statement IN ({places}))"),
         chosen,
@@ -295,14 +415,18 @@ fn effects(known: Known<'_>, search: &Search) -> Result<(String, Vec<Value>), Er
 }
 
 #[cfg(test)]
-impl Sqlite {
+impl Index {
     /// How SQLite would answer a search, one step a line.
-    pub(super) fn plan(&self, search: &Search) -> Vec<String> {
-        let connection = self.search_connection();
-        let conditions = of_request(&connection, search).unwrap().unwrap();
-        let values = [conditions.values(), vec![Value::from(100)]].concat();
-        let sql = format!("EXPLAIN QUERY PLAN {}", found::requests_sql(&conditions));
-        let mut statement = connection.prepare(&sql).unwrap();
+    pub(super) fn plan(&self, search: &Search, rows: Rows) -> Vec<String> {
+        let connection = self.connection();
+        let conditions = of_requests(&connection, search, rows).unwrap().unwrap();
+        let (sql, values) = match rows {
+            Rows::Requests => {
+                (found::requests_sql(&conditions), [conditions.values(), vec![Value::from(100)]].concat())
+            }
+            Rows::Runs => (unpacked::runs_sql(&conditions), conditions.values()),
+        };
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let steps = statement.query_map(params_from_iter(values), |row| row.get("detail")).unwrap();
         steps.collect::<Result<_, _>>().unwrap()
     }

@@ -16,8 +16,10 @@ use crate::{Error, State};
 
 mod approvals;
 mod index;
+mod now;
 mod people;
 mod property;
+mod runs;
 mod windows;
 
 pub(super) const T: Timestamp = Timestamp(1_795_406_400_000);

@@ -74,7 +74,7 @@ pub(super) struct Heard {
 }
 
 /// Reads a revision.
-pub(super) fn revision(dir: &Path) -> Result<Checked, Failure> {
+pub(in crate::cli) fn revision(dir: &Path) -> Result<Checked, Failure> {
     gateway::revision::check(dir).map_err(|refused| {
         Failure::Failed(format!("the revision has {}\n{}", mistakes(refused.errors.len()), refused.errors.join("\n")))
     })

@@ -1,12 +1,12 @@
 //! Requests in the index: decided, and ended.
 //!
 //! What is decided waits for its end until the transaction is over, so that a request of which both are at hand is
-//! entered once, complete. Whatever else happens to a request (asked and then allowed, answered in several parts, ended
-//! later) is added to its row.
+//! entered once, complete, and most share their row with others ([`super::runs`]). Whatever else happens to a request
+//! (asked and then allowed, answered in several parts, ended later) is added to a row of its own.
 
-use model::decision::Outcome;
+use model::decision::{Denial, Outcome};
 use model::disclosure::{Counts, Disclosure};
-use model::event::Event;
+use model::event::{Event, Shown};
 use model::id::{ApprovalId, Digest, RequestId, RevisionId, SessionId};
 use rusqlite::{OptionalExtension, ToSql, params};
 
@@ -15,20 +15,54 @@ use super::Feeder;
 use crate::Error;
 
 /// A decision as its row has it.
-pub(super) struct Open {
-    position: i64,
-    at: i64,
-    id: RequestId,
-    subject: Option<i64>,
-    target: Option<i64>,
-    ruling: Option<i64>,
-    outcome: Outcome,
-    revision: RevisionId,
+#[derive(Clone, Copy)]
+pub(super) struct Open<'a> {
+    pub(super) position: i64,
+    pub(super) at: i64,
+    pub(super) id: RequestId,
+    /// Whether nothing of it is in the index: if something is, it has a row of its own.
+    is_new: bool,
+    pub(super) subject: Option<i64>,
+    pub(super) target: Option<i64>,
+    pub(super) ruling: Option<i64>,
+    pub(super) behalf: Option<i64>,
+    pub(super) decision: Decision<'a>,
+}
+
+/// What was decided.
+#[derive(Clone, Copy)]
+pub(super) struct Decision<'a> {
+    pub(super) outcome: Outcome,
+    pub(super) revision: RevisionId,
+    pub(super) values: &'a [Shown],
     approval: Option<ApprovalId>,
-    behalf: Option<i64>,
-    shown: String,
-    denial: Option<String>,
-    traceparent: Option<String>,
+    denial: Option<&'a Denial>,
+    traceparent: Option<&'a str>,
+}
+
+impl Decision<'_> {
+    /// Of a request that evidently ran, if the journal has no decision.
+    const EVIDENT: Self = Self {
+        outcome: Outcome::Allow,
+        revision: RevisionId(0),
+        values: &[],
+        approval: None,
+        denial: None,
+        traceparent: None,
+    };
+
+    /// Whether it allows, and nothing of it is searched for but what many have in common.
+    pub(super) fn is_plain(&self) -> bool {
+        self.outcome == Outcome::Allow && self.approval.is_none() && self.denial.is_none() && self.traceparent.is_none()
+    }
+
+    fn shown(&self) -> Result<String, Error> {
+        to_json(&self.values, "values")
+    }
+
+    fn denial(&self) -> Result<Option<String>, Error> {
+        self.denial.map(|denial| to_json(denial, "a denial")).transpose()
+    }
 }
 
 /// How a request ended, or a part of its answer.
@@ -40,9 +74,19 @@ pub(super) struct Ending<'a> {
     pub(super) millis: u64,
 }
 
-impl Feeder<'_> {
+impl Ending<'_> {
+    /// Whether it went well and gave away nothing of any class.
+    pub(super) fn is_plain(&self) -> bool {
+        let delivers = |counts: &Counts| *counts != Counts::default();
+        self.error.is_none()
+            && !self.disclosure.classes.values().any(delivers)
+            && !self.disclosure.columns.values().any(delivers)
+    }
+}
+
+impl<'a> Feeder<'a> {
     /// Takes a decision. A request that is decided again keeps its row and its time.
-    pub(super) fn decided(&mut self, position: i64, at: i64, id: RequestId, event: &Event) -> Result<(), Error> {
+    pub(super) fn decided(&mut self, position: i64, at: i64, id: RequestId, event: &'a Event) -> Result<(), Error> {
         let Event::Decided {
             statements,
             values,
@@ -58,31 +102,45 @@ impl Feeder<'_> {
         else {
             return Ok(());
         };
+        let may_be_known = self.on_its_own(id)?;
         let (subject, target) = self.whose(id.session)?;
         let open = Open {
             position,
             at,
             id,
+            is_new: !may_be_known && !self.open.contains_key(&id),
             subject,
             target,
             ruling: Some(self.ruling(statements, policies)?),
-            outcome: *outcome,
-            revision: *revision,
-            approval: *approval,
             behalf: on_behalf_of.as_ref().map(|key| self.names.subject(key)).transpose()?,
-            shown: to_json(&values, "values")?,
-            denial: denial.as_ref().map(|denial| to_json(denial, "a denial")).transpose()?,
-            traceparent: traceparent.as_deref().map(str::to_owned),
+            decision: Decision {
+                outcome: *outcome,
+                revision: *revision,
+                values,
+                approval: *approval,
+                denial: denial.as_ref(),
+                traceparent: traceparent.as_deref(),
+            },
         };
-        match self.open.insert(id, open) {
-            Some(earlier) => self.enter(&earlier, None).map(|_| ()),
-            None => Ok(()),
+        if let Some(earlier) = self.open.insert(id, open) {
+            self.enter(&earlier, None)?;
         }
+        Ok(())
+    }
+
+    /// Takes a request out of the run that it is in, if one; says whether the index may have had it.
+    fn on_its_own(&mut self, id: RequestId) -> Result<bool, Error> {
+        let may_be_known = self.runs.may_know(self.tx, id)?;
+        if may_be_known {
+            self.runs.take_out(self.tx, id)?;
+        }
+        Ok(may_be_known)
     }
 
     /// Takes the end of a request. What answered in several parts adds up.
     pub(super) fn completed(&mut self, position: i64, id: RequestId, ending: &Ending<'_>) -> Result<(), Error> {
         let (row, at, subject) = match self.open.remove(&id) {
+            Some(open) if self.shares_a_row(&open, ending)? => return Ok(()),
             Some(open) => (self.enter(&open, Some(ending))?, open.at, open.subject),
             None => self.ended(position, id, ending)?,
         };
@@ -99,14 +157,21 @@ impl Feeder<'_> {
         Ok(())
     }
 
-    /// Enters what is decided and has not ended.
+    /// Whether what is decided and has ended went into a run: then there is nothing else to enter.
+    fn shares_a_row(&mut self, open: &Open<'a>, ending: &Ending<'_>) -> Result<bool, Error> {
+        Ok(open.is_new && self.runs.take(self.tx, open, ending)?)
+    }
+
+    /// Enters what is decided and has not ended, and what runs there are.
     pub(super) fn finish(&mut self) -> Result<(), Error> {
         let open = std::mem::take(&mut self.open);
-        open.values().try_for_each(|open| self.enter(open, None).map(|_| ()))
+        open.values().try_for_each(|open| self.enter(open, None).map(|_| ()))?;
+        self.runs.finish(self.tx)
     }
 
     /// Enters a decision, with its end if it is at hand, and returns the request's row.
-    fn enter(&self, open: &Open, ending: Option<&Ending<'_>>) -> Result<i64, Error> {
+    fn enter(&mut self, open: &Open<'_>, ending: Option<&Ending<'_>>) -> Result<i64, Error> {
+        self.runs.knows(open.id);
         let entered = self
             .tx
             .prepare_cached(
@@ -124,14 +189,14 @@ impl Feeder<'_> {
                 open.subject,
                 open.target,
                 open.ruling,
-                outcome_word(open.outcome),
-                open.outcome == Outcome::Ask,
-                count(open.revision.0),
-                open.approval.map(|approval| approval.bits().cast_signed()),
+                outcome_word(open.decision.outcome),
+                open.decision.outcome == Outcome::Ask,
+                count(open.decision.revision.0),
+                open.decision.approval.map(|approval| approval.bits().cast_signed()),
                 open.behalf,
-                open.shown,
-                open.denial,
-                open.traceparent,
+                open.decision.shown()?,
+                open.decision.denial()?,
+                open.decision.traceparent,
                 ending.map(|ending| ending.at),
                 ending.map(|ending| count(ending.disclosure.rows)),
                 ending.map(|ending| count(ending.disclosure.bytes)),
@@ -147,19 +212,19 @@ impl Feeder<'_> {
     }
 
     /// Brings the row of a request that was decided before up to date.
-    fn decide_again(&self, open: &Open) -> Result<i64, Error> {
+    fn decide_again(&self, open: &Open<'_>) -> Result<i64, Error> {
         let values: [&dyn ToSql; 11] = [
             &open.id.session.bits().cast_signed(),
             &open.id.number.cast_signed(),
             &open.ruling,
-            &outcome_word(open.outcome),
-            &(open.outcome == Outcome::Ask),
-            &count(open.revision.0),
-            &open.approval.map(|approval| approval.bits().cast_signed()),
+            &outcome_word(open.decision.outcome),
+            &(open.decision.outcome == Outcome::Ask),
+            &count(open.decision.revision.0),
+            &open.decision.approval.map(|approval| approval.bits().cast_signed()),
             &open.behalf,
-            &open.shown,
-            &open.denial,
-            &open.traceparent,
+            &open.decision.shown()?,
+            &open.decision.denial()?,
+            &open.decision.traceparent,
         ];
         let sql = "UPDATE requests SET ruling = ?3, outcome = ?4, was_asked = max(was_asked, ?5), revision = ?6,
                        approval = coalesce(?7, approval), behalf = coalesce(?8, behalf), shown = ?9, denial = ?10,
@@ -170,6 +235,7 @@ impl Feeder<'_> {
 
     /// Adds an end to the row of a request; returns the row, its time and its subject.
     fn ended(&mut self, position: i64, id: RequestId, ending: &Ending<'_>) -> Result<(i64, i64, Option<i64>), Error> {
+        self.on_its_own(id)?;
         let found = self.row_of(position, id, ending.at)?;
         self.end_row(found.0, ending)?;
         Ok(found)
@@ -264,21 +330,8 @@ impl Feeder<'_> {
             return Ok(found);
         }
         let (subject, target) = self.whose(id.session)?;
-        let evident = Open {
-            position,
-            at,
-            id,
-            subject,
-            target,
-            ruling: None,
-            outcome: Outcome::Allow,
-            revision: RevisionId(0),
-            approval: None,
-            behalf: None,
-            shown: String::from("[]"),
-            denial: None,
-            traceparent: None,
-        };
+        let decision = Decision::EVIDENT;
+        let evident = Open { position, at, id, is_new: false, subject, target, ruling: None, behalf: None, decision };
         Ok((self.enter(&evident, None)?, at, subject))
     }
 }

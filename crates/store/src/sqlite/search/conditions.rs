@@ -16,6 +16,25 @@ pub(super) fn placeholders(count: usize) -> String {
     vec!["?"; count].join(", ")
 }
 
+/// Where requests are: `r` in every condition.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in super::super) enum Rows {
+    /// Each in a row of its own.
+    Requests,
+    /// Many in a row.
+    Runs,
+}
+
+impl std::fmt::Display for Rows {
+    /// The name of the table.
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(match self {
+            Self::Requests => "requests",
+            Self::Runs => "runs",
+        })
+    }
+}
+
 /// The numbers of what the index knows by name.
 #[derive(Clone, Copy)]
 pub(super) struct Known<'a>(pub(super) &'a Connection);

@@ -13,7 +13,7 @@ use rusqlite::{Connection, Row, params_from_iter};
 
 use super::super::codec::{digest, from_json, moment, number, outcome, request, subject};
 use super::super::{limit, rows};
-use super::conditions::Conditions;
+use super::conditions::{Conditions, Rows};
 use crate::Error;
 use crate::audit::{Closed, Completion, FoundEvent, FoundRequest, FoundSession, FoundStatement};
 
@@ -47,17 +47,20 @@ pub(super) fn requests(
 
 /// The query for requests.
 pub(super) fn requests_sql(conditions: &Conditions<'_>) -> String {
+    format!("{} WHERE TRUE {} ORDER BY r.at DESC, r.id DESC LIMIT ?", with_names(Rows::Requests), conditions.and())
+}
+
+/// Rows of requests with what their numbers stand for.
+pub(super) fn with_names(rows: Rows) -> String {
     format!(
         "SELECT r.*, u.issuer, u.sub, b.issuer AS behalf_issuer, b.sub AS behalf_sub, t.text AS target_name,
                 d.text AS database_name
-         FROM requests r
+         FROM {rows} r
          LEFT JOIN subjects u ON u.id = r.subject
          LEFT JOIN subjects b ON b.id = r.behalf
          LEFT JOIN names t ON t.id = r.target
          LEFT JOIN sessions s ON s.id = r.session
-         LEFT JOIN names d ON d.id = s.database
-         WHERE TRUE {} ORDER BY r.at DESC, r.id DESC LIMIT ?",
-        conditions.and()
+         LEFT JOIN names d ON d.id = s.database"
     )
 }
 
@@ -65,15 +68,13 @@ fn request_from(connection: &Connection, row: &Row<'_>) -> Result<FoundRequest, 
     let id: i64 = row.get("id")?;
     let session: i64 = row.get("session")?;
     let ruling: Option<i64> = row.get("ruling")?;
-    let mut on_behalf_of: Vec<SubjectKey> = key(row, "behalf_issuer", "behalf_sub")?.into_iter().collect();
-    on_behalf_of.extend(chain(connection, session)?);
     let (shown, denial): (String, Option<String>) = (row.get("shown")?, row.get("denial")?);
     Ok(FoundRequest {
         position: number(id),
         at: moment(row.get("at")?),
         request: request(session, row.get("number")?),
         subject: key(row, "issuer", "sub")?,
-        on_behalf_of,
+        on_behalf_of: on_behalf_of(connection, session, row)?,
         target: row.get("target_name")?,
         database: row.get("database_name")?,
         outcome: outcome(&row.get::<_, String>("outcome")?)?,
@@ -86,10 +87,18 @@ fn request_from(connection: &Connection, row: &Row<'_>) -> Result<FoundRequest, 
         values: from_json(&shown, "values")?,
         traceparent: row.get("traceparent")?,
         completion: completion(connection, id, row)?,
+        now: None,
     })
 }
 
-fn key(row: &Row<'_>, issuer: &str, id: &str) -> Result<Option<SubjectKey>, Error> {
+/// The request's own user, then the session's chain.
+pub(super) fn on_behalf_of(connection: &Connection, session: i64, row: &Row<'_>) -> Result<Vec<SubjectKey>, Error> {
+    let own = key(row, "behalf_issuer", "behalf_sub")?;
+    Ok(own.into_iter().chain(chain(connection, session)?).collect())
+}
+
+/// A subject, if the row has one.
+pub(super) fn key(row: &Row<'_>, issuer: &str, id: &str) -> Result<Option<SubjectKey>, Error> {
     let (issuer, id): (Option<String>, Option<String>) = (row.get(issuer)?, row.get(id)?);
     Ok(issuer.zip(id).map(|(issuer, id)| subject(issuer, id)))
 }
@@ -124,13 +133,15 @@ fn chain(connection: &Connection, session: i64) -> Result<Vec<SubjectKey>, Error
     each(connection, sql, session, |row| Ok(subject(row.get(0)?, row.get(1)?)))
 }
 
-fn policies(connection: &Connection, ruling: Option<i64>) -> Result<Vec<String>, Error> {
+/// The policies of a ruling.
+pub(super) fn policies(connection: &Connection, ruling: Option<i64>) -> Result<Vec<String>, Error> {
     let Some(ruling) = ruling else { return Ok(Vec::new()) };
     let sql = "SELECT n.text FROM ruling_policies p JOIN names n ON n.id = p.policy WHERE p.ruling = ? ORDER BY 1";
     each(connection, sql, ruling, |row| row.get(0))
 }
 
-fn statements(connection: &Connection, ruling: Option<i64>) -> Result<Vec<FoundStatement>, Error> {
+/// The statements of a ruling.
+pub(super) fn statements(connection: &Connection, ruling: Option<i64>) -> Result<Vec<FoundStatement>, Error> {
     let Some(ruling) = ruling else { return Ok(Vec::new()) };
     let sql = "SELECT s.id, s.digest, s.text FROM ruling_statements q JOIN statements s ON s.id = q.statement
                WHERE q.ruling = ? ORDER BY q.place";
@@ -176,7 +187,8 @@ pub(super) fn sessions(
 ) -> Result<Vec<FoundSession>, Error> {
     let sql = format!(
         "SELECT s.*, u.issuer, u.sub, t.text AS target_name, d.text AS database_name,
-                (SELECT count(*) FROM requests r WHERE r.session = s.id) AS requests
+                (SELECT count(*) FROM requests r WHERE r.session = s.id)
+                + (SELECT coalesce(sum(r.count), 0) FROM runs r WHERE r.session = s.id) AS requests
          FROM sessions s
          JOIN subjects u ON u.id = s.subject
          JOIN names t ON t.id = s.target

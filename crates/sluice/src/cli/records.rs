@@ -1,0 +1,179 @@
+//! Who is asked about the past: a Sluice, or the indexes of data directories without any.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use control::Question;
+use model::classification::Classification;
+use serde_json::{Map, Value};
+use store::Index;
+
+use super::client::{self, Client};
+use super::connect::Connect;
+use super::failure::Failure;
+use super::policy::hearing;
+use super::show;
+
+/// Which journals, and what a class is
+#[derive(clap::Args)]
+#[command(next_help_heading = "Which journals, and what a class is")]
+pub(super) struct RecordsArgs {
+    /// Ask the index in this data directory, and no Sluice; with several, each line says of which journal it is
+    #[arg(long = "data-dir", value_name = "DIR")]
+    data_dirs: Vec<PathBuf>,
+    /// By what is of the class now, whatever was classified then. Of columns that were not, values are counted by rows:
+    /// at most so many were given in clear
+    #[arg(long)]
+    pub(super) now: bool,
+    /// What --now means: the classification of this revision. That of the Sluice that is asked unless given
+    #[arg(long, value_name = "DIR", requires_all = ["now", "data_dirs"])]
+    revision: Option<PathBuf>,
+}
+
+/// An index in a file, and which journal it is of.
+pub(super) struct File {
+    journal: String,
+    index: Index,
+}
+
+/// Who answers.
+pub(super) enum Records {
+    Sluice(Client),
+    Files { files: Vec<File>, classification: Option<Arc<Classification>> },
+}
+
+impl RecordsArgs {
+    /// Finds them.
+    pub(super) fn open(&self, connect: &Connect) -> Result<Records, Failure> {
+        if self.data_dirs.is_empty() {
+            return connect.client().map(Records::Sluice);
+        }
+        let files = self.data_dirs.iter().map(File::open).collect::<Result<_, _>>()?;
+        let read = |dir: &PathBuf| hearing::revision(dir).map(|checked| Arc::new(checked.classification().clone()));
+        Ok(Records::Files { files, classification: self.revision.as_ref().map(read).transpose()? })
+    }
+
+    /// Whether what is found says of which journal it is.
+    pub(super) fn are_several(&self) -> bool {
+        self.data_dirs.len() > 1
+    }
+}
+
+impl File {
+    fn open(dir: &PathBuf) -> Result<Self, Failure> {
+        let journal = dir.display().to_string();
+        let failed = |error: &dyn std::fmt::Display| Failure::failed(format!("{journal}: {error}"));
+        let index = Index::open(dir).map_err(|error| failed(&error))?;
+        // What is not in the index is not found: an answer must not pass for more than it is.
+        match gateway::indexer::behind(dir, &index) {
+            Ok(0) => {}
+            Ok(missing) => super::tell(&format!(
+                "warning: {}: {missing} entries of the journal are not in its index: start Sluice, or run sluice audit \
+                 reindex",
+                show::safe(&journal)
+            )),
+            Err(error) => super::tell(&format!(
+                "warning: {}: whether the index has all of the journal is not known: {error}",
+                show::safe(&journal)
+            )),
+        }
+        Ok(Self { journal, index })
+    }
+}
+
+const fn path(question: Question) -> &'static str {
+    match question {
+        Question::Search => "/v1/audit/search",
+        Question::Disclosed => "/v1/audit/disclosed",
+        Question::Report => "/v1/audit/report",
+        Question::Events => "/v1/audit/events",
+    }
+}
+
+impl Records {
+    /// Asks all of them, and puts their answers together.
+    pub(super) fn ask(&self, question: Question, query: &[(&'static str, String)]) -> Result<Value, Failure> {
+        let (files, classification) = match self {
+            Self::Sluice(client) => return client.get(path(question), query),
+            Self::Files { files, classification } => (files, classification),
+        };
+        let encoded = client::query(query);
+        let mut answers = Vec::new();
+        for file in files {
+            let answer = question.ask(&file.index, &encoded, classification.clone());
+            answers.push(answer.map_err(|error| Failure::failed(format!("{}: {error}", file.journal)))?);
+        }
+        if let ([_], Some(only)) = (files.as_slice(), answers.first()) {
+            return Ok(only.clone());
+        }
+        let each = files.iter().zip(answers).map(|(file, answer)| (file.journal.as_str(), answer));
+        Ok(match question {
+            Question::Disclosed => added_up(each),
+            Question::Report => Value::Array(each.flat_map(lines).collect()),
+            Question::Search | Question::Events => merged(each.flat_map(lines).collect(), query),
+        })
+    }
+}
+
+/// The lines of one journal's answer, each saying so.
+fn lines((journal, answer): (&str, Value)) -> Vec<Value> {
+    let Value::Array(mut lines) = answer else { return Vec::new() };
+    for line in lines.iter_mut().filter_map(Value::as_object_mut) {
+        line.insert(String::from("journal"), Value::from(journal));
+    }
+    lines
+}
+
+/// The newest of all, the newest first: as many as one journal would give.
+fn merged(mut lines: Vec<Value>, query: &[(&'static str, String)]) -> Value {
+    // Stable: what one journal says of one moment stays in its order.
+    lines.sort_by_key(|line| std::cmp::Reverse(show::number(line, "/at")));
+    let limit = query.iter().find(|(name, _)| *name == "limit").and_then(|(_, limit)| limit.parse().ok());
+    lines.truncate(limit.unwrap_or(usize::MAX));
+    Value::Array(lines)
+}
+
+/// The sums, and beside them what each journal says.
+fn added_up<'a>(each: impl Iterator<Item = (&'a str, Value)>) -> Value {
+    let (mut sums, mut journals) = (Map::new(), Vec::new());
+    for (journal, answer) in each {
+        let Value::Object(mut counts) = answer else { continue };
+        for (name, count) in &counts {
+            let sum = sums.get(name).and_then(Value::as_u64).unwrap_or(0);
+            sums.insert(name.clone(), Value::from(sum.saturating_add(count.as_u64().unwrap_or(0))));
+        }
+        counts.insert(String::from("journal"), Value::from(journal));
+        journals.push(Value::Object(counts));
+    }
+    sums.insert(String::from("journals"), Value::Array(journals));
+    Value::Object(sums)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn answers_of_several_journals_are_merged_by_time_and_say_whose_they_are() {
+        let answers = || {
+            [("a", json!([{"at": 9, "n": 1}, {"at": 4, "n": 2}])), ("b", json!([{"at": 7}, {"at": 4, "n": 3}]))]
+                .into_iter()
+        };
+        let told = |limit: &str| {
+            let merged = merged(answers().flat_map(lines).collect(), &[("limit", limit.to_owned())]);
+            let line = |line: &Value| format!("{}{}", show::number(line, "/at"), show::text(line, "/journal"));
+            show::list(&merged, "").iter().map(line).collect::<Vec<_>>()
+        };
+        assert_eq!(told("10"), ["9a", "7b", "4a", "4b"]);
+        assert_eq!(told("2"), ["9a", "7b"]);
+    }
+
+    #[test]
+    fn sums_have_what_each_journal_says_beside_them() {
+        let counts = [("a", json!({"clear": 1, "unknown": 0})), ("b", json!({"clear": 2, "unknown": 5}))];
+        let expected = json!({"clear": 3, "unknown": 5, "journals": [
+            {"journal": "a", "clear": 1, "unknown": 0}, {"journal": "b", "clear": 2, "unknown": 5}]});
+        assert_eq!(added_up(counts.into_iter()), expected);
+    }
+}

@@ -1,0 +1,257 @@
+//! What was read of a class as it is now: columns that were classified only after the fact.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::class::DataClass;
+use model::classification::{Classification, ColumnRule};
+use model::decision::Outcome;
+use model::disclosure::{Counts, Disclosure};
+use model::effect::{ColumnName, Effect, Facts, FunctionClass, Object, TableKind, TableName, Verb};
+use model::event::{Entry, Event};
+use model::lineage::{Container, Member, Origin, Output, OutputColumn};
+use model::subject::{Binding, Subject, SubjectKind};
+
+use super::*;
+use crate::Index;
+use crate::audit::{DisclosedNow, Now, Search};
+
+fn column(name: &str) -> ColumnName {
+    let (table, name) = name.split_once('.').unwrap();
+    ColumnName::new(TableName::new("public", table), name)
+}
+
+fn opened(bits: u64, subject: &str, target: &str, database: &str) -> Event {
+    Event::SessionOpened {
+        session: session(bits),
+        subject: Subject {
+            key: key(subject),
+            kind: SubjectKind::Service,
+            groups: vec![],
+            on_behalf_of: vec![],
+            expires_at: T,
+            binding: Binding::Bearer,
+            token_id: None,
+        },
+        target: target.into(),
+        database: database.into(),
+        source: "10.0.0.7".parse().unwrap(),
+        application: "app".into(),
+        revision: RevisionId(1),
+    }
+}
+
+fn rows(origins: Vec<Origin>) -> Output {
+    Output::Rows(origins.into_iter().map(|origin| OutputColumn { name: "it".into(), origin }).collect())
+}
+
+fn of(name: &str) -> Origin {
+    Origin::Column(column(name))
+}
+
+fn statement(id: u8, (target, database): (&str, &str), effects: Vec<Effect>, output: Output) -> Event {
+    Event::Statement {
+        id: Digest([id; 32]),
+        target: target.into(),
+        database: database.into(),
+        text: format!("SELECT {id}"),
+        effects,
+        facts: Facts::default(),
+        output,
+    }
+}
+
+fn reads(table: &str) -> Effect {
+    Effect::new(Verb::Select, Object::Table(TableName::new("public", table), TableKind::Table))
+}
+
+fn decided(request: RequestId, statement: u8, outcome: Outcome) -> Event {
+    Event::Decided {
+        request,
+        statements: vec![Digest([statement; 32])],
+        values: vec![],
+        outcome,
+        policies: vec!["reads".into()],
+        revision: RevisionId(1),
+        approval: None,
+        denial: None,
+        on_behalf_of: None,
+        traceparent: None,
+    }
+}
+
+fn ended(request: RequestId, rows: u64, columns: &[(&str, u64, u64)]) -> Event {
+    let counts = |clear, masked| Counts { clear, masked };
+    let columns = columns.iter().map(|(name, clear, masked)| (column(name), counts(*clear, *masked))).collect();
+    let disclosure = Disclosure { rows, bytes: 9, classes: BTreeMap::new(), columns };
+    Event::Completed { request, disclosure, error: None, millis: 1 }
+}
+
+/// `nick` of `people` is classified by nobody then.
+fn journal() -> Vec<(u64, Entry)> {
+    let main = ("payments", "main");
+    let (ann, bob, far, near) = (session(1), session(2), session(3), session(4));
+    let derived = Origin::Derived(BTreeSet::from([column("people.nick"), column("people.id")]));
+    let gathered = Origin::Members(Container::JsonArrayOf, vec![Member { key: None, origin: of("people.nick") }]);
+    let opaque =
+        Effect::new(Verb::Execute, Object::Function(TableName::new("public", "anything"), FunctionClass::DynamicSql));
+    let events = vec![
+        opened(1, "svc|ann", "payments", "main"),
+        opened(2, "svc|bob", "payments", "main"),
+        opened(3, "svc|far", "crm", "main"),
+        opened(4, "svc|near", "payments", "other"),
+        // 1: twice in each row; 2: part of another value; 3: all in one; 4: something else; 5: nobody can say of what.
+        statement(1, main, vec![reads("people")], rows(vec![of("people.id"), of("people.nick"), derived])),
+        statement(3, main, vec![reads("people")], rows(vec![gathered])),
+        statement(4, main, vec![reads("people")], rows(vec![of("people.id")])),
+        statement(5, main, vec![reads("people")], rows(vec![Origin::Unknown])),
+        statement(6, main, vec![opaque], Output::Unknown),
+        statement(7, ("crm", "main"), vec![reads("people")], rows(vec![of("people.nick")])),
+        statement(8, ("payments", "other"), vec![reads("people")], rows(vec![of("people.nick")])),
+        statement(9, main, vec![reads("orders")], rows(vec![Origin::Unknown])),
+        decided(ann.request(1), 1, Outcome::Allow),
+        ended(ann.request(1), 5, &[]),
+        decided(ann.request(2), 1, Outcome::Allow),
+        ended(ann.request(2), 0, &[]),
+        decided(ann.request(3), 1, Outcome::Deny),
+        decided(ann.request(4), 4, Outcome::Allow),
+        ended(ann.request(4), 100, &[]),
+        decided(ann.request(5), 9, Outcome::Allow),
+        ended(ann.request(5), 100, &[]),
+        // Later it was classified, as something else than now.
+        decided(bob.request(1), 1, Outcome::Allow),
+        ended(bob.request(1), 7, &[("people.nick", 2, 3)]),
+        decided(bob.request(2), 3, Outcome::Allow),
+        ended(bob.request(2), 1, &[]),
+        decided(bob.request(3), 5, Outcome::Allow),
+        ended(bob.request(3), 1, &[]),
+        decided(bob.request(4), 6, Outcome::Allow),
+        ended(bob.request(4), 1, &[]),
+        // Its end is not known.
+        decided(bob.request(5), 1, Outcome::Allow),
+        decided(far.request(1), 7, Outcome::Allow),
+        ended(far.request(1), 50, &[]),
+        decided(near.request(1), 8, Outcome::Allow),
+        ended(near.request(1), 60, &[]),
+    ];
+    (0..).zip(events).map(|(at, event)| (at, Entry { at: T.plus_millis(at), event })).collect()
+}
+
+fn now(target: &str, database: &str, name: &str) -> Now {
+    let (table, column) = name.split_once('.').unwrap();
+    let class = DataClass::new("nickname");
+    let rule = ColumnRule {
+        target: target.into(),
+        database: database.into(),
+        schema: "public".into(),
+        table: table.into(),
+        column: column.into(),
+        classes: BTreeSet::from([class.clone()]),
+    };
+    Now { class, classification: Arc::new(Classification { classes: BTreeMap::new(), rules: vec![rule] }) }
+}
+
+fn reported(records: &Index, now: &Now) -> Vec<(String, DisclosedNow)> {
+    let lines = records.report_now(now, None).unwrap();
+    lines.into_iter().map(|line| (line.subject.unwrap().id.to_string(), line.disclosed)).collect()
+}
+
+const fn given([clear, clear_at_most, masked, requests, unknown]: [u64; 5]) -> DisclosedNow {
+    DisclosedNow { clear, clear_at_most, masked, requests, unknown }
+}
+
+#[test]
+fn a_column_that_is_classified_later_is_found_with_what_was_given_of_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = Sqlite::open(directory.path()).unwrap();
+    state.index(&journal()).unwrap();
+    let records = state.records();
+    let here = now("payments", "main", "people.nick");
+    // By the class of then nothing is found but what has no end.
+    assert!(state.report(&here.class, T).unwrap().iter().all(|line| line.disclosed.clear == 0));
+    // Ann had five rows with two values each. Bob's were counted once, and then: one gathered, one unproved, one of a
+    // function that may read anything, one without an end.
+    let expected = [("ann".to_owned(), given([0, 10, 0, 1, 0])), ("bob".to_owned(), given([2, 2, 3, 1, 4]))];
+    assert_eq!(reported(records, &here), expected);
+    // The same name elsewhere is another column.
+    assert_eq!(reported(records, &now("crm", "*", "people.nick")), [("far".to_owned(), given([0, 50, 0, 1, 0]))]);
+    assert_eq!(reported(records, &now("*", "other", "*.*")), [("near".to_owned(), given([0, 60, 0, 1, 0]))]);
+    // A column that no answer named may be in what is unproved alone.
+    assert_eq!(reported(records, &now("payments", "main", "people.ssn")), [("bob".to_owned(), given([0, 0, 0, 0, 2]))]);
+    assert_eq!(reported(records, &now("nowhere", "*", "people.nick")), []);
+}
+
+#[test]
+fn the_requests_behind_it_are_found_and_add_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = Sqlite::open(directory.path()).unwrap();
+    state.index(&journal()).unwrap();
+    let (records, here) = (state.records(), now("payments", "main", "people.nick"));
+    let found = |search: Search| {
+        let found = records.search(&Search { now: Some(here.clone()), ..search }).unwrap();
+        let line = |request: crate::audit::FoundRequest| (request.request, request.now.unwrap());
+        found.into_iter().map(line).collect::<Vec<_>>()
+    };
+    let all = found(Search::default());
+    let numbers: Vec<_> = all.iter().map(|(request, _)| *request).collect();
+    let bob = session(2);
+    let expected = [5, 4, 3, 2, 1].map(|number| bob.request(number));
+    assert_eq!(numbers, [&expected[..], &[session(1).request(1)]].concat());
+    let total = |lines: &[(RequestId, crate::audit::GivenNow)]| {
+        lines.iter().fold(DisclosedNow::default(), |mut sum, (_, given)| {
+            sum.clear += given.clear;
+            sum.clear_at_most += given.clear_at_most;
+            sum.masked += given.masked;
+            sum.requests += u64::from(given.clear_at_most > 0 || given.masked > 0);
+            sum.unknown += u64::from(given.unknown);
+            sum
+        })
+    };
+    let everybody = records.disclosed_now(&here, &Search::default()).unwrap();
+    assert_eq!(total(&all), everybody);
+    assert_eq!(everybody, given([2, 12, 3, 2, 4]));
+    assert!(all.iter().all(|(_, given)| given.columns.iter().all(|column| column == "public.people.nick")));
+    // Narrowed by something else too.
+    let of_bob = Search { subject: Some(String::from("svc|bob")), ..Search::default() };
+    assert_eq!(records.disclosed_now(&here, &of_bob).unwrap(), total(&found(of_bob)));
+    let late = Search { since: Some(T.plus_millis(22)), until: Some(T.plus_millis(27)), ..Search::default() };
+    assert_eq!(records.disclosed_now(&here, &late).unwrap(), total(&found(late)));
+    let lines = records.report_now(&here, Some(T.plus_millis(22))).unwrap();
+    assert_eq!(lines.iter().map(|line| line.disclosed.unknown).sum::<u64>(), 4);
+}
+
+/// Also where it is too many to be listed: then each request is looked at.
+#[test]
+fn both_ways_to_find_them_agree() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = Sqlite::open(directory.path()).unwrap();
+    let mut entries = journal();
+    let next = u64::try_from(entries.len()).unwrap();
+    let many = (0..21_000).flat_map(|number| {
+        let request = session(1).request(100 + number);
+        [decided(request, 1, Outcome::Allow), ended(request, 1, &[])]
+    });
+    entries.extend((next..).zip(many).map(|(at, event)| (at, Entry { at: T, event })));
+    state.index(&entries).unwrap();
+    let here = now("payments", "main", "people.nick");
+    let search = Search { now: Some(here.clone()), limit: 30_000, ..Search::default() };
+    let found = state.records().search(&search).unwrap();
+    assert_eq!(found.len(), 21_000 + 6);
+    assert_eq!(state.records().disclosed_now(&here, &Search::default()).unwrap().clear_at_most, 42_000 + 12);
+}
+
+#[test]
+fn an_index_is_read_beside_the_one_who_feeds_it_and_only_in_its_own_form() {
+    let directory = tempfile::tempdir().unwrap();
+    assert!(Index::open(directory.path()).is_err());
+    let state = Sqlite::open(directory.path()).unwrap();
+    let index = Index::open(directory.path()).unwrap();
+    assert_eq!(index.position().unwrap(), None);
+    state.index(&journal()).unwrap();
+    assert_eq!(index.position().unwrap(), state.indexed_to().unwrap());
+    assert_eq!(index.search(&Search::default()).unwrap(), state.search(&Search::default()).unwrap());
+    index.connection().execute("DELETE FROM requests", []).unwrap_err();
+    drop((state, index));
+    let connection = Connection::open(directory.path().join("index.db")).unwrap();
+    connection.execute("DELETE FROM migrations WHERE number = 4", []).unwrap();
+    assert!(matches!(Index::open(directory.path()), Err(Error::OlderSchema { found: 3, known: 4, .. })));
+}
