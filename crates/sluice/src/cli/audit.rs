@@ -52,7 +52,7 @@ pub(super) enum Command {
 #[derive(clap::Args)]
 #[command(
     after_help = "By class, what is found was of that class when it was delivered. With --now it is by what is of the class \
-    now: exact where a column was\nclassified then too, and by rows, at most, where it was not.\n\nExamples:\n  \
+    now: exact where a column was classified then too, and by rows, at most, where it was not.\n\nExamples:\n  \
     sluice audit search --subject order-service --class card_number\n  \
     sluice audit search --class card_number --now --since 90d\n  \
     sluice audit search --secret vault:payments --csv\n  \
@@ -60,10 +60,6 @@ pub(super) enum Command {
     sluice audit search --class email --now --revision ./revision --data-dir /srv/east --json"
 )]
 pub(super) struct SearchArgs {
-    #[command(flatten)]
-    connect: Connect,
-    #[command(flatten)]
-    records: RecordsArgs,
     /// Since then: 24h, or 2026-11-23T02:00:00Z
     #[arg(long, value_parser = time::since)]
     since: Option<control::time::Moment>,
@@ -126,21 +122,21 @@ pub(super) struct SearchArgs {
     limit: u32,
     #[command(flatten)]
     form: Form,
+    #[command(flatten)]
+    connect: Connect,
+    #[command(flatten)]
+    records: RecordsArgs,
 }
 
 /// Of which class, since when
 #[derive(clap::Args)]
 #[command(
     after_help = "By class, what is counted was of that class when it was delivered. With --now it is by what is of the class \
-    now: exact where a column was\nclassified then too, and by rows, at most, where it was not.\n\nExamples:\n  \
+    now: exact where a column was classified then too, and by rows, at most, where it was not.\n\nExamples:\n  \
     sluice audit report --class card_number --since 30d\n  sluice audit report --class card_number --now\n  \
     sluice audit report --class email --now --revision ./revision --data-dir /srv/east --data-dir /srv/west --csv"
 )]
 pub(super) struct ReportArgs {
-    #[command(flatten)]
-    connect: Connect,
-    #[command(flatten)]
-    records: RecordsArgs,
     /// The class, such as card_number
     #[arg(long)]
     class: String,
@@ -149,6 +145,10 @@ pub(super) struct ReportArgs {
     since: Option<control::time::Moment>,
     #[command(flatten)]
     form: Form,
+    #[command(flatten)]
+    connect: Connect,
+    #[command(flatten)]
+    records: RecordsArgs,
 }
 
 impl SearchArgs {

@@ -1,6 +1,6 @@
 //! Who is asked about the past: a Sluice, or the indexes of data directories without any.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use control::Question;
@@ -48,7 +48,7 @@ impl RecordsArgs {
         if self.data_dirs.is_empty() {
             return connect.client().map(Records::Sluice);
         }
-        let files = self.data_dirs.iter().map(File::open).collect::<Result<_, _>>()?;
+        let files = self.data_dirs.iter().map(|dir| File::open(dir)).collect::<Result<_, _>>()?;
         let read = |dir: &PathBuf| hearing::revision(dir).map(|checked| Arc::new(checked.classification().clone()));
         Ok(Records::Files { files, classification: self.revision.as_ref().map(read).transpose()? })
     }
@@ -60,7 +60,7 @@ impl RecordsArgs {
 }
 
 impl File {
-    fn open(dir: &PathBuf) -> Result<Self, Failure> {
+    fn open(dir: &Path) -> Result<Self, Failure> {
         let journal = dir.display().to_string();
         let failed = |error: &dyn std::fmt::Display| Failure::failed(format!("{journal}: {error}"));
         let index = Index::open(dir).map_err(|error| failed(&error))?;

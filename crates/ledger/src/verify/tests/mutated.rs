@@ -4,9 +4,6 @@
 //! Left out is what the Python verifier does not claim to see: an entry that is none, with the right checksum, behind all
 //! that is signed (it decodes no entries), and what witnesses signed.
 
-use std::io::{Read, Write};
-use std::process::{Command, Stdio};
-
 use super::*;
 use crate::frame;
 use crate::note::SigningKey;
@@ -254,13 +251,6 @@ fn ours(files: &BTreeMap<String, Vec<u8>>, known: &SigningKey) -> Said {
 
 /// What the Python verifier says of them, in their order.
 fn theirs(logs: &[(&BTreeMap<String, Vec<u8>>, SigningKey)]) -> Vec<Said> {
-    let mut python = Command::new("python3")
-        .args([concat!(env!("CARGO_MANIFEST_DIR"), "/tests/verify.py"), "--stream"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("this test needs python3: install it (apt-get install python3)");
-    let (mut input, mut output) = (python.stdin.take().unwrap(), python.stdout.take().unwrap());
     let mut sent = Vec::new();
     let text = |bytes: &[u8], sent: &mut Vec<u8>| {
         sent.extend(u32::try_from(bytes.len()).unwrap().to_be_bytes());
@@ -274,13 +264,7 @@ fn theirs(logs: &[(&BTreeMap<String, Vec<u8>>, SigningKey)]) -> Vec<Said> {
             text(content, &mut sent);
         }
     }
-    let mut told = String::new();
-    std::thread::scope(|scope| {
-        // It answers as it reads: both at once, so that neither waits for the other.
-        scope.spawn(move || input.write_all(&sent).unwrap());
-        output.read_to_string(&mut told).unwrap();
-    });
-    assert!(python.wait().unwrap().success());
+    let told = python("--stream", sent);
     let said = |line: &str| match line.split_once(' ') {
         Some(("bad", entry)) => Some(Some(entry.parse().unwrap())),
         None if line == "bad" => Some(None),
@@ -322,19 +306,12 @@ fn td_12_two_verifiers_agree_on_ten_thousand_mutated_logs() {
             (what, base, files, known)
         })
         .collect();
-    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(8);
-    let share = LOGS.div_ceil(workers);
-    let told: Vec<(Said, Said)> = std::thread::scope(|scope| {
-        let work = logs.chunks(share).map(|logs| {
-            scope.spawn(move || {
-                let given: Vec<_> = logs.iter().map(|(_, _, files, known)| (files, signer(*known))).collect();
-                let ours: Vec<Said> = given.iter().map(|(files, known)| ours(files, known)).collect();
-                let theirs = theirs(&given);
-                assert_eq!(ours.len(), theirs.len());
-                ours.into_iter().zip(theirs).collect::<Vec<_>>()
-            })
-        });
-        work.collect::<Vec<_>>().into_iter().flat_map(|work| work.join().unwrap()).collect()
+    let told: Vec<(Said, Said)> = side_by_side(&logs, |logs| {
+        let given: Vec<_> = logs.iter().map(|(_, _, files, known)| (files, signer(*known))).collect();
+        let ours: Vec<Said> = given.iter().map(|(files, known)| ours(files, known)).collect();
+        let theirs = theirs(&given);
+        assert_eq!(ours.len(), theirs.len());
+        ours.into_iter().zip(theirs).collect()
     });
     let mut counts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     let (mut named, mut differ) = (0, Vec::new());

@@ -148,11 +148,11 @@ impl<'a> Feeder<'a> {
         for (class, counts) in ending.disclosure.classes.iter().filter(|(_, counts)| delivered(counts)) {
             let class = self.names.text(class.as_str())?;
             let key = [class, subject.unwrap_or(0), at, row];
-            self.disclosed("class_disclosures (class, subject, at, request, clear, masked)", &key, *counts)?;
+            self.enter_disclosed("class_disclosures (class, subject, at, request, clear, masked)", &key, *counts)?;
         }
         for (column, counts) in ending.disclosure.columns.iter().filter(|(_, counts)| delivered(counts)) {
             let column = self.names.column(column)?;
-            self.disclosed("column_disclosures (request, column_id, clear, masked)", &[row, column], *counts)?;
+            self.enter_disclosed("column_disclosures (request, column_id, clear, masked)", &[row, column], *counts)?;
         }
         Ok(())
     }
@@ -306,7 +306,7 @@ impl<'a> Feeder<'a> {
         Ok(ruling)
     }
 
-    fn disclosed(&self, table: &str, key: &[i64], counts: Counts) -> Result<(), Error> {
+    fn enter_disclosed(&self, table: &str, key: &[i64], counts: Counts) -> Result<(), Error> {
         let places = vec!["?"; key.len().saturating_add(2)].join(", ");
         let sql = format!(
             "INSERT INTO {table} VALUES ({places})

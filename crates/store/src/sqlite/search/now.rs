@@ -112,14 +112,17 @@ impl Reached {
         let listing = "SELECT q.id FROM ruling_statements s JOIN requests q ON q.ruling = s.ruling
                        WHERE s.statement IN (SELECT value ->> 0 FROM json_each(?))
                          AND q.outcome = 'allow' AND (q.ended_at IS NULL OR q.row_count > 0)
-                       UNION ALL SELECT request FROM column_disclosures
-                       WHERE column_id IN (SELECT value ->> 2 FROM json_each(?))
+                       UNION ALL SELECT q.id FROM json_each(?) j
+                       CROSS JOIN column_disclosures c ON c.column_id = j.value ->> 2
+                       CROSS JOIN requests q ON q.id = c.request LEFT JOIN sessions s ON s.id = q.session
+                       WHERE q.target IS NULL OR q.target = j.value ->> 0 AND s.database = j.value ->> 1
                        UNION ALL SELECT id FROM requests WHERE ruling IS NULL AND row_count > 0";
         let exists = "(r.outcome = 'allow' AND (r.ended_at IS NULL OR r.row_count > 0) AND r.ruling IN
                        (SELECT ruling FROM ruling_statements
                         WHERE statement IN (SELECT value ->> 0 FROM json_each(?)))
-                      OR EXISTS (SELECT 1 FROM column_disclosures c WHERE c.request = r.id
-                                 AND c.column_id IN (SELECT value ->> 2 FROM json_each(?)))
+                      OR EXISTS (SELECT 1 FROM json_each(?) j
+                                 CROSS JOIN column_disclosures c ON c.request = r.id AND c.column_id = j.value ->> 2
+                                 WHERE r.target IS NULL OR r.target = j.value ->> 0 AND s.database = j.value ->> 1)
                       OR r.ruling IS NULL AND r.row_count > 0)";
         conditions.through(listing, exists, self.lists())
     }
@@ -170,7 +173,9 @@ impl Reached {
     /// What one request gave.
     pub(super) fn given(&self, connection: &Connection, request: i64) -> Result<GivenNow, Error> {
         let mut given = GivenNow::default();
-        let carried: BTreeSet<i64> = self.columns.iter().map(|(_, _, column)| *column).collect();
+        let Run { ended, rows, target, database, statements } = Run::of(connection, request)?;
+        let is_here = |at: &(i64, i64, i64)| target.is_none_or(|target| (target, database) == (at.0, Some(at.1)));
+        let carried: BTreeSet<i64> = self.columns.iter().filter(|at| is_here(at)).map(|at| at.2).collect();
         let counted = counted(connection, request)?;
         let mut columns = BTreeSet::new();
         for (column, (clear, masked)) in counted.iter().filter(|(column, _)| carried.contains(column)) {
@@ -179,7 +184,6 @@ impl Reached {
             given.masked = given.masked.saturating_add(*masked);
             columns.insert(*column);
         }
-        let (ended, rows, statements) = run_of(connection, request)?;
         let was_counted = !columns.is_empty();
         for (_, column, places) in self.statements.iter().filter(|(statement, ..)| statements.contains(statement)) {
             if counted.contains_key(column) || *column == 0 && was_counted || ended && rows == 0 {
@@ -276,13 +280,26 @@ fn counted(connection: &Connection, request: i64) -> Result<BTreeMap<i64, (u64, 
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-/// Whether a request ended, with how many rows, and what it ran.
-fn run_of(connection: &Connection, request: i64) -> Result<(bool, u64, BTreeSet<i64>), Error> {
-    let sql = "SELECT ended_at IS NOT NULL, coalesce(row_count, 0) FROM requests WHERE id = ?";
-    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1).map(number)?));
-    let (ended, rows) = connection.prepare_cached(sql)?.query_row([request], read)?;
-    let sql = "SELECT q.statement FROM requests r JOIN ruling_statements q ON q.ruling = r.ruling WHERE r.id = ?";
-    let mut statement = connection.prepare_cached(sql)?;
-    let statements = statement.query_map([request], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    Ok((ended, rows, statements))
+/// How a request ran.
+struct Run {
+    ended: bool,
+    rows: u64,
+    /// Where; `None` if the journal lacks its session's opening.
+    target: Option<i64>,
+    database: Option<i64>,
+    statements: BTreeSet<i64>,
+}
+
+impl Run {
+    fn of(connection: &Connection, request: i64) -> Result<Self, Error> {
+        let sql = "SELECT q.statement FROM requests r JOIN ruling_statements q ON q.ruling = r.ruling WHERE r.id = ?";
+        let mut statement = connection.prepare_cached(sql)?;
+        let statements = statement.query_map([request], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let sql = "SELECT r.ended_at IS NOT NULL, coalesce(r.row_count, 0), r.target, s.database
+                   FROM requests r LEFT JOIN sessions s ON s.id = r.session WHERE r.id = ?";
+        Ok(connection.prepare_cached(sql)?.query_row([request], |row| {
+            let rows = row.get(1).map(number)?;
+            Ok(Self { ended: row.get(0)?, rows, target: row.get(2)?, database: row.get(3)?, statements })
+        })?)
+    }
 }

@@ -129,7 +129,7 @@ fn journal() -> Vec<(u64, Entry)> {
         // Its end is not known.
         decided(bob.request(5), 1, Outcome::Allow),
         decided(far.request(1), 7, Outcome::Allow),
-        ended(far.request(1), 50, &[]),
+        ended(far.request(1), 50, &[("people.nick", 1, 2)]),
         decided(near.request(1), 8, Outcome::Allow),
         ended(near.request(1), 60, &[]),
     ];
@@ -173,7 +173,7 @@ fn a_column_that_is_classified_later_is_found_with_what_was_given_of_it() {
     let expected = [("ann".to_owned(), given([0, 10, 0, 1, 0])), ("bob".to_owned(), given([2, 2, 3, 1, 4]))];
     assert_eq!(reported(records, &here), expected);
     // The same name elsewhere is another column.
-    assert_eq!(reported(records, &now("crm", "*", "people.nick")), [("far".to_owned(), given([0, 50, 0, 1, 0]))]);
+    assert_eq!(reported(records, &now("crm", "*", "people.nick")), [("far".to_owned(), given([1, 1, 2, 1, 0]))]);
     assert_eq!(reported(records, &now("*", "other", "*.*")), [("near".to_owned(), given([0, 60, 0, 1, 0]))]);
     // A column that no answer named may be in what is unproved alone.
     assert_eq!(reported(records, &now("payments", "main", "people.ssn")), [("bob".to_owned(), given([0, 0, 0, 0, 2]))]);
