@@ -121,7 +121,7 @@ pub(crate) enum OpenError {
 
 /// A tape being played.
 pub(crate) struct Tape {
-    reader: TapeReader,
+    reader: TapeReader<'static>,
     decoder: Decoder,
     last: Timestamp,
     /// What came before is read, for what follows hangs on it, and left out.
@@ -145,9 +145,10 @@ pub(crate) fn open(dir: &Path, session: SessionId, keys: &KeyStore) -> Result<Ta
 }
 
 impl Tape {
-    /// The same from this moment on.
-    pub(crate) fn since(self, since: Timestamp) -> Self {
-        Self { since, ..self }
+    /// The same from this moment on: read from the latest part that can be understood without those before it.
+    pub(crate) fn since(mut self, since: Timestamp) -> Result<Self, OpenError> {
+        self.reader.skip_towards(since).map_err(|error| OpenError::Unreadable(error.to_string()))?;
+        Ok(Self { since, last: self.reader.started(), ..self })
     }
 
     /// What comes next; nothing after the end.
@@ -197,7 +198,7 @@ impl Decoder {
             Kind::FromClient => self.requests(content),
             Kind::ToClient => self.answers(content),
             Kind::Cut => vec![Event::Cut { reason: String::from_utf8_lossy(content).into_owned() }],
-            Kind::End => Vec::new(),
+            Kind::End | Kind::Continued => Vec::new(),
         }
     }
 }

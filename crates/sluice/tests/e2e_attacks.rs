@@ -30,6 +30,8 @@ mod memory;
 mod operations;
 #[path = "e2e_attacks/outages.rs"]
 mod outages;
+#[path = "e2e_attacks/parts.rs"]
+mod parts;
 #[path = "e2e_attacks/resources.rs"]
 mod resources;
 #[path = "e2e_attacks/secrets.rs"]

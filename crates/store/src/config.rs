@@ -32,7 +32,9 @@ pub use classification::parse_classification;
 pub use error::ConfigError;
 pub use reader::{Document, Section, Setting};
 pub use sinks::{Receiver, SinkConfig, SinkFormat, SinkKind, SinkStart};
-pub use targets::{Credential, CredentialSource, Databases, TargetConfig, TargetTls, TlsMode, parse_targets};
+pub use targets::{
+    Credential, CredentialSource, Databases, PartLimits, TargetConfig, TargetTls, TlsMode, parse_targets,
+};
 
 /// A `sluice.toml` in which every setting is explained and has its default; `sluice init` writes it.
 pub const TEMPLATE_SLUICE_TOML: &str = include_str!("config/templates/sluice.toml");

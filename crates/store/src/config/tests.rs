@@ -299,7 +299,7 @@ fn settings_that_contradict_each_other_are_refused() {
 fn a_target_is_read_as_meant() {
     let text = "[payments]\nprotocol = \"postgres\"\naddress = \"[::1]:5433\"\ndatabases = [\"*\"]\ntls = \"require\"\n\
                 client_cert = \"c.pem\"\nclient_key = \"k.pem\"\nlabels = { env = \"prod\" }\ncredential.user = \"sluice\"\n\
-                durability = \"power\"\ntape = \"requests\"\ntape_cap = \"1GiB\"\nretention = \"400d\"\non_unmaskable = \"refuse\"\n";
+                durability = \"power\"\ntape = \"requests\"\ntape_cap = \"1GiB\"\ntape_part = \"64KiB\"\ntape_part_age = \"1h\"\nretention = \"400d\"\non_unmaskable = \"refuse\"\n";
     let target = &targets(text).unwrap()[0];
     assert_eq!((&*target.target.name, &*target.target.protocol), ("payments", "postgres"));
     assert_eq!(target.target.labels["env"], "prod");
@@ -310,10 +310,12 @@ fn a_target_is_read_as_meant() {
     assert_eq!(target.credential, Credential { user: "sluice".into(), password: None });
     assert_eq!((target.durability, target.tape), (Durability::Power, TapeMode::Requests));
     assert_eq!((target.tape_cap, target.retention), (Some(1 << 30), Some(Duration::from_secs(400 * 86_400))));
+    assert_eq!(target.tape_part, PartLimits { size: 64 << 10, age: Duration::from_secs(3600) });
     assert_eq!((target.on_unmaskable, target.allow_md5), (OnUnmaskable::Refuse, false));
     let target = &targets(TARGET).unwrap()[0];
     assert_eq!(target.tls, TargetTls { mode: TlsMode::VerifyFull, ca_file: None, client: None });
     assert_eq!((target.durability, target.tape), (Durability::Auto, TapeMode::Full));
+    assert_eq!(target.tape_part, PartLimits { size: 1 << 30, age: Duration::from_secs(86_400) });
     assert_eq!(target.credential.password, Some(CredentialSource::Env("P".into())));
 }
 
