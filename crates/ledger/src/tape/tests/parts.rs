@@ -172,6 +172,27 @@ fn rc_14_a_missing_swapped_cut_or_changed_part_is_found() {
     }
 }
 
+/// A part that is well formed and not the one that was recorded, as whoever has the key could write it, is found by the digest
+/// of the last part alone.
+#[test]
+fn rc_14_a_part_that_was_written_anew_is_not_the_one_that_the_last_one_names() {
+    for keys in both() {
+        let keys = keys.as_ref();
+        let (disk, other) = (FaultyDisk::new(), FaultyDisk::new());
+        let of = |disk: &FaultyDisk, said: &[u8]| {
+            let mut tape = create(disk, keys).unwrap();
+            drop(tape.record(Kind::ToClient, Timestamp(1), &[said]).unwrap());
+            tape.rotate(Timestamp(2), true).unwrap().sync().unwrap();
+            tape.finish(Timestamp(3)).unwrap()
+        };
+        let (whole, another) = (of(&disk, b"yes"), of(&other, b"no!"));
+        assert!(whole.1 == another.1 && whole != another);
+        let first = path(dir(), SESSION, Part::FIRST);
+        disk.put(&first, Some(other.contents()[&first].clone()));
+        assert!(matches!(digests(&disk, keys), Err(TapeReadError::Damaged(_))));
+    }
+}
+
 /// Two parts of one tape never use a nonce twice: the same content in the same place is sealed to other bytes.
 #[test]
 fn rc_14_parts_are_sealed_apart() {
