@@ -5,8 +5,9 @@
 //! hide the rest. Nothing here is escaped for a terminal; whoever shows it has to.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use ledger::RealDisk;
+use ledger::Disk;
 use ledger::tape::{KeyStore, Kind, TapeEnd, TapeReadError, TapeReader};
 use model::id::SessionId;
 use model::time::Timestamp;
@@ -130,8 +131,8 @@ pub(crate) struct Tape {
 }
 
 /// Opens the tape of a session. Blocks.
-pub(crate) fn open(dir: &Path, session: SessionId, keys: &KeyStore) -> Result<Tape, OpenError> {
-    match TapeReader::open(&RealDisk, dir, session, Some(keys)) {
+pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path, session: SessionId, keys: &KeyStore) -> Result<Tape, OpenError> {
+    match TapeReader::open_shared(disk, dir, session, Some(keys)) {
         Ok(reader) => Ok(Tape {
             last: reader.started(),
             reader,

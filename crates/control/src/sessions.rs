@@ -145,8 +145,9 @@ pub(crate) async fn tape(
     Params(params): Params<TapeParams>,
 ) -> Result<Response, Problem> {
     let (dir, keys) = (app.node.layout().tapes(), Arc::clone(&app.node.tape_keys));
+    let disk = gateway::archive::tape_disk(&app.node).await;
     let opened = tokio::task::spawn_blocking(move || {
-        let tape = replay::open(&dir, id, &keys)?;
+        let tape = replay::open(disk, &dir, id, &keys)?;
         match params.since {
             Some(since) => tape.since(since.0),
             None => Ok(tape),

@@ -32,6 +32,7 @@ use model::time::Timestamp;
 
 use crate::disk::{Disk, append_all};
 
+mod archived;
 mod files;
 mod live;
 mod packed;
@@ -40,7 +41,8 @@ mod reader;
 mod rotate;
 mod seal;
 
-pub use files::{exists, remove, sessions};
+pub use archived::{Archive, Archived, WithArchive};
+pub use files::{PartFiles, exists, parts, parts_of_session, remove, remove_archived, sessions};
 pub use live::LiveTape;
 pub use packed::compress;
 pub use part::{Part, Spot};

@@ -298,11 +298,25 @@ pub enum Event {
         /// How long it is, in bytes.
         length: u64,
     },
+    /// The file of a part of a tape is in the archive: what is stored there was read back and is what was sent. Written before
+    /// the local file may be removed.
+    TapeArchived {
+        /// The session.
+        session: SessionId,
+        /// Which part, counted from 1.
+        part: u32,
+        /// The object's name.
+        object: Arc<str>,
+        /// The SHA-256 of the object's bytes: of the sealed file, not of what is on the tape.
+        digest: Digest,
+        /// How many bytes there are.
+        length: u64,
+    },
 }
 
 impl Event {
     /// What kinds of events there are, in the order of the enum: the words of [`Event::kind`].
-    pub const KINDS: [&str; 28] = [
+    pub const KINDS: [&str; 29] = [
         "started",
         "stopped",
         "session_opened",
@@ -331,6 +345,7 @@ impl Event {
         "hold_became_ticket",
         "clock_moved",
         "tape_part_ended",
+        "tape_archived",
     ];
 
     /// The word for its kind, as it stands in JSON.
@@ -364,6 +379,7 @@ impl Event {
             Self::HoldBecameTicket { .. } => "hold_became_ticket",
             Self::ClockMoved { .. } => "clock_moved",
             Self::TapePartEnded { .. } => "tape_part_ended",
+            Self::TapeArchived { .. } => "tape_archived",
         }
     }
 
@@ -376,7 +392,8 @@ impl Event {
             | Self::SessionClosed { session, .. }
             | Self::TapeCut { session, .. }
             | Self::TapeRemoved { session, .. }
-            | Self::TapePartEnded { session, .. } => Some(*session),
+            | Self::TapePartEnded { session, .. }
+            | Self::TapeArchived { session, .. } => Some(*session),
             Self::SecretUsed { session, .. } | Self::OwnStatement { session, .. } | Self::Gap { session, .. } => {
                 *session
             }

@@ -6,6 +6,8 @@ mod support;
 
 #[path = "e2e_attacks/approvals.rs"]
 mod approvals;
+#[path = "e2e_attacks/archive.rs"]
+mod archive;
 #[path = "e2e_attacks/bombs.rs"]
 mod bombs;
 #[path = "e2e_attacks/definitions.rs"]

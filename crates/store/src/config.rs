@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use model::issuer::Issuer;
 
+mod archive;
 mod classification;
 mod error;
 mod issuer;
@@ -28,6 +29,7 @@ mod targets;
 mod units;
 mod witness;
 
+pub use archive::ArchiveConfig;
 pub use classification::parse_classification;
 pub use error::ConfigError;
 pub use reader::{Document, Section, Setting};
@@ -74,6 +76,8 @@ pub struct Config {
     pub sessions: SessionConfig,
     /// Where the journal's events are sent as they happen (`[[sink]]`).
     pub sinks: Vec<SinkConfig>,
+    /// Where finished tapes go (`[archive]`).
+    pub archive: Option<ArchiveConfig>,
 }
 
 /// One listener.

@@ -55,10 +55,14 @@ fn tell(node: &Arc<Node>, ended: Ended) -> JoinHandle<()> {
 
 /// Rewrites a part that ended to a fraction of its size; its digest stays the same.
 pub(super) fn pack(node: &Arc<Node>, session: SessionId, part: Part) {
-    let (dir, disk, keys) = (node.layout().tapes(), Arc::clone(node.disk()), Arc::clone(&node.tape_keys));
+    let packing = Arc::clone(node);
     node.tasks.spawn_blocking(move || {
-        if let Err(error) = ledger::tape::compress(disk.as_ref(), &dir, session, part, Some(&keys)) {
+        let (dir, disk, keys) = (packing.layout().tapes(), packing.disk(), Some(&*packing.tape_keys));
+        if let Err(error) = ledger::tape::compress(disk.as_ref(), &dir, session, part, keys) {
             tracing::warn!(%session, %part, %error, "a part of a tape stays uncompressed");
+        }
+        if let Some(archive) = &packing.archive {
+            archive.look();
         }
     });
 }

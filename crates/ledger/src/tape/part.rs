@@ -173,3 +173,8 @@ pub(crate) fn path(dir: &Path, session: SessionId, part: Part) -> PathBuf {
 pub(super) fn packed_path(dir: &Path, session: SessionId, part: Part) -> PathBuf {
     path(dir, session, part).with_extension("tapez")
 }
+
+/// The path of what says where a part is in the archive.
+pub(super) fn archived_path(dir: &Path, session: SessionId, part: Part) -> PathBuf {
+    path(dir, session, part).with_extension("archived")
+}

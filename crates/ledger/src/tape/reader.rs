@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use model::id::{Digest, SessionId};
 use model::time::Timestamp;
@@ -62,10 +63,26 @@ pub struct Record {
     pub content: Vec<u8>,
 }
 
+/// A disk that is lent, or shared.
+#[derive(Debug)]
+enum On<'d> {
+    Lent(&'d dyn Disk),
+    Shared(Arc<dyn Disk>),
+}
+
+impl On<'_> {
+    fn disk(&self) -> &dyn Disk {
+        match self {
+            Self::Lent(disk) => *disk,
+            Self::Shared(disk) => disk.as_ref(),
+        }
+    }
+}
+
 /// Reads a tape from its beginning.
 #[derive(Debug)]
 pub struct TapeReader<'d> {
-    disk: &'d dyn Disk,
+    disk: On<'d>,
     dir: PathBuf,
     session: SessionId,
     /// Of the tape, if it is sealed.
@@ -86,8 +103,25 @@ impl<'d> TapeReader<'d> {
         session: SessionId,
         keys: Option<&KeyStore>,
     ) -> Result<Self, TapeReadError> {
-        let key = || keys.ok_or(TapeReadError::Sealed)?.open(disk, session);
-        let part = PartReader::open(disk, dir, session, Part::FIRST, &key)?;
+        Self::open_on(On::Lent(disk), dir, session, keys)
+    }
+
+    /// As [`TapeReader::open`], for a reader that is kept.
+    ///
+    /// # Errors
+    /// As [`TapeReader::open`].
+    pub fn open_shared(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        session: SessionId,
+        keys: Option<&KeyStore>,
+    ) -> Result<TapeReader<'static>, TapeReadError> {
+        TapeReader::open_on(On::Shared(disk), dir, session, keys)
+    }
+
+    fn open_on(disk: On<'d>, dir: &Path, session: SessionId, keys: Option<&KeyStore>) -> Result<Self, TapeReadError> {
+        let key = || keys.ok_or(TapeReadError::Sealed)?.open(disk.disk(), session);
+        let part = PartReader::open(disk.disk(), dir, session, Part::FIRST, &key)?;
         let key = part.key().map(|key| key.of(Part::FIRST));
         Ok(Self { disk, dir: dir.to_owned(), session, key, part, end: None })
     }
@@ -275,7 +309,7 @@ impl<'d> TapeReader<'d> {
 
     fn open_part(&self, part: Part) -> Result<PartReader, TapeReadError> {
         let key = || self.key.as_ref().map(|key| key.of(part)).ok_or(TapeReadError::Damaged(Spot { part, offset: 0 }));
-        let opened = PartReader::open(self.disk, &self.dir, self.session, part, &key)?;
+        let opened = PartReader::open(self.disk.disk(), &self.dir, self.session, part, &key)?;
         // A part in clear in the place of a sealed one was not written by Sluice.
         if opened.key().is_some() == self.key.is_some() {
             Ok(opened)

@@ -16,7 +16,7 @@ use super::{put, show};
 
 mod tapes;
 
-use tapes::Tapes;
+use tapes::{Place, Tapes};
 
 /// Verify a journal offline
 #[derive(clap::Args)]
@@ -70,7 +70,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let own = data_dir.as_deref().map(Layout::of);
     let own_tapes = || own.as_ref().map(Layout::tapes).filter(|dir| dir.exists());
     let tapes = match (args.tapes.clone().or_else(own_tapes), report.is_good()) {
-        (Some(dir), true) => Tapes::verify(&journal, &dir, tape_keys(args, own.as_ref())?.as_ref()),
+        (Some(dir), true) => verify_tapes(args, &journal, &dir, own.as_ref())?,
         (Some(_) | None, _) => Tapes::default(),
     };
     let told = tapes.told();
@@ -88,6 +88,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             "tapes_truncated": tapes.truncated,
             "tapes_removed": tapes.removed,
             "tapes_sealed": tapes.sealed,
+            "tapes_away": tapes.away,
             "witnessed": report.witnessed.iter().map(|one| serde_json::json!({
                 "witness": one.witness, "entries": one.size, "at": one.at,
             })).collect::<Vec<_>>(),
@@ -150,6 +151,30 @@ fn verify_tiles(dir: &Path, key: &Path, as_json: bool) -> Result<(), Failure> {
 fn kept(file: &Path, keys: &Keys) -> Result<Checkpoint, Failure> {
     let note = std::fs::read(file).map_err(|error| unreadable(file, &error))?;
     keys.open(&note).map_err(|error| unreadable(file, &error))
+}
+
+/// Compares tapes, those in the archive included, where the configuration names one.
+fn verify_tapes(args: &Args, journal: &Path, dir: &Path, own: Option<&Layout>) -> Result<Tapes, Failure> {
+    let keys = tape_keys(args, own)?;
+    let archive = args.place.config.load().ok().and_then(|config| config.archive);
+    let Some(archive) = archive else {
+        return Ok(Tapes::verify(journal, &Place { disk: &RealDisk, dir, keys: keys.as_ref(), has_archive: false }));
+    };
+    let failed = |error: &dyn std::fmt::Display| Failure::failed(format!("the archive: {error}"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.map_err(|error| failed(&error))?;
+    let disk = match gateway::archive::offline_disk(&archive, runtime.handle()) {
+        Ok(disk) => disk,
+        // Its secret is in the vault, or for others to read: what is here can be compared all the same.
+        Err(gateway::archive::ArchiveError::Secret(_)) => {
+            return Ok(Tapes::verify(
+                journal,
+                &Place { disk: &RealDisk, dir, keys: keys.as_ref(), has_archive: false },
+            ));
+        }
+        Err(error) => return Err(failed(&error)),
+    };
+    Ok(Tapes::verify(journal, &Place { disk: disk.as_ref(), dir, keys: keys.as_ref(), has_archive: true }))
 }
 
 /// The keys of tapes, where one opens them.

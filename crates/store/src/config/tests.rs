@@ -58,6 +58,7 @@ fn what_the_templates_comment_out_is_right_too() {
                 rest.starts_with("[[")
                     || rest.starts_with("[vault")
                     || rest.starts_with("[tapes")
+                    || rest.starts_with("[archive")
                     || rest.starts_with("[classes")
                     || is_setting(rest)
             });
@@ -70,6 +71,9 @@ fn what_the_templates_comment_out_is_right_too() {
     let text: String = text.lines().filter(is_both).map(|line| format!("{line}\n")).collect();
     let all = config(&text).unwrap();
     assert_eq!(all.issuers.len(), 1);
+    let archive = all.archive.unwrap();
+    assert_eq!((&*archive.bucket, &*archive.prefix, &*archive.endpoint), ("tapes", "sluice", "https://s3.example.com"));
+    assert_eq!(archive.keep_local, Duration::from_secs(7 * 86_400));
     assert_eq!(all.sinks.iter().map(|sink| &*sink.name).collect::<Vec<_>>(), ["archive", "siem", "hook"]);
     assert_eq!(all.vault_key, Some(KeyLocation::File("/etc/sluice/vault.key".into())));
     assert_eq!(all.tape_key, Some(KeyLocation::File("/etc/sluice/tapes.key".into())));
@@ -97,7 +101,7 @@ fn every_mistake_is_reported_with_its_line() {
     let errors = config(text).unwrap_err();
     let expected = [
         "/etc/sluice/sluice.toml:1: data_dri: there is no such setting; the settings here are: listen, data_dir, issuer, \
-         revision_dir, limits, approvals, journal, vault, tapes, witness, log, sessions, sink",
+         revision_dir, limits, approvals, journal, vault, tapes, witness, log, sessions, sink, archive",
         "/etc/sluice/sluice.toml:2: listen.postgres.tls_key: it is absent; write the path of the certificate's private key",
         "/etc/sluice/sluice.toml:3: listen.postgres.address: \"localhost\" is not understood; write an IP address and a \
          port, such as \"127.0.0.1:6432\" or \"[::]:6432\"",
@@ -428,4 +432,29 @@ proptest! {
             let _ = (config(&text), targets(&text), parse_classification(&text, Path::new("c.toml")));
         }
     }
+}
+
+#[test]
+fn an_archive_is_safe_or_refused() {
+    let with = |lines: &str| {
+        let all = "[archive]\nurl = \"s3://b/p\"\nregion = \"r\"\nkey_id = \"k\"\nsecret = { env = \"X\" }\n";
+        config(&format!("{all}{lines}\n")).map(|config| config.archive.unwrap())
+    };
+    assert_eq!(with("").unwrap().endpoint, "https://s3.r.amazonaws.com");
+    assert_eq!(with("endpoint = \"http://127.0.0.1:9/\"\nallow_http = true").unwrap().endpoint, "http://127.0.0.1:9");
+    for bad in [
+        "endpoint = \"http://127.0.0.1:9\"",
+        "endpoint = \"http://s3.example.com\"\nallow_http = true",
+        "endpoint = \"https://user@s3.example.com\"",
+        "keep_local = \"-1s\"",
+    ] {
+        assert!(with(bad).is_err(), "{bad}");
+    }
+    for bad in ["s3://", "s3://b/../c", "s3://b//c", "https://b", "s3://b/c d", "s3://b?x"] {
+        let text = format!("[archive]\nurl = \"{bad}\"\nregion = \"r\"\nkey_id = \"k\"\nsecret = {{ env = \"X\" }}\n");
+        assert!(config(&text).is_err(), "{bad}");
+    }
+    let shown = config("[archive]\nsecret = \"hunter2\"\n").unwrap_err();
+    assert_eq!(shown.len(), 4, "{shown:?}");
+    assert!(!format!("{shown:?}").contains("hunter2"));
 }

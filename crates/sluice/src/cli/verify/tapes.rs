@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ledger::tape::{EndedPart, KeyStore, Part, TapeEnd, TapeReadError, TapeReader};
-use ledger::{Reader, RealDisk};
+use ledger::{Disk, Reader, RealDisk};
 use model::event::Event;
 use model::id::{Digest, SessionId};
 
@@ -22,7 +22,26 @@ pub(super) struct Tapes {
     pub(super) removed: u64,
     /// Not compared: there is no key to open them.
     pub(super) sealed: u64,
+    /// Not compared: a part is in the archive, which was not named.
+    pub(super) away: u64,
     pub(super) fault: Option<String>,
+}
+
+/// Where tapes are, and what opens them.
+pub(super) struct Place<'a> {
+    pub(super) disk: &'a dyn Disk,
+    pub(super) dir: &'a Path,
+    pub(super) keys: Option<&'a KeyStore>,
+    /// Whether the disk has what is in the archive.
+    pub(super) has_archive: bool,
+}
+
+impl Place<'_> {
+    /// Whether a part of the tape is in the archive and not here, and the archive is not looked at.
+    fn is_away(&self, session: SessionId) -> bool {
+        let parts = ledger::tape::parts_of_session(&RealDisk, self.dir, session).unwrap_or_default();
+        !self.has_archive && parts.iter().any(|files| files.is_archived && !files.is_live && !files.is_packed)
+    }
 }
 
 /// What the journal says of a tape, each with the position of its entry.
@@ -40,7 +59,7 @@ type Wrong = (u64, String);
 impl Tapes {
     /// Compares each closed session's tape with the digest and length that the journal has of it, and the parts that ended of
     /// the others.
-    pub(super) fn verify(journal: &Path, dir: &Path, keys: Option<&KeyStore>) -> Self {
+    pub(super) fn verify(journal: &Path, place: &Place<'_>) -> Self {
         let mut reader = Reader::open(Arc::new(RealDisk), journal, 0);
         let mut found = Self::default();
         // Of sessions that go on: their end is compared with them, so that a tape is read once.
@@ -63,7 +82,7 @@ impl Tapes {
                 },
                 Event::SessionClosed { session, tape: Some(tape), .. } => {
                     let said = Said { whole: Some((position, tape)), ..open.remove(&session).unwrap_or_default() };
-                    found.compare(dir, session, &said, keys).into_iter().for_each(|is| drop(wrong.insert(session, is)));
+                    found.compare(place, session, &said).into_iter().for_each(|is| drop(wrong.insert(session, is)));
                 }
                 Event::TapeRemoved { session, .. } => {
                     open.remove(&session);
@@ -74,7 +93,7 @@ impl Tapes {
             }
         }
         for (session, said) in open {
-            found.compare(dir, session, &said, keys).into_iter().for_each(|is| drop(wrong.insert(session, is)));
+            found.compare(place, session, &said).into_iter().for_each(|is| drop(wrong.insert(session, is)));
         }
         let first = wrong.iter().min_by_key(|(_, (position, _))| *position);
         found.fault = first
@@ -83,9 +102,9 @@ impl Tapes {
     }
 
     /// Compares what is there of a tape; the first thing that is wrong.
-    fn compare(&mut self, dir: &Path, session: SessionId, said: &Said, keys: Option<&KeyStore>) -> Option<Wrong> {
+    fn compare(&mut self, place: &Place<'_>, session: SessionId, said: &Said) -> Option<Wrong> {
         let mut ended = BTreeMap::new();
-        let opened = TapeReader::open(&RealDisk, dir, session, keys);
+        let opened = TapeReader::open(place.disk, place.dir, session, place.keys);
         let read = opened.and_then(|mut tape| {
             tape.digests(|part| {
                 ended.insert(part.part, part);
@@ -95,7 +114,14 @@ impl Tapes {
             self.sealed += 1;
             return None;
         }
-        let unreadable = |error: &TapeReadError| format!("cannot be read: {error}");
+        if read.is_err() && place.is_away(session) {
+            self.away += 1;
+            return None;
+        }
+        let unreadable = |error: &TapeReadError| match error {
+            TapeReadError::Disk(why) => format!("cannot be read: {why}"),
+            error => format!("cannot be read: {error}"),
+        };
         for (position, part) in &said.parts {
             match ended.get(&part.part) {
                 Some(found) if found == part => self.parts += 1,
@@ -128,6 +154,10 @@ impl Tapes {
             (self.parts, "parts of tapes that went on in another match"),
             (self.removed, "were removed"),
             (self.sealed, "are sealed and were not opened: give --tape-key"),
+            (
+                self.away,
+                "are in the archive and were not fetched: that takes --config, and its secret in a variable or a file",
+            ),
         ];
         let more = more.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(", {count} {what}"));
         format!("{} tapes match{}", self.matching, more.collect::<String>())
