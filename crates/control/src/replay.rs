@@ -5,8 +5,9 @@
 //! hide the rest. Nothing here is escaped for a terminal; whoever shows it has to.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use ledger::RealDisk;
+use ledger::Disk;
 use ledger::tape::{KeyStore, Kind, TapeEnd, TapeReadError, TapeReader};
 use model::id::SessionId;
 use model::time::Timestamp;
@@ -121,7 +122,7 @@ pub(crate) enum OpenError {
 
 /// A tape being played.
 pub(crate) struct Tape {
-    reader: TapeReader,
+    reader: TapeReader<'static>,
     decoder: Decoder,
     last: Timestamp,
     /// What came before is read, for what follows hangs on it, and left out.
@@ -130,8 +131,8 @@ pub(crate) struct Tape {
 }
 
 /// Opens the tape of a session. Blocks.
-pub(crate) fn open(dir: &Path, session: SessionId, keys: &KeyStore) -> Result<Tape, OpenError> {
-    match TapeReader::open(&RealDisk, dir, session, Some(keys)) {
+pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path, session: SessionId, keys: &KeyStore) -> Result<Tape, OpenError> {
+    match TapeReader::open_shared(disk, dir, session, Some(keys)) {
         Ok(reader) => Ok(Tape {
             last: reader.started(),
             reader,
@@ -145,9 +146,10 @@ pub(crate) fn open(dir: &Path, session: SessionId, keys: &KeyStore) -> Result<Ta
 }
 
 impl Tape {
-    /// The same from this moment on.
-    pub(crate) fn since(self, since: Timestamp) -> Self {
-        Self { since, ..self }
+    /// The same from this moment on: read from the latest part that can be understood without those before it.
+    pub(crate) fn since(mut self, since: Timestamp) -> Result<Self, OpenError> {
+        self.reader.skip_towards(since).map_err(|error| OpenError::Unreadable(error.to_string()))?;
+        Ok(Self { since, last: self.reader.started(), ..self })
     }
 
     /// What comes next; nothing after the end.
@@ -197,7 +199,7 @@ impl Decoder {
             Kind::FromClient => self.requests(content),
             Kind::ToClient => self.answers(content),
             Kind::Cut => vec![Event::Cut { reason: String::from_utf8_lossy(content).into_owned() }],
-            Kind::End => Vec::new(),
+            Kind::End | Kind::Continued => Vec::new(),
         }
     }
 }

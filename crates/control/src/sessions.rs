@@ -145,17 +145,20 @@ pub(crate) async fn tape(
     Params(params): Params<TapeParams>,
 ) -> Result<Response, Problem> {
     let (dir, keys) = (app.node.layout().tapes(), Arc::clone(&app.node.tape_keys));
-    let opened =
-        tokio::task::spawn_blocking(move || replay::open(&dir, id, &keys)).await.map_err(|_| Problem::internal())?;
+    let disk = gateway::archive::tape_disk(&app.node).await;
+    let opened = tokio::task::spawn_blocking(move || {
+        let tape = replay::open(disk, &dir, id, &keys)?;
+        match params.since {
+            Some(since) => tape.since(since.0),
+            None => Ok(tape),
+        }
+    });
+    let opened = opened.await.map_err(|_| Problem::internal())?;
     let tape = opened.map_err(|error| match error {
         replay::OpenError::Missing => Problem::not_found("tape"),
         replay::OpenError::Unreadable(reason) => Problem::conflict(reason),
     })?;
     journal::act(&app, &caller, "session.replay", id.to_string()).await?;
-    let tape = match params.since {
-        Some(since) => tape.since(since.0),
-        None => tape,
-    };
     Ok(stream::lines(Arc::clone(&app.node), tape))
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ledger::Disk;
-use ledger::tape::{KeyStore, TapeReadError, TapeReader};
+use ledger::tape::{EndedPart, KeyStore, Part, Spot, TapeReadError, TapeReader};
 use model::event::Event;
 use model::id::{Digest, SessionId};
 use tokio::task::Id;
@@ -19,24 +19,36 @@ pub(crate) struct Tapes {
 }
 
 impl Tapes {
-    /// That a session ended, for the journal; and that its tape cannot be read, if that is so. Blocks: the tape is read.
-    pub(crate) fn ends(&self, session: SessionId, reason: &str) -> impl Iterator<Item = Event> + use<> {
-        let (tape, gap) = match self.what_is_left(session) {
-            Ok(tape) => (tape, None),
-            Err(error) => {
-                tracing::error!(%session, %error, "the tape of a session that broke off cannot be read");
-                let reason = format!("the tape of a session that broke off: {error}").into();
-                (None, Some(Event::Gap { session: Some(session), reason }))
+    /// That a session ended, for the journal, and before that the parts of its tape that ended, from the one after `told` on;
+    /// also that its tape cannot be read, if that is so. Blocks: the tape is read.
+    pub(crate) fn ends(&self, session: SessionId, reason: &str, told: u32) -> Vec<Event> {
+        let mut events = Vec::new();
+        let tape = self.what_is_left(session, |ended| {
+            let EndedPart { part, digest, length } = ended;
+            if part.number() > told {
+                events.push(Event::TapePartEnded { session, part: part.number(), digest, length });
             }
-        };
-        gap.into_iter().chain([Event::SessionClosed { session, reason: reason.into(), tape }])
+        });
+        let tape = tape.unwrap_or_else(|error| {
+            tracing::error!(%session, %error, "the tape of a session that broke off cannot be read");
+            let reason = format!("the tape of a session that broke off: {error}").into();
+            events.push(Event::Gap { session: Some(session), reason });
+            None
+        });
+        events.push(Event::SessionClosed { session, reason: reason.into(), tape });
+        events
     }
 
     /// Digest and length of the whole records on a tape; `None` if there is none, or it was not begun.
-    fn what_is_left(&self, session: SessionId) -> Result<Option<(Digest, u64)>, TapeReadError> {
+    fn what_is_left(
+        &self,
+        session: SessionId,
+        tell: impl FnMut(EndedPart),
+    ) -> Result<Option<(Digest, u64)>, TapeReadError> {
+        let start = Spot { part: Part::FIRST, offset: 0 };
         match TapeReader::open(self.disk.as_ref(), &self.dir, session, Some(&self.keys)) {
-            Ok(mut tape) => tape.digest_of_what_is_there().map(|(digest, _)| Some(digest)),
-            Err(TapeReadError::Truncated(0)) => Ok(None),
+            Ok(mut tape) => tape.digests(tell).map(|(digest, _)| Some(digest)),
+            Err(TapeReadError::Truncated(at)) if at == start => Ok(None),
             Err(TapeReadError::Disk(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }

@@ -10,6 +10,7 @@ use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
 use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -95,9 +96,14 @@ async fn within(
     tokio::time::timeout(deadline, exchange).await.unwrap_or(Err(FetchError::Deadline))
 }
 
-async fn exchange(call: &Call<'_>, method: Method, body: Bytes) -> Result<Answer, FetchError> {
-    let invalid = || FetchError::Url(call.url.chars().take(200).collect());
-    let uri: Uri = call.url.parse().map_err(|_| invalid())?;
+/// A connection to a server, whichever kind it is.
+pub(crate) trait Connection: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Connection for T {}
+
+/// Connects to the server of a URL: encrypted and verified, or in clear to this machine, where that is allowed.
+pub(crate) async fn connect(uri: &Uri, ca: Option<&Path>, allow_http: bool) -> Result<Box<dyn Connection>, FetchError> {
+    let invalid = || FetchError::Url(uri.to_string().chars().take(200).collect());
     let host = uri.host().ok_or_else(invalid)?;
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let secure = match uri.scheme_str() {
@@ -106,17 +112,22 @@ async fn exchange(call: &Call<'_>, method: Method, body: Bytes) -> Result<Answer
         _ => return Err(invalid()),
     };
     let tcp = TcpStream::connect((bare, uri.port_u16().unwrap_or(if secure { 443 } else { 80 }))).await?;
-    let may_be_plain = call.allow_http && tcp.peer_addr()?.ip().is_loopback();
+    let may_be_plain = allow_http && tcp.peer_addr()?.ip().is_loopback();
     if !secure && !may_be_plain {
         return Err(FetchError::Insecure);
     }
-    let request = request(call, &uri, method, body)?;
     if !secure {
-        return send(TokioIo::new(tcp), request).await;
+        return Ok(Box::new(tcp));
     }
-    let connector = TlsConnector::from(tls::client(Verify::Full, call.ca, None, &[b"http/1.1"])?);
+    let connector = TlsConnector::from(tls::client(Verify::Full, ca, None, &[b"http/1.1"])?);
     let name = ServerName::try_from(bare.to_owned()).map_err(|_| invalid())?;
-    send(TokioIo::new(connector.connect(name, tcp).await?), request).await
+    Ok(Box::new(connector.connect(name, tcp).await?))
+}
+
+async fn exchange(call: &Call<'_>, method: Method, body: Bytes) -> Result<Answer, FetchError> {
+    let uri: Uri = call.url.parse().map_err(|_| FetchError::Url(call.url.chars().take(200).collect()))?;
+    let io = connect(&uri, call.ca, call.allow_http).await?;
+    send(TokioIo::new(io), request(call, &uri, method, body)?, MAX_BODY).await
 }
 
 fn request(call: &Call<'_>, uri: &Uri, method: Method, body: Bytes) -> Result<Request<Full<Bytes>>, FetchError> {
@@ -133,15 +144,19 @@ fn request(call: &Call<'_>, uri: &Uri, method: Method, body: Bytes) -> Result<Re
     Ok(request)
 }
 
-async fn send<I>(io: I, request: Request<Full<Bytes>>) -> Result<Answer, FetchError>
+/// Sends a request and takes the answer, of which the body has at most so many bytes.
+pub(crate) async fn send<I, B>(io: I, request: Request<B>, most: usize) -> Result<Answer, FetchError>
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    B: hyper::body::Body + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await?;
     let answer = async move {
         let response = sender.send_request(request).await?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = Limited::new(response.into_body(), MAX_BODY).collect().await;
+        let body = Limited::new(response.into_body(), most).collect().await;
         Ok(Answer { status, headers, body: body.ok().map(http_body_util::Collected::to_bytes) })
     };
     // When the connection ends, the answer ends too, with the reason: only the answer decides.

@@ -9,6 +9,7 @@
 //! Start with `postgres/session.rs`, then `postgres/client.rs` and `postgres/answers.rs`.
 #![forbid(unsafe_code)]
 
+pub mod archive;
 mod broken_off;
 pub mod clock;
 mod fetch;

@@ -54,6 +54,12 @@ pub struct Metrics {
     pub sink_running: IntGaugeVec,
     /// How many entries the static files hold (`journal.tiles_dir`).
     pub tiles_size: IntGauge,
+    /// Parts of tapes that are in the archive since the start.
+    pub archive_parts: IntCounter,
+    /// What did not succeed with the archive, and is tried again.
+    pub archive_failures: IntCounter,
+    /// Parts of tapes that wait to be archived.
+    pub archive_waiting: IntGauge,
     /// How many entries each witness has cosigned.
     pub witness_size: IntGaugeVec,
     /// Checkpoints that a witness did not cosign, by witness.
@@ -93,6 +99,9 @@ impl Metrics {
             sink_lag: gauges(&registry, "sink_lag_entries", "Entries yet to be acknowledged", "sink")?,
             sink_running: gauges(&registry, "sink_running", "1 unless a sink stopped and needs somebody", "sink")?,
             tiles_size: gauge(&registry, "tiles_size", "Entries in the journal's static files")?,
+            archive_parts: counter(&registry, "archive_parts_total", "Parts of tapes that were archived")?,
+            archive_failures: counter(&registry, "archive_failures_total", "Attempts to archive that failed")?,
+            archive_waiting: gauge(&registry, "archive_waiting", "Parts of tapes that wait to be archived")?,
             witness_size: gauges(&registry, "witness_size", "Entries that a witness has cosigned", "witness")?,
             witness_failures: counters(
                 &registry,

@@ -15,6 +15,7 @@ use store::vault::{Vault, VaultKey};
 use store::{Sqlite, State};
 use tokio_util::task::TaskTracker;
 
+use crate::archive::Archive;
 use crate::broken_off::{Running, Tapes};
 use crate::clock;
 use crate::issuers::{KeySource, TrustedIssuers};
@@ -147,6 +148,8 @@ pub struct Node {
     pub tape_keys: Arc<KeyStore>,
     pub(crate) catalogs: Arc<Catalogs>,
     pub(crate) witnesses: Witnesses,
+    /// Where finished tapes go, if anywhere.
+    pub(crate) archive: Option<Archive>,
     /// Held while the journal's static files are written.
     pub(crate) tiles: Arc<Mutex<()>>,
     disk: Arc<dyn Disk>,
@@ -182,6 +185,11 @@ impl Layout {
     /// The tapes.
     pub fn tapes(&self) -> PathBuf {
         self.0.join("tapes")
+    }
+
+    /// What is to be removed from the archive.
+    pub fn archive(&self) -> PathBuf {
+        self.0.join("archive")
     }
 
     /// How far each sink got.
@@ -264,6 +272,7 @@ impl Node {
             let recorded = recorder.journal().set_aside_is_recorded();
             recorded.map_err(|source| StartError::File { path: layout.journal(), source })?;
         }
+        let archive = config.archive.clone().map(Archive::new);
         Ok(Arc::new(Self {
             config,
             revisions: Arc::new(revisions),
@@ -279,6 +288,7 @@ impl Node {
             tape_keys,
             catalogs: Arc::default(),
             witnesses,
+            archive,
             tiles: Arc::default(),
             disk,
             vault,

@@ -30,6 +30,7 @@ mod query;
 mod record;
 mod refusal;
 mod revise;
+mod rotate;
 mod run;
 mod say;
 mod script;

@@ -1,6 +1,6 @@
 //! What an earlier process left half done, settled before anything is forwarded.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use model::event::Event;
 use model::id::{RequestId, SessionId};
@@ -38,17 +38,21 @@ pub(crate) fn settle(state: &dyn State, recorder: &Recorder, tapes: &Tapes) -> R
         tracing::warn!(?gap, "state and journal differ");
         recorder.note(gap);
     }
-    for session in open {
+    for (session, told) in open {
         tracing::warn!(%session, "the process ended while this session was open");
-        tapes.ends(session, KILLED).for_each(|event| recorder.note(event));
+        tapes.ends(session, KILLED, told).into_iter().for_each(|event| recorder.note(event));
     }
     Ok(report_unknown(state, recorder)?)
 }
 
 /// Tells state what the journal knows to be spent or ended, so that a restored backup of it revives no approval (AP-12).
-/// Returns the sessions that the journal has no end of.
-fn catch_up(state: &dyn State, recorder: &Recorder, known: &mut Known) -> Result<BTreeSet<SessionId>, SettleError> {
-    let mut open = BTreeSet::new();
+/// Returns the sessions that the journal has no end of, each with the last part of its tape that it has one of.
+fn catch_up(
+    state: &dyn State,
+    recorder: &Recorder,
+    known: &mut Known,
+) -> Result<BTreeMap<SessionId, u32>, SettleError> {
+    let mut open = BTreeMap::<SessionId, u32>::new();
     // By request: a window is spent on many, and each use counts.
     let mut spent = HashMap::<RequestId, Spent>::new();
     let mut ended = Vec::new();
@@ -65,7 +69,10 @@ fn catch_up(state: &dyn State, recorder: &Recorder, known: &mut Known) -> Result
                 }
             }
             Event::ApprovalEnded { approval, .. } => ended.push(approval),
-            Event::SessionOpened { session, .. } => drop(open.insert(session)),
+            Event::SessionOpened { session, .. } => drop(open.insert(session, 0)),
+            Event::TapePartEnded { session, part, .. } => {
+                open.entry(session).and_modify(|told| *told = part.max(*told));
+            }
             Event::SessionClosed { session, .. } => drop(open.remove(&session)),
             // What is refused is a login, of which nothing came, or a renewal, with which the session goes on.
             Event::SessionRefused { session, reason, .. } if !reason.starts_with(RENEWAL) => {

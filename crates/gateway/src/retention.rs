@@ -119,8 +119,5 @@ pub async fn remove_tape(
     }
     let event = Event::TapeRemoved { session, reason: reason.into(), by };
     node.recorder.record(vec![entry(event)], Level::Power).await?;
-    let (dir, keys) = (node.layout().tapes(), Arc::clone(&node.tape_keys));
-    let removed = tokio::task::spawn_blocking(move || tape::remove(&RealDisk, &dir, session, &keys)).await;
-    removed.map_err(std::io::Error::other)??;
-    Ok(())
+    Ok(crate::archive::remove(node, session).await?)
 }

@@ -69,6 +69,7 @@ async fn background_work(node: Arc<Node>, stop: CancellationToken) {
             expire_approvals(&node),
             crate::retention::run(Arc::clone(&node)),
             crate::live_tapes::run(&node),
+            crate::archive::run(Arc::clone(&node)),
             crate::vault_changes::run(&node),
             node.witnesses.run(around(&node)),
             crate::tiles::run(&node),

@@ -113,6 +113,8 @@ fn every_kind_of_thing_that_matters_has_its_entry() {
         "tape_cut",
         "tape_removed",
         "clock_moved",
+        "tape_part_ended",
+        "tape_archived",
     ];
     let found = kinds(&world);
     let missing: Vec<_> =

@@ -4,9 +4,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use ledger::tape::{TapeEnd, TapeReader};
+use ledger::tape::{Part, Tape, TapeEnd, TapeReader};
 use ledger::witness::{Head, Submission, decide};
-use ledger::{Checkpoint, Cosigner, Reader, RealDisk, SigningKey, decode, fits, verify};
+use ledger::{Checkpoint, Cosigner, Disk, Reader, RealDisk, SigningKey, decode, fits, verify};
 use model::id::SessionId;
 use model::time::Timestamp;
 
@@ -43,6 +43,18 @@ fn seal(bytes: &mut [u8], at: usize, covered: std::ops::Range<usize>) {
     }
 }
 
+/// A part with a header of so many bytes, with the checksums that its bytes have to have.
+fn with_checksums(input: &[u8], header: usize) -> Vec<u8> {
+    let mut bytes = input.to_vec();
+    seal(&mut bytes, header - 4, 0..header - 4);
+    let mut at = header;
+    while let Some(end) = length_at(&bytes, at + 13).and_then(|length| (at + 17).checked_add(length)) {
+        seal(&mut bytes, at, at + 4..end);
+        at = end;
+    }
+    bytes
+}
+
 /// Reads all of a tape, twice; says how it ends.
 fn read_tape(folder: &Path) -> Option<TapeEnd> {
     let mut reader = TapeReader::open(&RealDisk, folder, SESSION, None).ok()?;
@@ -64,23 +76,32 @@ fn read_tape(folder: &Path) -> Option<TapeEnd> {
 /// A tape as it is written: no input panics. A complete one says the same when it is compressed.
 pub fn tape(input: &[u8]) {
     read_sealed_tape(input);
+    read_sealed_part(input);
+}
+
+/// Likewise as the second part of a tape whose first is whole; says how the tape ends.
+pub fn read_sealed_part(input: &[u8]) -> Option<TapeEnd> {
+    const HEADER: usize = 68;
+    let folder = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let mut tape = Tape::create(&disk, folder.path(), SESSION, Timestamp(1000), None).unwrap();
+    tape.rotate(Timestamp(1001), true).unwrap().sync().unwrap();
+    let bytes = with_checksums(input, HEADER);
+    std::fs::write(folder.path().join(format!("{SESSION}.parts/00002.tape")), bytes).unwrap();
+    let end = read_tape(folder.path());
+    let mut reader = TapeReader::open(&RealDisk, folder.path(), SESSION, None).unwrap();
+    let _ = reader.skip_towards(Timestamp(u64::MAX)).and_then(|()| reader.next());
+    end
 }
 
 /// Likewise; says how it ends.
 pub fn read_sealed_tape(input: &[u8]) -> Option<TapeEnd> {
-    let mut bytes = input.to_vec();
-    seal(&mut bytes, 24, 0..24);
-    let mut at = 28;
-    while let Some(end) = length_at(&bytes, at + 13).and_then(|length| (at + 17).checked_add(length)) {
-        seal(&mut bytes, at, at + 4..end);
-        at = end;
-    }
-    let folder = file(&format!("{SESSION}.tape"), &bytes);
+    let folder = file(&format!("{SESSION}.tape"), &with_checksums(input, 28));
     let end = read_tape(folder.path());
     if end == Some(TapeEnd::Complete) {
         let digest = || TapeReader::open(&RealDisk, folder.path(), SESSION, None).unwrap().digest().unwrap();
         let before = digest();
-        ledger::tape::compress(&RealDisk, folder.path(), SESSION, None).unwrap();
+        ledger::tape::compress(&RealDisk, folder.path(), SESSION, Part::FIRST, None).unwrap();
         assert_eq!(digest(), before);
     }
     end

@@ -513,7 +513,9 @@ pub fn request_of(event: &Event) -> Option<RequestId> {
         | Event::SessionRenewed { session, .. }
         | Event::SessionClosed { session, .. }
         | Event::TapeCut { session, .. }
-        | Event::TapeRemoved { session, .. } => Some(session.request(0)),
+        | Event::TapeRemoved { session, .. }
+        | Event::TapePartEnded { session, .. }
+        | Event::TapeArchived { session, .. } => Some(session.request(0)),
         Event::SecretUsed { session, .. } | Event::OwnStatement { session, .. } | Event::Gap { session, .. } => {
             session.map(|session| session.request(0))
         }

@@ -206,6 +206,14 @@ pub(crate) fn one_of_each() -> Vec<Entry> {
         Event::TapeRemoved { session, reason: "its time was over".into(), by: None },
         Event::HoldBecameTicket { approval: ApprovalId::from_bits(4) },
         Event::ClockMoved { by: -3_600_000 },
+        Event::TapePartEnded { session, part: 2, digest: Digest([9; 32]), length: 1 << 30 },
+        Event::TapeArchived {
+            session,
+            part: 2,
+            object: "tapes/1/00002.tapez".into(),
+            digest: Digest([10; 32]),
+            length: 1 << 28,
+        },
     ]);
     events.into_iter().zip(0..).map(|(event, at)| Entry { at: Timestamp(at), event }).collect()
 }

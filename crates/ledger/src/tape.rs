@@ -8,6 +8,15 @@
 //! Version 1 is a tape in clear. In the file of a version 2 tape the bytes of each record are sealed, their tag behind
 //! them, and length and crc are those of the sealed bytes ([`KeyStore`]).
 //!
+//! A long tape is a row of parts ([`Tape::rotate`]), each a file of its own that begins like this, version 4 where it is
+//! sealed; all but the last end with [`Kind::Continued`]:
+//!
+//! ```text
+//! "SLUICET" | version u8 (3) | session u64 | started u64 | part u32 | fresh u32 | digest of the part before | crc32c u32
+//! ```
+//!
+//! So the digest of the last part is that of the whole tape.
+//!
 //! [`Tape::record`] returns after write(2), so what was recorded survives a SIGKILL, and a [`Taped`] proves it. What was
 //! recorded before a [`LiveTape::sync`] began, or when the tape has ended, survives a power cut as well. The last record of
 //! a tape that was finished is [`Kind::End`]; a tape without one is read as truncated. [`compress()`] rewrites
@@ -23,23 +32,28 @@ use model::time::Timestamp;
 
 use crate::disk::{Disk, append_all};
 
+mod archived;
+mod files;
 mod live;
 mod packed;
+mod part;
 mod reader;
+mod rotate;
 mod seal;
 
+pub use archived::{Archive, Archived, WithArchive};
+pub use files::{PartFiles, exists, parts, parts_of_session, remove, remove_archived, sessions};
 pub use live::LiveTape;
 pub use packed::compress;
+pub use part::{Part, Spot};
 pub use reader::{Record, TapeEnd, TapeReadError, TapeReader};
+pub use rotate::{Ended, EndedPart};
 pub use seal::{Drawn, KeyStore};
 
 use live::{Names, Shared};
+use part::Header;
 use seal::{Place, TapeKey};
 
-const MAGIC: &[u8; 8] = b"SLUICET\x01";
-const MAGIC_SEALED: &[u8; 8] = b"SLUICET\x02";
-/// Bytes of a tape's header.
-pub(crate) const HEADER: usize = 28;
 /// Bytes in front of a record's content.
 pub(crate) const RECORD_HEADER: usize = 17;
 /// The longest content of one record; more is split over several.
@@ -56,6 +70,8 @@ pub enum Kind {
     Cut,
     /// The tape is whole.
     End,
+    /// The part is whole, and the tape goes on in the next one.
+    Continued,
 }
 
 impl Kind {
@@ -65,6 +81,7 @@ impl Kind {
             Self::ToClient => 2,
             Self::Cut => 3,
             Self::End => 4,
+            Self::Continued => 5,
         }
     }
 
@@ -74,6 +91,7 @@ impl Kind {
             2 => Some(Self::ToClient),
             3 => Some(Self::Cut),
             4 => Some(Self::End),
+            5 => Some(Self::Continued),
             _ => None,
         }
     }
@@ -134,11 +152,19 @@ impl Taped {
 
 /// The tape of a live session.
 pub struct Tape {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    /// Of the present part, as are its file and its key.
+    header: Header,
     file: Arc<Shared>,
-    session: SessionId,
     key: Option<TapeKey>,
     /// Of the tape in clear, what waits included.
     length: u64,
+    /// How long the parts before the present one are in clear.
+    part_at: u64,
+    /// How much of the present part is its header.
+    part_header: u64,
+    /// Of the present part.
     digest: Context,
     /// As it goes to the file.
     buffer: Vec<u8>,
@@ -150,7 +176,7 @@ pub struct Tape {
 impl std::fmt::Debug for Tape {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut out = out.debug_struct("Tape");
-        out.field("session", &self.session).field("length", &self.length).finish_non_exhaustive()
+        out.field("session", &self.session()).field("length", &self.length).finish_non_exhaustive()
     }
 }
 
@@ -168,25 +194,38 @@ impl Tape {
     ) -> Result<Self, TapeError> {
         let key = seal.map(|(keys, drawn)| keys.create(disk.as_ref(), session, drawn)).transpose()?;
         let (key, key_file) = key.unzip();
-        let names = Names { disk: Arc::clone(disk), dir: dir.to_owned(), key: key_file };
+        let names = Names { disk: Arc::clone(disk), dirs: vec![dir.to_owned()], key: key_file, before: None };
         disk.create_dir(dir)?;
-        let file = disk.create(&path(dir, session))?;
-        let mut digest = Context::new(&SHA256);
-        digest.update(key.as_ref().map_or(&[], TapeKey::salt));
-        let header = header(if key.is_some() { MAGIC_SEALED } else { MAGIC }, session, now);
-        digest.update(&header);
+        let file = disk.create(&part::path(dir, session, Part::FIRST))?;
+        let header = Header { session, started: now, is_sealed: key.is_some(), follows: None };
         let mut tape = Self {
+            disk: Arc::clone(disk),
+            dir: dir.to_owned(),
+            header,
             file: Arc::new(Shared::new(file, names)),
-            session,
             key,
-            length: u64::try_from(header.len()).map_err(io::Error::other)?,
-            digest,
-            buffer: header,
+            length: 0,
+            part_at: 0,
+            part_header: 0,
+            digest: Context::new(&SHA256),
+            buffer: Vec::new(),
             written: 0,
             failed: false,
         };
-        tape.write()?;
+        tape.take_up(header)?;
         Ok(tape)
+    }
+
+    /// Begins with a part whose file is there.
+    fn take_up(&mut self, header: Header) -> Result<(), TapeError> {
+        self.header = header;
+        self.buffer = header.encode();
+        self.digest = part_digest(self.key.as_ref(), &self.buffer);
+        self.part_at = self.length;
+        self.part_header = u64::try_from(self.buffer.len()).map_err(io::Error::other)?;
+        self.length = self.length.saturating_add(self.part_header);
+        self.written = 0;
+        self.write()
     }
 
     /// Records what passed at `at` in one direction, given in parts, with one write(2).
@@ -196,7 +235,7 @@ impl Tape {
     pub fn record(&mut self, kind: Kind, at: Timestamp, parts: &[&[u8]]) -> Result<Taped, TapeError> {
         let (offset, length) = self.put(kind, at, parts)?;
         self.write()?;
-        Ok(Taped { session: self.session, kind, offset, length })
+        Ok(Taped { session: self.session(), kind, offset, length })
     }
 
     /// As [`Tape::record`], but written together with what is recorded next, or by [`Tape::flush`] or the end: for what
@@ -267,14 +306,14 @@ impl Tape {
         self.record(Kind::Cut, at, &[what.as_bytes()])
     }
 
-    /// The tape for whoever syncs it beside its session: without that, it survives a power cut once it has ended.
+    /// The present part for whoever syncs it beside its session: without that, it survives a power cut once it has ended.
     pub fn live(&self) -> LiveTape {
-        LiveTape::new(self.session, &self.file)
+        LiveTape::new(self.session(), &self.file)
     }
 
     /// Whose tape it is.
     pub const fn session(&self) -> SessionId {
-        self.session
+        self.header.session
     }
 
     /// How long the tape is in clear, in bytes, what waits to be written included.
@@ -282,7 +321,8 @@ impl Tape {
         self.length
     }
 
-    /// Ends the tape, syncs it, and returns its digest and length for the journal.
+    /// Ends the tape, syncs it, and returns its digest and length for the journal: the digest of its last part, which covers
+    /// those before, and the length of all.
     ///
     /// # Errors
     /// As [`Tape::record`]; the tape is then one that is read as truncated.
@@ -314,6 +354,14 @@ pub(crate) fn digest_of(context: Context) -> Digest {
     digest
 }
 
+/// The beginning of a part's digest.
+fn part_digest(key: Option<&TapeKey>, header: &[u8]) -> Context {
+    let mut digest = Context::new(&SHA256);
+    digest.update(key.map_or(&[], TapeKey::salt));
+    digest.update(header);
+    digest
+}
+
 fn begin_record(buffer: &mut Vec<u8>, kind: Kind, at: Timestamp) -> usize {
     let start = buffer.len();
     buffer.extend_from_slice(&[0; 4]);
@@ -335,67 +383,6 @@ pub(crate) fn complete(record: &mut [u8]) -> io::Result<()> {
 /// What is authenticated with a record's content: kind and time.
 fn kind_and_time(head: &[u8]) -> &[u8] {
     head.get(4..13).unwrap_or_default()
-}
-
-fn header(magic: &[u8; 8], session: SessionId, started: Timestamp) -> Vec<u8> {
-    let mut header = magic.to_vec();
-    header.extend_from_slice(&session.bits().to_le_bytes());
-    header.extend_from_slice(&started.0.to_le_bytes());
-    let crc = crc32c::crc32c(&header);
-    header.extend_from_slice(&crc.to_le_bytes());
-    header
-}
-
-/// Removes the files of a session's tape, its key first: what a copy of it held is gone with that. Says whether there was
-/// any. What this does is written into the journal before.
-///
-/// # Errors
-/// If the disk fails; then call it again.
-pub fn remove(disk: &dyn Disk, dir: &Path, session: SessionId, keys: &KeyStore) -> io::Result<bool> {
-    let mut found = keys.shred(disk, session)?;
-    for file in [path(dir, session), packed::path(dir, session)] {
-        match disk.remove(&file) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            other => {
-                other?;
-                found = true;
-            }
-        }
-    }
-    disk.sync_dir(dir)?;
-    Ok(found)
-}
-
-/// Whether a session has a tape in `dir`.
-///
-/// # Errors
-/// If the disk fails.
-pub fn exists(disk: &dyn Disk, dir: &Path, session: SessionId) -> io::Result<bool> {
-    for file in [path(dir, session), packed::path(dir, session)] {
-        match disk.open_read(&file) {
-            Ok(_) => return Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(false)
-}
-
-/// The sessions that have a tape in `dir`, in the order of their names.
-///
-/// # Errors
-/// If the disk fails.
-pub fn sessions(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<SessionId>> {
-    let names = disk.list(dir)?;
-    let stems = names.iter().filter_map(|name| name.strip_suffix(".tape").or_else(|| name.strip_suffix(".tapez")));
-    let mut sessions: Vec<SessionId> = stems.filter_map(|stem| stem.parse().ok()).collect();
-    sessions.dedup();
-    Ok(sessions)
-}
-
-/// The path of a session's tape while it is written and until it is compressed.
-pub(crate) fn path(dir: &Path, session: SessionId) -> PathBuf {
-    dir.join(format!("{session}.tape"))
 }
 
 #[cfg(test)]

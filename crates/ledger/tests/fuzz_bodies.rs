@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ledger::tape::{Kind, Tape, TapeEnd, compress};
+use ledger::tape::{Kind, Part, Tape, TapeEnd, compress};
 use ledger::witness::Submission;
 use ledger::{Disk, Journal, RealDisk, decode, prove_consistency};
 use model::event::{Entry, Event};
@@ -46,13 +46,24 @@ fn write_tape(folder: &Path) {
     tape.finish(Timestamp(1004)).unwrap();
 }
 
+/// The second part of a tape, with which it ends.
+fn write_part() -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let mut tape = Tape::create(&disk, folder.path(), bodies::SESSION, Timestamp(1000), None).unwrap();
+    tape.rotate(Timestamp(1001), true).unwrap().sync().unwrap();
+    drop(tape.record(Kind::ToClient, Timestamp(1002), &[b"a row"]).unwrap());
+    tape.finish(Timestamp(1004)).unwrap();
+    std::fs::read(folder.path().join(format!("{}.parts/00002.tape", bodies::SESSION))).unwrap()
+}
+
 /// What each target begins with, by target and name.
 fn written() -> Vec<(&'static str, String, Vec<u8>)> {
     let folder = tempfile::tempdir().unwrap();
     let read = |name: String| std::fs::read(folder.path().join(name)).unwrap();
     write_tape(folder.path());
     let tape = read(format!("{}.tape", bodies::SESSION));
-    compress(&RealDisk, folder.path(), bodies::SESSION, None).unwrap();
+    compress(&RealDisk, folder.path(), bodies::SESSION, Part::FIRST, None).unwrap();
     let packed = read(format!("{}.tapez", bodies::SESSION));
     let journal = tempfile::tempdir().unwrap();
     let (open, _) = Journal::open(Arc::new(RealDisk), journal.path(), bodies::key()).unwrap();
@@ -64,8 +75,13 @@ fn written() -> Vec<(&'static str, String, Vec<u8>)> {
     let submission = Submission { old: 5, proof, note: signed.note().to_owned() }.text().into_bytes();
     let segment = std::fs::read(journal.path().join("00000000000000000000.segment")).unwrap();
     let cut = tape[..tape.len() - 30].to_vec();
-    let files =
-        [("tape", "whole", tape), ("tape", "cut", cut), ("packed", "whole", packed), ("segment", "whole", segment)];
+    let files = [
+        ("tape", "whole", tape),
+        ("tape", "cut", cut),
+        ("tape", "part", write_part()),
+        ("packed", "whole", packed),
+        ("segment", "whole", segment),
+    ];
     let files = files.into_iter().chain([("checkpoint", "own", checkpoint), ("submission", "own", submission)]);
     let entries = payloads().into_iter().enumerate().map(|(at, payload)| ("entry", format!("{at:02}"), payload));
     files.map(|(target, name, bytes)| (target, name.to_owned(), bytes)).chain(entries).collect()
@@ -92,6 +108,8 @@ fn entries() {
 fn tapes() {
     let whole = std::fs::read(seeds("tape").join("whole")).unwrap();
     assert_eq!(bodies::read_sealed_tape(&whole), Some(TapeEnd::Complete));
+    let part = std::fs::read(seeds("tape").join("part")).unwrap();
+    assert_eq!(bodies::read_sealed_part(&part), Some(TapeEnd::Complete));
     over_seeds(&seeds("tape"), MUTATIONS, bodies::tape);
 }
 

@@ -78,7 +78,8 @@ pub enum Event {
         session: SessionId,
         /// Why.
         reason: Arc<str>,
-        /// The digest of its tape, and the tape's length in bytes; absent when nothing was taped.
+        /// The digest of its tape, and the tape's length in bytes; absent when nothing was taped. Of a tape of several parts
+        /// it is the digest of the last, which covers those of all parts before it, and the length of all.
         tape: Option<(Digest, u64)>,
     },
     /// A normalised statement that later entries refer to by its id.
@@ -286,11 +287,36 @@ pub enum Event {
         /// Milliseconds; negative when it was set back.
         by: i64,
     },
+    /// A part of a session's tape ended, and the session goes on in the next one. Written once the part is on the disk.
+    TapePartEnded {
+        /// The session.
+        session: SessionId,
+        /// Which part, counted from 1.
+        part: u32,
+        /// Its digest, which covers those of all parts before it.
+        digest: Digest,
+        /// How long it is, in bytes.
+        length: u64,
+    },
+    /// The file of a part of a tape is in the archive: what is stored there was read back and is what was sent. Written before
+    /// the local file may be removed.
+    TapeArchived {
+        /// The session.
+        session: SessionId,
+        /// Which part, counted from 1.
+        part: u32,
+        /// The object's name.
+        object: Arc<str>,
+        /// The SHA-256 of the object's bytes: of the sealed file, not of what is on the tape.
+        digest: Digest,
+        /// How many bytes there are.
+        length: u64,
+    },
 }
 
 impl Event {
     /// What kinds of events there are, in the order of the enum: the words of [`Event::kind`].
-    pub const KINDS: [&str; 27] = [
+    pub const KINDS: [&str; 29] = [
         "started",
         "stopped",
         "session_opened",
@@ -318,6 +344,8 @@ impl Event {
         "tape_removed",
         "hold_became_ticket",
         "clock_moved",
+        "tape_part_ended",
+        "tape_archived",
     ];
 
     /// The word for its kind, as it stands in JSON.
@@ -350,6 +378,8 @@ impl Event {
             Self::TapeRemoved { .. } => "tape_removed",
             Self::HoldBecameTicket { .. } => "hold_became_ticket",
             Self::ClockMoved { .. } => "clock_moved",
+            Self::TapePartEnded { .. } => "tape_part_ended",
+            Self::TapeArchived { .. } => "tape_archived",
         }
     }
 
@@ -361,7 +391,9 @@ impl Event {
             | Self::SessionRenewed { session, .. }
             | Self::SessionClosed { session, .. }
             | Self::TapeCut { session, .. }
-            | Self::TapeRemoved { session, .. } => Some(*session),
+            | Self::TapeRemoved { session, .. }
+            | Self::TapePartEnded { session, .. }
+            | Self::TapeArchived { session, .. } => Some(*session),
             Self::SecretUsed { session, .. } | Self::OwnStatement { session, .. } | Self::Gap { session, .. } => {
                 *session
             }

@@ -6,6 +6,8 @@ mod support;
 
 #[path = "e2e_attacks/approvals.rs"]
 mod approvals;
+#[path = "e2e_attacks/archive.rs"]
+mod archive;
 #[path = "e2e_attacks/bombs.rs"]
 mod bombs;
 #[path = "e2e_attacks/definitions.rs"]
@@ -32,6 +34,8 @@ mod memory;
 mod operations;
 #[path = "e2e_attacks/outages.rs"]
 mod outages;
+#[path = "e2e_attacks/parts.rs"]
+mod parts;
 #[path = "e2e_attacks/resources.rs"]
 mod resources;
 #[path = "e2e_attacks/secrets.rs"]

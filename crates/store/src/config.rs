@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use model::issuer::Issuer;
 
+mod archive;
 mod classification;
 mod error;
 mod issuer;
@@ -28,11 +29,14 @@ mod targets;
 mod units;
 mod witness;
 
+pub use archive::ArchiveConfig;
 pub use classification::parse_classification;
 pub use error::ConfigError;
 pub use reader::{Document, Section, Setting};
 pub use sinks::{Receiver, SinkConfig, SinkFormat, SinkKind, SinkStart};
-pub use targets::{Credential, CredentialSource, Databases, TargetConfig, TargetTls, TlsMode, parse_targets};
+pub use targets::{
+    Credential, CredentialSource, Databases, PartLimits, TargetConfig, TargetTls, TlsMode, parse_targets,
+};
 
 /// A `sluice.toml` in which every setting is explained and has its default; `sluice init` writes it.
 pub const TEMPLATE_SLUICE_TOML: &str = include_str!("config/templates/sluice.toml");
@@ -74,6 +78,8 @@ pub struct Config {
     pub sessions: SessionConfig,
     /// Where the journal's events are sent as they happen (`[[sink]]`).
     pub sinks: Vec<SinkConfig>,
+    /// Where finished tapes go (`[archive]`).
+    pub archive: Option<ArchiveConfig>,
 }
 
 /// One listener.

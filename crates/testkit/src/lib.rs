@@ -27,6 +27,7 @@ pub mod payments;
 pub mod postgres;
 pub mod process;
 mod random;
+pub mod s3;
 pub mod scripted;
 pub mod statements;
 pub mod tls;

@@ -76,7 +76,7 @@ const ROUTES: [(&str, &str, &str); 6] = [
 const STORY: &str = "every_kind_of_thing_that_matters_has_its_entry";
 
 /// Every kind of event: where it is made, and the test in which it comes about as it does in use.
-const EVENTS: [(&str, &str, &str); 27] = [
+const EVENTS: [(&str, &str, &str); 29] = [
     ("Started", "gateway/src/node.rs", STORY),
     ("Stopped", "gateway/src/serve.rs", STORY),
     ("SessionOpened", "gateway/src/postgres/login.rs", STORY),
@@ -107,6 +107,8 @@ const EVENTS: [(&str, &str, &str); 27] = [
     ("KeyRotated", "ledger/src/rotation.rs", "the_key_of_the_journal_is_changed_while_sluice_is_stopped"),
     ("TapeCut", "gateway/src/postgres/tape.rs", "a_tape_is_capped_searched_exported_and_removed"),
     ("TapeRemoved", "gateway/src/retention.rs", "a_tape_whose_time_is_over_goes"),
+    ("TapePartEnded", "gateway/src/postgres/rotate.rs", "rc_14_a_part_ends_when_it_is_old_while_nothing_is_asked"),
+    ("TapeArchived", "gateway/src/archive/round.rs", "rc_11_nothing_goes_before_its_object_is_what_it_was"),
     ("ClockMoved", "gateway/src/recorder/clocks.rs", "rc_09_a_clock_that_is_set_has_an_entry"),
 ];
 

@@ -204,7 +204,8 @@ impl Session {
         self.begin(request.number, known, continuation, approval);
         let has_values = bound.values.iter().next().is_some();
         let values = if has_values { self.shown_values(&known.analysed, bound) } else { Vec::new() };
-        self.tape.request(request, &self.masked_text(&known.analysed), &values);
+        let text = self.masked_text(&known.analysed);
+        self.tape_request(request, &text, &values);
         Ok((permit, entry))
     }
 

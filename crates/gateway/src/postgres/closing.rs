@@ -1,6 +1,5 @@
 //! The end of a session: what it still owes is withdrawn, both sides are told, and the tape is finished.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use model::event::Event;
@@ -10,6 +9,7 @@ use policy::{Permit, ProtocolAct};
 use super::end::End;
 use super::say;
 use super::session::{Owed, Session};
+use super::tape::Rest;
 use crate::clock;
 
 /// The shortest time that the end of a tape may take.
@@ -45,9 +45,6 @@ impl Session {
             let _ = tokio::time::timeout(Duration::from_secs(1), self.client.leg().linger()).await;
         }
         let tape = self.finish_tape().await;
-        if tape.is_some() {
-            self.pack_tape();
-        }
         let reason = end.reason().into();
         self.node.recorder.note(Event::SessionClosed { session: self.caller.session, reason, tape });
     }
@@ -55,24 +52,22 @@ impl Session {
     /// Ends the tape and syncs it. A disk that fails or does not answer leaves a tape that is read as truncated, and
     /// the journal says so.
     async fn finish_tape(&mut self) -> Option<(Digest, u64)> {
-        let tape = self.tape.end()?;
+        let Rest { tape, tellers } = self.tape.end()?;
+        let part = tape.part();
         let finish = self.node.tasks.spawn_blocking(move || tape.finish(clock::now()));
-        let finished = tokio::time::timeout(self.node.config.journal.wait_deadline.max(TAPE_END), finish).await;
+        // The journal knows all parts before it knows the end.
+        let all = async {
+            for teller in tellers {
+                let _ = teller.await;
+            }
+            finish.await
+        };
+        let finished = tokio::time::timeout(self.node.config.journal.wait_deadline.max(TAPE_END), all).await;
         if let Ok(Ok(Ok(finished))) = finished {
+            super::rotate::pack(&self.node, self.caller.session, part);
             return Some(finished);
         }
         self.node.recorder.gap(self.caller.session, "the tape could not be finished");
         None
-    }
-
-    /// Rewrites the finished tape to a fraction of its size; its digest stays the same.
-    fn pack_tape(&self) {
-        let (dir, session) = (self.node.layout().tapes(), self.caller.session);
-        let (disk, keys) = (Arc::clone(self.node.disk()), Arc::clone(&self.node.tape_keys));
-        self.node.tasks.spawn_blocking(move || {
-            if let Err(error) = ledger::tape::compress(disk.as_ref(), &dir, session, Some(&keys)) {
-                tracing::warn!(%session, %error, "a tape stays uncompressed");
-            }
-        });
     }
 }

@@ -119,5 +119,8 @@ fn observe(node: &Arc<Node>, ended: Result<(Id, ()), JoinError>) {
     let Some(session) = session else { return };
     node.metrics.sessions.dec();
     let (tapes, recorder) = (node.tapes(), Arc::clone(&node.recorder));
-    node.tasks.spawn_blocking(move || tapes.ends(session, PANICKED).for_each(|event| recorder.note(event)));
+    // Of the parts of its tape that ended, the journal is told by those whom the session asked to.
+    node.tasks.spawn_blocking(move || {
+        tapes.ends(session, PANICKED, u32::MAX).into_iter().for_each(|event| recorder.note(event))
+    });
 }

@@ -255,7 +255,7 @@ const TAPE_BEGIN: Duration = Duration::from_secs(1);
 /// Begins the tape. Whatever the disk does, it keeps nobody but this session waiting, and that for a while.
 async fn tape(node: &Arc<Node>, id: SessionId, target: &TargetConfig) -> Result<SessionTape, Refusal> {
     if target.tape == TapeMode::Off {
-        return Ok(SessionTape::new(None, target.tape, None));
+        return Ok(SessionTape::new(None, target.tape, None, target.tape_part));
     }
     let failed = |error: String| {
         let hint = "Try again; if it lasts, tell your operator.";
@@ -273,7 +273,7 @@ async fn tape(node: &Arc<Node>, id: SessionId, target: &TargetConfig) -> Result<
     let created = created.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
     node.live_tapes.enter(created.live());
     let cap = target.tape_cap.map(|cap| (cap, Arc::clone(&node.recorder)));
-    Ok(SessionTape::new(Some(created), target.tape, cap))
+    Ok(SessionTape::new(Some(created), target.tape, cap, target.tape_part))
 }
 
 /// Asks for the token as a password, inside TLS.

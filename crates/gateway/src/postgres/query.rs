@@ -437,7 +437,7 @@ impl Session {
         let values =
             if bound.values.iter().next().is_none() { Vec::new() } else { self.shown_values(&known.analysed, bound) };
         let text = self.masked_text(&known.analysed);
-        self.tape.request(request, &text, &values);
+        self.tape_request(request, &text, &values);
     }
 
     fn decided(

@@ -100,7 +100,8 @@ impl Session {
             return;
         };
         self.begin(number, known, kept, approval);
-        self.tape.request(permit.request(), &self.masked_text(&known.analysed), &[]);
+        let text = self.masked_text(&known.analysed);
+        self.tape_request(permit.request(), &text, &[]);
         let portal = Portal::of_script(number, known);
         let shape = std::sync::Arc::clone(&portal.shape);
         if let Some(run) = self.runs.get_mut(&number) {

@@ -144,6 +144,7 @@ impl Session {
         }
         self.settle_account();
         let masked = self.outbox.finish();
+        self.rotate_tape(false);
         let (tape, slow) = (&mut self.tape, !self.node.recorder.is_quick());
         let released = match crate::threads::may_block(slow, || tape.answer(masked)) {
             Ok(released) => released,

@@ -3,13 +3,16 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use ledger::tape::{Kind, Tape};
+use ledger::tape::{Ended, Kind, LiveTape, Tape, TapeError};
 use masking::{Masked, RevealAsk};
 use model::decision::Reveal;
 use model::event::{Event, Shown};
 use model::id::RequestId;
 use model::target::TapeMode;
 use serde::Serialize;
+use store::config::PartLimits;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::analysed::Analysed;
 use super::session::Session;
@@ -23,7 +26,17 @@ pub(super) struct SessionTape {
     mode: TapeMode,
     /// How long it may become before it holds requests alone, and where that is said.
     cap: Option<(u64, Arc<Recorder>)>,
+    /// When a part of it ends, and when the present one began.
+    part: (PartLimits, Instant),
+    /// Those who have the journal told of parts that ended.
+    tellers: Vec<JoinHandle<()>>,
     line: Vec<u8>,
+}
+
+/// What is left of a tape to be finished.
+pub(super) struct Rest {
+    pub(super) tape: Tape,
+    pub(super) tellers: Vec<JoinHandle<()>>,
 }
 
 /// A request as the tape has it: one line of JSON.
@@ -36,8 +49,44 @@ struct Line<'a> {
 
 impl SessionTape {
     /// Takes the tape, which is there unless the mode is off.
-    pub(super) const fn new(tape: Option<Tape>, mode: TapeMode, cap: Option<(u64, Arc<Recorder>)>) -> Self {
-        Self { tape, mode, cap, line: Vec::new() }
+    pub(super) fn new(
+        tape: Option<Tape>,
+        mode: TapeMode,
+        cap: Option<(u64, Arc<Recorder>)>,
+        limits: PartLimits,
+    ) -> Self {
+        Self { tape, mode, cap, part: (limits, Instant::now()), tellers: Vec::new(), line: Vec::new() }
+    }
+
+    /// Whether the present part is long or old enough to end.
+    pub(super) fn is_due(&self) -> bool {
+        let (limits, began) = self.part;
+        self.tape.as_ref().is_some_and(|tape| {
+            tape.is_part_begun() && (tape.part_length() >= limits.size || began.elapsed() >= limits.age)
+        })
+    }
+
+    /// When the present part is old enough to end, if anything is on it.
+    pub(super) fn due_at(&self) -> Option<Instant> {
+        let (limits, began) = self.part;
+        self.tape.as_ref().filter(|tape| tape.is_part_begun()).map(|_| began + limits.age)
+    }
+
+    /// Goes on in the next part; what ended and what goes on, if there is a tape.
+    ///
+    /// # Errors
+    /// If the disk fails: then the tape takes nothing more.
+    pub(super) fn rotate(&mut self, is_fresh: bool) -> Result<Option<(Ended, LiveTape)>, TapeError> {
+        let Some(tape) = &mut self.tape else { return Ok(None) };
+        self.part.1 = Instant::now();
+        let ended = tape.rotate(clock::now(), is_fresh)?;
+        Ok(Some((ended, tape.live())))
+    }
+
+    /// The end of the tape waits for this.
+    pub(super) fn is_told_by(&mut self, teller: JoinHandle<()>) {
+        self.tellers.retain(|teller| !teller.is_finished());
+        self.tellers.push(teller);
     }
 
     /// Notes a request. It is written with its answer, in front of it.
@@ -75,8 +124,8 @@ impl SessionTape {
     }
 
     /// Gives out the tape, to be finished. A request without an answer is on it as well.
-    pub(super) const fn end(&mut self) -> Option<Tape> {
-        self.tape.take()
+    pub(super) fn end(&mut self) -> Option<Rest> {
+        self.tape.take().map(|tape| Rest { tape, tellers: std::mem::take(&mut self.tellers) })
     }
 }
 

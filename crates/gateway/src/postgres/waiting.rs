@@ -116,7 +116,8 @@ impl Session {
         if let Some(Stall::Hold(hold)) = &self.stall {
             next = next.min(hold.until);
         }
-        self.draining.map_or(next, |draining| next.min(draining))
+        let part_due = self.tape.due_at().map_or(next, |due| next.min(due));
+        self.draining.map_or(part_due, |draining| part_due.min(draining))
     }
 
     fn act_on_deadline(&mut self) -> Result<(), End> {
@@ -131,6 +132,7 @@ impl Session {
         if self.node.config.limits.idle_timeout.is_some_and(|idle| now >= self.last_activity + idle) {
             return Err(End::Idle);
         }
+        self.rotate_tape(self.pipeline.is_empty() && self.waiting.is_none() && self.stall.is_none());
         self.retry_held();
         Ok(())
     }

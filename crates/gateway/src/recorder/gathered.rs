@@ -92,6 +92,7 @@ const fn is_needed(event: &Event) -> bool {
         | Event::OutcomeUnknown { .. }
         | Event::RevisionApplied { .. }
         | Event::ClockMoved { .. }
+        | Event::TapePartEnded { .. }
         | Event::Stopped => true,
         Event::AdminAction { outcome, .. } => matches!(outcome, Outcome::Allow),
         _ => false,

@@ -272,6 +272,13 @@ impl Disk for FaultyDisk {
         self.checked()?.files.remove(path).map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        let state = self.checked()?;
+        // Directories are not kept: one is there if something is in it, and then it is not empty.
+        let is_there = state.files.keys().any(|path| path.parent() == Some(dir));
+        Err(if is_there { io::ErrorKind::DirectoryNotEmpty } else { io::ErrorKind::NotFound }.into())
+    }
+
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.checked()?;
         state.durable_names.retain(|path, _| path.parent() != Some(dir));

@@ -10,35 +10,46 @@ use model::id::SessionId;
 use super::seal::KeyFile;
 use crate::disk::{Disk, DiskFile};
 
-/// A tape's file, and whether something of it may be lost.
+/// The file of a tape's part, and whether something of the tape may be lost.
 pub(super) struct Shared {
     file: Arc<dyn DiskFile>,
     /// What does not survive a power cut yet. Held by whoever syncs: of two at a time, the disk would tell only one that it
     /// failed.
     new: Mutex<Option<Names>>,
-    lost: AtomicBool,
+    /// Of all parts of the tape.
+    lost: Arc<AtomicBool>,
 }
 
 /// What a tape cannot be found or read without.
 pub(super) struct Names {
     pub(super) disk: Arc<dyn Disk>,
-    /// The tape's directory.
-    pub(super) dir: PathBuf,
+    /// The directories that the name hangs on, the outer first.
+    pub(super) dirs: Vec<PathBuf>,
     pub(super) key: Option<KeyFile>,
+    /// The part before: what is on this one is worth nothing without it.
+    pub(super) before: Option<Arc<Shared>>,
 }
 
 impl Names {
     fn sync(&self) -> io::Result<()> {
+        if let Some(before) = &self.before {
+            before.sync()?;
+        }
         if let Some(key) = &self.key {
             key.sync(self.disk.as_ref())?;
         }
-        self.disk.sync_dir(&self.dir)
+        self.dirs.iter().try_for_each(|dir| self.disk.sync_dir(dir))
     }
 }
 
 impl Shared {
     pub(super) fn new(file: Arc<dyn DiskFile>, names: Names) -> Self {
-        Self { file, new: Mutex::new(Some(names)), lost: AtomicBool::new(false) }
+        Self { file, new: Mutex::new(Some(names)), lost: Arc::default() }
+    }
+
+    /// The file of the part after `before`: what is lost of one is lost of the tape.
+    pub(super) fn after(before: &Self, file: Arc<dyn DiskFile>, names: Names) -> Self {
+        Self { file, new: Mutex::new(Some(names)), lost: Arc::clone(&before.lost) }
     }
 
     pub(super) fn file(&self) -> &dyn DiskFile {
@@ -68,7 +79,7 @@ impl Shared {
     }
 }
 
-/// A tape that is synced beside its session, which never waits for it. It keeps no tape open.
+/// A part of a tape that is synced beside its session, which never waits for it. It keeps no tape open.
 pub struct LiveTape {
     session: SessionId,
     file: Weak<Shared>,
@@ -86,7 +97,8 @@ impl LiveTape {
         self.session
     }
 
-    /// Makes what was written by now survive a power cut, if it does not yet; false if the tape has ended. Blocks.
+    /// Makes what was written by now survive a power cut, if it does not yet; false if the part has ended and is
+    /// synced. Blocks.
     ///
     /// # Errors
     /// If the disk fails. The tape takes nothing more then: its session ends with the next thing that it has to record.

@@ -1,22 +1,23 @@
-//! The compressed form of a tape.
+//! The compressed form of a part of a tape.
 //!
 //! ```text
 //! "SLUICEZ" | version u8 | blocks | index | index offset u64 | crc32c u32 | "SLUICEZ" | version u8
-//! block = a zstd frame over whole records in clear (the first also over the tape's header); in version 2 it is sealed
+//! block = a zstd frame over whole records in clear (the first also over the part's header); in version 2 it is sealed
 //! index = per block: offset u64 | length u32 | crc32c u32 | uncompressed offset u64 | uncompressed length u32 | first at u64
 //! ```
 //!
 //! The index is at the end and covered by the checksum before the closing magic, so a file that was cut is not taken
-//! for a shorter tape. Its content, uncompressed, is the tape as it was written, byte for byte.
+//! for a shorter tape. Its content, uncompressed, is the part as it was written, byte for byte.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use model::id::SessionId;
 use model::time::Timestamp;
 
-use super::reader::{Step, TapeEnd, TapeReadError, TapeReader};
+use super::part::{HEADER_LATER, Part, Spot, packed_path, path};
+use super::reader::{Advance, PartEnd, PartReader, TapeReadError};
 use super::seal::{KeyStore, Place, TapeKey};
 use super::{MAX_RECORD, RECORD_HEADER};
 use crate::disk::{Disk, DiskFile, append_all, read_full};
@@ -28,47 +29,50 @@ const FOOTER: usize = 20;
 /// Uncompressed bytes after which a block ends.
 const BLOCK: usize = 256 * 1024;
 /// The most that a block can hold: a record more than [`BLOCK`].
-const MAX_BLOCK: usize = BLOCK + MAX_RECORD + RECORD_HEADER + super::HEADER;
+const MAX_BLOCK: usize = BLOCK + MAX_RECORD + RECORD_HEADER + HEADER_LATER;
 /// Fast, and about a third of the size on rows of text.
 const LEVEL: i32 = 1;
 
-pub(super) fn path(dir: &Path, session: SessionId) -> PathBuf {
-    dir.join(format!("{session}.tapez"))
-}
-
-/// Rewrites the tape of a session that ended to its compressed form, and removes the other. Each record's checksum is
-/// checked on the way. A tape that is compressed already stays as it is.
+/// Rewrites a part that ended to its compressed form, and removes the other. Each record's checksum is checked on the way. A
+/// part that is compressed already stays as it is.
 ///
 /// # Errors
-/// If the disk fails, or the tape is not complete: a truncated tape is evidence and is left alone.
-pub fn compress(disk: &dyn Disk, dir: &Path, session: SessionId, keys: Option<&KeyStore>) -> Result<(), TapeReadError> {
-    let mut reader = TapeReader::open(disk, dir, session, keys)?;
+/// If the disk fails, or the part is not complete: a truncated tape is evidence and is left alone.
+pub fn compress(
+    disk: &dyn Disk,
+    dir: &Path,
+    session: SessionId,
+    part: Part,
+    keys: Option<&KeyStore>,
+) -> Result<(), TapeReadError> {
+    let key = || keys.ok_or(TapeReadError::Sealed)?.open(disk, session);
+    let mut reader = PartReader::open(disk, dir, session, part, &key)?;
     if reader.is_compressed() {
         return Ok(());
     }
-    let key = reader.is_sealed().then(|| keys.ok_or(TapeReadError::Sealed)?.open(disk, session)).transpose()?;
-    let target = path(dir, session);
+    let target = packed_path(dir, session, part);
     let temporary = target.with_extension("new");
     match disk.remove(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
         Ok(()) | Err(_) => {}
     }
     let packer = zstd::bulk::Compressor::new(LEVEL)?;
+    let key = reader.key().map(|key| key.of(part));
     let mut writer = Writer { file: disk.create(&temporary)?, key, packer, offset: 0, index: Vec::new() };
     writer.append(writer.magic())?;
-    let mut block = reader.header_bytes();
-    let (mut length, mut first_at) = (0u64, reader.started());
+    let mut block = reader.header_bytes().to_vec();
+    let (mut length, mut first_at) = (0u64, reader.header().started);
     loop {
-        let end = match reader.step()? {
-            Step::Record { at, bytes } => {
+        let end = match reader.advance()? {
+            Advance::Record(_, at) => {
                 if block.is_empty() {
                     first_at = at;
                 }
-                block.extend_from_slice(bytes);
+                block.extend_from_slice(reader.record());
                 false
             }
-            Step::Ended(TapeEnd::Complete) => true,
-            Step::Ended(TapeEnd::Truncated { offset }) => return Err(TapeReadError::Truncated(offset)),
+            Advance::Ended(PartEnd::Complete | PartEnd::Continued) => true,
+            Advance::Ended(PartEnd::Torn(at)) => return Err(TapeReadError::Truncated(at)),
         };
         if block.len() >= BLOCK || (end && !block.is_empty()) {
             writer.block(&block, length, first_at)?;
@@ -81,8 +85,8 @@ pub fn compress(disk: &dyn Disk, dir: &Path, session: SessionId, keys: Option<&K
     }
     writer.finish()?;
     disk.rename(&temporary, &target)?;
-    disk.sync_dir(dir)?;
-    disk.remove(&super::path(dir, session))?;
+    target.parent().map_or(Ok(()), |dir| disk.sync_dir(dir))?;
+    disk.remove(&path(dir, session, part))?;
     Ok(())
 }
 
@@ -133,9 +137,10 @@ impl Writer {
     }
 }
 
-/// Reads a compressed tape as if it were not.
+/// Reads a compressed part as if it were not.
 #[derive(Debug)]
 pub(super) struct Packed {
+    part: Part,
     file: Arc<dyn DiskFile>,
     key: Option<TapeKey>,
     blocks: Vec<Block>,
@@ -156,17 +161,19 @@ struct Block {
 impl Packed {
     /// Opens the file; a sealed one with the key that `key` finds.
     pub(super) fn open(
+        part: Part,
         file: Arc<dyn DiskFile>,
         key: impl FnOnce() -> Result<TapeKey, TapeReadError>,
     ) -> Result<Self, TapeReadError> {
+        let damaged = |offset| TapeReadError::Damaged(Spot { part, offset });
+        let read = |offset, length| read(&file, offset, length)?.ok_or_else(|| damaged(offset));
         let length = file.length()?;
         let footer = u64::try_from(FOOTER).map_err(io::Error::other)?;
-        let footer_at = length.checked_sub(footer).ok_or(TapeReadError::Damaged(0))?;
-        let bad = TapeReadError::Damaged(footer_at);
-        let (head, end) = (read(&file, 0, MAGIC.len())?, read(&file, footer_at, FOOTER)?);
-        let index_at = u64_at(&end, 0).filter(|at| *at <= footer_at).ok_or(bad)?;
+        let footer_at = length.checked_sub(footer).ok_or_else(|| damaged(0))?;
+        let (head, end) = (read(0, MAGIC.len())?, read(footer_at, FOOTER)?);
+        let index_at = u64_at(&end, 0).filter(|at| *at <= footer_at).ok_or_else(|| damaged(footer_at))?;
         let index_length = usize::try_from(footer_at.saturating_sub(index_at)).map_err(io::Error::other)?;
-        let mut covered = read(&file, index_at, index_length)?;
+        let mut covered = read(index_at, index_length)?;
         covered.extend_from_slice(end.get(..8).unwrap_or_default());
         let is_sealed = head == MAGIC_SEALED;
         let whole = (is_sealed || head == MAGIC)
@@ -176,16 +183,16 @@ impl Packed {
         let index = covered.get(..index_length).unwrap_or_default();
         let blocks: Option<Vec<Block>> = index.chunks_exact(INDEX_ENTRY).map(Block::decode).collect();
         let blocks = blocks.filter(|blocks| whole && follow_each_other(blocks, index_at));
-        let blocks = blocks.ok_or(TapeReadError::Damaged(index_at))?;
-        let key = is_sealed.then(key).transpose()?;
-        Ok(Self { blocks, file, key, open: None })
+        let blocks = blocks.ok_or_else(|| damaged(index_at))?;
+        let key = is_sealed.then(key).transpose()?.map(|key| key.of(part));
+        Ok(Self { part, blocks, file, key, open: None })
     }
 
     pub(super) const fn key(&self) -> Option<&TapeKey> {
         self.key.as_ref()
     }
 
-    /// Reads at a position of the uncompressed tape; 0 means its end.
+    /// Reads at a position of the uncompressed part; 0 means its end.
     pub(super) fn read_at(&mut self, offset: u64, into: &mut [u8]) -> Result<usize, TapeReadError> {
         let number = self.blocks.partition_point(|block| block.content_at <= offset).checked_sub(1);
         let found = number.and_then(|number| Some((number, *self.blocks.get(number)?)));
@@ -201,7 +208,7 @@ impl Packed {
         Ok(count)
     }
 
-    /// The position of a block that begins before `at`, as near to it as the index knows; 0 for the tape's beginning.
+    /// The position of a block that begins before `at`, as near to it as the index knows; 0 for the part's beginning.
     pub(super) fn seek(&self, at: Timestamp) -> u64 {
         let after = self.blocks.partition_point(|block| block.first_at < at);
         after.checked_sub(1).and_then(|number| self.blocks.get(number)).map_or(0, |block| block.content_at)
@@ -210,8 +217,8 @@ impl Packed {
     fn unpack(&self, block: Block) -> Result<Vec<u8>, TapeReadError> {
         let length = usize::try_from(block.length).map_err(io::Error::other)?;
         let content_length = usize::try_from(block.content_length).map_err(io::Error::other)?;
-        let mut packed = read(&self.file, block.offset, length)?;
-        let bad = || TapeReadError::Damaged(block.content_at);
+        let bad = || TapeReadError::Damaged(Spot { part: self.part, offset: block.content_at });
+        let mut packed = read(&self.file, block.offset, length)?.ok_or_else(bad)?;
         if crc32c::crc32c(&packed) != block.crc || content_length > MAX_BLOCK {
             return Err(bad());
         }
@@ -237,7 +244,7 @@ impl Block {
     }
 }
 
-/// Whether the blocks fill the file and the tape without a gap.
+/// Whether the blocks fill the file and the part without a gap.
 fn follow_each_other(blocks: &[Block], index_at: u64) -> bool {
     let start = u64::try_from(MAGIC.len()).ok().map(|packed| (packed, 0u64));
     let end = blocks.iter().fold(start, |at, block| {
@@ -247,14 +254,15 @@ fn follow_each_other(blocks: &[Block], index_at: u64) -> bool {
     end.is_some_and(|(packed, _)| packed == index_at)
 }
 
-fn read(file: &Arc<dyn DiskFile>, offset: u64, length: usize) -> Result<Vec<u8>, TapeReadError> {
+/// So many bytes; `None` if there are fewer.
+fn read(file: &Arc<dyn DiskFile>, offset: u64, length: usize) -> io::Result<Option<Vec<u8>>> {
     let available = file.length()?.saturating_sub(offset);
     if u64::try_from(length).map_err(io::Error::other)? > available {
-        return Err(TapeReadError::Damaged(offset));
+        return Ok(None);
     }
     let mut bytes = vec![0; length];
     let filled = read_full(file.as_ref(), offset, &mut bytes)?;
-    if filled == length { Ok(bytes) } else { Err(TapeReadError::Damaged(offset)) }
+    Ok((filled == length).then_some(bytes))
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {

@@ -1,17 +1,21 @@
-//! Reading a tape, live, truncated, finished or compressed.
+//! Reading a tape, live, truncated, finished or compressed: its parts one after the other, one of them at a time.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{Context, SHA256};
 use model::id::{Digest, SessionId};
 use model::time::Timestamp;
 
-use super::packed::{self, Packed};
-use super::seal::{KeyStore, Place, TAG, TapeKey};
-use super::{HEADER, Kind, MAGIC, MAGIC_SEALED, MAX_RECORD, RECORD_HEADER, complete, digest_of, kind_and_time};
-use crate::disk::{Disk, DiskFile};
+use super::part::{Part, Spot};
+use super::rotate::EndedPart;
+use super::seal::{KeyStore, TapeKey};
+use super::{Kind, RECORD_HEADER, digest_of, part_digest};
+use crate::disk::Disk;
+
+mod part;
+
+pub(super) use part::{Advance, PartEnd, PartReader};
 
 /// Why a tape cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -19,12 +23,12 @@ pub enum TapeReadError {
     /// The disk failed, or there is no such tape.
     #[error("the tape cannot be read")]
     Disk(#[from] io::Error),
-    /// Not as it was written, at this byte of the uncompressed tape (of the file, where its frame is damaged).
-    #[error("the tape is damaged at byte {0}")]
-    Damaged(u64),
-    /// It ends at this byte without having been finished.
-    #[error("the tape is truncated at byte {0}")]
-    Truncated(u64),
+    /// Not as it was written, at this byte of an uncompressed part (of the file, where its frame is damaged).
+    #[error("the tape is damaged at {0}")]
+    Damaged(Spot),
+    /// It ends there without having been finished.
+    #[error("the tape is truncated at {0}")]
+    Truncated(Spot),
     /// It is sealed, and whoever reads has no keys for tapes.
     #[error("the tape is sealed, and there are no keys to open it")]
     Sealed,
@@ -41,10 +45,10 @@ pub enum TapeReadError {
 pub enum TapeEnd {
     /// Everything is there.
     Complete,
-    /// The session's process died, or the disk failed: nothing from this byte on.
+    /// The session's process died, or the disk failed: nothing from there on.
     Truncated {
-        /// The byte.
-        offset: u64,
+        /// Where.
+        at: Spot,
     },
 }
 
@@ -59,115 +63,72 @@ pub struct Record {
     pub content: Vec<u8>,
 }
 
-/// Where the records are.
+/// A disk that is lent, or shared.
 #[derive(Debug)]
-enum Content {
-    /// In the file as they were written; sealed one by one if there is a key.
-    Live(Ahead, Option<TapeKey>),
-    /// In the compressed file, which opens what is sealed itself.
-    Packed(Packed),
+enum On<'d> {
+    Lent(&'d dyn Disk),
+    Shared(Arc<dyn Disk>),
 }
 
-/// A file that is read in larger pieces than it is asked for.
-#[derive(Debug)]
-struct Ahead {
-    file: Arc<dyn DiskFile>,
-    piece: Vec<u8>,
-    /// Where in the file the piece begins.
-    at: u64,
-}
-
-/// How long such a piece is.
-const PIECE: usize = 64 * 1024;
-
-impl Ahead {
-    fn new(file: Arc<dyn DiskFile>) -> Self {
-        Self { file, piece: Vec::new(), at: 0 }
-    }
-
-    /// Reads at a position; 0 means the end of the file as it is now.
-    fn read_at(&mut self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
-        if into.len() >= PIECE {
-            return self.file.read_at(offset, into);
+impl On<'_> {
+    fn disk(&self) -> &dyn Disk {
+        match self {
+            Self::Lent(disk) => *disk,
+            Self::Shared(disk) => disk.as_ref(),
         }
-        let wanted = into.len();
-        if self.from(offset).len() < wanted {
-            // What lies beyond the piece may have been written since.
-            self.piece.resize(PIECE, 0);
-            let filled = self.file.read_at(offset, &mut self.piece);
-            self.piece.truncate(*filled.as_ref().unwrap_or(&0));
-            self.at = offset;
-            filled?;
-        }
-        let known = self.from(offset);
-        into.iter_mut().zip(known).for_each(|(to, from)| *to = *from);
-        Ok(known.len().min(wanted))
-    }
-
-    fn from(&self, offset: u64) -> &[u8] {
-        let skip = offset.checked_sub(self.at).and_then(|skip| usize::try_from(skip).ok());
-        skip.and_then(|skip| self.piece.get(skip..)).unwrap_or_default()
     }
 }
 
 /// Reads a tape from its beginning.
 #[derive(Debug)]
-pub struct TapeReader {
-    content: Content,
-    header: Vec<u8>,
-    started: Timestamp,
-    offset: u64,
-    record: Vec<u8>,
+pub struct TapeReader<'d> {
+    disk: On<'d>,
+    dir: PathBuf,
+    session: SessionId,
+    /// Of the tape, if it is sealed.
+    key: Option<TapeKey>,
+    /// The part that is read.
+    part: PartReader,
     end: Option<TapeEnd>,
 }
 
-/// What is at the present position, undecoded.
-pub(super) enum Step<'a> {
-    /// A whole record, its header included.
-    Record { at: Timestamp, bytes: &'a [u8] },
-    /// Nothing more.
-    Ended(TapeEnd),
-}
-
-impl TapeReader {
+impl<'d> TapeReader<'d> {
     /// Opens the tape of a session; a sealed one with the key that `keys` has of it.
     ///
     /// # Errors
     /// If there is none, its header is not that of this session's tape, or it is sealed and cannot be opened.
     pub fn open(
-        disk: &dyn Disk,
+        disk: &'d dyn Disk,
         dir: &Path,
         session: SessionId,
         keys: Option<&KeyStore>,
     ) -> Result<Self, TapeReadError> {
-        let key = || keys.ok_or(TapeReadError::Sealed)?.open(disk, session);
-        let content = match disk.open_read(&packed::path(dir, session)) {
-            Ok(file) => Content::Packed(Packed::open(file, key)?),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Content::Live(Ahead::new(disk.open_read(&super::path(dir, session))?), None)
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let mut reader =
-            Self { content, header: Vec::new(), started: Timestamp(0), offset: 0, record: Vec::new(), end: None };
-        reader.header = reader.read(0, HEADER)?;
-        match parse_header(&reader.header, session) {
-            Some(started) => reader.started = started,
-            None if reader.header.len() < HEADER => return Err(TapeReadError::Truncated(0)),
-            None => return Err(TapeReadError::Damaged(0)),
-        }
-        if reader.header.starts_with(MAGIC_SEALED)
-            && let Content::Live(_, sealed) = &mut reader.content
-        {
-            *sealed = Some(key()?);
-        }
-        reader.offset = u64::try_from(HEADER).map_err(io::Error::other)?;
-        Ok(reader)
+        Self::open_on(On::Lent(disk), dir, session, keys)
     }
 
-    /// When the session began.
+    /// As [`TapeReader::open`], for a reader that is kept.
+    ///
+    /// # Errors
+    /// As [`TapeReader::open`].
+    pub fn open_shared(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        session: SessionId,
+        keys: Option<&KeyStore>,
+    ) -> Result<TapeReader<'static>, TapeReadError> {
+        TapeReader::open_on(On::Shared(disk), dir, session, keys)
+    }
+
+    fn open_on(disk: On<'d>, dir: &Path, session: SessionId, keys: Option<&KeyStore>) -> Result<Self, TapeReadError> {
+        let key = || keys.ok_or(TapeReadError::Sealed)?.open(disk.disk(), session);
+        let part = PartReader::open(disk.disk(), dir, session, Part::FIRST, &key)?;
+        let key = part.key().map(|key| key.of(Part::FIRST));
+        Ok(Self { disk, dir: dir.to_owned(), session, key, part, end: None })
+    }
+
+    /// When the session began, or, after [`TapeReader::skip_towards`], the part that is read.
     pub const fn started(&self) -> Timestamp {
-        self.started
+        self.part.header().started
     }
 
     /// The next record; `None` at the end, and then [`TapeReader::end`] says how it ends. On the tape of a live session
@@ -177,12 +138,19 @@ impl TapeReader {
     /// If the disk fails, or something is damaged in the middle: whole records after bytes that are none.
     #[expect(clippy::should_implement_trait, reason = "None is not final on a live tape")]
     pub fn next(&mut self) -> Result<Option<Record>, TapeReadError> {
-        let Step::Record { at, bytes } = self.step()? else { return Ok(None) };
-        let kind = bytes.get(4).copied().and_then(Kind::from_code);
-        let content = bytes.get(RECORD_HEADER..).unwrap_or_default().to_vec();
-        match kind {
-            Some(Kind::End) | None => Ok(None),
-            Some(kind) => Ok(Some(Record { kind, at, content })),
+        loop {
+            match self.advance()? {
+                Advance::Record(Kind::End | Kind::Continued, _) => {}
+                Advance::Record(kind, at) => {
+                    let content = self.part.record().get(RECORD_HEADER..).unwrap_or_default().to_vec();
+                    return Ok(Some(Record { kind, at, content }));
+                }
+                Advance::Ended(PartEnd::Continued) if self.enter_next()?.is_some() => {}
+                Advance::Ended(end) => {
+                    self.end = Some(self.tape_end(end)?);
+                    return Ok(None);
+                }
+            }
         }
     }
 
@@ -197,24 +165,29 @@ impl TapeReader {
     /// # Errors
     /// As [`TapeReader::next`].
     pub fn seek(&mut self, at: Timestamp) -> Result<(), TapeReadError> {
-        let start = u64::try_from(HEADER).map_err(io::Error::other)?;
-        self.end = None;
-        self.offset = match &self.content {
-            Content::Live(..) => start,
-            Content::Packed(packed) => packed.seek(at).max(start),
-        };
-        loop {
-            let before = self.offset;
-            match self.step()? {
-                Step::Record { at: now, .. } if now < at => {}
-                Step::Record { .. } => {
-                    self.offset = before;
-                    self.end = None;
-                    return Ok(());
-                }
-                Step::Ended(_) => return Ok(()),
-            }
+        self.restart()?;
+        while let Some(next) = self.next_part()?.filter(|next| next.header().started < at) {
+            self.part = next;
         }
+        self.part.seek(at)
+    }
+
+    /// Goes to the beginning of the latest part that began by `at` and can be understood without those before it. Before
+    /// that is nothing that was answered at `at` or later.
+    ///
+    /// # Errors
+    /// As [`TapeReader::next`].
+    pub fn skip_towards(&mut self, at: Timestamp) -> Result<(), TapeReadError> {
+        self.restart()?;
+        let mut from = self.part.part();
+        while let Some(next) = self.next_part()?.filter(|next| next.header().started <= at) {
+            if next.header().follows.is_some_and(|follows| follows.is_fresh) {
+                from = next.part();
+            }
+            self.part = next;
+        }
+        self.part = self.open_part(from)?;
+        Ok(())
     }
 
     /// Reads the whole tape and returns its digest and length, to be compared with those in the journal.
@@ -224,7 +197,7 @@ impl TapeReader {
     pub fn digest(&mut self) -> Result<(Digest, u64), TapeReadError> {
         match self.digest_of_what_is_there()? {
             (digest, TapeEnd::Complete) => Ok(digest),
-            (_, TapeEnd::Truncated { offset }) => Err(TapeReadError::Truncated(offset)),
+            (_, TapeEnd::Truncated { at }) => Err(TapeReadError::Truncated(at)),
         }
     }
 
@@ -234,136 +207,114 @@ impl TapeReader {
     /// # Errors
     /// If the disk fails, or the tape is damaged.
     pub fn digest_of_what_is_there(&mut self) -> Result<((Digest, u64), TapeEnd), TapeReadError> {
-        let mut context = Context::new(&SHA256);
-        context.update(self.key().map_or(&[], TapeKey::salt));
-        context.update(&self.header);
-        self.offset = u64::try_from(HEADER).map_err(io::Error::other)?;
-        self.end = None;
-        let mut length = self.offset;
+        self.digests(|_| ())
+    }
+
+    /// Likewise, and tells of each part that another one follows, or was to follow.
+    ///
+    /// # Errors
+    /// As [`TapeReader::digest_of_what_is_there`].
+    pub fn digests(&mut self, mut tell: impl FnMut(EndedPart)) -> Result<((Digest, u64), TapeEnd), TapeReadError> {
+        self.restart()?;
+        let mut before = 0u64;
         loop {
-            match self.step()? {
-                Step::Record { bytes, .. } => {
-                    context.update(bytes);
-                    length = length.saturating_add(u64::try_from(bytes.len()).map_err(io::Error::other)?);
+            let (digest, length, end) = self.digest_of_part()?;
+            let total = before.saturating_add(length);
+            if end == PartEnd::Continued {
+                tell(EndedPart { part: self.part.part(), digest, length });
+                if let Some(follows) = self.enter_next()? {
+                    if follows != digest {
+                        return Err(TapeReadError::Damaged(Spot { part: self.part.part(), offset: 0 }));
+                    }
+                    before = total;
+                    continue;
                 }
-                Step::Ended(end) => return Ok(((digest_of(context), length), end)),
+            }
+            return Ok(((digest, total), self.tape_end(end)?));
+        }
+    }
+
+    /// Reads the present part.
+    fn digest_of_part(&mut self) -> Result<(Digest, u64, PartEnd), TapeReadError> {
+        let header = self.part.header_bytes();
+        let mut context = part_digest(self.key.as_ref(), header);
+        let mut length = u64::try_from(header.len()).map_err(io::Error::other)?;
+        loop {
+            match self.advance()? {
+                Advance::Record(..) => {
+                    let record = self.part.record();
+                    context.update(record);
+                    length = length.saturating_add(u64::try_from(record.len()).map_err(io::Error::other)?);
+                }
+                Advance::Ended(end) => return Ok((digest_of(context), length, end)),
             }
         }
     }
 
-    const fn key(&self) -> Option<&TapeKey> {
-        match &self.content {
-            Content::Live(_, key) => key.as_ref(),
-            Content::Packed(packed) => packed.key(),
+    /// Goes on to the next record of the present part. A torn end that another part follows is damage.
+    fn advance(&mut self) -> Result<Advance, TapeReadError> {
+        let found = self.part.advance()?;
+        let Advance::Ended(PartEnd::Torn(_)) = found else { return Ok(found) };
+        if self.next_part()?.is_none() {
+            return Ok(found);
+        }
+        // The next part may have been begun in between.
+        match self.part.advance()? {
+            Advance::Ended(PartEnd::Torn(at)) => Err(TapeReadError::Damaged(at)),
+            found => Ok(found),
         }
     }
 
-    pub(super) const fn is_sealed(&self) -> bool {
-        self.key().is_some()
-    }
-
-    pub(super) const fn is_compressed(&self) -> bool {
-        matches!(self.content, Content::Packed(_))
-    }
-
-    pub(super) fn header_bytes(&self) -> Vec<u8> {
-        self.header.clone()
-    }
-
-    /// The next record, [`Kind::End`] included.
-    pub(super) fn step(&mut self) -> Result<Step<'_>, TapeReadError> {
-        if self.end == Some(TapeEnd::Complete) {
-            return Ok(Step::Ended(TapeEnd::Complete));
-        }
-        let found = self.load(self.offset)?;
-        let Some((kind, at)) = found else { return self.stop() };
-        let length = u64::try_from(self.record.len()).map_err(io::Error::other)?;
-        self.unseal()?;
-        self.offset = self.offset.saturating_add(length);
-        if kind == Kind::End {
-            if !self.read(self.offset, 1)?.is_empty() {
-                return Err(TapeReadError::Damaged(self.offset));
+    /// How the tape ends where its last part ends like that.
+    fn tape_end(&self, end: PartEnd) -> Result<TapeEnd, TapeReadError> {
+        let nothing_of = |part| TapeEnd::Truncated { at: Spot { part, offset: 0 } };
+        match end {
+            PartEnd::Complete if self.next_part()?.is_some() => {
+                let part = self.part.part().next().unwrap_or(self.part.part());
+                Err(TapeReadError::Damaged(Spot { part, offset: 0 }))
             }
-            self.end = Some(TapeEnd::Complete);
+            PartEnd::Complete => Ok(TapeEnd::Complete),
+            PartEnd::Continued => Ok(nothing_of(self.part.part().next().unwrap_or(self.part.part()))),
+            PartEnd::Torn(at) => Ok(TapeEnd::Truncated { at }),
         }
-        Ok(Step::Record { at, bytes: &self.record })
     }
 
-    /// Bytes that are no record: the torn end, or damage.
-    fn stop(&mut self) -> Result<Step<'_>, TapeReadError> {
-        let offset = self.offset;
-        let rest = self.read(offset, MAX_RECORD.saturating_add(RECORD_HEADER).saturating_add(TAG).saturating_mul(2))?;
-        let frames_follow = (1..rest.len()).any(|at| parse_record(rest.get(at..).unwrap_or_default()).is_some());
-        if frames_follow || matches!(self.content, Content::Packed(_)) {
-            return Err(TapeReadError::Damaged(offset));
+    fn restart(&mut self) -> Result<(), TapeReadError> {
+        self.end = None;
+        if self.part.part() != Part::FIRST {
+            self.part = self.open_part(Part::FIRST)?;
         }
-        let end = TapeEnd::Truncated { offset };
-        self.end = Some(end);
-        Ok(Step::Ended(end))
+        Ok(self.part.rewind()?)
     }
 
-    /// Reads the record at `offset` into `self.record`; `None` if there is no whole one.
-    fn load(&mut self, offset: u64) -> Result<Option<(Kind, Timestamp)>, TapeReadError> {
-        self.record = self.read(offset, RECORD_HEADER)?;
-        let Some(length) = content_length(&self.record) else { return Ok(None) };
-        let rest_at = offset.saturating_add(u64::try_from(RECORD_HEADER).map_err(io::Error::other)?);
-        let content = self.read(rest_at, length)?;
-        self.record.extend_from_slice(&content);
-        Ok(parse_record(&self.record))
+    /// Goes to the beginning of the next part, if it was begun; the digest that it has of the present one.
+    fn enter_next(&mut self) -> Result<Option<Digest>, TapeReadError> {
+        let Some(next) = self.next_part()? else { return Ok(None) };
+        let follows = next.header().follows;
+        self.part = next;
+        Ok(follows.map(|follows| follows.before))
     }
 
-    /// Puts a sealed record in clear, as it was before it was sealed.
-    fn unseal(&mut self) -> Result<(), TapeReadError> {
-        let Content::Live(_, Some(key)) = &self.content else { return Ok(()) };
-        let bad = TapeReadError::Damaged(self.offset);
-        let Some((head, content)) = self.record.split_at_mut_checked(RECORD_HEADER) else { return Err(bad) };
-        key.open(Place::Record(self.offset), kind_and_time(head), content).ok_or(bad)?;
-        self.record.truncate(self.record.len().saturating_sub(TAG));
-        Ok(complete(&mut self.record)?)
-    }
-
-    /// As many bytes from `offset` on as there are, up to `length`.
-    fn read(&mut self, offset: u64, length: usize) -> Result<Vec<u8>, TapeReadError> {
-        let mut bytes = vec![0; length];
-        let mut filled = 0usize;
-        while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            let at = offset.saturating_add(u64::try_from(filled).map_err(io::Error::other)?);
-            let count = match &mut self.content {
-                Content::Live(file, _) => file.read_at(at, rest)?,
-                Content::Packed(packed) => packed.read_at(at, rest)?,
-            };
-            if count == 0 {
-                break;
-            }
-            filled = filled.saturating_add(count);
+    /// The next part, if it was begun.
+    fn next_part(&self) -> Result<Option<PartReader>, TapeReadError> {
+        let Some(next) = self.part.part().next() else { return Ok(None) };
+        match self.open_part(next) {
+            Ok(part) => Ok(Some(part)),
+            Err(TapeReadError::Disk(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            // It has no whole header yet, or never will.
+            Err(TapeReadError::Truncated(_)) => Ok(None),
+            Err(error) => Err(error),
         }
-        bytes.truncate(filled);
-        Ok(bytes)
     }
-}
 
-fn parse_header(header: &[u8], session: SessionId) -> Option<Timestamp> {
-    let rest = header.strip_prefix(MAGIC).or_else(|| header.strip_prefix(MAGIC_SEALED))?;
-    let (bits, rest) = rest.split_first_chunk::<8>()?;
-    let (started, rest) = rest.split_first_chunk::<8>()?;
-    let crc = u32::from_le_bytes(*rest.first_chunk::<4>()?);
-    let covered = header.get(..24)?;
-    let ours = u64::from_le_bytes(*bits) == session.bits() && crc == crc32c::crc32c(covered);
-    ours.then_some(Timestamp(u64::from_le_bytes(*started)))
-}
-
-/// The content's length that a record's header claims, if it can be.
-fn content_length(record: &[u8]) -> Option<usize> {
-    let length = u32::from_le_bytes(*record.get(13..)?.first_chunk::<4>()?);
-    usize::try_from(length).ok().filter(|length| *length <= MAX_RECORD.saturating_add(TAG))
-}
-
-/// The record at the beginning of `bytes`, if there is a whole one.
-fn parse_record(bytes: &[u8]) -> Option<(Kind, Timestamp)> {
-    let length = content_length(bytes)?;
-    let covered = bytes.get(4..RECORD_HEADER.checked_add(length)?)?;
-    let kind = Kind::from_code(*covered.first()?)?;
-    let crc = u32::from_le_bytes(*bytes.first_chunk::<4>()?);
-    let at = u64::from_le_bytes(*covered.get(1..)?.first_chunk::<8>()?);
-    (crc == crc32c::crc32c(covered)).then_some((kind, Timestamp(at)))
+    fn open_part(&self, part: Part) -> Result<PartReader, TapeReadError> {
+        let key = || self.key.as_ref().map(|key| key.of(part)).ok_or(TapeReadError::Damaged(Spot { part, offset: 0 }));
+        let opened = PartReader::open(self.disk.disk(), &self.dir, self.session, part, &key)?;
+        // A part in clear in the place of a sealed one was not written by Sluice.
+        if opened.key().is_some() == self.key.is_some() {
+            Ok(opened)
+        } else {
+            Err(TapeReadError::Damaged(Spot { part, offset: 0 }))
+        }
+    }
 }

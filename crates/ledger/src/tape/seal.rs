@@ -5,8 +5,8 @@
 //! "SLUICEK" | version u8 (1) | session u64 | nonce (12 bytes) | sealed key (48 bytes)      one file a tape; little-endian
 //! ```
 //!
-//! A data key seals one tape and nothing else. So a nonce is what it seals and where that is: a record of the live form
-//! and its place in the file, or a block of the compressed form and its place in the tape.
+//! A data key seals one tape and nothing else. So a nonce is what it seals and where that is: which part of the tape, and a
+//! record of the live form and its place in the file, or a block of the compressed form and its place in the part.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,7 @@ use model::id::SessionId;
 use model::secret::Secret;
 
 use super::TapeReadError;
+use super::part::Part;
 use crate::disk::{Disk, DiskFile, append_all, read_small};
 
 const MAGIC: &[u8; 8] = b"SLUICEK\x01";
@@ -132,10 +133,11 @@ impl KeyStore {
     }
 }
 
-/// The key of one tape.
+/// The key of one tape, for one of its parts.
 pub(super) struct TapeKey {
-    aes: LessSafeKey,
+    aes: Arc<LessSafeKey>,
     salt: [u8; 32],
+    part: Part,
 }
 
 /// The file of a new key.
@@ -168,10 +170,11 @@ pub(super) enum Place {
 }
 
 impl Place {
-    fn nonce(self) -> Nonce {
+    fn nonce(self, part: Part) -> Nonce {
+        let parts = part.index().wrapping_mul(2);
         let (kind, at) = match self {
-            Self::Record(at) => (0u32, at),
-            Self::Block(at) => (1, at),
+            Self::Record(at) => (parts, at),
+            Self::Block(at) => (parts | 1, at),
         };
         let mut bytes = [0; NONCE_LEN];
         let parts = kind.to_le_bytes().into_iter().chain(at.to_le_bytes());
@@ -184,7 +187,12 @@ impl TapeKey {
     fn new(key: &[u8; KEY]) -> Result<Self, Unspecified> {
         let salt = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), b"sluice tape digest");
         let salt = salt.as_ref().first_chunk().copied().ok_or(Unspecified)?;
-        Ok(Self { aes: aes(key)?, salt })
+        Ok(Self { aes: Arc::new(aes(key)?), salt, part: Part::FIRST })
+    }
+
+    /// The same key, for another part.
+    pub(super) fn of(&self, part: Part) -> Self {
+        Self { aes: Arc::clone(&self.aes), salt: self.salt, part }
     }
 
     /// What a sealed tape's digest begins with: nobody can tell a destroyed tape's content by trying digests.
@@ -194,12 +202,12 @@ impl TapeKey {
 
     /// Seals `content` where it is; its tag has to be stored with it.
     pub(super) fn seal(&self, place: Place, about: &[u8], content: &mut [u8]) -> io::Result<impl AsRef<[u8]> + use<>> {
-        self.aes.seal_in_place_separate_tag(place.nonce(), Aad::from(about), content).map_err(refused)
+        self.aes.seal_in_place_separate_tag(place.nonce(self.part), Aad::from(about), content).map_err(refused)
     }
 
     /// Opens content with its tag behind it, where it is; `None` if it is not what was sealed there.
     pub(super) fn open<'a>(&self, place: Place, about: &[u8], sealed: &'a mut [u8]) -> Option<&'a mut [u8]> {
-        self.aes.open_in_place(place.nonce(), Aad::from(about), sealed).ok()
+        self.aes.open_in_place(place.nonce(self.part), Aad::from(about), sealed).ok()
     }
 }
 

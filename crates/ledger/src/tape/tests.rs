@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::part::{HEADER, path};
 use super::*;
 use crate::disk::{Fault, FaultyDisk};
 use model::secret::Secret;
@@ -30,7 +31,7 @@ fn create(disk: &FaultyDisk, keys: Option<&KeyStore>) -> Result<Tape, TapeError>
     Tape::create(&disk, dir(), SESSION, Timestamp(1000), keys.map(|keys| (keys, &drawn)))
 }
 
-fn reader(disk: &FaultyDisk, keys: Option<&KeyStore>) -> TapeReader {
+fn reader<'d>(disk: &'d FaultyDisk, keys: Option<&KeyStore>) -> TapeReader<'d> {
     TapeReader::open(disk, dir(), SESSION, keys).unwrap()
 }
 
@@ -101,11 +102,11 @@ fn a_finished_tape_is_complete_and_compressing_keeps_its_digest() {
             (expected(), Some(TapeEnd::Complete), Timestamp(1000))
         );
         assert_eq!(tape.digest().unwrap(), finished);
-        compress(&disk, dir(), SESSION, keys).unwrap();
+        compress(&disk, dir(), SESSION, Part::FIRST, keys).unwrap();
         let mut tape = reader(&disk, keys);
         assert_eq!((rest(&mut tape), tape.end()), (expected(), Some(TapeEnd::Complete)));
         assert_eq!(tape.digest().unwrap(), finished);
-        compress(&disk, dir(), SESSION, keys).unwrap();
+        compress(&disk, dir(), SESSION, Part::FIRST, keys).unwrap();
         assert_eq!(reader(&disk, keys).digest().unwrap(), finished, "again is harmless");
         file(&disk);
     }
@@ -122,7 +123,10 @@ fn a_live_tape_can_be_followed_and_a_session_has_one() {
         assert_eq!(reader.next().unwrap(), None);
         drop(tape.record(Kind::ToClient, Timestamp(1001), &[b"a"]).unwrap());
         assert_eq!(reader.next().unwrap(), Some(record(Kind::ToClient, 1001, b"a")));
-        assert_eq!((reader.next().unwrap(), reader.end()), (None, Some(TapeEnd::Truncated { offset: tape.written })));
+        assert_eq!(
+            (reader.next().unwrap(), reader.end()),
+            (None, Some(TapeEnd::Truncated { at: Spot { part: Part::FIRST, offset: tape.written } }))
+        );
     }
 }
 
@@ -149,7 +153,7 @@ fn long_content_is_split_and_seeking_finds_its_time() {
             tape.seek(Timestamp(0)).unwrap();
             let total: usize = rest(&mut tape).iter().map(|record| record.content.len()).sum();
             assert_eq!(total, part.len() * 80);
-            compress(&disk, dir(), SESSION, keys).unwrap();
+            compress(&disk, dir(), SESSION, Part::FIRST, keys).unwrap();
             assert_eq!(reader(&disk, keys).digest().unwrap(), finished);
         }
         assert!(file(&disk).1.len() < 100_000);
@@ -164,17 +168,22 @@ fn a_tape_cut_anywhere_is_truncated_there_and_left_alone() {
         three(&disk, keys);
         let whole = file(&disk).1;
         for length in 0..whole.len() {
-            disk.put(&path(dir(), SESSION), Some(whole[..length].to_vec()));
+            disk.put(&path(dir(), SESSION, Part::FIRST), Some(whole[..length].to_vec()));
             if length < HEADER {
-                assert!(matches!(TapeReader::open(&disk, dir(), SESSION, keys), Err(TapeReadError::Truncated(0))));
+                assert!(matches!(
+                    TapeReader::open(&disk, dir(), SESSION, keys),
+                    Err(TapeReadError::Truncated(Spot { offset: 0, .. }))
+                ));
                 continue;
             }
             let mut tape = reader(&disk, keys);
             let records = rest(&mut tape);
             assert!(expected().starts_with(&records));
-            let Some(TapeEnd::Truncated { offset }) = tape.end() else { panic!("cut to {length} and complete") };
+            let Some(TapeEnd::Truncated { at: Spot { offset, .. } }) = tape.end() else {
+                panic!("cut to {length} and complete")
+            };
             assert!(offset <= u64::try_from(length).unwrap());
-            assert!(matches!(compress(&disk, dir(), SESSION, keys), Err(TapeReadError::Truncated(_))));
+            assert!(matches!(compress(&disk, dir(), SESSION, Part::FIRST, keys), Err(TapeReadError::Truncated(_))));
         }
     }
 }
@@ -199,7 +208,7 @@ fn td_01_a_tape_that_was_not_finished_has_a_digest_of_what_is_there() {
         assert_eq!(left(), (finished, TapeEnd::Complete));
         let mut found = Vec::new();
         for length in HEADER..=written.len() {
-            disk.put(&path(dir(), SESSION), Some(written[..length].to_vec()));
+            disk.put(&path(dir(), SESSION, Part::FIRST), Some(written[..length].to_vec()));
             found.push(left());
         }
         found.dedup();
@@ -224,7 +233,7 @@ fn td_01_every_flipped_bit_of_a_tape_is_noticed() {
                 assert!(!read.is_ok_and(|digest| digest == finished), "bit {bit}");
             }
             disk.put(&path, Some(whole));
-            compress(&disk, dir(), SESSION, keys).unwrap();
+            compress(&disk, dir(), SESSION, Part::FIRST, keys).unwrap();
         }
     }
 }
@@ -250,7 +259,7 @@ fn rc_03_the_nth_operation_fails_and_nothing_taped_is_lost() {
                     }
                     finished = tape.finish(Timestamp(5)).ok();
                 }
-                let compressed = finished.is_some().then(|| compress(&disk, dir(), SESSION, keys));
+                let compressed = finished.is_some().then(|| compress(&disk, dir(), SESSION, Part::FIRST, keys));
                 let over = disk.heal();
                 let left = disk.copy();
                 if !taped.is_empty() {
@@ -259,7 +268,7 @@ fn rc_03_the_nth_operation_fails_and_nothing_taped_is_lost() {
                     assert!(finished.is_none() || tape.end() == Some(TapeEnd::Complete));
                 }
                 if let Some(finished) = finished {
-                    compress(&left, dir(), SESSION, keys).unwrap();
+                    compress(&left, dir(), SESSION, Part::FIRST, keys).unwrap();
                     assert_eq!(
                         reader(&left, keys).digest().unwrap(),
                         finished,
@@ -335,7 +344,7 @@ fn lk_14_a_tape_whose_key_is_destroyed_cannot_be_read_by_anybody() {
         assert!(matches!(open(None), Err(TapeReadError::Sealed)));
         assert!(matches!(open(Some(&another)), Err(TapeReadError::WrongKey)));
         assert_eq!(open(Some(&mine)).unwrap().digest().unwrap(), finished);
-        compress(&disk, dir(), SESSION, Some(&mine)).unwrap();
+        compress(&disk, dir(), SESSION, Part::FIRST, Some(&mine)).unwrap();
     }
     assert!(mine.shred(&disk, SESSION).unwrap());
     assert!(!mine.shred(&disk, SESSION).unwrap());
@@ -357,6 +366,8 @@ fn a_key_opens_its_own_tape_alone() {
     assert!(matches!(TapeReader::open(&disk, dir(), other, Some(&keys)), Err(TapeReadError::WrongKey)));
 }
 
+mod parts;
+
 proptest! {
     #[test]
     fn tapes_survive(sealed: bool, records in proptest::collection::vec((any::<bool>(), any::<u64>(), any::<Vec<u8>>()), 0..20)) {
@@ -374,7 +385,7 @@ proptest! {
         }
         let finished = tape.finish(Timestamp(0)).unwrap();
         prop_assert_eq!(rest(&mut reader(&disk, keys)), expected.clone());
-        compress(&disk, dir(), SESSION, keys).unwrap();
+        compress(&disk, dir(), SESSION, Part::FIRST, keys).unwrap();
         prop_assert_eq!(reader(&disk, keys).digest().unwrap(), finished);
         prop_assert_eq!(rest(&mut reader(&disk, keys)), expected);
     }

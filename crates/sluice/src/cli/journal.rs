@@ -12,7 +12,7 @@ use super::paths::ConfigArg;
 #[derive(clap::Args)]
 pub(super) struct JournalArgs {
     #[command(flatten)]
-    config: ConfigArg,
+    pub(super) config: ConfigArg,
     /// A data directory: its journal, its key and its tapes
     #[arg(long, value_name = "DIR", conflicts_with = "journal")]
     data_dir: Option<PathBuf>,

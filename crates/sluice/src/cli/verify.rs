@@ -1,21 +1,22 @@
 //! `sluice audit verify`: from files and the public key alone. It needs no running Sluice and writes nothing.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use gateway::node::Layout;
 use gateway::threads::on_all_processors;
-use ledger::tape::{KeyStore, TapeEnd, TapeReadError, TapeReader};
-use ledger::{Checkpoint, Keys, Reader, RealDisk, Trust, WitnessKey, Witnessed};
-use model::event::Event;
-use model::id::{Digest, SessionId};
+use ledger::tape::KeyStore;
+use ledger::{Checkpoint, Keys, RealDisk, Trust, WitnessKey, Witnessed};
+use model::id::Digest;
 use model::secret::Secret;
 use model::time::Timestamp;
 
 use super::failure::Failure;
 use super::journal::{JournalArgs, Places, key_in, unreadable};
 use super::{put, show};
+
+mod tapes;
+
+use tapes::{Place, Tapes};
 
 /// Verify a journal offline
 #[derive(clap::Args)]
@@ -69,7 +70,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let own = data_dir.as_deref().map(Layout::of);
     let own_tapes = || own.as_ref().map(Layout::tapes).filter(|dir| dir.exists());
     let tapes = match (args.tapes.clone().or_else(own_tapes), report.is_good()) {
-        (Some(dir), true) => Tapes::verify(&journal, &dir, tape_keys(args, own.as_ref())?.as_ref()),
+        (Some(dir), true) => verify_tapes(args, &journal, &dir, own.as_ref())?,
         (Some(_) | None, _) => Tapes::default(),
     };
     let told = tapes.told();
@@ -83,9 +84,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             "signed": report.signed,
             "root": Digest(report.root).to_string(),
             "tapes": tapes.matching,
+            "tape_parts": tapes.parts,
             "tapes_truncated": tapes.truncated,
             "tapes_removed": tapes.removed,
             "tapes_sealed": tapes.sealed,
+            "tapes_away": tapes.away,
             "witnessed": report.witnessed.iter().map(|one| serde_json::json!({
                 "witness": one.witness, "entries": one.size, "at": one.at,
             })).collect::<Vec<_>>(),
@@ -150,67 +153,28 @@ fn kept(file: &Path, keys: &Keys) -> Result<Checkpoint, Failure> {
     keys.open(&note).map_err(|error| unreadable(file, &error))
 }
 
-/// What was found of the tapes.
-#[derive(Default)]
-struct Tapes {
-    /// As the journal says.
-    matching: u64,
-    /// Of these, those that were never finished: their process was killed, or their session broke off.
-    truncated: u64,
-    /// Gone, as the journal says.
-    removed: u64,
-    /// Not compared: there is no key to open them.
-    sealed: u64,
-    fault: Option<String>,
-}
-
-impl Tapes {
-    /// Compares each closed session's tape with the digest and length that the journal has of it.
-    fn verify(journal: &Path, dir: &Path, keys: Option<&KeyStore>) -> Self {
-        let mut reader = Reader::open(Arc::new(RealDisk), journal, 0);
-        let mut found = Self::default();
-        // A tape that is not there may turn out to have been removed.
-        let mut missing: BTreeMap<SessionId, (u64, String)> = BTreeMap::new();
-        loop {
-            let (position, entry) = match reader.next() {
-                Ok(Some(found)) => found,
-                Ok(None) => break,
-                Err(error) => return Self { fault: Some(error.to_string()), ..found },
-            };
-            match entry.event {
-                Event::SessionClosed { session, tape: Some(expected), .. } => match digest_of(dir, session, keys) {
-                    Ok((found_digest, end)) if found_digest == expected => {
-                        found.matching += 1;
-                        found.truncated += u64::from(end != TapeEnd::Complete);
-                    }
-                    Ok(_) => drop(missing.insert(session, (position, "is not the one that was recorded".into()))),
-                    Err(TapeReadError::Sealed) => found.sealed += 1,
-                    Err(error) => drop(missing.insert(session, (position, format!("cannot be read: {error}")))),
-                },
-                Event::TapeRemoved { session, .. } => {
-                    missing.remove(&session);
-                    found.removed += 1;
-                }
-                _ => {}
-            }
+/// Compares tapes, those in the archive included, where the configuration names one.
+fn verify_tapes(args: &Args, journal: &Path, dir: &Path, own: Option<&Layout>) -> Result<Tapes, Failure> {
+    let keys = tape_keys(args, own)?;
+    let archive = args.place.config.load().ok().and_then(|config| config.archive);
+    let Some(archive) = archive else {
+        return Ok(Tapes::verify(journal, &Place { disk: &RealDisk, dir, keys: keys.as_ref(), has_archive: false }));
+    };
+    let failed = |error: &dyn std::fmt::Display| Failure::failed(format!("the archive: {error}"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.map_err(|error| failed(&error))?;
+    let disk = match gateway::archive::offline_disk(&archive, runtime.handle()) {
+        Ok(disk) => disk,
+        // Its secret is in the vault, or for others to read: what is here can be compared all the same.
+        Err(gateway::archive::ArchiveError::Secret(_)) => {
+            return Ok(Tapes::verify(
+                journal,
+                &Place { disk: &RealDisk, dir, keys: keys.as_ref(), has_archive: false },
+            ));
         }
-        let first = missing.iter().min_by_key(|(_, (position, _))| *position);
-        found.fault = first
-            .map(|(session, (position, error))| format!("the tape of session {session} (entry {position}) {error}"));
-        found
-    }
-
-    /// For people.
-    fn told(&self) -> String {
-        let broke_off = "of them as far as they were written before their session broke off";
-        let more = [
-            (self.truncated, broke_off),
-            (self.removed, "were removed"),
-            (self.sealed, "are sealed and were not opened: give --tape-key"),
-        ];
-        let more = more.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(", {count} {what}"));
-        format!("{} tapes match{}", self.matching, more.collect::<String>())
-    }
+        Err(error) => return Err(failed(&error)),
+    };
+    Ok(Tapes::verify(journal, &Place { disk: disk.as_ref(), dir, keys: keys.as_ref(), has_archive: true }))
 }
 
 /// The keys of tapes, where one opens them.
@@ -221,10 +185,4 @@ fn tape_keys(args: &Args, own: Option<&Layout>) -> Result<Option<KeyStore>, Fail
     let text = std::fs::read_to_string(&file).map_err(|error| unreadable(&file, &error))?;
     let key: Digest = text.trim().parse().map_err(|error| unreadable(&file, &error))?;
     KeyStore::new(&dir, &Secret::new(key.0)).map(Some).map_err(|error| unreadable(&file, &error))
-}
-
-type Found = ((Digest, u64), TapeEnd);
-
-fn digest_of(tapes: &Path, session: SessionId, keys: Option<&KeyStore>) -> Result<Found, TapeReadError> {
-    TapeReader::open(&RealDisk, tapes, session, keys)?.digest_of_what_is_there()
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{
     ApprovalConfig, CertificateFiles, Config, ConfigError, Document, JournalConfig, KeyLocation, Limits, Listen,
-    LockMemory, LogConfig, LogFormat, LogLevel, Section, SessionConfig, issuer, sinks, witness,
+    LockMemory, LogConfig, LogFormat, LogLevel, Section, SessionConfig, archive, issuer, sinks, witness,
 };
 use crate::revision::read_text;
 
@@ -58,6 +58,7 @@ fn config(root: &Section<'_, '_>) -> Config {
         log: log(root.table("log")),
         sessions: sessions(root.table("sessions")),
         sinks: sinks::sinks(root),
+        archive: archive::archive(root.table("archive")),
     }
 }
 

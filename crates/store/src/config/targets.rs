@@ -33,12 +33,29 @@ pub struct TargetConfig {
     /// How long the tape of a session may become, in bytes, before it holds requests alone; `None` means as long as it
     /// takes.
     pub tape_cap: Option<u64>,
+    /// When a part of a tape ends, and the tape goes on in the next one.
+    pub tape_part: PartLimits,
     /// How long tapes are kept; `None` means for good.
     pub retention: Option<Duration>,
     /// What becomes of values that cannot be masked in their type.
     pub on_unmaskable: OnUnmaskable,
     /// Whether md5 authentication may be used, inside verified TLS.
     pub allow_md5: bool,
+}
+
+/// When a part of a tape ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PartLimits {
+    /// When it is so long, in bytes.
+    pub size: u64,
+    /// When it is so old.
+    pub age: Duration,
+}
+
+impl Default for PartLimits {
+    fn default() -> Self {
+        Self { size: GIB, age: Duration::from_secs(24 * 3600) }
+    }
 }
 
 /// Which databases of a server are reached through a target.
@@ -136,6 +153,11 @@ fn target(section: &Section<'_, '_>, name: &str) -> Option<TargetConfig> {
     let tape =
         section.word("tape", &[("full", TapeMode::Full), ("requests", TapeMode::Requests), ("off", TapeMode::Off)]);
     let tape_cap = section.size("tape_cap", 64 * KIB..=1024 * GIB);
+    let parts = PartLimits::default();
+    let tape_part = PartLimits {
+        size: section.size("tape_part", 64 * KIB..=64 * GIB).unwrap_or(parts.size),
+        age: section.duration("tape_part_age", seconds(1, 30 * 24 * 3600)).unwrap_or(parts.age),
+    };
     let retention = section.duration("retention", seconds(24 * 3600, 36_500 * 24 * 3600));
     let on_unmaskable = section.word(
         "on_unmaskable",
@@ -160,6 +182,7 @@ fn target(section: &Section<'_, '_>, name: &str) -> Option<TargetConfig> {
         durability: durability.unwrap_or_default(),
         tape: tape.unwrap_or_default(),
         tape_cap,
+        tape_part,
         retention,
         on_unmaskable: on_unmaskable.unwrap_or_default(),
         allow_md5,

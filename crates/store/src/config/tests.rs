@@ -58,6 +58,7 @@ fn what_the_templates_comment_out_is_right_too() {
                 rest.starts_with("[[")
                     || rest.starts_with("[vault")
                     || rest.starts_with("[tapes")
+                    || rest.starts_with("[archive")
                     || rest.starts_with("[classes")
                     || is_setting(rest)
             });
@@ -70,6 +71,9 @@ fn what_the_templates_comment_out_is_right_too() {
     let text: String = text.lines().filter(is_both).map(|line| format!("{line}\n")).collect();
     let all = config(&text).unwrap();
     assert_eq!(all.issuers.len(), 1);
+    let archive = all.archive.unwrap();
+    assert_eq!((&*archive.bucket, &*archive.prefix, &*archive.endpoint), ("tapes", "sluice", "https://s3.example.com"));
+    assert_eq!(archive.keep_local, Duration::from_secs(7 * 86_400));
     assert_eq!(all.sinks.iter().map(|sink| &*sink.name).collect::<Vec<_>>(), ["archive", "siem", "hook"]);
     assert_eq!(all.vault_key, Some(KeyLocation::File("/etc/sluice/vault.key".into())));
     assert_eq!(all.tape_key, Some(KeyLocation::File("/etc/sluice/tapes.key".into())));
@@ -111,7 +115,7 @@ fn every_mistake_is_reported_with_its_line() {
     let errors = config(text).unwrap_err();
     let expected = [
         "/etc/sluice/sluice.toml:1: data_dri: there is no such setting; the settings here are: listen, data_dir, issuer, \
-         revision_dir, lock_memory, limits, approvals, journal, vault, tapes, witness, log, sessions, sink",
+         revision_dir, lock_memory, limits, approvals, journal, vault, tapes, witness, log, sessions, sink, archive",
         "/etc/sluice/sluice.toml:2: listen.postgres.tls_key: it is absent; write the path of the certificate's private key",
         "/etc/sluice/sluice.toml:3: listen.postgres.address: \"localhost\" is not understood; write an IP address and a \
          port, such as \"127.0.0.1:6432\" or \"[::]:6432\"",
@@ -313,7 +317,7 @@ fn settings_that_contradict_each_other_are_refused() {
 fn a_target_is_read_as_meant() {
     let text = "[payments]\nprotocol = \"postgres\"\naddress = \"[::1]:5433\"\ndatabases = [\"*\"]\ntls = \"require\"\n\
                 client_cert = \"c.pem\"\nclient_key = \"k.pem\"\nlabels = { env = \"prod\" }\ncredential.user = \"sluice\"\n\
-                durability = \"power\"\ntape = \"requests\"\ntape_cap = \"1GiB\"\nretention = \"400d\"\non_unmaskable = \"refuse\"\n";
+                durability = \"power\"\ntape = \"requests\"\ntape_cap = \"1GiB\"\ntape_part = \"64KiB\"\ntape_part_age = \"1h\"\nretention = \"400d\"\non_unmaskable = \"refuse\"\n";
     let target = &targets(text).unwrap()[0];
     assert_eq!((&*target.target.name, &*target.target.protocol), ("payments", "postgres"));
     assert_eq!(target.target.labels["env"], "prod");
@@ -324,10 +328,12 @@ fn a_target_is_read_as_meant() {
     assert_eq!(target.credential, Credential { user: "sluice".into(), password: None });
     assert_eq!((target.durability, target.tape), (Durability::Power, TapeMode::Requests));
     assert_eq!((target.tape_cap, target.retention), (Some(1 << 30), Some(Duration::from_secs(400 * 86_400))));
+    assert_eq!(target.tape_part, PartLimits { size: 64 << 10, age: Duration::from_secs(3600) });
     assert_eq!((target.on_unmaskable, target.allow_md5), (OnUnmaskable::Refuse, false));
     let target = &targets(TARGET).unwrap()[0];
     assert_eq!(target.tls, TargetTls { mode: TlsMode::VerifyFull, ca_file: None, client: None });
     assert_eq!((target.durability, target.tape), (Durability::Auto, TapeMode::Full));
+    assert_eq!(target.tape_part, PartLimits { size: 1 << 30, age: Duration::from_secs(86_400) });
     assert_eq!(target.credential.password, Some(CredentialSource::Env("P".into())));
 }
 
@@ -440,4 +446,29 @@ proptest! {
             let _ = (config(&text), targets(&text), parse_classification(&text, Path::new("c.toml")));
         }
     }
+}
+
+#[test]
+fn an_archive_is_safe_or_refused() {
+    let with = |lines: &str| {
+        let all = "[archive]\nurl = \"s3://b/p\"\nregion = \"r\"\nkey_id = \"k\"\nsecret = { env = \"X\" }\n";
+        config(&format!("{all}{lines}\n")).map(|config| config.archive.unwrap())
+    };
+    assert_eq!(with("").unwrap().endpoint, "https://s3.r.amazonaws.com");
+    assert_eq!(with("endpoint = \"http://127.0.0.1:9/\"\nallow_http = true").unwrap().endpoint, "http://127.0.0.1:9");
+    for bad in [
+        "endpoint = \"http://127.0.0.1:9\"",
+        "endpoint = \"http://s3.example.com\"\nallow_http = true",
+        "endpoint = \"https://user@s3.example.com\"",
+        "keep_local = \"-1s\"",
+    ] {
+        assert!(with(bad).is_err(), "{bad}");
+    }
+    for bad in ["s3://", "s3://b/../c", "s3://b//c", "https://b", "s3://b/c d", "s3://b?x"] {
+        let text = format!("[archive]\nurl = \"{bad}\"\nregion = \"r\"\nkey_id = \"k\"\nsecret = {{ env = \"X\" }}\n");
+        assert!(config(&text).is_err(), "{bad}");
+    }
+    let shown = config("[archive]\nsecret = \"hunter2\"\n").unwrap_err();
+    assert_eq!(shown.len(), 4, "{shown:?}");
+    assert!(!format!("{shown:?}").contains("hunter2"));
 }

@@ -170,6 +170,14 @@ fn people() -> Vec<Event> {
         Event::Stopped,
         Event::HoldBecameTicket { approval: ApprovalId::from_bits(7) },
         Event::ClockMoved { by: -3_600_000 },
+        Event::TapePartEnded { session: SESSION, part: 2, digest: Digest([9; 32]), length: 1 << 30 },
+        Event::TapeArchived {
+            session: SESSION,
+            part: 2,
+            object: "tapes/028t5cy4tqkff/00002.tapez".into(),
+            digest: Digest([10; 32]),
+            length: 1 << 28,
+        },
     ]
 }
 

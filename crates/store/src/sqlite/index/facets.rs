@@ -47,7 +47,9 @@ impl<'a> Facets<'a> {
             Event::AdminAction { subject, .. } => Self { subject: Some(subject), ..none },
             Event::OwnStatement { session, target, .. } => Self { session: *session, target: Some(target), ..none },
             Event::Gap { session, .. } => Self { session: *session, ..none },
-            Event::TapeCut { session, .. } => Self { session: Some(*session), ..none },
+            Event::TapeCut { session, .. }
+            | Event::TapePartEnded { session, .. }
+            | Event::TapeArchived { session, .. } => Self { session: Some(*session), ..none },
             Event::TapeRemoved { session, by, .. } => Self { session: Some(*session), subject: by.as_ref(), ..none },
             _ => none,
         }

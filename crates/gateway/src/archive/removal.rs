@@ -1,0 +1,48 @@
+//! What is to be removed from the archive: noted before the local files go, and kept until it is done.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use model::id::SessionId;
+
+/// Notes objects of a session's tape.
+pub(super) fn note(dir: &Path, objects: &[String], session: SessionId) -> io::Result<()> {
+    if objects.is_empty() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(dir)?;
+    let path = dir.join(format!("{session}.remove"));
+    let mut all = read(&path)?;
+    all.extend(objects.iter().cloned());
+    all.sort_unstable();
+    all.dedup();
+    let temporary = path.with_extension("new");
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.write_all(all.iter().map(|object| format!("{object}\n")).collect::<String>().as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, &path)?;
+    File::open(dir)?.sync_all()
+}
+
+/// The notes that there are.
+pub(super) fn notes(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>()?;
+    let mut notes: Vec<_> =
+        paths.into_iter().filter(|path| path.extension().is_some_and(|kind| kind == "remove")).collect();
+    notes.sort();
+    Ok(notes)
+}
+
+/// The objects of a note; none if it is not there.
+pub(super) fn read(note: &Path) -> io::Result<Vec<String>> {
+    match std::fs::read_to_string(note) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        text => Ok(text?.lines().map(str::to_owned).collect()),
+    }
+}

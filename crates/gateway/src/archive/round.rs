@@ -1,0 +1,237 @@
+//! One round after another: what is to be removed, what is to be archived, and what was kept here long enough.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ledger::tape::{Archived, PartFiles, TapeReadError};
+use ledger::{Level, RealDisk};
+use model::event::Event;
+use model::time::Timestamp;
+use store::audit::SessionSearch;
+
+use super::bucket::{Bucket, Content, content};
+use super::{Archive, ArchiveError, removal};
+use crate::clock;
+use crate::node::Node;
+use crate::recorder::entry;
+
+/// How often there is a round when nothing calls for one.
+const LOOK: Duration = Duration::from_secs(60);
+/// How long after a failure it is tried again, at first and at most.
+const WAITS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(300));
+/// After so many failures one after the other a round ends: the server is gone, and not one object odd.
+const FAILURES: usize = 3;
+
+/// What a round did.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Outcome {
+    /// Parts that are in the archive since.
+    pub archived: usize,
+    /// Local files that were removed.
+    pub freed: usize,
+    /// Objects that were removed.
+    pub removed: usize,
+    /// What did not succeed. All of it is tried again.
+    pub failed: usize,
+    /// Why the first of that did not.
+    pub reason: Option<String>,
+    /// Parts that wait to be archived.
+    pub waiting: usize,
+    /// When the next local file has been kept long enough.
+    pub next: Option<Timestamp>,
+}
+
+/// Archives for as long as it is polled, and for as long as it takes.
+pub async fn run(node: Arc<Node>) {
+    let Some(archive) = &node.archive else { return std::future::pending().await };
+    let (mut wait, mut in_a_row) = (WAITS.0, 0u64);
+    loop {
+        let outcome = round(&node, clock::now()).await;
+        if outcome.failed > 0 {
+            // Once, twice, at the fourth time, …: a server that is gone for days does not fill the log.
+            in_a_row = in_a_row.saturating_add(1);
+            if in_a_row.is_power_of_two() {
+                let (waiting, reason) = (outcome.waiting, outcome.reason);
+                tracing::warn!(in_a_row, waiting, reason, "the archive fails; what it does not have is kept here");
+            }
+            tokio::time::sleep(wait).await;
+            wait = wait.saturating_mul(2).min(WAITS.1);
+            continue;
+        }
+        if in_a_row > 0 {
+            tracing::info!(after = in_a_row, "the archive takes what it should again");
+        }
+        (wait, in_a_row) = (WAITS.0, 0);
+        let until = outcome.next.map_or(LOOK, |next| Duration::from_millis(next.millis_since(clock::now())).min(LOOK));
+        let _ = tokio::time::timeout(until.max(Duration::from_millis(100)), archive.news.notified()).await;
+    }
+}
+
+/// One round at `now`. Whatever fails in it is left for the next.
+pub async fn round(node: &Arc<Node>, now: Timestamp) -> Outcome {
+    let mut round = Round { node, now, outcome: Outcome::default(), in_a_row: 0 };
+    let Some(archive) = &node.archive else { return round.outcome };
+    if let Err(error) = round.all(archive).await {
+        round.failed(&error, "what there is to do");
+    }
+    if round.outcome.failed > 0 {
+        archive.forget().await;
+    }
+    let outcome = round.outcome;
+    node.metrics.archive_waiting.set(i64::try_from(outcome.waiting).unwrap_or(i64::MAX));
+    node.metrics.archive_failures.inc_by(u64::try_from(outcome.failed).unwrap_or(0));
+    node.metrics.archive_parts.inc_by(u64::try_from(outcome.archived).unwrap_or(0));
+    outcome
+}
+
+struct Round<'a> {
+    node: &'a Arc<Node>,
+    now: Timestamp,
+    outcome: Outcome,
+    /// Failures one after the other.
+    in_a_row: usize,
+}
+
+impl Round<'_> {
+    async fn all(&mut self, archive: &Archive) -> Result<(), ArchiveError> {
+        let listing = Arc::clone(self.node);
+        let found = blocking(move || {
+            let notes = removal::notes(&listing.layout().archive())?;
+            Ok((notes, ledger::tape::parts(&RealDisk, &listing.layout().tapes())?))
+        });
+        let (notes, parts) = found.await?;
+        let (archived, waiting): (Vec<PartFiles>, Vec<PartFiles>) =
+            parts.into_iter().partition(|files| files.is_archived);
+        let mut ready = Vec::new();
+        for files in waiting.into_iter().filter(|files| files.is_live || files.is_packed) {
+            ready.extend(self.ready(files).await?);
+        }
+        self.outcome.waiting = ready.len();
+        let kept: Vec<_> = archived.into_iter().filter(|files| files.is_live || files.is_packed).collect();
+        if notes.is_empty() && ready.is_empty() && kept.is_empty() {
+            return Ok(());
+        }
+        let bucket = archive.bucket(self.node).await?;
+        for note in notes {
+            let done = self.remove(&bucket, note).await;
+            self.outcome.removed = self.outcome.removed.saturating_add(*done.as_ref().unwrap_or(&0));
+            if self.is_over(done.map(drop), "an object that is to be removed") {
+                return Ok(());
+            }
+        }
+        for files in ready {
+            let done = self.archive(archive, &bucket, files).await;
+            if done.is_ok() {
+                self.outcome.archived = self.outcome.archived.saturating_add(1);
+                self.outcome.waiting = self.outcome.waiting.saturating_sub(1);
+            }
+            if self.is_over(done, &format!("part {} of the tape of {}", files.part, files.session)) {
+                return Ok(());
+            }
+        }
+        for files in kept {
+            let done = self.free(archive, &bucket, files).await;
+            if self.is_over(done, &format!("part {} of the tape of {}", files.part, files.session)) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts what failed; whether the round is over.
+    fn is_over(&mut self, done: Result<(), ArchiveError>, what: &str) -> bool {
+        match done {
+            Ok(()) => self.in_a_row = 0,
+            Err(error) => self.failed(&error, what),
+        }
+        self.in_a_row >= FAILURES
+    }
+
+    fn failed(&mut self, error: &ArchiveError, what: &str) {
+        self.outcome.reason.get_or_insert_with(|| format!("{what}: {error}"));
+        self.outcome.failed = self.outcome.failed.saturating_add(1);
+        self.in_a_row = self.in_a_row.saturating_add(1);
+    }
+
+    /// The part, if nothing will change its file any more.
+    async fn ready(&self, files: PartFiles) -> Result<Option<PartFiles>, ArchiveError> {
+        if files.is_packed {
+            // What is compressed was whole; the other form is on its way out.
+            return Ok(Some(PartFiles { is_live: false, ..files }));
+        }
+        let node = Arc::clone(self.node);
+        if node.sessions.find(files.session).is_some() {
+            return Ok(None);
+        }
+        blocking(move || {
+            let search = SessionSearch { session: Some(files.session), limit: 1, ..SessionSearch::default() };
+            let found = node.state.sessions(&search).map_err(io::Error::other)?.into_iter().next();
+            if found.is_none_or(|session| session.closed.is_none()) {
+                return Ok(None);
+            }
+            let (dir, keys) = (node.layout().tapes(), Some(&*node.tape_keys));
+            match ledger::tape::compress(&RealDisk, &dir, files.session, files.part, keys) {
+                Ok(()) => Ok(Some(PartFiles { is_live: false, is_packed: true, ..files })),
+                Err(TapeReadError::Disk(error)) => Err(error),
+                // What broke off, or cannot be read, is evidence as it is.
+                Err(_) => Ok(Some(files)),
+            }
+        })
+        .await
+    }
+
+    async fn archive(&self, archive: &Archive, bucket: &Bucket, files: PartFiles) -> Result<(), ArchiveError> {
+        let dir = self.node.layout().tapes();
+        let (path, object) = (files.path(&dir), archive.object(&files));
+        let reading = path.clone();
+        let Content { digest, length } = blocking(move || content(&reading)).await?;
+        bucket.keep(&object, &path, Content { digest, length }).await?;
+        let _alone = archive.alone.lock().await;
+        let (session, part) = (files.session, files.part);
+        if !path.exists() {
+            // It was removed meanwhile, and from the archive perhaps before it was there.
+            let notes = self.node.layout().archive();
+            return blocking(move || removal::note(&notes, &[object], session)).await;
+        }
+        let event =
+            Event::TapeArchived { session, part: part.number(), object: object.as_str().into(), digest, length };
+        self.node.recorder.record(vec![entry(event)], Level::Power).await?;
+        let archived = Archived { object, digest, length, at: self.now };
+        blocking(move || archived.write(&RealDisk, &dir, session, part)).await
+    }
+
+    /// Removes a local file that was kept long enough, if its object is there.
+    async fn free(&mut self, archive: &Archive, bucket: &Bucket, files: PartFiles) -> Result<(), ArchiveError> {
+        let dir = self.node.layout().tapes();
+        let Some(archived) = Archived::of(&RealDisk, &dir, files.session, files.part)? else { return Ok(()) };
+        let kept = u64::try_from(archive.config.keep_local.as_millis()).unwrap_or(u64::MAX);
+        let due = archived.at.plus_millis(kept);
+        if due > self.now {
+            self.outcome.next = Some(self.outcome.next.map_or(due, |next| next.min(due)));
+            return Ok(());
+        }
+        if bucket.length(&archived.object).await? != Some(archived.length) {
+            return Err(ArchiveError::Differs(archived.object));
+        }
+        let _alone = archive.alone.lock().await;
+        blocking(move || ledger::tape::remove_archived(&RealDisk, &dir, &files)).await?;
+        self.outcome.freed = self.outcome.freed.saturating_add(1);
+        Ok(())
+    }
+
+    /// Removes the objects of a note, and then the note.
+    async fn remove(&self, bucket: &Bucket, note: PathBuf) -> Result<usize, ArchiveError> {
+        let objects = removal::read(&note)?;
+        for object in &objects {
+            bucket.remove(object).await?;
+        }
+        std::fs::remove_file(&note)?;
+        Ok(objects.len())
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, ArchiveError> {
+    Ok(tokio::task::spawn_blocking(work).await.map_err(|_| ArchiveError::Ended)??)
+}

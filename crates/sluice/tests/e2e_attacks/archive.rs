@@ -1,0 +1,216 @@
+//! Tapes in object storage (RC-11): a storage that misbehaves, and a real one that checks signatures.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use model::event::Event;
+use serde_json::Value;
+use testkit::command::Output;
+use testkit::demo::site::{ORDER_SERVICE, Site, Tuning};
+use testkit::process::sluice;
+use testkit::s3::rclone::{KEY, Rclone};
+use testkit::s3::{Act, Fault, S3, configuration};
+use testkit::tls::write_private;
+use testkit::wait::eventually_blocking;
+
+use crate::support::oracle::Watched;
+use crate::support::raw::Raw;
+use crate::support::{LIMIT, prepare, record};
+
+/// A Sluice with this archive, whose tapes have small parts.
+fn archiving(name: &str, archive: String, secret: &str) -> Result<Watched<Site>> {
+    let target = "tape_part = \"64KiB\"\n".into();
+    let mut site = Watched::new(prepare(name, Tuning { sluice_toml: archive, target, ..Tuning::default() })?)?;
+    write_private(&site.home().join("archive.secret"), secret.as_bytes())?;
+    site.start()?;
+    Ok(site)
+}
+
+/// A session of some parts, to its end; its id.
+async fn session(site: &Site) -> Result<String> {
+    let mut client = Raw::login(site, &site.token(&ORDER_SERVICE)?).await?;
+    for number in 0..10 {
+        let sql = format!(
+            "SELECT 'needle {number}' AS found, repeat(md5(id::text), 100) FROM orders WHERE id < 10 ORDER BY id"
+        );
+        let answer = client.simple(&sql).await?;
+        ensure!(answer.errors().is_empty(), "{:?}", answer.errors());
+    }
+    client.send(&[testkit::scripted::message(b'X', b"")]).await?;
+    client.peer.read_to_close().await?;
+    let closed = record::wait_for(site, "its end", |event| matches!(event, Event::SessionClosed { .. }))?;
+    Ok(closed.session().context("whose")?.to_string())
+}
+
+fn command(site: &Site, arguments: &[&str]) -> Result<Output> {
+    let config = site.config().display().to_string();
+    sluice(site.binary(), arguments, &[("SLUICE_CONFIG", config.as_str())])
+}
+
+fn verified(site: &Site) -> Result<Value> {
+    Ok(serde_json::from_str(&command(site, &["audit", "verify", "--json"])?.success()?)?)
+}
+
+/// Every file below a directory that ends so.
+fn files(dir: &Path, endings: &[&str]) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(files(&path, endings)?);
+        } else if path.extension().is_some_and(|kind| endings.iter().any(|ending| kind == *ending)) {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+fn local(site: &Site) -> Result<Vec<PathBuf>> {
+    files(&site.data().join("tapes"), &["tape", "tapez"])
+}
+
+/// How many parts the journal says are in the archive.
+fn archived(site: &Site) -> Result<usize> {
+    Ok(record::events(site)?.iter().filter(|event| matches!(event, Event::TapeArchived { .. })).count())
+}
+
+fn wait_until_all_is_away(site: &Site) -> Result<()> {
+    let all = || Ok(local(site)?.is_empty().then_some(()));
+    eventually_blocking(LIMIT, "all tapes to be in the archive alone", all).with_context(|| site.log())
+}
+
+/// It is played, searched, exported and verified as if it were here.
+fn is_as_if_it_were_here(site: &Site, id: &str) -> Result<()> {
+    let played = command(site, &["sessions", "replay", id])?.success()?;
+    ensure!((0..10).all(|number| played.contains(&format!("needle {number}"))), "{}", played.len());
+    let found = command(site, &["sessions", "replay", id, "--grep", "needle 7"])?.success()?;
+    ensure!(found.contains("needle 7") && !found.contains("needle 6"), "{}", found.len());
+    let exported = command(site, &["sessions", "export", id])?.success()?;
+    ensure!(exported.contains("needle 9"), "{}", exported.len());
+    let since = command(site, &["sessions", "replay", id, "--at", "1d"])?.success()?;
+    ensure!(!since.contains("needle"), "nothing so late: {since}");
+    let found = verified(site)?;
+    ensure!(found["tapes"] == 1 && found["tapes_away"] == 0, "{found}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rc_11_nothing_goes_before_its_object_is_what_it_was() -> Result<()> {
+    let s3 = S3::start()?;
+    s3.always(Some(Fault::Fails));
+    let site = archiving("archive", s3.configuration("archive.secret", "0s"), "any")?;
+    let id = session(&site).await?;
+    eventually_blocking(LIMIT, "failures", || {
+        Ok((site.metric("sluice_archive_failures_total")? >= Some(9)).then_some(()))
+    })?;
+    let parts = local(&site)?.len();
+    assert!(parts >= 3 && s3.objects().is_empty() && archived(&site)? == 0, "{parts}");
+    assert_eq!(site.metric("sluice_archive_waiting")?, Some(u64::try_from(parts)?));
+    let told = site.log().matches("the archive fails").count();
+    assert!((1..=4).contains(&told), "{told} lines for some failures:\n{}", site.log());
+    // Then it stores other bytes, half of them, and loses its answers.
+    s3.plan(Act::Put, [Fault::StoresWrong, Fault::StoresHalf, Fault::LosesReply, Fault::Throttles].map(Some));
+    s3.always(None);
+    wait_until_all_is_away(&site)?;
+    let objects = s3.objects();
+    assert_eq!((objects.len(), archived(&site)?), (parts, parts), "{:?}", objects.keys());
+    assert!(objects.keys().all(|name| name.starts_with(&format!("some/prefix/tapes/{id}/"))), "{:?}", objects.keys());
+    is_as_if_it_were_here(&site, &id)?;
+    record::wait_for(
+        &site,
+        "what the journal says of each",
+        |event| matches!(event, Event::TapeArchived { object, length, .. } if objects.get(&**object).is_some_and(|found| u64::try_from(found.len()).ok() == Some(*length))),
+    )?;
+
+    // No key of any kind is there, nor anything that was said.
+    let keys = files(&site.data().join("keys"), &["key"])?;
+    assert!(keys.len() >= 2);
+    for content in objects.values() {
+        for key in &keys {
+            let key = fs::read(key)?;
+            assert!(!content.windows(32).any(|window| key.windows(32).any(|key| key == window)));
+        }
+        assert!(testkit::canary::leak(content, "needle").is_none());
+    }
+    // Who does not name the archive is told what was not compared, and that nothing is damaged.
+    let data = site.data().display().to_string();
+    let offline = sluice(site.binary(), &["audit", "verify", "--json", "--data-dir", &data], &[])?.success()?;
+    let offline: Value = serde_json::from_str(&offline)?;
+    assert!(offline["tapes_away"] == 1 && offline["good"] == true, "{offline}");
+
+    // What is changed or removed there is found.
+    for (name, content) in &objects {
+        let mut changed = content.clone();
+        let middle = changed.len() / 2;
+        changed[middle] ^= 1;
+        for bad in [Some(changed), None, Some(content[..middle].to_vec())] {
+            s3.put(name, bad);
+            let found = command(&site, &["audit", "verify"])?;
+            assert!(!found.status.success() && found.stderr.contains(&id), "{name}: {}{}", found.stdout, found.stderr);
+        }
+        s3.put(name, Some(content.clone()));
+    }
+    // Removed for good: at once here, and there as soon as it can be reached.
+    s3.always(Some(Fault::Fails));
+    command(&site, &["sessions", "remove-tape", &id, "--reason", "request 4711"])?.success()?;
+    assert!(command(&site, &["sessions", "replay", &id])?.stderr.contains("tape"), "it cannot be played");
+    assert_eq!(s3.objects().len(), parts);
+    assert!(files(&site.data().join("keys/tapes"), &["key"])?.is_empty());
+    s3.always(None);
+    eventually_blocking(LIMIT, "the objects to go", || Ok(s3.objects().is_empty().then_some(())))?;
+    eventually_blocking(LIMIT, "what was to be done", || {
+        Ok(files(&site.data().join("archive"), &["remove"])?.is_empty().then_some(()))
+    })?;
+    assert_eq!(verified(&site)?["tapes_removed"], 1);
+    assert!(fs::read_dir(site.data().join("tapes"))?.next().is_none());
+    Ok(())
+}
+
+/// A kept copy stays for as long as it is to be kept, and a process that ends in between goes on where it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn rc_11_a_copy_is_kept_as_long_as_it_is_to_be_and_over_a_restart() -> Result<()> {
+    let s3 = S3::start()?;
+    let mut site = archiving("archive_kept", s3.configuration("archive.secret", "1d"), "any")?;
+    let id = session(&site).await?;
+    let parts = local(&site)?.len();
+    eventually_blocking(LIMIT, "all to be archived", || Ok((archived(&site)? == parts).then_some(())))?;
+    assert_eq!(local(&site)?.len(), parts, "they stay");
+    site.kill()?;
+    let config = fs::read_to_string(site.config())?.replace("keep_local = \"1d\"", "keep_local = \"0s\"");
+    fs::write(site.config(), config)?;
+    // One is gone from there in the meantime: its copy stays.
+    let (name, content) = s3.objects().into_iter().next().context("an object")?;
+    s3.put(&name, None);
+    site.start()?;
+    eventually_blocking(LIMIT, "the others to go", || Ok((local(&site)?.len() == 1).then_some(())))?;
+    eventually_blocking(LIMIT, "the failure", || {
+        Ok((site.metric("sluice_archive_failures_total")? >= Some(2)).then_some(()))
+    })?;
+    assert_eq!(local(&site)?.len(), 1, "what is not there is not removed here");
+    s3.put(&name, Some(content));
+    wait_until_all_is_away(&site)?;
+    assert_eq!(archived(&site)?, parts, "none was archived twice");
+    is_as_if_it_were_here(&site, &id)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rc_11_a_real_server_takes_what_is_signed_and_nothing_else() -> Result<()> {
+    let server = Rclone::start()?;
+    let archive = configuration(server.address(), KEY.0, "archive.secret", "0s");
+    let site = archiving("archive_real", archive, "not-the-secret")?;
+    let id = session(&site).await?;
+    eventually_blocking(LIMIT, "a failure", || {
+        Ok((site.metric("sluice_archive_failures_total")? >= Some(1)).then_some(()))
+    })?;
+    assert!(files(&server.objects(), &["tapez"])?.is_empty() && archived(&site)? == 0);
+    let parts = local(&site)?.len();
+    write_private(&site.home().join("archive.secret"), KEY.1.as_bytes())?;
+    wait_until_all_is_away(&site)?;
+    assert_eq!((files(&server.objects(), &["tapez"])?.len(), archived(&site)?), (parts, parts));
+    is_as_if_it_were_here(&site, &id)?;
+    command(&site, &["sessions", "remove-tape", &id, "--reason", "request 4711"])?.success()?;
+    eventually_blocking(LIMIT, "the objects to go", || {
+        Ok(files(&server.objects(), &["tapez"])?.is_empty().then_some(()))
+    })
+}
