@@ -42,7 +42,7 @@ mod rotate;
 mod seal;
 
 pub use archived::{Archive, Archived, WithArchive};
-pub use files::{PartFiles, exists, parts, parts_of_session, remove, remove_archived, sessions};
+pub use files::{PartFiles, exists, parts, parts_of_session, remove, remove_archived, remove_unfinished, sessions};
 pub use live::LiveTape;
 pub use packed::compress;
 pub use part::{Part, Spot};

@@ -9,7 +9,8 @@ use model::id::SessionId;
 use super::archived::Archived;
 use super::part::{Part, archived_path, later_dir, packed_path, path};
 use super::seal::KeyStore;
-use crate::disk::Disk;
+use super::{packed, part};
+use crate::disk::{Disk, read_full};
 
 /// Removes all parts of a session's tape, its key first: what a copy of it held is gone with that. Says whether there was
 /// anything. What this does is written into the journal before.
@@ -29,6 +30,23 @@ pub fn remove(disk: &dyn Disk, dir: &Path, session: SessionId, keys: &KeyStore) 
     }
     disk.sync_dir(dir)?;
     Ok(found)
+}
+
+/// Removes what a process that died was about to put in the place of a file in `dir`: the file is there as it was. Nobody may
+/// be writing there.
+///
+/// # Errors
+/// If the disk fails.
+pub fn remove_unfinished(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    for name in if_there(disk.list(dir))?.unwrap_or_default() {
+        let path = dir.join(&name);
+        match name.rsplit_once('.') {
+            Some((_, "new")) => drop(if_there(disk.remove(&path))?),
+            Some((_, "parts")) => remove_unfinished(disk, &path)?,
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Whether a session has a tape in `dir`, or anything of one.
@@ -78,6 +96,17 @@ impl PartFiles {
     pub fn path(&self, dir: &Path) -> PathBuf {
         let path = if self.is_packed { packed_path } else { path };
         path(dir, self.session, self.part)
+    }
+
+    /// Whether only its key opens this file: false for one in clear, and for one of which that cannot be seen.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn is_sealed(&self, disk: &dyn Disk, dir: &Path) -> io::Result<bool> {
+        let file = disk.open_read(&self.path(dir))?;
+        let mut magic = [0; 8];
+        read_full(file.as_ref(), 0, &mut magic)?;
+        Ok(if self.is_packed { packed::is_sealed(&magic) } else { part::is_sealed(&magic) })
     }
 }
 

@@ -10,16 +10,18 @@
 //! for a shorter tape. Its content, uncompressed, is the part as it was written, byte for byte.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use model::id::SessionId;
+use aws_lc_rs::digest::{Context, SHA256};
+use model::id::{Digest, SessionId};
 use model::time::Timestamp;
 
 use super::part::{HEADER_LATER, Part, Spot, packed_path, path};
 use super::reader::{Advance, PartEnd, PartReader, TapeReadError};
 use super::seal::{KeyStore, Place, TapeKey};
-use super::{MAX_RECORD, RECORD_HEADER};
+use super::{MAX_RECORD, RECORD_HEADER, digest_of};
 use crate::disk::{Disk, DiskFile, append_all, read_full};
 
 const MAGIC: &[u8; 8] = b"SLUICEZ\x01";
@@ -33,8 +35,8 @@ const MAX_BLOCK: usize = BLOCK + MAX_RECORD + RECORD_HEADER + HEADER_LATER;
 /// Fast, and about a third of the size on rows of text.
 const LEVEL: i32 = 1;
 
-/// Rewrites a part that ended to its compressed form, and removes the other. Each record's checksum is checked on the way. A
-/// part that is compressed already stays as it is.
+/// Rewrites a part that ended to its compressed form, and removes the other. Each record's checksum is checked on the way,
+/// and what was written is read again before anything goes. A part that is compressed already stays as it is.
 ///
 /// # Errors
 /// If the disk fails, or the part is not complete: a truncated tape is evidence and is left alone.
@@ -46,21 +48,44 @@ pub fn compress(
     keys: Option<&KeyStore>,
 ) -> Result<(), TapeReadError> {
     let key = || keys.ok_or(TapeReadError::Sealed)?.open(disk, session);
-    let mut reader = PartReader::open(disk, dir, session, part, &key)?;
-    if reader.is_compressed() {
-        return Ok(());
-    }
+    let reader = match PartReader::open_live(disk, dir, session, part, &key) {
+        Err(TapeReadError::Disk(error)) if error.kind() == io::ErrorKind::NotFound => {
+            return PartReader::open(disk, dir, session, part, &key).map(drop);
+        }
+        opened => opened?,
+    };
     let target = packed_path(dir, session, part);
-    let temporary = target.with_extension("new");
-    match disk.remove(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-        Ok(()) | Err(_) => {}
+    let temporary = temporary(&target);
+    let written = pack(disk, &temporary, part, reader).and_then(|content| {
+        let mut again = PartReader::packed(disk.open_read(&temporary)?, session, part, &key)?;
+        if content_of(&mut again)? == content { Ok(()) } else { Err(TapeReadError::Damaged(Spot { part, offset: 0 })) }
+    });
+    if let Err(error) = written {
+        // Sluice removes what is left of it when it starts.
+        let _ = disk.remove(&temporary);
+        return Err(error);
     }
+    disk.rename(&temporary, &target)?;
+    target.parent().map_or(Ok(()), |dir| disk.sync_dir(dir))?;
+    disk.remove(&path(dir, session, part))?;
+    Ok(())
+}
+
+/// A name that no other call has: whoever compresses the same part meanwhile has a file of its own.
+fn temporary(target: &Path) -> PathBuf {
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    target.with_extension(format!("{}.new", CALLS.fetch_add(1, Ordering::Relaxed)))
+}
+
+/// Writes the compressed form of a part, and syncs it; the digest of what is in it.
+fn pack(disk: &dyn Disk, to: &Path, part: Part, mut reader: PartReader) -> Result<Digest, TapeReadError> {
     let packer = zstd::bulk::Compressor::new(LEVEL)?;
     let key = reader.key().map(|key| key.of(part));
-    let mut writer = Writer { file: disk.create(&temporary)?, key, packer, offset: 0, index: Vec::new() };
+    let mut writer = Writer { file: disk.create(to)?, key, packer, offset: 0, index: Vec::new() };
     writer.append(writer.magic())?;
     let mut block = reader.header_bytes().to_vec();
+    let mut digest = Context::new(&SHA256);
+    digest.update(&block);
     let (mut length, mut first_at) = (0u64, reader.header().started);
     loop {
         let end = match reader.advance()? {
@@ -69,6 +94,7 @@ pub fn compress(
                     first_at = at;
                 }
                 block.extend_from_slice(reader.record());
+                digest.update(reader.record());
                 false
             }
             Advance::Ended(PartEnd::Complete | PartEnd::Continued) => true,
@@ -84,10 +110,20 @@ pub fn compress(
         }
     }
     writer.finish()?;
-    disk.rename(&temporary, &target)?;
-    target.parent().map_or(Ok(()), |dir| disk.sync_dir(dir))?;
-    disk.remove(&path(dir, session, part))?;
-    Ok(())
+    Ok(digest_of(digest))
+}
+
+/// The digest of what is in a part, read to its end.
+fn content_of(reader: &mut PartReader) -> Result<Digest, TapeReadError> {
+    let mut digest = Context::new(&SHA256);
+    digest.update(reader.header_bytes());
+    loop {
+        match reader.advance()? {
+            Advance::Record(..) => digest.update(reader.record()),
+            Advance::Ended(PartEnd::Complete | PartEnd::Continued) => return Ok(digest_of(digest)),
+            Advance::Ended(PartEnd::Torn(at)) => return Err(TapeReadError::Truncated(at)),
+        }
+    }
 }
 
 struct Writer {
@@ -135,6 +171,11 @@ impl Writer {
         self.append(&end)?;
         self.file.sync()
     }
+}
+
+/// Whether a file that begins like this is sealed.
+pub(super) fn is_sealed(magic: &[u8; 8]) -> bool {
+    magic == MAGIC_SEALED
 }
 
 /// Reads a compressed part as if it were not.

@@ -24,6 +24,8 @@ impl Part {
     pub const FIRST: Self = Self(1);
     /// How many there can be: nonces have room for twice as many ([`Part::index`]).
     const MOST: u32 = 1 << 30;
+    /// The last that there can be.
+    pub const LAST: Self = Self(Self::MOST);
 
     /// The part with this number, if there can be one.
     pub const fn of(number: u32) -> Option<Self> {
@@ -154,6 +156,11 @@ impl Follows {
         };
         Some(Self { part, is_fresh, before: Digest(before.try_into().ok()?) })
     }
+}
+
+/// Whether a part's file that begins like this is sealed.
+pub(super) fn is_sealed(magic: &[u8; 8]) -> bool {
+    [MAGIC_SEALED, MAGIC_LATER_SEALED].contains(&magic)
 }
 
 /// The directory of the parts that follow a session's first.

@@ -87,6 +87,8 @@ pub struct TapeReader<'d> {
     session: SessionId,
     /// Of the tape, if it is sealed.
     key: Option<TapeKey>,
+    /// The part that is read from.
+    first: Part,
     /// The part that is read.
     part: PartReader,
     end: Option<TapeEnd>,
@@ -103,7 +105,22 @@ impl<'d> TapeReader<'d> {
         session: SessionId,
         keys: Option<&KeyStore>,
     ) -> Result<Self, TapeReadError> {
-        Self::open_on(On::Lent(disk), dir, session, keys)
+        Self::open_on(On::Lent(disk), dir, session, Part::FIRST, keys)
+    }
+
+    /// As [`TapeReader::open`], from a part on, without those before it: where they are not here. That the part names the
+    /// digest of the one before it is in its own digest.
+    ///
+    /// # Errors
+    /// As [`TapeReader::open`].
+    pub fn open_from(
+        disk: &'d dyn Disk,
+        dir: &Path,
+        session: SessionId,
+        part: Part,
+        keys: Option<&KeyStore>,
+    ) -> Result<Self, TapeReadError> {
+        Self::open_on(On::Lent(disk), dir, session, part, keys)
     }
 
     /// As [`TapeReader::open`], for a reader that is kept.
@@ -116,14 +133,20 @@ impl<'d> TapeReader<'d> {
         session: SessionId,
         keys: Option<&KeyStore>,
     ) -> Result<TapeReader<'static>, TapeReadError> {
-        TapeReader::open_on(On::Shared(disk), dir, session, keys)
+        TapeReader::open_on(On::Shared(disk), dir, session, Part::FIRST, keys)
     }
 
-    fn open_on(disk: On<'d>, dir: &Path, session: SessionId, keys: Option<&KeyStore>) -> Result<Self, TapeReadError> {
+    fn open_on(
+        disk: On<'d>,
+        dir: &Path,
+        session: SessionId,
+        first: Part,
+        keys: Option<&KeyStore>,
+    ) -> Result<Self, TapeReadError> {
         let key = || keys.ok_or(TapeReadError::Sealed)?.open(disk.disk(), session);
-        let part = PartReader::open(disk.disk(), dir, session, Part::FIRST, &key)?;
-        let key = part.key().map(|key| key.of(Part::FIRST));
-        Ok(Self { disk, dir: dir.to_owned(), session, key, part, end: None })
+        let part = PartReader::open(disk.disk(), dir, session, first, &key)?;
+        let key = part.key().map(|key| key.of(first));
+        Ok(Self { disk, dir: dir.to_owned(), session, key, first, part, end: None })
     }
 
     /// When the session began, or, after [`TapeReader::skip_towards`], the part that is read.
@@ -281,8 +304,8 @@ impl<'d> TapeReader<'d> {
 
     fn restart(&mut self) -> Result<(), TapeReadError> {
         self.end = None;
-        if self.part.part() != Part::FIRST {
-            self.part = self.open_part(Part::FIRST)?;
+        if self.part.part() != self.first {
+            self.part = self.open_part(self.first)?;
         }
         Ok(self.part.rewind()?)
     }

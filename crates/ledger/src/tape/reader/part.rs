@@ -106,13 +106,41 @@ impl PartReader {
         part: Part,
         key: &dyn Fn() -> Result<TapeKey, TapeReadError>,
     ) -> Result<Self, TapeReadError> {
-        let mut content = match disk.open_read(&packed_path(dir, session, part)) {
-            Ok(file) => Content::Packed(Packed::open(part, file, key)?),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Content::Live(Ahead::new(disk.open_read(&path(dir, session, part))?), None)
-            }
-            Err(error) => return Err(error.into()),
-        };
+        match disk.open_read(&packed_path(dir, session, part)) {
+            Ok(file) => Self::packed(file, session, part, key),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::open_live(disk, dir, session, part, key),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Likewise as it was written, even if it was compressed since.
+    pub(in crate::tape) fn open_live(
+        disk: &dyn Disk,
+        dir: &Path,
+        session: SessionId,
+        part: Part,
+        key: &dyn Fn() -> Result<TapeKey, TapeReadError>,
+    ) -> Result<Self, TapeReadError> {
+        let file = Ahead::new(disk.open_read(&path(dir, session, part))?);
+        Self::of(Content::Live(file, None), session, part, key)
+    }
+
+    /// Likewise from its compressed file, whatever that is called.
+    pub(in crate::tape) fn packed(
+        file: Arc<dyn DiskFile>,
+        session: SessionId,
+        part: Part,
+        key: &dyn Fn() -> Result<TapeKey, TapeReadError>,
+    ) -> Result<Self, TapeReadError> {
+        Self::of(Content::Packed(Packed::open(part, file, key)?), session, part, key)
+    }
+
+    fn of(
+        mut content: Content,
+        session: SessionId,
+        part: Part,
+        key: &dyn Fn() -> Result<TapeKey, TapeReadError>,
+    ) -> Result<Self, TapeReadError> {
         let length = Header::length(part);
         let header_bytes = content.read(0, length)?;
         let start = Spot { part, offset: 0 };
