@@ -22,8 +22,10 @@ mod http;
 mod remote;
 mod removal;
 mod round;
+mod turns;
 
 pub use bucket::ArchiveError;
+pub use remote::is_unreached;
 pub use round::{Outcome, round, run};
 
 use bucket::{Bucket, PIECE};
@@ -37,6 +39,7 @@ pub(crate) struct Archive {
     alone: Mutex<()>,
     /// There may be something to do.
     news: Notify,
+    turns: turns::Turns,
 }
 
 /// What was opened of it.
@@ -49,7 +52,13 @@ struct Open {
 
 impl Archive {
     pub(crate) fn new(config: ArchiveConfig) -> Self {
-        Self { config, open: Mutex::default(), alone: Mutex::default(), news: Notify::new() }
+        Self {
+            config,
+            open: Mutex::default(),
+            alone: Mutex::default(),
+            news: Notify::new(),
+            turns: turns::Turns::default(),
+        }
     }
 
     /// A part may be ready.

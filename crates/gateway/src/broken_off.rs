@@ -18,14 +18,23 @@ pub(crate) struct Tapes {
     pub(crate) keys: Arc<KeyStore>,
 }
 
+/// What the journal has of the tape of a session that it has no end of.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Told {
+    /// The last of its parts that ended.
+    pub(crate) parts: u32,
+    /// Whether there was one: a part of it ended, or is in the archive.
+    pub(crate) has_tape: bool,
+}
+
 impl Tapes {
-    /// That a session ended, for the journal, and before that the parts of its tape that ended, from the one after `told` on;
-    /// also that its tape cannot be read, if that is so. Blocks: the tape is read.
-    pub(crate) fn ends(&self, session: SessionId, reason: &str, told: u32) -> Vec<Event> {
+    /// That a session ended, for the journal, and before that the parts of its tape that ended, from the one after those it
+    /// was told of; also that its tape cannot be read, if that is so. Blocks: the tape is read.
+    pub(crate) fn ends(&self, session: SessionId, reason: &str, told: Told) -> Vec<Event> {
         let mut events = Vec::new();
-        let tape = self.what_is_left(session, |ended| {
+        let tape = self.what_is_left(session, told.has_tape, |ended| {
             let EndedPart { part, digest, length } = ended;
-            if part.number() > told {
+            if part.number() > told.parts {
                 events.push(Event::TapePartEnded { session, part: part.number(), digest, length });
             }
         });
@@ -39,17 +48,25 @@ impl Tapes {
         events
     }
 
-    /// Digest and length of the whole records on a tape; `None` if there is none, or it was not begun.
+    /// Digest and length of the whole records on a tape; `None` if there is none, or it was not begun. A tape that there was,
+    /// or of which there is something else than its beginning, is not none.
     fn what_is_left(
         &self,
         session: SessionId,
+        has_tape: bool,
         tell: impl FnMut(EndedPart),
     ) -> Result<Option<(Digest, u64)>, TapeReadError> {
         let start = Spot { part: Part::FIRST, offset: 0 };
         match TapeReader::open(self.disk.as_ref(), &self.dir, session, Some(&self.keys)) {
             Ok(mut tape) => tape.digests(tell).map(|(digest, _)| Some(digest)),
             Err(TapeReadError::Truncated(at)) if at == start => Ok(None),
-            Err(TapeReadError::Disk(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(TapeReadError::Disk(error))
+                if error.kind() == std::io::ErrorKind::NotFound
+                    && !has_tape
+                    && !ledger::tape::exists(self.disk.as_ref(), &self.dir, session)? =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }

@@ -20,6 +20,7 @@ pub mod judging;
 mod live_tapes;
 pub mod metrics;
 pub mod node;
+mod packing;
 pub mod postgres;
 pub mod recorder;
 pub mod restart;

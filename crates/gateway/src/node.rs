@@ -21,6 +21,7 @@ use crate::clock;
 use crate::issuers::{KeySource, TrustedIssuers};
 use crate::live_tapes::LiveTapes;
 use crate::metrics::Metrics;
+use crate::packing::Packing;
 use crate::postgres::Catalogs;
 use crate::recorder::Recorder;
 use crate::revision::{self, Refused, Revisions};
@@ -150,6 +151,8 @@ pub struct Node {
     pub(crate) witnesses: Witnesses,
     /// Where finished tapes go, if anywhere.
     pub(crate) archive: Option<Archive>,
+    /// Which parts of tapes are being compressed.
+    pub(crate) packing: Packing,
     /// Held while the journal's static files are written.
     pub(crate) tiles: Arc<Mutex<()>>,
     disk: Arc<dyn Disk>,
@@ -261,6 +264,9 @@ impl Node {
         recorder.note(Event::Started { version: env!("CARGO_PKG_VERSION").into() });
         report(&recovery, &recorder);
         let tapes = Tapes { disk: Arc::clone(&disk), dir: layout.tapes(), keys: Arc::clone(&tape_keys) };
+        if let Err(error) = ledger::tape::remove_unfinished(disk.as_ref(), &layout.tapes()) {
+            tracing::warn!(%error, "what an earlier process did not finish to compress stays");
+        }
         crate::restart::settle(state.as_ref(), &recorder, &tapes).map_err(|error| explained(error.into()))?;
         let revisions = Revisions::start(config.revision_dir.clone(), checked, state.as_ref(), &recorder)?;
         let issuers = Arc::new(trusted(&config, &layout)?);
@@ -289,6 +295,7 @@ impl Node {
             catalogs: Arc::default(),
             witnesses,
             archive,
+            packing: Packing::default(),
             tiles: Arc::default(),
             disk,
             vault,

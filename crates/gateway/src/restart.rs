@@ -7,7 +7,7 @@ use model::id::{RequestId, SessionId};
 use store::State;
 use store::approval::Spent;
 
-use crate::broken_off::Tapes;
+use crate::broken_off::{Tapes, Told};
 use crate::clock;
 use crate::postgres::RENEWAL;
 use crate::recorder::Recorder;
@@ -46,13 +46,13 @@ pub(crate) fn settle(state: &dyn State, recorder: &Recorder, tapes: &Tapes) -> R
 }
 
 /// Tells state what the journal knows to be spent or ended, so that a restored backup of it revives no approval (AP-12).
-/// Returns the sessions that the journal has no end of, each with the last part of its tape that it has one of.
+/// Returns the sessions that the journal has no end of, each with what it has of its tape.
 fn catch_up(
     state: &dyn State,
     recorder: &Recorder,
     known: &mut Known,
-) -> Result<BTreeMap<SessionId, u32>, SettleError> {
-    let mut open = BTreeMap::<SessionId, u32>::new();
+) -> Result<BTreeMap<SessionId, Told>, SettleError> {
+    let mut open = BTreeMap::<SessionId, Told>::new();
     // By request: a window is spent on many, and each use counts.
     let mut spent = HashMap::<RequestId, Spent>::new();
     let mut ended = Vec::new();
@@ -69,9 +69,15 @@ fn catch_up(
                 }
             }
             Event::ApprovalEnded { approval, .. } => ended.push(approval),
-            Event::SessionOpened { session, .. } => drop(open.insert(session, 0)),
+            Event::SessionOpened { session, .. } => drop(open.insert(session, Told::default())),
             Event::TapePartEnded { session, part, .. } => {
-                open.entry(session).and_modify(|told| *told = part.max(*told));
+                open.entry(session).and_modify(|told| *told = Told { parts: part.max(told.parts), has_tape: true });
+            }
+            Event::TapeRemoved { session, .. } => {
+                open.entry(session).and_modify(|told| told.has_tape = false);
+            }
+            Event::TapeArchived { session, .. } => {
+                open.entry(session).and_modify(|told| told.has_tape = true);
             }
             Event::SessionClosed { session, .. } => drop(open.remove(&session)),
             // What is refused is a login, of which nothing came, or a renewal, with which the session goes on.

@@ -91,7 +91,7 @@ impl Bucket {
     }
 
     /// Whether the object is there, and is this.
-    async fn holds(&self, object: &str, content: Content) -> Result<bool, ArchiveError> {
+    pub(super) async fn holds(&self, object: &str, content: Content) -> Result<bool, ArchiveError> {
         let Some(length) = self.length(object).await? else { return Ok(false) };
         if length != content.length {
             return Ok(false);

@@ -8,7 +8,7 @@ use ledger::disk::DiskFile;
 use ledger::tape::{Archive, Archived};
 use tokio::runtime::Handle;
 
-use super::bucket::Bucket;
+use super::bucket::{ArchiveError, Bucket};
 
 /// How much is read at a time: some blocks of a tape.
 const PIECE: usize = 2 << 20;
@@ -57,6 +57,27 @@ impl std::fmt::Debug for Object {
     }
 }
 
+impl Object {
+    /// What it means that the object cannot be read: that it is not there, or not as long as it was, or that nobody knows.
+    fn failed(&self, error: &ArchiveError) -> io::Error {
+        let told = format!("the archive: {error}");
+        match self.runtime.block_on(self.bucket.length(&self.name)) {
+            Ok(length) if length != Some(self.length) => io::Error::other(told),
+            Ok(_) | Err(_) => io::Error::other(Unreached(told)),
+        }
+    }
+}
+
+/// The archive did not answer, so that nothing is known of what is there.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Unreached(String);
+
+/// Whether reading failed because the archive could not be reached, and not because of what is there.
+pub fn is_unreached(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Unreached>())
+}
+
 fn read_only() -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, "what is in the archive does not change")
 }
@@ -79,7 +100,7 @@ impl DiskFile for Object {
             Some(found) => found,
             None => {
                 let read = self.runtime.block_on(self.bucket.read(&self.name, offset, self.length, PIECE));
-                let read = read.map_err(|error| io::Error::other(format!("the archive: {error}")))?;
+                let read = read.map_err(|error| self.failed(&error))?;
                 *piece = (offset, read.clone());
                 read
             }

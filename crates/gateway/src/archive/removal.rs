@@ -26,6 +26,12 @@ pub(super) fn note(dir: &Path, objects: &[String], session: SessionId) -> io::Re
     File::open(dir)?.sync_all()
 }
 
+/// Ends a note whose objects are gone. One that has others as well stays: theirs are still there. Nothing may be noted
+/// meanwhile.
+pub(super) fn done(note: &Path, gone: &[String]) -> io::Result<()> {
+    if read(note)?.iter().all(|object| gone.contains(object)) { std::fs::remove_file(note) } else { Ok(()) }
+}
+
 /// The notes that there are.
 pub(super) fn notes(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match std::fs::read_dir(dir) {
@@ -44,5 +50,24 @@ pub(super) fn read(note: &Path) -> io::Result<Vec<String>> {
     match std::fs::read_to_string(note) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         text => Ok(text?.lines().map(str::to_owned).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rc_11_a_note_that_was_extended_while_its_objects_went_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let (session, [one, two]) = (SessionId::from_bits(1), ["one", "two"].map(String::from));
+        note(dir.path(), &[one.clone()], session).unwrap();
+        let path = notes(dir.path()).unwrap().remove(0);
+        let gone = read(&path).unwrap();
+        note(dir.path(), &[two.clone()], session).unwrap();
+        done(&path, &gone).unwrap();
+        assert_eq!(read(&path).unwrap(), [one, two]);
+        done(&path, &read(&path).unwrap()).unwrap();
+        assert!(notes(dir.path()).unwrap().is_empty());
     }
 }

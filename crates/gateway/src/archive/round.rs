@@ -8,6 +8,7 @@ use std::time::Duration;
 use ledger::tape::{Archived, PartFiles, TapeReadError};
 use ledger::{Level, RealDisk};
 use model::event::Event;
+use model::id::SessionId;
 use model::time::Timestamp;
 use store::audit::SessionSearch;
 
@@ -23,6 +24,9 @@ const LOOK: Duration = Duration::from_secs(60);
 const WAITS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(300));
 /// After so many failures one after the other a round ends: the server is gone, and not one object odd.
 const FAILURES: usize = 3;
+
+/// How soon it is looked again, in milliseconds, whether the journal has the end of a session that is over.
+const SOON: u64 = 1000;
 
 /// What a round did.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -106,7 +110,11 @@ impl Round<'_> {
             parts.into_iter().partition(|files| files.is_archived);
         let mut ready = Vec::new();
         for files in waiting.into_iter().filter(|files| files.is_live || files.is_packed) {
-            ready.extend(self.ready(files).await?);
+            match self.ready(files).await {
+                Ok(found) => ready.extend(found),
+                // It alone waits: the others have nothing to do with it.
+                Err(error) => self.failed(&error, &format!("part {} of the tape of {}", files.part, files.session)),
+            }
         }
         self.outcome.waiting = ready.len();
         let kept: Vec<_> = archived.into_iter().filter(|files| files.is_live || files.is_packed).collect();
@@ -114,37 +122,48 @@ impl Round<'_> {
             return Ok(());
         }
         let bucket = archive.bucket(self.node).await?;
-        for note in notes {
-            let done = self.remove(&bucket, note).await;
+        let behind = archive.turns.failed_last();
+        self.in_a_row = 0;
+        for note in behind.first(notes, |failed| &failed.note) {
+            let done = self.remove(archive, &bucket, note.clone()).await;
             self.outcome.removed = self.outcome.removed.saturating_add(*done.as_ref().unwrap_or(&0));
-            if self.is_over(done.map(drop), "an object that is to be removed") {
-                return Ok(());
+            if self.is_over(done.map(drop), "an object that is to be removed", || {
+                archive.turns.note(|at| at.note = Some(note))
+            }) {
+                break;
             }
         }
-        for files in ready {
+        self.in_a_row = 0;
+        for files in behind.first(ready, |failed| &failed.ready) {
             let done = self.archive(archive, &bucket, files).await;
             if done.is_ok() {
                 self.outcome.archived = self.outcome.archived.saturating_add(1);
                 self.outcome.waiting = self.outcome.waiting.saturating_sub(1);
             }
-            if self.is_over(done, &format!("part {} of the tape of {}", files.part, files.session)) {
-                return Ok(());
+            let what = format!("part {} of the tape of {}", files.part, files.session);
+            if self.is_over(done, &what, || archive.turns.note(|at| at.ready = Some(files))) {
+                break;
             }
         }
-        for files in kept {
+        self.in_a_row = 0;
+        for files in behind.first(kept, |failed| &failed.kept) {
             let done = self.free(archive, &bucket, files).await;
-            if self.is_over(done, &format!("part {} of the tape of {}", files.part, files.session)) {
-                return Ok(());
+            let what = format!("part {} of the tape of {}", files.part, files.session);
+            if self.is_over(done, &what, || archive.turns.note(|at| at.kept = Some(files))) {
+                break;
             }
         }
         Ok(())
     }
 
-    /// Counts what failed; whether the round is over.
-    fn is_over(&mut self, done: Result<(), ArchiveError>, what: &str) -> bool {
+    /// Counts what failed and has it noted where; whether that is enough of its kind for one round.
+    fn is_over(&mut self, done: Result<(), ArchiveError>, what: &str, note: impl FnOnce()) -> bool {
         match done {
             Ok(()) => self.in_a_row = 0,
-            Err(error) => self.failed(&error, what),
+            Err(error) => {
+                note();
+                self.failed(&error, what);
+            }
         }
         self.in_a_row >= FAILURES
     }
@@ -155,34 +174,47 @@ impl Round<'_> {
         self.in_a_row = self.in_a_row.saturating_add(1);
     }
 
-    /// The part, if nothing will change its file any more.
+    /// The part, if nothing will change its file any more, and only its key opens it.
     async fn ready(&self, files: PartFiles) -> Result<Option<PartFiles>, ArchiveError> {
-        if files.is_packed {
-            // What is compressed was whole; the other form is on its way out.
-            return Ok(Some(PartFiles { is_live: false, ..files }));
-        }
-        let node = Arc::clone(self.node);
-        if node.sessions.find(files.session).is_some() {
+        if files.is_live && !files.is_packed && !self.has_ended(files.session).await? {
             return Ok(None);
         }
+        let node = Arc::clone(self.node);
         blocking(move || {
-            let search = SessionSearch { session: Some(files.session), limit: 1, ..SessionSearch::default() };
-            let found = node.state.sessions(&search).map_err(io::Error::other)?.into_iter().next();
-            if found.is_none_or(|session| session.closed.is_none()) {
-                return Ok(None);
-            }
             let (dir, keys) = (node.layout().tapes(), Some(&*node.tape_keys));
-            match ledger::tape::compress(&RealDisk, &dir, files.session, files.part, keys) {
-                Ok(()) => Ok(Some(PartFiles { is_live: false, is_packed: true, ..files })),
-                Err(TapeReadError::Disk(error)) => Err(error),
-                // What broke off, or cannot be read, is evidence as it is.
-                Err(_) => Ok(Some(files)),
+            let mut files = files;
+            // The compressed form takes the other's place only once it was read again.
+            if files.is_live {
+                let Some(_alone) = node.packing.claim(files.session, files.part) else { return Ok(None) };
+                match ledger::tape::compress(&RealDisk, &dir, files.session, files.part, keys) {
+                    Ok(()) => files = PartFiles { is_live: false, is_packed: true, ..files },
+                    Err(TapeReadError::Disk(error)) => return Err(error),
+                    Err(_) if files.is_packed => return Ok(None),
+                    // What broke off, or cannot be read, is evidence as it is.
+                    Err(_) => {}
+                }
             }
+            // One in clear, from before tapes were sealed, goes nowhere.
+            Ok(files.is_sealed(&RealDisk, &dir)?.then_some(files))
         })
         .await
     }
 
-    async fn archive(&self, archive: &Archive, bucket: &Bucket, files: PartFiles) -> Result<(), ArchiveError> {
+    /// Whether a session has ended, and the journal knows how.
+    async fn has_ended(&self, session: SessionId) -> Result<bool, ArchiveError> {
+        if self.node.sessions.find(session).is_some() {
+            return Ok(false);
+        }
+        let node = Arc::clone(self.node);
+        blocking(move || {
+            let search = SessionSearch { session: Some(session), limit: 1, ..SessionSearch::default() };
+            let found = node.state.sessions(&search).map_err(io::Error::other)?.into_iter().next();
+            Ok(found.is_some_and(|session| session.closed.is_some()))
+        })
+        .await
+    }
+
+    async fn archive(&mut self, archive: &Archive, bucket: &Bucket, files: PartFiles) -> Result<(), ArchiveError> {
         let dir = self.node.layout().tapes();
         let (path, object) = (files.path(&dir), archive.object(&files));
         let reading = path.clone();
@@ -199,20 +231,39 @@ impl Round<'_> {
             Event::TapeArchived { session, part: part.number(), object: object.as_str().into(), digest, length };
         self.node.recorder.record(vec![entry(event)], Level::Power).await?;
         let archived = Archived { object, digest, length, at: self.now };
-        blocking(move || archived.write(&RealDisk, &dir, session, part)).await
+        blocking(move || archived.write(&RealDisk, &dir, session, part)).await?;
+        self.look_at(self.now.plus_millis(keep_local(archive)));
+        Ok(())
     }
 
-    /// Removes a local file that was kept long enough, if its object is there.
+    /// Has a round at that time, if there is none before.
+    fn look_at(&mut self, at: Timestamp) {
+        self.outcome.next = Some(self.outcome.next.map_or(at, |next| next.min(at)));
+    }
+
+    /// Removes a local file that was kept long enough, if its session has ended and its object is still what it was.
     async fn free(&mut self, archive: &Archive, bucket: &Bucket, files: PartFiles) -> Result<(), ArchiveError> {
         let dir = self.node.layout().tapes();
         let Some(archived) = Archived::of(&RealDisk, &dir, files.session, files.part)? else { return Ok(()) };
-        let kept = u64::try_from(archive.config.keep_local.as_millis()).unwrap_or(u64::MAX);
-        let due = archived.at.plus_millis(kept);
+        let due = archived.at.plus_millis(keep_local(archive));
         if due > self.now {
-            self.outcome.next = Some(self.outcome.next.map_or(due, |next| next.min(due)));
+            self.look_at(due);
             return Ok(());
         }
-        if bucket.length(&archived.object).await? != Some(archived.length) {
+        // Whoever settles the end of a session that broke off reads all of its tape, on this disk.
+        if !self.has_ended(files.session).await? {
+            if self.node.sessions.find(files.session).is_none() {
+                self.look_at(self.now.plus_millis(SOON));
+            }
+            return Ok(());
+        }
+        // What it was when it was sent may be long ago.
+        let is = Content { digest: archived.digest, length: archived.length };
+        if !bucket.holds(&archived.object, is).await? {
+            tracing::error!(
+                session = %files.session, part = %files.part, object = archived.object,
+                "what the archive has is not what was sent: the tape is kept here"
+            );
             return Err(ArchiveError::Differs(archived.object));
         }
         let _alone = archive.alone.lock().await;
@@ -221,15 +272,20 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// Removes the objects of a note, and then the note.
-    async fn remove(&self, bucket: &Bucket, note: PathBuf) -> Result<usize, ArchiveError> {
+    /// Removes the objects of a note, and then the note, unless more were noted in the meantime.
+    async fn remove(&self, archive: &Archive, bucket: &Bucket, note: PathBuf) -> Result<usize, ArchiveError> {
         let objects = removal::read(&note)?;
         for object in &objects {
             bucket.remove(object).await?;
         }
-        std::fs::remove_file(&note)?;
+        let _alone = archive.alone.lock().await;
+        removal::done(&note, &objects)?;
         Ok(objects.len())
     }
+}
+
+fn keep_local(archive: &Archive) -> u64 {
+    u64::try_from(archive.config.keep_local.as_millis()).unwrap_or(u64::MAX)
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, ArchiveError> {

@@ -107,6 +107,10 @@ fn observe(node: &Arc<Node>, ended: Result<(Id, ()), JoinError>) {
         Err(error) => error.id(),
     };
     let session = node.running.over(task);
+    if let (Some(_), Some(archive)) = (session, &node.archive) {
+        // What was kept here for as long as it ran.
+        archive.look();
+    }
     if !ended.is_err_and(|error| error.is_panic()) {
         return;
     }
@@ -120,7 +124,7 @@ fn observe(node: &Arc<Node>, ended: Result<(Id, ()), JoinError>) {
     node.metrics.sessions.dec();
     let (tapes, recorder) = (node.tapes(), Arc::clone(&node.recorder));
     // Of the parts of its tape that ended, the journal is told by those whom the session asked to.
-    node.tasks.spawn_blocking(move || {
-        tapes.ends(session, PANICKED, u32::MAX).into_iter().for_each(|event| recorder.note(event))
-    });
+    let told = crate::broken_off::Told { parts: u32::MAX, has_tape: false };
+    node.tasks
+        .spawn_blocking(move || tapes.ends(session, PANICKED, told).into_iter().for_each(|event| recorder.note(event)));
 }

@@ -57,10 +57,13 @@ fn tell(node: &Arc<Node>, ended: Ended) -> JoinHandle<()> {
 pub(super) fn pack(node: &Arc<Node>, session: SessionId, part: Part) {
     let packing = Arc::clone(node);
     node.tasks.spawn_blocking(move || {
+        // Whoever has it already compresses it whole.
+        let Some(alone) = packing.packing.claim(session, part) else { return };
         let (dir, disk, keys) = (packing.layout().tapes(), packing.disk(), Some(&*packing.tape_keys));
         if let Err(error) = ledger::tape::compress(disk.as_ref(), &dir, session, part, keys) {
             tracing::warn!(%session, %part, %error, "a part of a tape stays uncompressed");
         }
+        drop(alone);
         if let Some(archive) = &packing.archive {
             archive.look();
         }
