@@ -75,10 +75,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     };
     let told = tapes.told();
     let fault = report.fault.as_ref().map(ToString::to_string).or(tapes.fault);
+    let unreached = tapes.unreached;
     if args.json {
         let entry = report.fault.as_ref().and_then(|fault| fault.place.entry);
         put(&show::json(&serde_json::json!({
-            "good": fault.is_none(),
+            "good": fault.is_none() && unreached.is_none(),
             "entries": report.entries,
             "checkpoints": report.checkpoints,
             "signed": report.signed,
@@ -89,6 +90,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             "tapes_removed": tapes.removed,
             "tapes_sealed": tapes.sealed,
             "tapes_away": tapes.away,
+            "archive_unreached": unreached,
             "witnessed": report.witnessed.iter().map(|one| serde_json::json!({
                 "witness": one.witness, "entries": one.size, "at": one.at,
             })).collect::<Vec<_>>(),
@@ -96,10 +98,13 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             "entry": entry,
         })))?;
     }
-    match fault {
-        Some(fault) => Err(Failure::failed(format!("the record is DAMAGED: {fault}"))),
-        None if args.json => Ok(()),
-        None => put(&format!(
+    match (fault, unreached) {
+        (Some(fault), _) => Err(Failure::failed(format!("the record is DAMAGED: {fault}"))),
+        (None, Some(why)) => Err(Failure::failed(format!(
+            "not all of the record was compared, of which nothing is damaged: {told}: {why}"
+        ))),
+        (None, None) if args.json => Ok(()),
+        (None, None) => put(&format!(
             "the record is whole: {} entries, {} of them signed by {} checkpoints; {told}\nroot {}\n{}",
             report.entries,
             report.signed,

@@ -11,10 +11,11 @@ use serde_json::Value;
 use testkit::command::Output;
 use testkit::demo::site::{ORDER_SERVICE, Site, Tuning};
 use testkit::process::sluice;
+use testkit::tls::write_private;
 use testkit::wait::eventually_blocking;
 
 use crate::support::raw::Raw;
-use crate::support::{LIMIT, record, site, tape};
+use crate::support::{LIMIT, prepare, record, site, tape};
 
 fn small_parts() -> Tuning {
     Tuning { target: "tape_part = \"64KiB\"\n".into(), ..Tuning::default() }
@@ -202,5 +203,86 @@ async fn rc_14_a_part_ends_when_it_is_old_while_nothing_is_asked() -> Result<()>
     whole(&site, session)?;
     let found = verified(&site)?;
     assert_eq!((&found["tapes"], &found["tape_parts"]), (&Value::from(1), &Value::from(2)), "{found}");
+    Ok(())
+}
+
+/// What is archived of a session stays here until its end is known, so that this covers the whole tape: what is cut off it
+/// later is found.
+#[tokio::test(flavor = "multi_thread")]
+async fn rc_14_a_killed_session_whose_parts_are_archived_has_an_end_that_covers_its_tape() -> Result<()> {
+    let s3 = testkit::s3::S3::start()?;
+    let target = "tape_part = \"64KiB\"\n".into();
+    let tuning = Tuning { sluice_toml: s3.configuration("archive.secret", "0s"), target, ..Tuning::default() };
+    let mut site = prepare("killed_archived", tuning)?;
+    write_private(&site.home().join("archive.secret"), b"any")?;
+    site.start()?;
+    let mut client = Raw::login(&site, &site.token(&ORDER_SERVICE)?).await?;
+    for number in 0..10 {
+        ask(&mut client, &format!("needle {number}")).await?;
+    }
+    let archived = |site: &Site| {
+        let events = record::events(site)?.into_iter();
+        anyhow::Ok(events.filter(|event| matches!(event, Event::TapeArchived { .. })).count())
+    };
+    eventually_blocking(LIMIT, "parts to be archived", || Ok((archived(&site)? >= 2).then_some(())))?;
+    // A round, in which what could go would: another session's part is archived and goes.
+    let mut other = Raw::login(&site, &site.token(&ORDER_SERVICE)?).await?;
+    ask(&mut other, "other").await?;
+    other.send(&[testkit::scripted::message(b'X', b"")]).await?;
+    other.peer.read_to_close().await?;
+    let session = parts(&site)?[0].0;
+    let others = |site: &Site| -> Result<usize> {
+        let names = fs::read_dir(site.data().join("tapes"))?.map(|entry| Ok(entry?.file_name()));
+        let names = names.collect::<Result<Vec<_>>>()?.into_iter().map(|name| name.to_string_lossy().into_owned());
+        Ok(names.filter(|name| name.contains(".tape") && !name.starts_with(&session.to_string())).count())
+    };
+    eventually_blocking(LIMIT, "the other one to go", || {
+        let told = record::events(&site)?
+            .into_iter()
+            .any(|event| matches!(event, Event::TapeArchived { session: of, .. } if of != session));
+        Ok((told && others(&site)? == 0).then_some(()))
+    })?;
+    site.kill()?;
+    drop(client);
+    s3.always(Some(testkit::s3::Fault::Fails));
+    site.start()?;
+    whole(&site, session)?;
+    let gap = record::events(&site)?
+        .into_iter()
+        .any(|event| matches!(event, Event::Gap { session: Some(of), .. } if of == session));
+    ensure!(!gap, "its tape could be read");
+    let last = u32::try_from(parts(&site)?.iter().filter(|(of, ..)| *of == session).count())? + 1;
+    let path = file(&site, session, last)?;
+    site.stop()?;
+    s3.always(None);
+    verified(&site)?;
+    let content = fs::read(&path)?;
+    fs::write(&path, &content[..content.len() - 1000])?;
+    let output = verify(&site)?;
+    ensure!(
+        !output.status.success() && output.stderr.contains(&session.to_string()),
+        "{}{}",
+        output.stdout,
+        output.stderr
+    );
+    Ok(())
+}
+
+/// The beginning of a tape is gone that the journal was told of: that is a gap, and not a session without a tape.
+#[tokio::test(flavor = "multi_thread")]
+async fn rc_14_a_killed_session_whose_beginning_is_gone_has_a_gap() -> Result<()> {
+    let mut site = site("killed_gone", small_parts())?;
+    let mut client = Raw::login(&site, &site.token(&ORDER_SERVICE)?).await?;
+    for number in 0..5 {
+        ask(&mut client, &format!("needle {number}")).await?;
+    }
+    let session = wait_for_parts(&site, 1)?;
+    site.kill()?;
+    drop(client);
+    fs::remove_file(file(&site, session, 1)?)?;
+    let _ = fs::remove_dir_all(site.data().join(format!("tapes/{session}.parts")));
+    site.start()?;
+    let gap = |event: &Event| matches!(event, Event::Gap { session: Some(of), reason } if *of == session && reason.contains("cannot be read"));
+    record::wait_for(&site, "a gap", gap)?;
     Ok(())
 }
