@@ -108,15 +108,18 @@ impl Round<'_> {
         let (notes, parts) = found.await?;
         let (archived, waiting): (Vec<PartFiles>, Vec<PartFiles>) =
             parts.into_iter().partition(|files| files.is_archived);
-        let mut ready = Vec::new();
+        let (mut ready, mut unread) = (Vec::new(), 0usize);
         for files in waiting.into_iter().filter(|files| files.is_live || files.is_packed) {
             match self.ready(files).await {
                 Ok(found) => ready.extend(found),
                 // It alone waits: the others have nothing to do with it.
-                Err(error) => self.failed(&error, &format!("part {} of the tape of {}", files.part, files.session)),
+                Err(error) => {
+                    unread = unread.saturating_add(1);
+                    self.failed(&error, &format!("part {} of the tape of {}", files.part, files.session));
+                }
             }
         }
-        self.outcome.waiting = ready.len();
+        self.outcome.waiting = ready.len().saturating_add(unread);
         let kept: Vec<_> = archived.into_iter().filter(|files| files.is_live || files.is_packed).collect();
         if notes.is_empty() && ready.is_empty() && kept.is_empty() {
             return Ok(());
@@ -182,6 +185,10 @@ impl Round<'_> {
         let node = Arc::clone(self.node);
         blocking(move || {
             let (dir, keys) = (node.layout().tapes(), Some(&*node.tape_keys));
+            // One in clear, from before tapes were sealed, goes nowhere.
+            if !files.is_sealed(&RealDisk, &dir)? {
+                return Ok(None);
+            }
             let mut files = files;
             // The compressed form takes the other's place only once it was read again.
             if files.is_live {
@@ -194,8 +201,7 @@ impl Round<'_> {
                     Err(_) => {}
                 }
             }
-            // One in clear, from before tapes were sealed, goes nowhere.
-            Ok(files.is_sealed(&RealDisk, &dir)?.then_some(files))
+            Ok(Some(files))
         })
         .await
     }

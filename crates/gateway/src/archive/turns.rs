@@ -37,3 +37,22 @@ impl Turns {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rc_11_a_round_begins_behind_what_failed_last() {
+        let notes = || ["1", "2", "3"].map(PathBuf::from).to_vec();
+        let begins = |failed: Option<&str>| {
+            let failed = Failed { note: failed.map(PathBuf::from), ..Failed::default() };
+            failed.first(notes(), |failed| &failed.note).remove(0)
+        };
+        // Also where that is gone meanwhile.
+        let cases = [(None, "1"), (Some("1"), "2"), (Some("25"), "3"), (Some("3"), "1"), (Some("4"), "1")];
+        for (failed, first) in cases {
+            assert_eq!(begins(failed), PathBuf::from(first), "{failed:?}");
+        }
+    }
+}
