@@ -4,7 +4,7 @@
 
 mod leg;
 
-use ledger::{Receipt, Taped};
+use ledger::{Lets, Receipt, Taped};
 use masking::Masked;
 use model::disclosure::Disclosure;
 use policy::{Permit, PermitKind, ProtocolAct};
@@ -14,7 +14,7 @@ pub(crate) use leg::{Early, HIGH_WATER, Leg, Moved, Stream};
 /// Why something may not leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum GateError {
-    /// A defect of Sluice: the proofs are not about one request.
+    /// A defect of Sluice: the proofs are not about one request, or not about the same to be done with it.
     #[error("permit and receipt are not about the same request")]
     Mismatch,
     /// A defect of Sluice: a power cut could forget what has to survive one.
@@ -37,14 +37,15 @@ impl TargetSide {
     /// Sends whole messages to the target: the only function that does.
     ///
     /// # Errors
-    /// If the permit and the receipt are not about one request, or the receipt is of a lower level than the permit asks
-    /// for. Protocol messages and Sluice's own statements may also go with the receipt of the session's opening, request
-    /// number 0.
+    /// If the permit and the receipt are not about one request, or the entry lets it be prepared and the permit be run, or
+    /// the other way round, or the receipt is of a lower level than the permit asks for. Protocol messages and Sluice's own
+    /// statements go with any receipt of their session.
     pub(crate) fn send(&mut self, permit: Permit, receipt: &Receipt, messages: &[u8]) -> Result<(), GateError> {
-        let recorded = receipt.request().ok_or(GateError::Mismatch)?;
+        let lets = receipt.lets().ok_or(GateError::Mismatch)?;
         let fits = match permit.kind() {
-            PermitKind::Request | PermitKind::Preparation | PermitKind::Continuation => permit.request() == recorded,
-            PermitKind::Protocol(_) | PermitKind::Own(_) => permit.request().session == recorded.session,
+            PermitKind::Request | PermitKind::Continuation => lets == Lets::Run(permit.request()),
+            PermitKind::Preparation => lets == Lets::Prepare(permit.request()),
+            PermitKind::Protocol(_) | PermitKind::Own(_) => permit.request().session == lets.request().session,
         };
         if !fits {
             return Err(GateError::Mismatch);

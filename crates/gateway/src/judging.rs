@@ -123,7 +123,7 @@ impl Bench<'_> {
             let named = columns.flat_map(|column| {
                 self.labels.marking(column).classes().map(move |class| (Some(column.clone()), class.clone()))
             });
-            touched.extend(all.chain(named).map(|classified| (classified, statement.output != Output::None)));
+            touched.extend(all.chain(named).map(|classified| (classified, *statement.answer() != Output::None)));
         }
         let mut found = Touched::default();
         for (classified, answers) in touched {

@@ -17,6 +17,7 @@ const NOT_RECORDED: &str = "ERROR:  58030";
 const READ: &str = "SELECT total IS NULL FROM orders WHERE id = 1 /* asked */";
 const MASKED: &str = "SELECT email FROM customers WHERE id = 1 /* asked */";
 const CARD: &str = "SELECT number FROM cards WHERE id = 1 /* asked */";
+const COPIED: &str = "COPY (SELECT number FROM cards WHERE id = 1 /* asked */) TO STDOUT";
 const WRITE: &str = "UPDATE orders SET total = total WHERE id = 1 /* asked */";
 
 fn world(disk: &TestDisk, durability: &str) -> World {
@@ -69,4 +70,6 @@ fn by_default_writes_wait_and_reads_that_show_nothing_classified_do_not() {
 #[test]
 fn by_default_a_read_that_may_show_a_class_in_clear_waits() {
     waits("auto", &["cleared"], &[(READ, false), (CARD, true)]);
+    // By itself: where one has waited in vain, all wait.
+    waits("auto", &["cleared"], &[(READ, false), (COPIED, true)]);
 }

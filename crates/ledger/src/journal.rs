@@ -219,8 +219,8 @@ impl Journal {
         self.show(state);
         written?;
         self.visible.store(state.edge.size(), Ordering::Release);
-        let requests = entries.iter().map(|entry| let_on(&entry.event)).collect();
-        Ok(Appended { first, requests, journal: self.id, generation: state.generation })
+        let lets = entries.iter().map(|entry| let_on(&entry.event)).collect();
+        Ok(Appended { first, lets, journal: self.id, generation: state.generation })
     }
 
     /// Makes all that was appended before the call survive a power cut. Callers that wait at the same time share one

@@ -44,7 +44,7 @@ pub use journal::{Journal, JournalError, OpenError, Recovery, RotateError, SetAs
 pub use note::{Checkpoint, KeyError, NoteError, SigningKey, VerifyingKey};
 pub use prove::{EntryProof, Proof, ProofError, ProveError, prove_consistency, prove_entry, prove_inclusion};
 pub use reader::{ReadError, Reader};
-pub use receipt::{Appended, Level, NotSynced, Receipt, Synced};
+pub use receipt::{Appended, Lets, Level, NotSynced, Receipt, Synced};
 pub use rotation::{KeyFile, KeyFileError, Keys, Rotated};
 pub use tape::{Tape, Taped};
 pub use tiles::{Exported, TilesError, TilesFault, TilesReport, export, verify_tiles};

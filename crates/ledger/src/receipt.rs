@@ -13,7 +13,7 @@ pub use model::target::Level;
 /// Proof that one entry is in the journal. Nobody makes one, and one is never two:
 ///
 /// ```compile_fail,E0451
-/// let made = ledger::Receipt { request: None, position: 0, level: ledger::Level::Power };
+/// let made = ledger::Receipt { lets: None, position: 0, level: ledger::Level::Power };
 /// ```
 ///
 /// ```compile_fail,E0277
@@ -28,16 +28,35 @@ pub use model::target::Level;
 #[derive(PartialEq, Eq, Debug)]
 #[must_use = "a receipt is what allows a request to be forwarded"]
 pub struct Receipt {
-    request: Option<RequestId>,
+    lets: Option<Lets>,
     position: u64,
     level: Level,
 }
 
+/// What an entry lets go on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lets {
+    /// A request that was allowed, to be run.
+    Run(RequestId),
+    /// A text that may be prepared, and not be run.
+    Prepare(RequestId),
+    /// What Sluice itself says in a session that was opened, or where it acts for one: as request number 0.
+    Act(RequestId),
+}
+
+impl Lets {
+    /// The request that it is about.
+    pub const fn request(self) -> RequestId {
+        match self {
+            Self::Run(request) | Self::Prepare(request) | Self::Act(request) => request,
+        }
+    }
+}
+
 impl Receipt {
-    /// The request that the entry lets go on: one that was allowed or may be prepared, and number 0 where a session was
-    /// opened or Sluice acts for it. All other entries let nothing go on, and name none.
-    pub const fn request(&self) -> Option<RequestId> {
-        self.request
+    /// What the entry lets go on; most entries let nothing go on.
+    pub const fn lets(&self) -> Option<Lets> {
+        self.lets
     }
 
     /// The index of the entry in the journal, from 0.
@@ -51,13 +70,14 @@ impl Receipt {
     }
 }
 
-/// The request that an entry lets go on: with no other entry about it may anything of it be forwarded.
-pub(crate) fn let_on(event: &Event) -> Option<RequestId> {
+/// What an entry lets go on: with no other entry about it may anything of it be forwarded.
+pub(crate) fn let_on(event: &Event) -> Option<Lets> {
     match event {
-        Event::Decided { request, outcome: Outcome::Allow, .. } | Event::Prepared { request, .. } => Some(*request),
-        Event::SessionOpened { session, .. } => Some(session.request(0)),
+        Event::Decided { request, outcome: Outcome::Allow, .. } => Some(Lets::Run(*request)),
+        Event::Prepared { request, .. } => Some(Lets::Prepare(*request)),
+        Event::SessionOpened { session, .. } => Some(Lets::Act(session.request(0))),
         Event::SecretUsed { session, .. } | Event::OwnStatement { session, .. } => {
-            session.map(|session| session.request(0))
+            session.map(|session| Lets::Act(session.request(0)))
         }
         _ => None,
     }
@@ -68,7 +88,7 @@ pub(crate) fn let_on(event: &Event) -> Option<RequestId> {
 #[must_use = "take the receipts with `at_process` or `at_power`"]
 pub struct Appended {
     pub(crate) first: u64,
-    pub(crate) requests: Vec<Option<RequestId>>,
+    pub(crate) lets: Vec<Option<Lets>>,
     pub(crate) journal: JournalId,
     pub(crate) generation: u64,
 }
@@ -76,7 +96,7 @@ pub struct Appended {
 impl Appended {
     /// The indexes of the entries.
     pub fn positions(&self) -> Range<u64> {
-        let count = u64::try_from(self.requests.len()).unwrap_or(u64::MAX);
+        let count = u64::try_from(self.lets.len()).unwrap_or(u64::MAX);
         self.first..self.first.saturating_add(count)
     }
 
@@ -97,7 +117,7 @@ impl Appended {
 
     fn receipts(self, level: Level) -> Vec<Receipt> {
         let positions = self.positions();
-        positions.zip(self.requests).map(|(position, request)| Receipt { request, position, level }).collect()
+        positions.zip(self.lets).map(|(position, lets)| Receipt { lets, position, level }).collect()
     }
 }
 

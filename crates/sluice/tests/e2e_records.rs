@@ -57,6 +57,9 @@ fn a_column_that_is_classified_later_is_found_and_journals_are_searched_together
     let token = support::token(&site, "reader", &["payments-apps"])?;
     run(&site, &token, ASKED)?.success()?;
     ended(&site, "reader", 1)?;
+    let copier = support::token(&site, "copier", &["payments-apps"])?;
+    run(&site, &copier, &format!("COPY ({ASKED}) TO STDOUT"))?.success()?;
+    ended(&site, "copier", 1)?;
     let by_then = as_json(&site, &["audit", "report", "--class", "phone"])?;
     let by_now = || as_json(&site, &["audit", "report", "--class", "phone", "--now"]);
     let before = by_now()?;
@@ -70,6 +73,12 @@ fn a_column_that_is_classified_later_is_found_and_journals_are_searched_together
     let reader = eventually_blocking(LIMIT, "the new revision", || Ok(line(&by_now()?, "reader")))?;
     assert_eq!((&reader["clear"], &reader["clear_at_most"], &reader["masked"]), (&0.into(), &3.into(), &0.into()));
     assert_eq!((&reader["requests"], &reader["unknown"]), (&1.into(), &0.into()));
+    // What a COPY sent was an answer too.
+    let copier = line(&by_now()?, "copier").context("the COPY is found")?;
+    assert_eq!((&copier["clear_at_most"], &copier["requests"], &copier["unknown"]), (&3.into(), &1.into(), &0.into()));
+    let search = ["audit", "search", "--class", "phone", "--now", "--subject", "copier"];
+    let found = as_json(&site, &search)?;
+    assert_eq!(found.as_array().map(Vec::len), Some(1), "{found}");
     // What it was then stays what it was.
     let again = as_json(&site, &["audit", "report", "--class", "phone"])?;
     assert_eq!(line(&again, "reader"), line(&by_then, "reader"));

@@ -1,5 +1,5 @@
 //! Whatever changes something has an entry in the journal: every operation of state, every route that changes, every kind of
-//! event. Each stands in a table here; one that is added to the code and not to its table fails.
+//! event, and whatever is done to files. Each stands in a table here; one that is added to the code and not to its table fails.
 
 //!
 //! The code is parsed, so that a comment, an odd spelling or a place that nobody thought of does not pass for an entry.
@@ -12,6 +12,8 @@ use anyhow::{Context, Result, bail, ensure};
 
 #[path = "completeness/code.rs"]
 mod code;
+#[path = "completeness/files.rs"]
+mod files;
 
 use code::{Function, Graph, Sources, functions, parse, sources};
 

@@ -1,10 +1,11 @@
 //! What `analyse` answers with.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
 use model::effect::{ColumnName, Effect, Facts, FunctionClass, Object, Verb};
-use model::lineage::{Literal, LiteralRole, Mentions, Origin, Output};
+use model::lineage::{Literal, LiteralRole, Mentions, Origin, Output, OutputColumn};
 
 /// Everything that Sluice knows of one statement before it runs.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,7 +19,7 @@ pub struct Statement {
     pub effects: Vec<Effect>,
     /// Facts that policies may ask about.
     pub facts: Facts,
-    /// What it answers with.
+    /// What it answers with, COPY apart: see [`Self::answer`].
     pub output: Output,
     /// What an unknown origin stands for.
     pub mentions: Mentions,
@@ -75,6 +76,21 @@ impl Statement {
     pub fn missing(&self) -> Option<Missing> {
         let why = self.facts.opaque.as_deref()?;
         Missing::ALL.into_iter().find(|missing| why == missing.reason())
+    }
+
+    /// What it sends to the client: the rows that it answers with, or the columns of a COPY to the client.
+    pub fn answer(&self) -> Cow<'_, Output> {
+        match &self.copy {
+            Some(Copy { direction: CopyDirection::Out, columns, .. }) if self.output == Output::None => {
+                let column = |(name, origin): &(Arc<str>, Origin)| OutputColumn {
+                    name: Arc::clone(name),
+                    origin: origin.clone(),
+                };
+                let rows = |columns: &Vec<_>| Output::Rows(columns.iter().map(column).collect());
+                Cow::Owned(columns.as_ref().map_or(Output::Unknown, rows))
+            }
+            _ => Cow::Borrowed(&self.output),
+        }
     }
 
     /// Makes the statement opaque: what it means cannot be known when it is looked at.

@@ -143,12 +143,15 @@ impl Asked {
         let of_session = |session: SessionId| session == self.request.session;
         let carries_nothing = matches!(self.what, What::Protocol | What::Own);
         let is_its = match entry {
-            Event::Decided { request, outcome: Outcome::Allow, .. } | Event::Prepared { request, .. } => {
-                *request == self.request || carries_nothing && of_session(request.session)
+            Event::Decided { request, outcome: Outcome::Allow, .. } => {
+                let runs = matches!(self.what, What::Request(..) | What::Continuation(..));
+                runs && *request == self.request || carries_nothing && of_session(request.session)
             }
-            Event::SessionOpened { session, .. } => {
-                self.request == session.request(0) || carries_nothing && of_session(*session)
+            Event::Prepared { request, .. } => {
+                let prepares = self.what == What::Preparation;
+                prepares && *request == self.request || carries_nothing && of_session(request.session)
             }
+            Event::SessionOpened { session, .. } => carries_nothing && of_session(*session),
             _ => false,
         };
         is_its && (level == Level::Power || !self.needs_power())
@@ -314,4 +317,32 @@ fn rc_03_a_write_does_not_pass_with_a_receipt_that_a_power_cut_would_take_back()
     assert_eq!(side.leg().backlog(), 0);
     assert_eq!(side.send(write(), &receipts[1], b"x"), Ok(()));
     assert_eq!(side.leg().backlog(), 1);
+}
+
+/// What may be prepared may not be run, and the other way round, whatever number both have.
+#[test]
+fn rc_03_a_request_does_not_pass_with_the_receipt_of_its_preparation() {
+    let ((_runtime, mut side), verdicts, journal) = (side(), Verdicts::new(), Recorded::new());
+    for number in [0, 1] {
+        let request = SessionId::from_bits(1).request(number);
+        let receipt = |kind| journal.receipt(&(event(kind, request), Level::Power));
+        let (allowed, prepared, opened) = (receipt(0), receipt(4), receipt(10));
+        let permit = |what| Asked { request, what }.permit(&verdicts);
+        let run = What::Request(Does::Read, Durability::Auto);
+        let rest = What::Continuation(Does::Read, Durability::Auto);
+        for (what, receipt) in [
+            (run, &prepared),
+            (rest, &prepared),
+            (What::Preparation, &allowed),
+            (run, &opened),
+            (rest, &opened),
+            (What::Preparation, &opened),
+        ] {
+            assert_eq!(side.send(permit(what), receipt, b"x"), Err(GateError::Mismatch), "{what:?} {number}");
+        }
+        assert_eq!(side.leg().backlog(), usize::try_from(number * 3).unwrap());
+        for (what, receipt) in [(run, &allowed), (rest, &allowed), (What::Preparation, &prepared)] {
+            assert_eq!(side.send(permit(what), receipt, b"x"), Ok(()), "{what:?} {number}");
+        }
+    }
 }

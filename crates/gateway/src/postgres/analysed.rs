@@ -85,7 +85,7 @@ impl Analysed {
             text: shown(statement, &self.text).into_owned(),
             effects: statement.effects.clone(),
             facts: statement.facts.clone(),
-            output: statement.output.clone(),
+            output: statement.answer().into_owned(),
         })
     }
 
@@ -153,7 +153,7 @@ fn statement_id(statement: &Statement, text: &str, target: &str, database: &str)
         context.update(part.as_bytes());
     }
     // Debug quotes every name, so that two different lists never give the same text.
-    context.update(format!("{:?} {:?} {:?}", statement.effects, statement.facts, statement.output).as_bytes());
+    context.update(format!("{:?} {:?} {:?}", statement.effects, statement.facts, statement.answer()).as_bytes());
     let mut id = Digest::default();
     id.0.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
     id

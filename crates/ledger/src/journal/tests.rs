@@ -3,7 +3,7 @@ use std::sync::mpsc;
 
 use super::*;
 use crate::disk::{Fault, FaultyDisk};
-use crate::receipt::Level;
+use crate::receipt::{Lets, Level};
 use crate::samples::{allowed, dir, entry, key, long_entry, open, ordinary, request};
 use crate::verify::verify;
 
@@ -343,7 +343,10 @@ fn receipts_name_their_request_and_belong_to_one_journal() {
     drop(other.append(&[entry(5), entry(6), entry(7), entry(8)]).unwrap().at_process());
     let appended = appended.at_power(&other.sync().unwrap()).unwrap_err().0;
     let receipts = appended.at_process();
-    assert_eq!(receipts.iter().map(|receipt| receipt.request()).collect::<Vec<_>>(), [Some(request(5)), None, None]);
+    assert_eq!(
+        receipts.iter().map(|receipt| receipt.lets()).collect::<Vec<_>>(),
+        [Some(Lets::Prepare(request(5))), None, None]
+    );
     assert_eq!(receipts.iter().map(|receipt| receipt.position()).collect::<Vec<_>>(), [0, 1, 2]);
     assert!(receipts.iter().all(|receipt| receipt.level() == Level::Process));
 }
@@ -441,7 +444,7 @@ fn threads_share_the_real_disk() {
                     let appended = journal.append(&[allowed(thread * 1000 + number)]).unwrap();
                     let synced = journal.sync().unwrap();
                     let receipt = appended.at_power(&synced).unwrap().pop().unwrap();
-                    sender.send((receipt.position(), receipt.request().unwrap().number)).unwrap();
+                    sender.send((receipt.position(), receipt.lets().unwrap().request().number)).unwrap();
                 }
                 journal.checkpoint().unwrap();
             });

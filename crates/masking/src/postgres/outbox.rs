@@ -194,7 +194,9 @@ impl Outbox {
     /// As for rows.
     pub fn function_call_response(&mut self, plan: &Plan, body: &[u8]) -> Result<(), MaskError> {
         self.count_for(plan);
-        self.message(b'V', &plan.0.lens, |sink, out| row::single(&plan.0, body, sink, out))
+        self.message(b'V', &plan.0.lens, |sink, out| row::single(&plan.0, body, sink, out))?;
+        self.disclosure.rows = self.disclosure.rows.saturating_add(1);
+        Ok(())
     }
 
     /// Whole messages that Sluice itself composed, such as its errors. They hold no value from a target: rows and

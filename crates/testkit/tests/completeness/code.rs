@@ -45,6 +45,8 @@ pub(crate) struct Function {
 pub(crate) struct Call {
     /// The path, or the method's name with a dot in front.
     pub(crate) path: String,
+    /// Of a method, the last name of what it is called on: a variable, a field, or a method with a dot in front.
+    pub(crate) on: String,
     /// Its first argument, if that is a text.
     pub(crate) text: Option<String>,
     /// How many arguments it has.
@@ -87,6 +89,19 @@ pub(crate) struct Code {
     fields: BTreeMap<(String, String), BTreeSet<String>>,
     /// Every name in each file.
     words: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Code {
+    /// The same with these files in the place of those of their names.
+    pub(crate) fn with(&self, sources: &Sources) -> Result<Self> {
+        let mut all = self.clone();
+        all.functions.retain(|function| !sources.contains_key(&function.file));
+        let new = parse(sources)?;
+        all.functions.extend(new.functions);
+        all.fields.extend(new.fields);
+        all.words.extend(new.words);
+        Ok(all)
+    }
 }
 
 /// Every function of these sources.
@@ -180,7 +195,7 @@ impl Reader<'_> {
         self.open.iter_mut().for_each(note);
     }
 
-    fn call(&mut self, path: String, arguments: &Punctuated<Expr, Token![,]>) {
+    fn call(&mut self, path: String, on: String, arguments: &Punctuated<Expr, Token![,]>) {
         let text = match arguments.first() {
             Some(Expr::Lit(literal)) => match &literal.lit {
                 syn::Lit::Str(text) => Some(text.value()),
@@ -194,7 +209,8 @@ impl Reader<'_> {
             _ => String::new(),
         };
         let path = self.aliases.get(&path).cloned().unwrap_or(path);
-        let call = Call { arguments: arguments.len(), path, text, last: of_last, inner, within: self.within.clone() };
+        let call =
+            Call { arguments: arguments.len(), path, on, text, last: of_last, inner, within: self.within.clone() };
         self.note(|open| open.calls.push(call.clone()));
     }
 }
@@ -280,7 +296,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         self.note(|open| {
             open.methods.insert(called.clone());
         });
-        self.call(format!(".{}", call.method), &call.args);
+        self.call(format!(".{}", call.method), called_on(&call.receiver), &call.args);
         self.within.push(format!(".{}", call.method));
         visit::visit_expr_method_call(self, call);
         self.within.pop();
@@ -288,7 +304,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
 
     fn visit_expr_call(&mut self, call: &'ast syn::ExprCall) {
         let path = expression_path(&call.func);
-        self.call(path.clone(), &call.args);
+        self.call(path.clone(), String::new(), &call.args);
         self.within.push(path);
         visit::visit_expr_call(self, call);
         self.within.pop();
@@ -361,6 +377,21 @@ fn receiver(expression: &Expr) -> Vec<String> {
         Expr::Reference(reference) => receiver(&reference.expr),
         Expr::Paren(inner) => receiver(&inner.expr),
         _ => vec![],
+    }
+}
+
+/// The last name of what a method is called on.
+fn called_on(expression: &Expr) -> String {
+    match expression {
+        Expr::Field(field) => match &field.member {
+            syn::Member::Named(name) => name.to_string(),
+            syn::Member::Unnamed(index) => index.index.to_string(),
+        },
+        Expr::Reference(reference) => called_on(&reference.expr),
+        Expr::Paren(inner) => called_on(&inner.expr),
+        Expr::Try(inner) => called_on(&inner.expr),
+        Expr::Await(inner) => called_on(&inner.base),
+        other => last(&expression_path(other)).to_owned(),
     }
 }
 

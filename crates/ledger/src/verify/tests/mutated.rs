@@ -206,13 +206,55 @@ impl Log {
         self.latest = self.lists.last().and_then(|(_, notes)| notes.last()).cloned();
     }
 
+    /// The entries, in the order of the files that hold them.
+    fn payloads(&self) -> Vec<&[u8]> {
+        let files: BTreeMap<u64, &Part> = self.parts.iter().map(|part| (part.name, part)).collect();
+        files.values().flat_map(|part| &part.frames).map(|(_, payload)| payload.as_slice()).collect()
+    }
+
+    fn every_note(&self) -> impl Iterator<Item = &String> {
+        self.lists.iter().flat_map(|(_, notes)| notes).chain(&self.latest)
+    }
+
     fn notes(&self) -> usize {
         self.lists.iter().map(|(_, notes)| notes.len()).sum()
     }
 }
 
-/// Damages a log, and says how.
-fn mutate(base: &Log, case: usize, dice: &mut Dice) -> (&'static str, BTreeMap<String, Vec<u8>>) {
+/// Checkpoints that nobody could have signed for this journal.
+const FORGED: [&str; 3] = ["signed by another key", "signed under another origin", "signed for another size"];
+
+/// Checkpoints that are not where they belong, unless it is the same one: behind a later one, or behind a change of the key.
+const MISPLACED: [&str; 3] =
+    ["signed by another of its keys", "two checkpoints exchanged", "an older checkpoint in place of one"];
+
+/// What leaves every signed entry where it was, at least once it is made to look right.
+const HARMLESS: [&str; 7] = [
+    "an entry added",
+    "a segment doubled",
+    "a segment renamed",
+    "two segments joined",
+    "a segment split",
+    "a header altered",
+    "an empty segment added",
+];
+
+/// Whether both have to refuse it, by what was done and no verifier: a checkpoint is forged or misplaced; or one is as it
+/// was, and behind it is another entry than it was signed for, or none.
+fn cannot_be_good(what: &str, base: &Log, log: &Log) -> bool {
+    let sizes: Vec<u64> = log.lists.iter().flat_map(|(_, notes)| notes).map(|note| size_of(note)).collect();
+    let is_misplaced = match what {
+        "signed by another of its keys" => log.lists != base.lists,
+        _ => MISPLACED.contains(&what) && !sizes.is_sorted(),
+    };
+    let kept = log.every_note().filter(|note| base.every_note().any(|of_base| of_base == *note));
+    let signed = kept.map(|note| usize::try_from(size_of(note)).unwrap()).max().unwrap_or(0);
+    let is_altered = base.payloads().get(..signed) != log.payloads().get(..signed);
+    FORGED.contains(&what) || is_misplaced || is_altered
+}
+
+/// Damages a log, and says how, and whether it cannot be good.
+fn mutate(base: &Log, case: usize, dice: &mut Dice) -> (&'static str, bool, BTreeMap<String, Vec<u8>>) {
     let mut log = base.clone();
     let pick = |of: &'static [(&'static str, Change)], dice: &mut Dice| of[dice.below(of.len())];
     let (what, change) = match case % 20 {
@@ -223,7 +265,7 @@ fn mutate(base: &Log, case: usize, dice: &mut Dice) -> (&'static str, BTreeMap<S
         _ => {
             let mut files = log.files();
             let what = damage(&mut files, dice);
-            return (what, files);
+            return (what, false, files);
         }
     };
     change(&mut log, dice);
@@ -234,7 +276,7 @@ fn mutate(base: &Log, case: usize, dice: &mut Dice) -> (&'static str, BTreeMap<S
             log.keep_notes(dice.below(most + 1));
         }
     }
-    (what, log.files())
+    (what, cannot_be_good(what, base, &log), log.files())
 }
 
 /// What was said of a log: nothing if it is good, else the first damaged entry as far as one is named.
@@ -302,12 +344,12 @@ fn td_12_two_verifiers_agree_on_ten_thousand_mutated_logs() {
             // The long one is few of them: it is what takes the time.
             let base = if case % 101 == 0 { bases.len() - 1 } else { dice.below(bases.len() - 1) };
             let known = dice.below(bases[base].keys);
-            let (what, files) = mutate(&bases[base], case, &mut dice);
-            (what, base, files, known)
+            let (what, is_bad, files) = mutate(&bases[base], case, &mut dice);
+            (what, is_bad, base, files, known)
         })
         .collect();
     let told: Vec<(Said, Said)> = side_by_side(&logs, |logs| {
-        let given: Vec<_> = logs.iter().map(|(_, _, files, known)| (files, signer(*known))).collect();
+        let given: Vec<_> = logs.iter().map(|(_, _, _, files, known)| (files, signer(*known))).collect();
         let ours: Vec<Said> = given.iter().map(|(files, known)| ours(files, known)).collect();
         let theirs = theirs(&given);
         assert_eq!(ours.len(), theirs.len());
@@ -315,10 +357,17 @@ fn td_12_two_verifiers_agree_on_ten_thousand_mutated_logs() {
     });
     let mut counts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     let (mut named, mut differ) = (0, Vec::new());
-    for (case, ((what, base, _, known), (ours, theirs))) in logs.iter().zip(&told).enumerate() {
+    let (mut refused, mut passed) = (BTreeMap::<&str, usize>::new(), Vec::new());
+    for (case, ((what, is_bad, base, _, known), (ours, theirs))) in logs.iter().zip(&told).enumerate() {
         let count = counts.entry(what).or_default();
         count.0 += 1;
         count.1 += usize::from(ours.is_none());
+        if *is_bad {
+            *refused.entry(what).or_default() += 1;
+            if ours.is_none() || theirs.is_none() {
+                passed.push(format!("{case}: {what}, base {base}, key {known}: ours {ours:?}, theirs {theirs:?}"));
+            }
+        }
         let same_place = match (ours, theirs) {
             (Some(Some(ours)), Some(Some(theirs))) => {
                 named += 1;
@@ -333,6 +382,18 @@ fn td_12_two_verifiers_agree_on_ten_thousand_mutated_logs() {
     let good: usize = counts.values().map(|(_, good)| good).sum();
     println!("{good} of {LOGS} good, {named} with the same entry named: {counts:#?}");
     assert!(differ.is_empty(), "{} of {LOGS} differ:\n{}", differ.len(), differ[..differ.len().min(40)].join("\n"));
+    // That both say the same is not enough: both might take what nobody may.
+    println!("{refused:#?} cannot be good");
+    assert!(
+        passed.is_empty(),
+        "{} pass that cannot be good:\n{}",
+        passed.len(),
+        passed[..passed.len().min(40)].join("\n")
+    );
+    let kinds = TO_ENTRIES.iter().chain(TO_SEGMENTS).map(|(what, _)| *what).filter(|what| !HARMLESS.contains(what));
+    for what in kinds.chain(FORGED).chain(MISPLACED) {
+        assert!(refused.get(what).is_some_and(|count| *count >= 20), "{what}: {refused:#?}");
+    }
     assert!((LOGS / 5..LOGS / 2).contains(&good), "{good} are good");
     assert!(named > LOGS / 4, "{named} name an entry");
     assert!(counts.values().all(|(count, _)| *count >= 40), "{counts:#?}");

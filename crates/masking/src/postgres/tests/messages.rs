@@ -97,6 +97,7 @@ fn function_calls_answer_by_plan() {
     let mut outbox = Outbox::new(Arc::clone(&bench.lens));
     let plan = bench.plan(&Output::Unknown, &[described(TEXT, false)]);
     outbox.function_call_response(&plan, b"\0\0\0\x044111").unwrap();
+    assert_eq!(outbox.take_disclosure().rows, 1, "it is as the row of the SELECT that the call is");
     assert_eq!(text(&mut outbox), "V|||\r[card_number]");
     outbox.function_call_response(&plan, &[255; 4]).unwrap();
     assert_eq!(text(&mut outbox), "V|||\r[card_number]", "whether it is NULL does not show");

@@ -54,8 +54,7 @@ const GIVEN: &str = "
         CROSS JOIN ruling_statements q ON q.statement = e.statement
         CROSS JOIN requests r ON r.ruling = q.ruling
         WHERE r.at >= ?3 AND r.at < ?4 AND r.outcome = 'allow' AND (r.ended_at IS NULL OR r.row_count > 0)
-          AND NOT EXISTS (SELECT 1 FROM column_disclosures c WHERE c.request = r.id AND
-                          (c.column_id = e.column_id OR e.column_id = 0 AND c.column_id IN (SELECT column_id FROM now)))
+          AND NOT EXISTS (SELECT 1 FROM column_disclosures c WHERE c.request = r.id AND c.column_id = e.column_id)
         UNION ALL
         SELECT r.id, 0, 0, 0, 1 FROM requests r
         WHERE r.ruling IS NULL AND r.row_count > 0 AND r.at >= ?3 AND r.at < ?4
@@ -184,9 +183,8 @@ impl Reached {
             given.masked = given.masked.saturating_add(*masked);
             columns.insert(*column);
         }
-        let was_counted = !columns.is_empty();
         for (_, column, places) in self.statements.iter().filter(|(statement, ..)| statements.contains(statement)) {
-            if counted.contains_key(column) || *column == 0 && was_counted || ended && rows == 0 {
+            if counted.contains_key(column) || ended && rows == 0 {
                 continue;
             }
             columns.insert(*column);

@@ -133,6 +133,19 @@ fn journal() -> Vec<(u64, Entry)> {
         decided(near.request(1), 8, Outcome::Allow),
         ended(near.request(1), 60, &[]),
     ];
+    entries(events)
+}
+
+/// A statement of this kind that is said to answer with nothing.
+fn silent(id: u8, kind: &str, effects: Vec<Effect>) -> Event {
+    let mut event = statement(id, ("payments", "main"), effects, Output::None);
+    if let Event::Statement { facts, .. } = &mut event {
+        facts.kind = kind.into();
+    }
+    event
+}
+
+fn entries(events: Vec<Event>) -> Vec<(u64, Entry)> {
     (0..).zip(events).map(|(at, event)| (at, Entry { at: T.plus_millis(at), event })).collect()
 }
 
@@ -219,6 +232,61 @@ fn the_requests_behind_it_are_found_and_add_up() {
     assert_eq!(lines.iter().map(|line| line.disclosed.unknown).sum::<u64>(), 4);
 }
 
+/// Beside `email`, which was counted, an answer held something that nobody can say of what it is made.
+#[test]
+fn what_is_unproved_stays_unknown_where_another_column_of_the_class_was_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = Sqlite::open(directory.path()).unwrap();
+    let (ann, bob) = (session(1), session(2));
+    let both = rows(vec![of("people.email"), Origin::Unknown]);
+    state
+        .index(&entries(vec![
+            opened(1, "svc|ann", "payments", "main"),
+            opened(2, "svc|bob", "payments", "main"),
+            statement(1, ("payments", "main"), vec![reads("people")], both),
+            decided(ann.request(1), 1, Outcome::Allow),
+            ended(ann.request(1), 3, &[("people.email", 3, 0)]),
+            decided(bob.request(1), 1, Outcome::Allow),
+            ended(bob.request(1), 0, &[]),
+        ]))
+        .unwrap();
+    let here = now("payments", "main", "people.*");
+    assert_eq!(reported(state.records(), &here), [("ann".to_owned(), given([3, 3, 0, 1, 1]))]);
+    let search = Search { now: Some(here.clone()), ..Search::default() };
+    let found = state.records().search(&search).unwrap();
+    let [one] = found.as_slice() else { panic!("{found:?}") };
+    let shown = one.now.clone().unwrap();
+    assert_eq!((shown.clear, shown.clear_at_most, shown.unknown), (3, 3, true));
+    assert_eq!(state.records().disclosed_now(&here, &Search::default()).unwrap(), given([3, 3, 0, 1, 1]));
+}
+
+/// Older entries say of a COPY to the client that it answers with nothing.
+#[test]
+fn what_a_copy_of_an_older_entry_sent_is_unknown() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = Sqlite::open(directory.path()).unwrap();
+    let ann = session(1);
+    let add = || Effect::new(Verb::Insert, Object::Table(TableName::new("public", "people"), TableKind::Table));
+    let mut events = vec![
+        opened(1, "svc|ann", "payments", "main"),
+        silent(1, "COPY", vec![reads("people")]),
+        silent(2, "EXECUTE", vec![reads("people")]),
+        // Neither sends anything.
+        silent(3, "COPY", vec![add()]),
+        silent(4, "INSERT", vec![reads("people"), add()]),
+    ];
+    for number in 1..=4 {
+        let request = ann.request(number);
+        events.push(decided(request, u8::try_from(number).unwrap(), Outcome::Allow));
+        events.push(ended(request, 5, &[]));
+    }
+    state.index(&entries(events)).unwrap();
+    let here = now("payments", "main", "people.nick");
+    assert_eq!(reported(state.records(), &here), [("ann".to_owned(), given([0, 0, 0, 0, 2]))]);
+    let found = state.records().search(&Search { now: Some(here), ..Search::default() }).unwrap();
+    assert_eq!(found.iter().map(|one| one.request).collect::<Vec<_>>(), [ann.request(2), ann.request(1)]);
+}
+
 /// Also where it is too many to be listed: then each request is looked at.
 #[test]
 fn both_ways_to_find_them_agree() {
@@ -252,6 +320,6 @@ fn an_index_is_read_beside_the_one_who_feeds_it_and_only_in_its_own_form() {
     index.connection().execute("DELETE FROM requests", []).unwrap_err();
     drop((state, index));
     let connection = Connection::open(directory.path().join("index.db")).unwrap();
-    connection.execute("DELETE FROM migrations WHERE number = 4", []).unwrap();
-    assert!(matches!(Index::open(directory.path()), Err(Error::OlderSchema { found: 3, known: 4, .. })));
+    connection.execute("DELETE FROM migrations WHERE number = 5", []).unwrap();
+    assert!(matches!(Index::open(directory.path()), Err(Error::OlderSchema { found: 4, known: 5, .. })));
 }
