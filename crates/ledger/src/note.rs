@@ -262,7 +262,9 @@ pub(crate) struct Head<'a> {
 impl<'a> Note<'a> {
     pub(crate) fn parse(note: &'a [u8]) -> Result<Self, NoteError> {
         let whole = std::str::from_utf8(note).map_err(|_| NoteError::Malformed)?;
-        if whole.len() > MAX_NOTE || whole.chars().any(|c| c.is_ascii_control() && c != '\n') {
+        // Control characters are "those below U+0020", and key names have no Unicode spaces or plus (c2sp.org/signed-note,
+        // "Format").
+        if whole.len() > MAX_NOTE || whole.chars().any(|c| c < ' ' && c != '\n') {
             return Err(NoteError::Malformed);
         }
         let (text, lines) = whole.rsplit_once("\n\n").ok_or(NoteError::Malformed)?;
@@ -307,7 +309,8 @@ impl<'a> Signature<'a> {
         let (name, encoded) = line.split_once(' ').ok_or(NoteError::Malformed)?;
         let bytes = STANDARD.decode(encoded).map_err(|_| NoteError::Malformed)?;
         let (id, bytes) = bytes.split_first_chunk::<4>().ok_or(NoteError::Malformed)?;
-        if name.is_empty() || bytes.is_empty() {
+        let is_odd = |c: char| c.is_whitespace() || c == '+';
+        if name.is_empty() || name.contains(is_odd) || bytes.is_empty() {
             return Err(NoteError::Malformed);
         }
         Ok(Self { name, id: *id, bytes: bytes.to_vec() })

@@ -368,4 +368,4 @@ fn check_entry(index: u64, expected: u64, first: u64, payload: &[u8], signed: bo
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use model::event::Event;
 use serde_json::Value;
 use tempfile::TempDir;
-use testkit::command::{Output, run};
+use testkit::command::{Output, go_program, run};
 use testkit::process::{Options, SluiceProcess};
 use testkit::wait::eventually_blocking;
 
@@ -359,6 +359,32 @@ fn the_key_of_the_journal_is_changed_while_sluice_is_stopped() -> Result<()> {
     let kept =
         fresh.run(&["audit", "verify", "--key", &first.display().to_string(), "--checkpoint", &first_checkpoint])?;
     assert_eq!(code(&kept), 0, "{}", kept.stderr);
+    Ok(())
+}
+
+/// As somebody else reads them, with the public key and a checkpoint that was kept.
+#[test]
+fn td_12_a_public_client_reads_what_audit_tiles_writes() -> Result<()> {
+    let fresh = Fresh::new()?;
+    let tiles = fresh.path("tiles").display().to_string();
+    let kept = fresh.path("kept");
+    let key = || std::fs::read_to_string(fresh.path("data/journal.pub"));
+    let read = |older: &[&Path]| {
+        let mut client = Command::new(go_program("tlog")?);
+        client.arg(key()?.trim()).arg(&tiles).args(older);
+        run(client, b"")?.success()
+    };
+    let export = || -> Result<String> {
+        fresh.start()?.stop()?;
+        fresh.run(&["audit", "tiles", &tiles])?.success()
+    };
+    export()?;
+    assert_eq!(read(&[])?, "good 3\n");
+    std::fs::copy(fresh.path("tiles/checkpoint"), &kept)?;
+    export()?;
+    assert_eq!(read(&[&kept])?, "good 6\n");
+    std::fs::write(fresh.path("tiles/tile/0/000.p/6"), [0; 6 * 32])?;
+    assert_eq!(read(&[])?, "bad \"downloaded inconsistent tile\"\n");
     Ok(())
 }
 

@@ -112,3 +112,10 @@ pub fn workspace_root() -> PathBuf {
 pub fn development_directory() -> PathBuf {
     std::env::var_os("SLUICE_DEV_DIR").map_or_else(|| workspace_root().join(".dev"), PathBuf::from)
 }
+
+/// A program of `tests/go`, which `./dev` has built.
+pub fn go_program(name: &str) -> Result<PathBuf> {
+    let program = development_directory().join("go").join(name);
+    ensure!(program.exists(), "{} is not there: run `./dev setup`", program.display());
+    Ok(program)
+}

@@ -51,6 +51,8 @@ fn td_06_edge_cases_of_checkpoints() {
     assert!(open(format!("{good}{}", other("witness", &[1; 68]))).is_ok(), "unknown keys are ignored");
     assert!(open(signed(&format!("{name}\n12\n{root}\nextension\n"))).is_ok(), "extension lines are allowed");
     assert!(open(format!("{good}{}", other(name, &[1; 68]))).is_ok(), "same name, other key id: another key");
+    let delete = signed(&format!("{name}\n12\n{root}\n\u{7f}\n"));
+    assert!(open(delete).is_ok(), "a control character is one below U+0020");
 
     let mut collision = key().public().id().to_vec();
     collision.extend_from_slice(&[1; 64]);
@@ -73,6 +75,8 @@ fn td_06_edge_cases_of_checkpoints() {
         (format!("{text}\n\n{}", line.replacen('\u{2014}', "-", 1)), NoteError::Malformed),
         (format!("{good}{}", other("witness", &[1; 68]).repeat(16)), NoteError::Malformed),
         (format!("{good}{}", other("witness", &[1; 4])), NoteError::Malformed),
+        (format!("{good}{}", other("wit+ness", &[1; 68])), NoteError::Malformed),
+        (format!("{good}{}", other("wit\u{a0}ness", &[1; 68])), NoteError::Malformed),
         (String::new(), NoteError::Malformed),
     ];
     for (note, error) in cases {

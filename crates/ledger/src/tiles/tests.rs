@@ -10,6 +10,8 @@ use crate::journal::Journal;
 use crate::note::SigningKey;
 use crate::samples::{dir, entry, key, open};
 
+mod public;
+
 fn site() -> &'static Path {
     Path::new("/site")
 }

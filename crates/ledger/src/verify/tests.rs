@@ -16,32 +16,38 @@ fn check(disk: &FaultyDisk) -> Report {
     verify(disk, dir(), key().public(), &[]).unwrap()
 }
 
-/// What the Python verifier says of its input.
-fn python(mode: &str, given: Vec<u8>) -> String {
-    let mut python = Command::new("python3")
-        .args([concat!(env!("CARGO_MANIFEST_DIR"), "/tests/verify.py"), mode])
+/// What the program says of its input.
+pub(crate) fn ask(mut command: Command, given: Vec<u8>) -> String {
+    let mut program = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .expect("this test needs python3: install it (apt-get install python3)");
-    let (mut input, mut output) = (python.stdin.take().unwrap(), python.stdout.take().unwrap());
+        .unwrap_or_else(|error| panic!("this test needs {}: {error}", command.get_program().display()));
+    let (mut input, mut output) = (program.stdin.take().unwrap(), program.stdout.take().unwrap());
     let mut told = String::new();
     std::thread::scope(|scope| {
         // It answers as it reads: both at once, so that neither waits for the other.
         scope.spawn(move || input.write_all(&given).unwrap());
         output.read_to_string(&mut told).unwrap();
     });
-    assert!(python.wait().unwrap().success());
+    assert!(program.wait().unwrap().success());
     told
 }
 
 /// Does the work on a share of them for each processor; the results are in their order.
-fn side_by_side<T: Sync, R: Send>(all: &[T], work: impl Fn(&[T]) -> Vec<R> + Sync) -> Vec<R> {
+pub(crate) fn side_by_side<T: Sync, R: Send>(all: &[T], work: impl Fn(&[T]) -> Vec<R> + Sync) -> Vec<R> {
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(8);
     std::thread::scope(|scope| {
         let shares = all.chunks(all.len().div_ceil(workers)).map(|share| scope.spawn(|| work(share)));
         shares.collect::<Vec<_>>().into_iter().flat_map(|share| share.join().unwrap()).collect()
     })
+}
+
+/// What the Python verifier says of its input.
+fn python(mode: &str, given: Vec<u8>) -> String {
+    let mut python = Command::new("python3");
+    python.args([concat!(env!("CARGO_MANIFEST_DIR"), "/tests/verify.py"), mode]);
+    ask(python, given)
 }
 
 /// Eight entries in segments of about two, with checkpoints after 3 and 8 of them.
@@ -83,6 +89,7 @@ fn frames(disk: &FaultyDisk, path: &Path) -> Vec<(u64, usize)> {
     found
 }
 
+pub(crate) mod asked;
 mod mutated;
 
 #[test]

@@ -4,6 +4,7 @@
 //! Left out is what the Python verifier does not claim to see: an entry that is none, with the right checksum, behind all
 //! that is signed (it decodes no entries), and what witnesses signed.
 
+use super::asked::{Dice, put, put_number};
 use super::*;
 use crate::frame;
 use crate::note::SigningKey;
@@ -16,20 +17,6 @@ mod changes;
 use changes::{Change, TO_CHECKPOINTS, TO_ENTRIES, TO_SEGMENTS, UNSEEN, damage};
 
 const LOGS: usize = 10_000;
-
-/// Numbers that look random and are the same in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, most: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % most.max(1)
-    }
-
-    fn one_in(&mut self, many: usize) -> bool {
-        self.below(many) == 0
-    }
-}
 
 fn wide(number: usize) -> u64 {
     u64::try_from(number).unwrap()
@@ -294,16 +281,12 @@ fn ours(files: &BTreeMap<String, Vec<u8>>, known: &SigningKey) -> Said {
 /// What the Python verifier says of them, in their order.
 fn theirs(logs: &[(&BTreeMap<String, Vec<u8>>, SigningKey)]) -> Vec<Said> {
     let mut sent = Vec::new();
-    let text = |bytes: &[u8], sent: &mut Vec<u8>| {
-        sent.extend(u32::try_from(bytes.len()).unwrap().to_be_bytes());
-        sent.extend(bytes);
-    };
     for (files, known) in logs {
-        text(known.public().to_string().as_bytes(), &mut sent);
-        sent.extend(u32::try_from(files.len()).unwrap().to_be_bytes());
+        put(known.public().to_string().as_bytes(), &mut sent);
+        put_number(files.len(), &mut sent);
         for (name, content) in *files {
-            text(name.as_bytes(), &mut sent);
-            text(content, &mut sent);
+            put(name.as_bytes(), &mut sent);
+            put(content, &mut sent);
         }
     }
     let told = python("--stream", sent);
