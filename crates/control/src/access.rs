@@ -60,8 +60,8 @@ impl Caller {
             tracing::info!(%source, reason = %error, "a token was refused by the admin API");
             Problem::unauthenticated()
         })?;
-        let policies = app.node.revisions.current().policies.for_subject(&subject);
-        Ok(Self { subject: Arc::new(subject), source, policies: Arc::new(policies) })
+        let policies = app.node.revisions.current().policies_for(&subject);
+        Ok(Self { subject: Arc::new(subject), source, policies })
     }
 
     /// The circumstances that policies see; each call is a session of its own.

@@ -29,6 +29,7 @@ pub mod revision;
 mod serve;
 pub mod sessions;
 pub mod sinks;
+mod slices;
 pub mod threads;
 mod tiles;
 pub mod tls;

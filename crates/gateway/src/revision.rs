@@ -9,7 +9,8 @@ use arc_swap::ArcSwap;
 use model::classification::Classification;
 use model::event::Event;
 use model::id::{Digest, RevisionId};
-use policy::PolicySet;
+use model::subject::Subject;
+use policy::{PolicySet, SubjectPolicies};
 use store::State;
 use store::config::{Databases, TargetConfig};
 use store::revision::RevisionFiles;
@@ -18,6 +19,7 @@ use crate::clock;
 use crate::metrics::Metrics;
 use crate::recorder::Recorder;
 use crate::sessions::{Sessions, Signal};
+use crate::slices::Slices;
 
 /// How often the directory is looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -38,9 +40,15 @@ pub struct Active {
     pub classification: Classification,
     /// The targets by name.
     pub targets: BTreeMap<Arc<str>, Arc<TargetConfig>>,
+    slices: Slices,
 }
 
 impl Active {
+    /// The policies that can apply to a subject.
+    pub fn policies_for(&self, subject: &Subject) -> Arc<SubjectPolicies> {
+        self.slices.of(&self.policies, subject)
+    }
+
     /// The target that a client means by this database name.
     pub fn route(&self, database: &str) -> Option<&Arc<TargetConfig>> {
         let names = |target: &&Arc<TargetConfig>| match &target.databases {
@@ -220,6 +228,7 @@ fn number(checked: Checked, state: &dyn State) -> Result<Active, store::Error> {
         policies,
         classification: files.classification,
         targets: files.targets.into_iter().map(by_name).collect(),
+        slices: Slices::default(),
     })
 }
 

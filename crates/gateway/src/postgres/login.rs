@@ -193,7 +193,7 @@ async fn admit(
     let active = node.revisions.current();
     let target =
         active.route(&wanted.database).cloned().ok_or_else(|| Refusal::generic("no target has this database"))?;
-    let policies = Arc::new(active.policies.for_subject(&subject));
+    let policies = active.policies_for(&subject);
     let mut place = Place {
         model: Arc::new(target.target.clone()),
         target,

@@ -93,7 +93,7 @@ impl Session {
     pub(super) fn adopt(&mut self, active: Arc<Active>) {
         let before = Before { labels: self.labels(), lens: Arc::clone(&self.lens) };
         self.active = active;
-        self.policies = Arc::new(self.active.policies.for_subject(&self.caller.subject));
+        self.policies = self.active.policies_for(&self.caller.subject);
         self.wall.wanted = !self.policies.may_write(&self.place.model.name, &self.place.database);
         let (subject, source) = (&self.caller.subject, self.caller.source);
         self.lens = lens(&self.node, &self.active, &self.policies, &self.place, &self.catalog, subject, source);
