@@ -17,7 +17,7 @@ use policy::{BASELINE, Context, Decision, PolicySet, Question, SubjectPolicies, 
 use crate::analysis;
 
 /// How many teams the subject is in: as many policies of its own concern it, however many there are.
-const TEAMS: usize = 4;
+const TEAMS: usize = 5;
 
 /// A revision of the baseline and of one policy for each team, and a statement to be judged under it.
 pub struct Revision {
@@ -103,6 +103,7 @@ pub fn files(policies: usize) -> Vec<(String, String)> {
             1 => "orders".to_owned(),
             2 => "customers".to_owned(),
             3 => "payments".to_owned(),
+            4 => "items".to_owned(),
             team => format!("table_{team}"),
         };
         // Writing to a String does not fail.
@@ -124,5 +125,19 @@ fn subject() -> Subject {
         expires_at: Timestamp(2_000_000_000_000),
         binding: Binding::Bearer,
         token_id: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_statement_is_permitted() {
+        for (size, text) in analysis::STATEMENTS {
+            let revision = Revision::new(10, text).unwrap();
+            let verdict = revision.judge(&revision.slice()).remove(0);
+            assert!(verdict.policies().iter().any(|policy| policy.starts_with("team-")), "{size}");
+        }
     }
 }

@@ -1,7 +1,8 @@
 use std::hint::black_box;
 
-use criterion::Criterion;
 use workloads::analysis::{STATEMENTS, catalog, read};
+
+use crate::Criterion;
 
 /// A text that was not seen before. One that was is looked up by the session, in `gateway`.
 pub(crate) fn analysis(criterion: &mut Criterion) {

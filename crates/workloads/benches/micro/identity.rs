@@ -1,5 +1,6 @@
-use criterion::Criterion;
 use workloads::tokens::Token;
+
+use crate::Criterion;
 
 /// The issuer's keys are at hand.
 pub(crate) fn tokens(criterion: &mut Criterion) {

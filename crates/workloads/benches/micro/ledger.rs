@@ -1,5 +1,6 @@
-use criterion::Criterion;
 use workloads::record::Book;
+
+use crate::Criterion;
 
 /// What every statement leaves: two entries, each written when it is made. The folder is the system's temporary one.
 pub(crate) fn record(criterion: &mut Criterion) {

@@ -6,15 +6,22 @@ mod identity;
 mod ledger;
 mod masking;
 mod policy;
+mod processor;
 mod wire;
 
 use std::time::Duration;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{criterion_group, criterion_main};
+
+use self::processor::ProcessorTime;
+
+/// Times the processor, not the wall: a machine that others use too moves that less.
+type Criterion = criterion::Criterion<ProcessorTime>;
 
 /// Shorter than Criterion's own times, so that all of it takes about two minutes.
 fn settings() -> Criterion {
-    Criterion::default()
+    criterion::Criterion::default()
+        .with_measurement(ProcessorTime)
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2))
         .sample_size(50)

@@ -1,8 +1,10 @@
 use std::hint::black_box;
 
-use criterion::{Criterion, Throughput};
+use criterion::Throughput;
 use workloads::prose::{search, with_hits, without_hits};
 use workloads::rows::{CHUNK, Chunk, Shape};
+
+use crate::Criterion;
 
 /// 64 KiB of rows of ten columns, three of them masked.
 pub(crate) fn masks(criterion: &mut Criterion) {

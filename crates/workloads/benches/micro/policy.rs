@@ -1,8 +1,10 @@
 use std::hint::black_box;
 
-use criterion::{BatchSize, Criterion};
+use criterion::BatchSize;
 use workloads::analysis::{LOOKUP, STATEMENTS};
 use workloads::decision::{Revision, decide};
+
+use crate::Criterion;
 
 /// Cold: the first statement of a session, whose policies were sliced when it opened. What a session remembers is the
 /// verdict, in `gateway`; deciding by it is here.

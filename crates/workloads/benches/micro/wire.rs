@@ -1,5 +1,7 @@
-use criterion::{Criterion, Throughput};
+use criterion::Throughput;
 use workloads::exchange::Exchange;
+
+use crate::Criterion;
 
 /// Sixteen statements sent at once, and their answers.
 pub(crate) fn frames(criterion: &mut Criterion) {
