@@ -159,8 +159,8 @@ impl Cursor<'_> {
         before.and_then(|before| self.text.get(before)).is_some_and(u8::is_ascii_alphanumeric)
     }
 
-    /// How far the next candidate is at least: a run of digits that is none is skipped whole, and so is one of dashes,
-    /// but for the five that a PEM line begins with.
+    /// How far the next candidate is at least: a run of digits that is none is skipped whole, and so is one of letters, as
+    /// nothing begins inside a word, and one of dashes, but for the five that a PEM line begins with.
     fn skip(&self, byte: u8) -> usize {
         let rest = self.text.get(self.at..).unwrap_or_default();
         let run = |is: fn(&u8) -> bool| rest.iter().take_while(|byte| is(byte)).count();
@@ -170,7 +170,7 @@ impl Cursor<'_> {
                 dashes if dashes > 5 => dashes - 5,
                 dashes => dashes,
             },
-            b'a'..=b'z' if self.inside_word() => run(u8::is_ascii_lowercase),
+            b'A'..=b'Z' | b'a'..=b'z' => run(u8::is_ascii_alphabetic),
             _ => 1,
         }
     }

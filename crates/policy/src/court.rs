@@ -105,7 +105,7 @@ fn checked(policies: &SubjectPolicies) -> Option<&Schema> {
 
 fn circumstances(policies: &SubjectPolicies, context: &Context<'_>, actor: Option<&EntityUid>) -> Fields {
     // An IPv4 client on an IPv6 socket is the IPv4 address that policies name.
-    let source = || RestrictedExpression::new_ip(context.source.to_canonical().to_string());
+    let source = RestrictedExpression::new_ip(context.source.to_canonical().to_string());
     let binding = match context.binding {
         Binding::Bearer => "bearer",
         Binding::Mtls => "mtls",
@@ -115,10 +115,10 @@ fn circumstances(policies: &SubjectPolicies, context: &Context<'_>, actor: Optio
     let session = record([
         ("binding", RestrictedExpression::new_entity_uid(binding)),
         ("ageSeconds", long(context.session_age)),
-        ("source", source()),
+        ("source", source.clone()),
     ]);
     let mut out = vec![
-        field("sourceIp", source()),
+        field("sourceIp", source),
         field("now", RestrictedExpression::new_datetime(context.now.to_string())),
         field("session", session),
     ];

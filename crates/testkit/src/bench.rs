@@ -16,6 +16,7 @@ mod measure;
 mod pgbench;
 mod pgbouncer;
 mod report;
+pub mod sessions;
 mod stage;
 mod wide;
 

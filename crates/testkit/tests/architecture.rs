@@ -21,6 +21,7 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ("control", pure_and(&["model", "store", "gateway"])),
         ("sluice", pure_and(&["model", "store", "gateway", "control", "connect"])),
         ("testkit", BTreeSet::from(["model"])),
+        ("workloads", pure_and(&["model"])),
     ]);
     allowed.extend(PURE.map(|name| (name, BTreeSet::from(["model"]))));
     allowed

@@ -58,11 +58,33 @@ fn longest_row(text: &str, tokens: &[Token]) -> usize {
         let may_have_some = matches!(token.kind, Kind::Blank | Kind::Other);
         let bytes = text.as_bytes().get(token.range.clone()).filter(|_| may_have_some).unwrap_or(b" ");
         for byte in bytes {
-            row = if b"~!@#^&|`?+-*/%<>=".contains(byte) { row + 1 } else { 0 };
+            row = if is_operator(*byte) { row + 1 } else { 0 };
             longest = longest.max(row);
         }
     }
     longest
+}
+
+const fn is_operator(byte: u8) -> bool {
+    matches!(
+        byte,
+        b'~' | b'!'
+            | b'@'
+            | b'#'
+            | b'^'
+            | b'&'
+            | b'|'
+            | b'`'
+            | b'?'
+            | b'+'
+            | b'-'
+            | b'*'
+            | b'/'
+            | b'%'
+            | b'<'
+            | b'>'
+            | b'='
+    )
 }
 
 #[cfg(test)]

@@ -23,6 +23,17 @@ pub(super) fn find(text: &[u8], floor: usize, at: usize, hints: Hints) -> Option
     if digit_before.is_some_and(u8::is_ascii_digit) {
         return None;
     }
+    // Most numbers are short: none of these has fewer than seven digits, whatever stands between them. A no-break space is
+    // the one separator that is not counted over.
+    let (end, digits) = dialled(text, at)?;
+    if digits < 7 && text.get(end) != Some(&0xc2) {
+        return None;
+    }
+    grouped(text, floor, at, hints)
+}
+
+/// As [`find`], at the beginning of a run of digits and however short it is.
+pub(super) fn grouped(text: &[u8], floor: usize, at: usize, hints: Hints) -> Option<Match> {
     let groups = Groups::read(text, at)?;
     card(&groups, at)
         .or_else(|| ssn(text, floor, at, &groups, hints))

@@ -71,7 +71,9 @@ pub(super) fn find(text: &[u8], at: usize) -> Option<Match> {
             at.checked_sub(1).and_then(|before| text.get(before)).is_some_and(|byte| matches!(byte, b'-' | b'_'));
         return if joined { None } else { jwt(rest, at) };
     }
-    let (prefix, alphabet, least) = FORMATS.iter().find(|(prefix, ..)| rest.starts_with(prefix))?;
+    // By the first byte before all of them: most words have one of these, and nothing more.
+    let begins = |prefix: &[u8]| prefix.first() == rest.first() && rest.starts_with(prefix);
+    let (prefix, alphabet, least) = FORMATS.iter().find(|(prefix, ..)| begins(prefix))?;
     let length = rest.get(prefix.len()..)?.iter().take_while(|byte| is_in(**byte, *alphabet)).count();
     let end = at.checked_add(prefix.len())?.checked_add(length)?;
     let exact = matches!(alphabet, Alphabet::Base32);

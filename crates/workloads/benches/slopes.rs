@@ -1,0 +1,145 @@
+//! `./dev bench micro slopes`: how the cost grows where there is ten times as much of something.
+//!
+//! An exponent of 1 says that ten times as much costs ten times as much, 0 that it costs the same.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "figures")]
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use workloads::analysis::{catalog_with, read, wide_text};
+use workloads::decision::{self, Revision};
+use workloads::rows::{Chunk, Shape, lens, planned_by};
+
+/// How often each is measured; the fastest counts, as everything that disturbs makes it slower.
+const ROUNDS: u32 = 15;
+/// How many are held to see what one takes in memory.
+const HELD: u32 = 500;
+
+fn main() {
+    println!("| what, of which there is ten times as much | 1x | 10x | exponent |\n|---|--:|--:|--:|");
+    statements();
+    policies();
+    classes();
+    columns();
+}
+
+/// Distinct texts: each is analysed once.
+fn statements() {
+    let catalog = catalog_with(&[]).unwrap();
+    let analyse = |count: usize| {
+        let texts: Vec<String> =
+            (0..count).map(|number| format!("SELECT name AS n_{number} FROM customers WHERE id = {number}")).collect();
+        fastest(|| texts.iter().for_each(|text| drop(black_box(read(&catalog, text)))))
+    };
+    row("distinct statements, 100: all of them analysed", analyse(100), analyse(1000));
+    let analyse = |tables: usize| {
+        let catalog = catalog_with(&vec![8; tables]).unwrap();
+        fastest(|| drop(black_box(read(&catalog, "SELECT c1 FROM wide_0 WHERE c0 = 4711"))))
+    };
+    row("tables of the catalog, 1,000: a statement about one analysed", analyse(1000), analyse(10_000));
+}
+
+fn policies() {
+    let load = |count| {
+        let files = decision::files(count);
+        fastest_of(3, || drop(black_box(decision::load(&files).unwrap())))
+    };
+    row("policies, 200: a revision read and validated", load(200), load(2000));
+    let revision = |count| Revision::new(count, workloads::analysis::LOOKUP).unwrap();
+    let (some, many) = (revision(1000), revision(10_000));
+    let slice = |revision: &Revision| fastest(|| drop(black_box(revision.slice())));
+    row("policies, 1,000: those of a subject found as its session opens", slice(&some), slice(&many));
+    let judge = |revision: &Revision| {
+        let slice = revision.slice();
+        fastest(|| drop(black_box(revision.judge(&slice))))
+    };
+    row("policies, 1,000: a statement judged", judge(&some), judge(&many));
+    let held = |revision: &Revision| {
+        let before = resident();
+        let slices: Vec<_> = (0..HELD).map(|_| revision.slice()).collect();
+        let grown = resident() - before;
+        drop(black_box(slices));
+        grown / f64::from(HELD)
+    };
+    let (some, many) = (held(&some), held(&many));
+    let kibibytes = |bytes: f64| format!("{:.1} KiB", bytes / 1024.0);
+    line("policies, 1,000: what a session keeps of them", &kibibytes(some), &kibibytes(many), many / some);
+}
+
+/// The memory of this process, in bytes.
+fn resident() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() * 1024.0
+}
+
+fn classes() {
+    let shape = |more_classes| Shape { more_classes, searched: true, ..Shape::TEXT };
+    let (some, many) = (shape(10), shape(100));
+    let made = |shape| fastest(|| drop(black_box(lens(shape))));
+    row("classes, 10: what a session may see of each", made(some), made(many));
+    let planned = |shape| {
+        let lens = lens(shape);
+        fastest(|| drop(black_box(planned_by(&lens, shape))))
+    };
+    row("classes, 10: an answer planned", planned(some), planned(many));
+    row("classes, 10: a chunk masked", masked(some), masked(many));
+}
+
+fn columns() {
+    let analyse = |columns: usize| {
+        let catalog = catalog_with(&[columns]).unwrap();
+        let text = wide_text(columns);
+        fastest(|| drop(black_box(read(&catalog, &text))))
+    };
+    row("columns, 10: a statement that reads all of them analysed", analyse(10), analyse(100));
+    let shape = |wider| Shape { wider, ..Shape::TEXT };
+    let planned = |shape| {
+        let lens = lens(shape);
+        fastest(|| drop(black_box(planned_by(&lens, shape))))
+    };
+    row("columns, 10: an answer planned", planned(shape(1)), planned(shape(10)));
+    row("columns, 10: a row masked", masked(shape(1)), masked(shape(10)));
+}
+
+/// One row of a chunk, in nanoseconds.
+fn masked(shape: Shape) -> f64 {
+    let mut chunk = Chunk::new(shape).unwrap();
+    let rows = f64::from(u32::try_from(chunk.rows()).unwrap());
+    let mask = || {
+        black_box(chunk.mask_again().unwrap());
+    };
+    fastest(mask) / rows
+}
+
+/// Nanoseconds, repeated until a round is long enough for the clock.
+fn fastest(work: impl FnMut()) -> f64 {
+    fastest_of(ROUNDS, work)
+}
+
+fn fastest_of(rounds: u32, mut work: impl FnMut()) -> f64 {
+    let mut round = |times: u32| {
+        let began = Instant::now();
+        (0..times).for_each(|_| work());
+        began.elapsed().as_secs_f64() * 1e9 / f64::from(times)
+    };
+    let once = round(1).min(round(1)).max(1.0);
+    let times = (1u32..1 << 20).find(|times| f64::from(*times) * once > 2e6).unwrap_or(1 << 20);
+    (0..rounds).map(|_| round(times)).fold(f64::INFINITY, f64::min)
+}
+
+fn row(what: &str, one: f64, ten: f64) {
+    line(what, &time(one), &time(ten), ten / one);
+}
+
+fn line(what: &str, one: &str, ten: &str, ratio: f64) {
+    println!("| {what} | {one} | {ten} | {:.2} |", ratio.log10());
+}
+
+fn time(nanoseconds: f64) -> String {
+    match nanoseconds {
+        few if few < 1e3 => format!("{few:.0} ns"),
+        some if some < 1e6 => format!("{:.1} us", some / 1e3),
+        many => format!("{:.1} ms", many / 1e6),
+    }
+}
