@@ -204,7 +204,7 @@ fn called(function: &Function, name: &str) -> Option<usize> {
     function.calls.iter().position(|call| means(function, call, name)).or_else(|| handed_on().then_some(0))
 }
 
-fn found<'a>(code: &'a Code, (file, name): Place) -> Result<&'a Function> {
+fn found(code: &Code, (file, name): Place) -> Result<&Function> {
     let mut all = code.functions.iter().filter(|function| !function.is_test && place(function) == (file, name));
     all.next().with_context(|| format!("there is no {name} in {file}"))
 }

@@ -88,7 +88,8 @@ impl Feeder<'_> {
             let column = self.names.column(column)?;
             self.tx.prepare_cached(sql)?.execute(params![column, statement, places.map(count)])?;
         }
-        if !makeup.is_unproved && !(*output == Output::None && may_copy_out(effects, facts)) {
+        let is_silent_copy = *output == Output::None && may_copy_out(effects, facts);
+        if !makeup.is_unproved && !is_silent_copy {
             return Ok(());
         }
         let (named, anything) = sources(effects, facts);
