@@ -10,9 +10,9 @@ use model::class::{DataClass, Labels, Transform};
 use model::decision::Outcome;
 use model::id::SessionId;
 use model::subject::{Binding, Subject, SubjectKey, SubjectKind};
-use model::target::Target;
+use model::target::{Durability, Target};
 use model::time::Timestamp;
-use policy::{BASELINE, Context, Decision, PolicySet, Question, SubjectPolicies, Verdict};
+use policy::{BASELINE, Context, Decision, PolicySet, Question, Recording, SubjectPolicies, Verdict};
 
 use crate::analysis;
 
@@ -81,7 +81,8 @@ impl Revision {
 
 /// What is done with a verdict that is remembered.
 pub fn decide(verdict: &Verdict) -> Decision {
-    policy::decide(verdict, SessionId::from_bits(1).request(1), None)
+    let recording = Recording { durability: Durability::Process, shows: false };
+    policy::decide(verdict, SessionId::from_bits(1).request(1), None, recording)
 }
 
 /// Validates what [`files`] wrote.

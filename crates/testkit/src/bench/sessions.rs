@@ -205,6 +205,7 @@ async fn relay(mut sluice: TcpStream, server: SocketAddr) -> Result<()> {
         }
     }
     drop((server, asked, answered));
-    sluice.read(&mut [0]).await?;
+    // Idle from here on, until it ends.
+    sluice.read(&mut [0]).await.map(drop)?;
     Ok(())
 }
