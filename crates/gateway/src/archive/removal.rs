@@ -61,10 +61,10 @@ mod tests {
     fn rc_11_a_note_that_was_extended_while_its_objects_went_stays() {
         let dir = tempfile::tempdir().unwrap();
         let (session, [one, two]) = (SessionId::from_bits(1), ["one", "two"].map(String::from));
-        note(dir.path(), &[one.clone()], session).unwrap();
+        note(dir.path(), std::slice::from_ref(&one), session).unwrap();
         let path = notes(dir.path()).unwrap().remove(0);
         let gone = read(&path).unwrap();
-        note(dir.path(), &[two.clone()], session).unwrap();
+        note(dir.path(), std::slice::from_ref(&two), session).unwrap();
         done(&path, &gone).unwrap();
         assert_eq!(read(&path).unwrap(), [one, two]);
         done(&path, &read(&path).unwrap()).unwrap();
