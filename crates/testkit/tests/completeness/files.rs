@@ -26,10 +26,10 @@ const REPLACES: Does = Keeps("it is how others replace a file");
 const ANOTHER_PROGRAM: Does = Keeps("a file of this program's own, for whoever runs it");
 
 /// Every function that removes, replaces or cuts a file.
-const CHANGES: [(Place, Does); 42] = [
+const CHANGES: [(Place, Does); 43] = [
     (("gateway/src/archive/bucket.rs", "remove"), Takes("bucket.remove")),
+    (("gateway/src/archive/removal.rs", "done"), Keeps("the note of a removal, when all that it says is done")),
     (("gateway/src/archive/removal.rs", "note"), Takes("removal::note")),
-    (("gateway/src/archive/round.rs", "remove"), Keeps("the note of a removal, when what it says is done")),
     (("gateway/src/node/journal.rs", "publish"), Keeps("the public key, which the journal has")),
     (("gateway/src/sinks/outlet/local.rs", "write"), Keeps("half a line, which is written again")),
     (("gateway/src/sinks/position.rs", "store"), Keeps("how far a sink is; an older one sends again")),
@@ -60,6 +60,10 @@ const CHANGES: [(Place, Does); 42] = [
     (("ledger/src/tape/archived.rs", "write"), Keeps("what says where a part is; the entry says it too")),
     (("ledger/src/tape/files.rs", "remove"), Takes("tape::remove")),
     (("ledger/src/tape/files.rs", "remove_archived"), Takes("tape::remove_archived")),
+    (
+        ("ledger/src/tape/files.rs", "remove_unfinished"),
+        Keeps("half of another form of a part, which is there as it was"),
+    ),
     (("ledger/src/tape/packed.rs", "compress"), Keeps("the other form of the same records")),
     (("ledger/src/tape/seal.rs", "shred"), Takes(".shred")),
     (("ledger/src/tiles/export.rs", "export"), Keeps("what is made from the journal")),
