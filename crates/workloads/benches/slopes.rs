@@ -12,8 +12,6 @@ use workloads::rows::{Chunk, Shape, lens, planned_by};
 
 /// How often each is measured; the fastest counts, as everything that disturbs makes it slower.
 const ROUNDS: u32 = 15;
-/// How many are held to see what one takes in memory.
-const HELD: u32 = 500;
 
 fn main() {
     println!("| what, of which there is ten times as much | 1x | 10x | exponent |\n|---|--:|--:|--:|");
@@ -54,23 +52,6 @@ fn policies() {
         fastest(|| drop(black_box(revision.judge(&slice))))
     };
     row("policies, 1,000: a statement judged", judge(&some), judge(&many));
-    let held = |revision: &Revision| {
-        let before = resident();
-        let slices: Vec<_> = (0..HELD).map(|_| revision.slice()).collect();
-        let grown = resident() - before;
-        drop(black_box(slices));
-        grown / f64::from(HELD)
-    };
-    let (some, many) = (held(&some), held(&many));
-    let kibibytes = |bytes: f64| format!("{:.1} KiB", bytes / 1024.0);
-    line("policies, 1,000: what a session keeps of them", &kibibytes(some), &kibibytes(many), many / some);
-}
-
-/// The memory of this process, in bytes.
-fn resident() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() * 1024.0
 }
 
 fn classes() {
@@ -83,7 +64,7 @@ fn classes() {
         fastest(|| drop(black_box(planned_by(&lens, shape))))
     };
     row("classes, 10: an answer planned", planned(some), planned(many));
-    row("classes, 10: a chunk masked", masked(some), masked(many));
+    row("classes, 10: a row masked", masked(some), masked(many));
 }
 
 fn columns() {
@@ -129,11 +110,7 @@ fn fastest_of(rounds: u32, mut work: impl FnMut()) -> f64 {
 }
 
 fn row(what: &str, one: f64, ten: f64) {
-    line(what, &time(one), &time(ten), ten / one);
-}
-
-fn line(what: &str, one: &str, ten: &str, ratio: f64) {
-    println!("| {what} | {one} | {ten} | {:.2} |", ratio.log10());
+    println!("| {what} | {} | {} | {:.2} |", time(one), time(ten), (ten / one).log10());
 }
 
 fn time(nanoseconds: f64) -> String {
