@@ -89,6 +89,13 @@ fn archived(site: &Site) -> Result<usize> {
     Ok(record::events(site)?.iter().filter(|event| matches!(event, Event::TapeArchived { .. })).count())
 }
 
+/// Waits until the archive has so many parts, and it is said beside each: one that is killed in between sends it again.
+fn wait_until_archived(site: &Site, parts: usize) -> Result<()> {
+    let said = || files(&site.data().join("tapes"), &["archived"]).map(|said| said.len());
+    let all = || Ok((archived(site)? == parts && said()? == parts).then_some(()));
+    eventually_blocking(LIMIT, "all to be archived", all).with_context(|| site.log())
+}
+
 fn wait_until_all_is_away(site: &Site) -> Result<()> {
     let all = || Ok(local(site)?.is_empty().then_some(()));
     eventually_blocking(LIMIT, "all tapes to be in the archive alone", all).with_context(|| site.log())
@@ -202,7 +209,7 @@ async fn rc_11_only_what_the_journal_has_as_archived_is_away() -> Result<()> {
     let mut site = archiving("archive_away", s3.configuration("archive.secret", "1d"), "any")?;
     let id = session(&site).await?;
     let parts = parts(&site)?;
-    eventually_blocking(LIMIT, "all to be archived", || Ok((archived(&site)? == parts).then_some(())))?;
+    wait_until_archived(&site, parts)?;
     site.stop()?;
     let tapes = site.data().join("tapes");
     let first = tapes.join(format!("{id}.tapez"));
@@ -286,7 +293,7 @@ async fn rc_11_a_copy_is_kept_as_long_as_it_is_to_be_and_over_a_restart() -> Res
     let mut site = archiving("archive_kept", s3.configuration("archive.secret", "1d"), "any")?;
     let id = session(&site).await?;
     let parts = parts(&site)?;
-    eventually_blocking(LIMIT, "all to be archived", || Ok((archived(&site)? == parts).then_some(())))?;
+    wait_until_archived(&site, parts)?;
     assert_eq!(local(&site)?.len(), parts, "they stay");
     site.kill()?;
     let config = fs::read_to_string(site.config())?.replace("keep_local = \"1d\"", "keep_local = \"0s\"");
@@ -313,7 +320,7 @@ async fn rc_11_a_copy_stays_whose_object_became_as_many_other_bytes() -> Result<
     let mut site = archiving("archive_changed", s3.configuration("archive.secret", "1d"), "any")?;
     let id = session(&site).await?;
     let parts = parts(&site)?;
-    eventually_blocking(LIMIT, "all to be archived", || Ok((archived(&site)? == parts).then_some(())))?;
+    wait_until_archived(&site, parts)?;
     site.stop()?;
     let (name, content) = s3.objects().into_iter().next().context("an object")?;
     let mut other = content.clone();
