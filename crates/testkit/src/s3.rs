@@ -15,6 +15,8 @@ pub mod rclone;
 pub enum Fault {
     /// 500, and nothing is done.
     Fails,
+    /// 500 and a long answer that is none, and nothing is done.
+    Rambles,
     /// 503 `SlowDown`, and nothing is done.
     Throttles,
     /// It is done, and the connection closed without a word.
@@ -142,6 +144,7 @@ impl S3 {
         };
         let answer = match fault {
             Some(Fault::Fails) => Answer::error(500, "InternalError"),
+            Some(Fault::Rambles) => Answer::error(500, &"\u{1b}[2J<a>\n".repeat(50_000)),
             Some(Fault::Throttles) => Answer::error(503, "SlowDown"),
             Some(Fault::LosesReply) => {
                 self.locked().act(act, &request, None);

@@ -26,9 +26,9 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// Why something is not in the archive, or cannot be had from it.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    /// The server, or the way to it. Says no secret: what is signed is in headers.
+    /// The server, or the way to it: the beginning of what was said. Says no secret: what is signed is in headers.
     #[error("{0}")]
-    Server(#[from] object_store::Error),
+    Server(String),
     /// What is stored is not what was sent.
     #[error("what is stored as {0} is not what was sent")]
     Differs(String),
@@ -45,6 +45,19 @@ pub enum ArchiveError {
     #[error("Sluice is stopping")]
     Ended,
 }
+
+impl From<object_store::Error> for ArchiveError {
+    fn from(error: object_store::Error) -> Self {
+        // It holds what the server answered, which may be anything.
+        let told = error.to_string();
+        Self::Server(
+            told.chars().map(|symbol| if symbol.is_control() { ' ' } else { symbol }).take(MOST_SAID).collect(),
+        )
+    }
+}
+
+/// How much of what a server says is passed on, in characters.
+const MOST_SAID: usize = 300;
 
 /// What a file or an object is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -69,8 +69,8 @@ async fn rc_11_a_file_is_stored_whole_in_one_piece_or_in_parts() {
 /// Whatever goes wrong, at whichever request, once or for long: it is either stored whole, or said not to be.
 #[tokio::test]
 async fn rc_11_every_fault_of_every_request_is_noticed_and_tried_again() {
-    let faults =
-        [Fault::Fails, Fault::Throttles, Fault::LosesReply, Fault::StoresWrong, Fault::StoresHalf, Fault::Breaks];
+    use Fault::{Breaks, Fails, LosesReply, Rambles, StoresHalf, StoresWrong, Throttles};
+    let faults = [Fails, Rambles, Throttles, LosesReply, StoresWrong, StoresHalf, Breaks];
     for pieces in [0, 2] {
         let acts: &[Act] = if pieces == 0 {
             &[Act::Head, Act::Put, Act::Get]
@@ -93,6 +93,15 @@ async fn rc_11_every_fault_of_every_request_is_noticed_and_tried_again() {
             }
         }
     }
+}
+
+/// What a server says is in the log and in answers of the admin API: the beginning of it, and nothing that drives a terminal.
+#[tokio::test]
+async fn rc_11_what_a_server_says_is_passed_on_in_part() {
+    let rig = rig(0);
+    rig.s3.plan(Act::Put, [Some(Fault::Rambles)]);
+    let told = rig.keep().await.unwrap_err().to_string();
+    assert!(told.chars().count() == 300 && told.contains("500") && !told.contains(char::is_control), "{told:?}");
 }
 
 #[tokio::test]

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use model::approval::{Answer, Asked, Mode, Status};
 use model::decision::Need;
+use model::event::Event;
 use model::id::{ApprovalId, Digest, RequestId, RevisionId, SessionId};
-use model::subject::SubjectKey;
+use model::subject::{Binding, Subject, SubjectKey, SubjectKind};
 use model::time::Timestamp;
 use rusqlite::Connection;
 
@@ -32,6 +33,32 @@ pub(super) fn key(text: &str) -> SubjectKey {
 
 pub(super) fn session(bits: u64) -> SessionId {
     SessionId::from_bits(bits)
+}
+
+/// That a session was opened at a target's database, on behalf of nobody.
+pub(super) fn opened(bits: u64, subject: &str, (target, database): (&str, &str)) -> Event {
+    opened_for(bits, subject, &[], (target, database))
+}
+
+/// Likewise with the delegation behind it.
+pub(super) fn opened_for(bits: u64, subject: &str, on_behalf_of: &[&str], (target, database): (&str, &str)) -> Event {
+    Event::SessionOpened {
+        session: session(bits),
+        subject: Subject {
+            key: key(subject),
+            kind: SubjectKind::Service,
+            groups: vec![],
+            on_behalf_of: on_behalf_of.iter().map(|name| key(name)).collect(),
+            expires_at: T.plus_millis(5 * MINUTE),
+            binding: Binding::Bearer,
+            token_id: None,
+        },
+        target: target.into(),
+        database: database.into(),
+        source: "10.0.0.7".parse().unwrap(),
+        application: "app".into(),
+        revision: RevisionId(1),
+    }
 }
 
 pub(super) fn need(policy: &str, groups: &[&str], quorum: u8) -> Need {

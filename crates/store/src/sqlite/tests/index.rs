@@ -9,7 +9,6 @@ use model::disclosure::{Counts, Disclosure};
 use model::effect::{ColumnName, Effect, Facts, Object, TableKind, TableName, Verb};
 use model::event::{Entry, Event, Shown};
 use model::lineage::Output;
-use model::subject::{Binding, Subject, SubjectKind};
 
 use super::super::search::Rows;
 use super::*;
@@ -26,26 +25,6 @@ fn column(name: &str) -> ColumnName {
 
 fn reads(name: &str) -> Effect {
     Effect::new(Verb::Select, Object::Column(column(name), TableKind::Table))
-}
-
-fn opened(bits: u64, subject: &str, on_behalf_of: &[&str], target: &str) -> Event {
-    Event::SessionOpened {
-        session: session(bits),
-        subject: Subject {
-            key: key(subject),
-            kind: SubjectKind::Service,
-            groups: vec![],
-            on_behalf_of: on_behalf_of.iter().map(|name| key(name)).collect(),
-            expires_at: T.plus_millis(5 * MINUTE),
-            binding: Binding::Bearer,
-            token_id: None,
-        },
-        target: target.into(),
-        database: "main".into(),
-        source: "10.0.0.7".parse().unwrap(),
-        application: "app".into(),
-        revision: RevisionId(1),
-    }
 }
 
 fn statement(id: u8, text: &str, effects: Vec<Effect>) -> Event {
@@ -101,12 +80,12 @@ fn journal() -> Vec<(u64, Entry)> {
     }
     let events = vec![
         Event::Started { version: "0.1.0".into() },
-        opened(1, "svc|order-service", &[], "payments"),
+        opened(1, "svc|order-service", ("payments", "main")),
         Event::SecretUsed { session: Some(one), target: "payments".into(), reference: "vault:payments".into() },
         statement(1, "SELECT number FROM cards WHERE id = $1", vec![reads("cards.number")]),
         decided(one.request(1), 1, Outcome::Allow, "baseline"),
         completed(one.request(1), "cards.number", 0, 3),
-        opened(2, "svc|report", &["corp|alice", "corp|carol"], "crm"),
+        opened_for(2, "svc|report", &["corp|alice", "corp|carol"], ("crm", "main")),
         decided(two.request(1), 1, Outcome::Allow, "pci"),
         completed(two.request(1), "cards.number", 2, 0),
         decided(one.request(2), 1, Outcome::Allow, "baseline"),

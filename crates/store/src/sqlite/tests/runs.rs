@@ -10,7 +10,6 @@ use model::disclosure::Disclosure;
 use model::effect::{ColumnName, Effect, Facts, Object, TableKind, TableName, Verb};
 use model::event::{Entry, Event, Shown};
 use model::lineage::{Origin, Output, OutputColumn};
-use model::subject::{Binding, Subject, SubjectKind};
 use proptest::prelude::*;
 
 use super::*;
@@ -62,7 +61,7 @@ impl Told {
     fn of(acts: &[Act]) -> Self {
         let mut told = Self::default();
         let mut now = 1_000_000;
-        (1..4).for_each(|of| told.push(now, opened(of)));
+        (1..4).for_each(|of| told.push(now, opens(of)));
         (0..3).for_each(|statement| told.push(now, explained(statement)));
         let mut last = BTreeMap::<u64, u64>::new();
         for act in acts {
@@ -134,24 +133,10 @@ impl Told {
     }
 }
 
-fn opened(of: u64) -> Event {
-    Event::SessionOpened {
-        session: session(of),
-        subject: Subject {
-            key: key(&format!("svc|caller-{}", of % 2)),
-            kind: SubjectKind::Service,
-            groups: vec![],
-            on_behalf_of: vec![],
-            expires_at: T,
-            binding: Binding::Bearer,
-            token_id: None,
-        },
-        target: format!("target-{}", of % 2).into(),
-        database: "main".into(),
-        source: "10.0.0.7".parse().unwrap(),
-        application: "app".into(),
-        revision: RevisionId(1),
-    }
+/// A session, of one of two callers at one of two targets.
+fn opens(of: u64) -> Event {
+    let target = format!("target-{}", of % 2);
+    opened(of, &format!("svc|caller-{}", of % 2), (&target, "main"))
 }
 
 fn explained(statement: u8) -> Event {
@@ -289,7 +274,7 @@ proptest! {
 /// A thousand reads of one session, as an application makes them.
 fn thousand(state: &Sqlite) {
     let mut told = Told::default();
-    told.push(1_000_000, opened(1));
+    told.push(1_000_000, opens(1));
     for number in 1..=1000 {
         told.push(1_000_000 + number, decided(session(1).request(number), 1, false));
         told.push(1_000_000 + number, ended(session(1).request(number), false));
