@@ -134,6 +134,20 @@ impl Labels {
         columns.flat_map(|column| self.marking(column).classes().cloned()).collect()
     }
 
+    /// The relations that `table` inherits from, with those that they do, each once.
+    pub fn ancestors<'a>(&'a self, table: &'a TableName) -> Vec<&'a TableName> {
+        let (mut found, mut open) = (Vec::new(), vec![table]);
+        while let Some(child) = open.pop() {
+            for parent in self.parents.get(child).into_iter().flatten() {
+                if parent != table && !found.contains(&parent) {
+                    found.push(parent);
+                    open.push(parent);
+                }
+            }
+        }
+        found
+    }
+
     /// Whether any column of `table` is classified.
     pub fn is_classified(&self, table: &TableName) -> bool {
         self.classified.get(table).is_some_and(|columns| !columns.is_empty())

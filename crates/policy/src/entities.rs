@@ -3,7 +3,6 @@
 //! An entity names all of its ancestors itself, and carries names as text, so that a request needs no other entity than
 //! its own resource: nothing that a policy can look at is ever missing, which would make a `forbid` not match.
 
-use std::collections::BTreeSet;
 
 use cedar_policy::{Entity, EntityUid, RestrictedExpression};
 use model::class::{DataClass, Labels};
@@ -168,16 +167,9 @@ impl Place<'_> {
     /// The schema of the relation, and the relations that it inherits from with theirs.
     fn table_ancestors(&self, name: &TableName) -> Vec<EntityUid> {
         let mut out = vec![self.namespace_uid(&name.schema)];
-        let mut seen = BTreeSet::from([name]);
-        let mut open = vec![name];
-        while let Some(child) = open.pop() {
-            for parent in self.labels.parents.get(child).into_iter().flatten() {
-                if seen.insert(parent) {
-                    out.push(self.table_uid(parent));
-                    out.push(self.namespace_uid(&parent.schema));
-                    open.push(parent);
-                }
-            }
+        for parent in self.labels.ancestors(name) {
+            out.push(self.table_uid(parent));
+            out.push(self.namespace_uid(&parent.schema));
         }
         out
     }

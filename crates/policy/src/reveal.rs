@@ -103,12 +103,14 @@ impl<'a> RevealQuestion<'a> {
 const MAX_CACHED: usize = 4096;
 
 /// What an answer depends on, where it depends on nothing else: no policy of the slice tells columns of one table and
-/// classes apart, or reads the circumstances.
+/// classes apart, or reads the circumstances. What a table inherits from is of the catalog, and may be otherwise for another
+/// session, or later.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct CacheKey {
     target: Arc<str>,
     database: Arc<str>,
     table: Option<TableName>,
+    inherits: Vec<TableName>,
     classes: Vec<DataClass>,
 }
 
@@ -118,12 +120,15 @@ impl CacheKey {
         if reads.columns || reads.session || reads.validity != Validity::default() {
             return None;
         }
-        let table = match resource {
-            Resource::Column(column, _) => Some(column.table.clone()),
-            _ => None,
+        let (table, inherits) = match resource {
+            Resource::Column(column, _) => {
+                let inherits = place.labels.ancestors(&column.table).into_iter().cloned().collect();
+                (Some(column.table.clone()), inherits)
+            }
+            _ => (None, Vec::new()),
         };
         let classes = resource.classes().iter().copied().cloned().collect();
-        Some(Self { target: place.target.name.clone(), database: place.database.into(), table, classes })
+        Some(Self { target: place.target.name.clone(), database: place.database.into(), table, inherits, classes })
     }
 }
 

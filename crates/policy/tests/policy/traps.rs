@@ -1,7 +1,7 @@
 //! The traps of policy languages, one test each.
 
 use model::approval::{Answer, Consumed};
-use model::class::Transform;
+use model::class::{Labels, Transform};
 use model::decision::{Outcome, Reveal};
 use model::effect::Verb;
 use model::id::{ApprovalId, Digest, RequestId, SessionId};
@@ -282,6 +282,31 @@ fn the_strictest_mask_wins() {
     assert_eq!(asked(&[permit, &partial, &less]), Reveal::Masked(Some(Transform::Partial { keep_last: 2 })));
     assert_eq!(asked(&[permit, &partial, &token]), Reveal::Masked(Some(Transform::Token)));
     assert_eq!(asked(&[permit, &null, &token, &partial]), Reveal::Masked(Some(Transform::Null)));
+}
+
+/// What is remembered of one catalog is not the answer by another: a table that becomes a partition is in its parent.
+#[test]
+fn what_a_table_inherits_from_is_no_matter_of_memory() {
+    let show = r#"@id("show") permit(principal, action == Action::"reveal", resource);"#;
+    let hide = r#"@id("hide") forbid(principal, action == Action::"reveal",
+        resource in Table::"payments/shop/public/orders");"#;
+    let policies = set(&[show, hide]).for_subject(&service("app", &[]));
+    let (card, class) = (column("orders_2026.card"), model::class::DataClass::new("card_number"));
+    let by = |labels: &Labels| {
+        let question = RevealQuestion::Column(&card, &class);
+        reveal(&policies, &target("payments", "prod"), "shop", question, labels, &context())
+    };
+    let attached = labels();
+    let mut alone = attached.clone();
+    alone.parents.clear();
+    assert_eq!(by(&alone), Reveal::Clear);
+    assert_eq!(by(&attached), Reveal::Masked(None));
+    assert_eq!(by(&alone), Reveal::Clear);
+    // Further up counts as well, and a circle ends.
+    let mut further = alone.clone();
+    let (child, between, top) = (card.table.clone(), column("between.x").table, column("orders.x").table);
+    further.parents.extend([(child.clone(), vec![between.clone()]), (between, vec![top, child])]);
+    assert_eq!(by(&further), Reveal::Masked(None));
 }
 
 #[test]
