@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod archive;
+mod background;
 mod broken_off;
 pub mod clock;
 mod fetch;

@@ -38,6 +38,8 @@ pub struct Metrics {
     pub journal_wait: Histogram,
     /// Sessions that ended because a task of theirs panicked.
     pub panics: IntCounter,
+    /// Panics of work beside the sessions, by what it was.
+    pub background_panics: IntCounterVec,
     /// The number of the revision in force.
     pub revision: IntGauge,
     /// Revisions refused because they were invalid.
@@ -91,6 +93,7 @@ impl Metrics {
             journal_syncs: counter(&registry, "journal_syncs_total", "fdatasync calls of the journal")?,
             journal_wait,
             panics: counter(&registry, "session_panics_total", "Sessions ended by a panic")?,
+            background_panics: counters(&registry, "background_panics_total", "Panics beside the sessions", "work")?,
             revision: gauge(&registry, "revision", "The revision in force")?,
             revisions_refused: counter(&registry, "revisions_refused_total", "Invalid revisions refused")?,
             sink_events: counters(&registry, "sink_events_total", "Events that a sink took", "sink")?,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use model::event::Event;
 use tokio_util::sync::CancellationToken;
 
+use crate::background::Background;
 use crate::clock;
 use crate::node::Node;
 use crate::postgres::Listener;
@@ -21,8 +22,7 @@ const GOODBYE: Duration = Duration::from_secs(5);
 
 /// Serves until `stop` is cancelled and the sessions have ended.
 pub async fn serve(node: Arc<Node>, listener: Listener, stop: CancellationToken) {
-    let background = CancellationToken::new();
-    let work = tokio::spawn(background_work(Arc::clone(&node), background.clone()));
+    let background = begin_background(&node);
     let sinks = Sinks::start(&node, Pace::default());
     listener.run(Arc::clone(&node), stop).await;
     drain(&node).await;
@@ -30,8 +30,7 @@ pub async fn serve(node: Arc<Node>, listener: Listener, stop: CancellationToken)
     let _ = tokio::time::timeout(GOODBYE, node.tasks.wait()).await;
     // A witness that was not asked yet keeps the end from being signed.
     let _ = tokio::time::timeout(GOODBYE, node.recorder.asked()).await;
-    background.cancel();
-    let _ = work.await;
+    background.stop().await;
     node.recorder.note(Event::Stopped);
     let recorder = Arc::clone(&node.recorder);
     // A disk that does not answer does not keep the process.
@@ -54,31 +53,32 @@ async fn drain(node: &Node) {
     }
 }
 
-async fn background_work(node: Arc<Node>, stop: CancellationToken) {
-    let all = async {
-        tokio::join!(
-            Arc::clone(&node.recorder).run(),
-            node.issuers.keep_fresh(),
-            Arc::clone(&node.revisions).watch(
-                Arc::clone(&node.state),
-                Arc::clone(&node.recorder),
-                Arc::clone(&node.sessions),
-                node.metrics.clone(),
-            ),
-            crate::indexer::run(Arc::clone(&node.state), Arc::clone(&node.recorder)),
-            expire_approvals(&node),
-            crate::retention::run(Arc::clone(&node)),
-            crate::live_tapes::run(&node),
-            crate::archive::run(Arc::clone(&node)),
-            crate::vault_changes::run(&node),
-            node.witnesses.run(around(&node)),
-            crate::tiles::run(&node),
-        );
+fn begin_background(node: &Arc<Node>) -> Background {
+    let mut background = Background::new(node.metrics.clone());
+    let mut keep = |name, work: fn(Arc<Node>) -> Work| {
+        let node = Arc::clone(node);
+        background.keep(name, move || work(Arc::clone(&node)));
     };
-    tokio::select! {
-        () = all => {}
-        () = stop.cancelled() => {}
-    }
+    keep("journal", |node| Box::pin(Arc::clone(&node.recorder).run()));
+    keep("issuers", |node| Box::pin(async move { node.issuers.keep_fresh().await }));
+    keep("revisions", |node| Box::pin(watch_revisions(node)));
+    keep("index", |node| Box::pin(crate::indexer::run(Arc::clone(&node.state), Arc::clone(&node.recorder))));
+    keep("approvals", |node| Box::pin(async move { expire_approvals(&node).await }));
+    keep("retention", |node| Box::pin(crate::retention::run(node)));
+    keep("live_tapes", |node| Box::pin(async move { crate::live_tapes::run(&node).await }));
+    keep("archive", |node| Box::pin(crate::archive::run(node)));
+    keep("vault", |node| Box::pin(async move { crate::vault_changes::run(&node).await }));
+    keep("witnesses", |node| Box::pin(async move { node.witnesses.run(around(&node)).await }));
+    keep("tiles", |node| Box::pin(async move { crate::tiles::run(&node).await }));
+    background
+}
+
+type Work = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+async fn watch_revisions(node: Arc<Node>) {
+    let (state, recorder) = (Arc::clone(&node.state), Arc::clone(&node.recorder));
+    let (sessions, metrics) = (Arc::clone(&node.sessions), node.metrics.clone());
+    Arc::clone(&node.revisions).watch(state, recorder, sessions, metrics).await;
 }
 
 async fn expire_approvals(node: &Node) {

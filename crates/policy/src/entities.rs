@@ -3,7 +3,6 @@
 //! An entity names all of its ancestors itself, and carries names as text, so that a request needs no other entity than
 //! its own resource: nothing that a policy can look at is ever missing, which would make a `forbid` not match.
 
-
 use cedar_policy::{Entity, EntityUid, RestrictedExpression};
 use model::class::{DataClass, Labels};
 use model::effect::{ColumnName, FunctionClass, Object, SettingClass, TableKind, TableName};
