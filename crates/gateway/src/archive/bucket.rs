@@ -113,9 +113,6 @@ impl Bucket {
         let mut at = 0;
         while at < length {
             let piece = self.read(object, at, length, self.piece).await?;
-            if piece.is_empty() {
-                return Ok(false);
-            }
             digest.update(&piece);
             at = at.saturating_add(size(piece.len()));
         }
@@ -131,10 +128,16 @@ impl Bucket {
         }
     }
 
-    /// At most so much of an object of this length, from `at` on.
+    /// So much of an object of this length, from `at` on, or what there is of it.
     pub(super) async fn read(&self, object: &str, at: u64, length: u64, most: usize) -> Result<Bytes, ArchiveError> {
         let end = at.saturating_add(size(most.min(self.piece))).min(length);
-        Ok(self.s3.get_range(&name(object), at..end).await?)
+        let piece = self.s3.get_range(&name(object), at..end).await?;
+        // Otherwise somebody could have us ask for a byte at a time, for ever.
+        if size(piece.len()) == end.saturating_sub(at) {
+            Ok(piece)
+        } else {
+            Err(ArchiveError::Differs(object.to_owned()))
+        }
     }
 
     pub(super) async fn remove(&self, object: &str) -> Result<(), ArchiveError> {

@@ -101,7 +101,13 @@ async fn rc_11_what_a_server_says_is_passed_on_in_part() {
     let rig = rig(0);
     rig.s3.plan(Act::Put, [Some(Fault::Rambles)]);
     let told = rig.keep().await.unwrap_err().to_string();
-    assert!(told.chars().count() == 300 && told.contains("500") && !told.contains(char::is_control), "{told:?}");
+    assert!(
+        told.chars().count() <= 300
+            && told.contains("500")
+            && !told.contains("<a>")
+            && !told.contains(char::is_control),
+        "{told:?}"
+    );
 }
 
 #[tokio::test]
