@@ -178,11 +178,13 @@ impl One {
         around.journal.with_file_name(format!("contradicted-{}", self.config.name))
     }
 
-    /// Whether it is remembered that it contradicts this journal. One of another name is another journal; a file that a
-    /// power cut has emptied is about this one.
+    /// Whether it is remembered that it contradicts this journal. One of another name is another journal; a file that says
+    /// no name is about this one: a power cut has emptied it, or it was written before names were.
     fn has_contradicted(&self, around: &Around) -> bool {
         match std::fs::read_to_string(self.contradiction(around)) {
-            Ok(text) => text.split_once('\n').is_none_or(|(journal, _)| journal == around.journal_name()),
+            Ok(text) => text
+                .split_once('\n')
+                .is_none_or(|(journal, reason)| reason.is_empty() || journal == around.journal_name()),
             Err(error) => error.kind() != ErrorKind::NotFound,
         }
     }

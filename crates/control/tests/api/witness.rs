@@ -177,6 +177,16 @@ async fn rc_16_a_journal_that_was_put_back_is_contradicted_at_the_start() {
         .await;
     assert_eq!(world.node.recorder.checkpoint(), None);
     let dir = world.stop().await;
+    // Nor where what is remembered of it names no journal, as it did once.
+    let file = journal.with_file_name("contradicted-w1");
+    let remembered = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, "it has another entry there\n").unwrap();
+    let world = World::start_in(dir, &configured).await;
+    until("the witness is not asked", || world.node.metrics.witness_failures.with_label_values(&["w1"]).get() > 0)
+        .await;
+    assert_eq!(world.node.recorder.checkpoint(), None);
+    let dir = world.stop().await;
+    std::fs::write(&file, remembered).unwrap();
     let latest = |journal: &Path| std::fs::read_to_string(journal.join("checkpoint")).unwrap();
     assert_eq!(latest(&journal), latest(&backup), "it was signed");
     // Nor of one that is begun anew under the same name; of another journal, it is.

@@ -283,8 +283,28 @@ fn has_escapes(constant: &str) -> bool {
 /// What is shorter is in any message by chance, and is no secret.
 const SHORTEST: usize = 3;
 
-/// Whether a message quotes all of a constant, or one of its words. What is in front of `=` and a value is the name of an
-/// option (`host=h password=p`).
+/// Whether this is the name of an option in a connection string (libpq, "Parameter Key Words").
+fn names_option(word: &str) -> bool {
+    const NAMES: [&str; 13] = [
+        "host",
+        "hostaddr",
+        "port",
+        "dbname",
+        "user",
+        "password",
+        "passfile",
+        "sslmode",
+        "sslcert",
+        "sslkey",
+        "sslrootcert",
+        "options",
+        "application_name",
+    ];
+    NAMES.contains(&word)
+}
+
+/// Whether a message quotes all of a constant, or one of its words that is not the name of an option
+/// (`host=h password=p`).
 fn quotes(message: &[u8], constant: &str) -> bool {
     let quoted = |part: &str| part.len() >= SHORTEST && memchr::memmem::find(message, part.as_bytes()).is_some();
     let of_word = |symbol: char| symbol.is_alphanumeric() || symbol == '_';
@@ -293,8 +313,9 @@ fn quotes(message: &[u8], constant: &str) -> bool {
         let from = rest.get(start..).unwrap_or_default();
         let end = from.find(|symbol| !of_word(symbol)).unwrap_or(from.len());
         let (word, behind) = from.split_at(end);
-        let names_option = behind.strip_prefix('=').is_some_and(|value| value.starts_with(of_word));
-        if !names_option && quoted(word) {
+        // What follows another `=` is a value, whatever it looks like.
+        let is_value = rest.get(..start).is_some_and(|before| before.ends_with('='));
+        if !(behind.starts_with('=') && !is_value && names_option(word)) && quoted(word) {
             return true;
         }
         rest = behind;
@@ -316,6 +337,8 @@ mod tests {
             ("$$hunter2$$", "invalid hunter2"),
             ("hunter2", "invalid value for parameter: hunter2"),
             ("'key=='", "bad key== here"),
+            ("'host=h password=my hunter2=x'", "invalid connection option \"hunter2\""),
+            ("'host=h password=password=x'", "value password=password=x"),
         ] {
             assert!(quotes(message.as_bytes(), constant), "{constant}: {message}");
         }

@@ -85,6 +85,12 @@ struct Place {
 impl Session {
     /// Takes every complete message that the target sent.
     pub(super) fn serve_target(&mut self) -> Result<(), End> {
+        let served = self.take_messages();
+        self.outbox.wipe();
+        served
+    }
+
+    fn take_messages(&mut self) -> Result<(), End> {
         loop {
             let inbox = &mut self.target.leg().inbox;
             let header = backend(inbox, Phase::Ready, &self.limits).map_err(|error| {

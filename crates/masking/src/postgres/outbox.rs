@@ -229,12 +229,17 @@ impl Outbox {
     /// Takes what has gathered.
     pub fn finish(&mut self) -> Masked {
         self.settle();
-        if std::mem::take(&mut self.work.masked) {
-            wipe_stack();
-        }
+        self.wipe();
         let mut disclosure = std::mem::take(&mut self.disclosure);
         disclosure.bytes = u64::try_from(self.bytes.len()).unwrap_or(u64::MAX);
         Masked::new(std::mem::take(&mut self.bytes), disclosure)
+    }
+
+    /// Wipes what masks have left on the stack, since the last time: of the thread that masked, before anything is awaited.
+    pub fn wipe(&mut self) {
+        if std::mem::take(&mut self.work.masked) {
+            wipe_stack();
+        }
     }
 
     /// Takes a buffer back, so that the next answer needs no new one.
