@@ -1,8 +1,9 @@
 //! Searching the index.
 //!
-//! Every condition narrows `requests r`, or `runs r`, whose rows stand for many requests each ([`Rows`]). Those on the row itself are plain. Those that go through another table can be
-//! answered from either side: from that table, if it names few requests, or request by request, the newest first, if it
-//! names many; [`Conditions::through`] looks which. So a rare relation and a popular one are both found at once.
+//! Every condition narrows `requests r`, or `runs r`, whose rows stand for many requests each ([`Rows`]). Those on the row
+//! itself are plain. Those that go through another table can be answered from either side: from that table, if it names few
+//! requests, or request by request, the newest first, if it names many; [`Conditions::through`] looks which. So a rare
+//! relation and a popular one are both found at once.
 
 use std::fs::File;
 use std::path::Path;
@@ -42,10 +43,21 @@ impl Index {
     pub fn open(directory: &Path) -> Result<Self, Error> {
         let file = directory.join("index.db");
         File::open(&file).map_err(|source| Error::File { path: file.display().to_string(), source })?;
-        let connection = Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        connection.busy_timeout(super::BUSY)?;
-        super::migrations::expect(&connection, "index.db", super::migrations::INDEX)?;
+        let opened = read_only(&file, "");
+        // SQLite shares its log of what is new in a file beside. Where that cannot be made, as on a copy that may only be read,
+        // nobody feeds the index either; it is whole if there is no such log.
+        let connection = match opened {
+            Err(Error::Database(_)) if is_empty(&file.with_extension("db-wal")) => read_only(&file, "?immutable=1")?,
+            opened => opened?,
+        };
         Ok(Self(Mutex::new(connection)))
+    }
+
+    /// The connection, and one state of the index for all that is asked on it: it is fed meanwhile.
+    fn reading<T>(&self, ask: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
+        let connection = self.connection();
+        let at_once = connection.unchecked_transaction()?;
+        ask(&at_once)
     }
 
     pub(super) const fn of(connection: Connection) -> Self {
@@ -69,11 +81,12 @@ impl Index {
     /// # Errors
     /// The index cannot be read.
     pub fn search(&self, search: &Search) -> Result<Vec<FoundRequest>, Error> {
-        let connection = self.connection();
-        let reached = search.now.as_ref().map(|now| Reached::find(&connection, now)).transpose()?;
-        let single = find_single(&connection, search, reached.as_ref())?;
-        let in_runs = unpacked::requests(&connection, search, reached.as_ref())?;
-        Ok(unpacked::newest(single, in_runs, search.limit))
+        self.reading(|connection| {
+            let reached = search.now.as_ref().map(|now| Reached::find(connection, now)).transpose()?;
+            let single = find_single(connection, search, reached.as_ref())?;
+            let in_runs = unpacked::requests(connection, search, reached.as_ref())?;
+            Ok(unpacked::newest(single, in_runs, search.limit))
+        })
     }
 
     /// What the matching requests delivered of a class as it is now. [`Search::now`] is not looked at.
@@ -81,16 +94,17 @@ impl Index {
     /// # Errors
     /// The index cannot be read.
     pub fn disclosed_now(&self, now: &Now, search: &Search) -> Result<DisclosedNow, Error> {
-        let connection = self.connection();
-        let Some(conditions) = of_requests(&connection, search, Rows::Requests)? else {
-            return Ok(DisclosedNow::default());
-        };
-        let reached = Reached::find(&connection, now)?;
-        let mut disclosed = reached.disclosed(&connection, &conditions, (search.since, search.until))?;
-        for (_, more) in reached.in_runs(&connection, search)? {
-            disclosed.add(more);
-        }
-        Ok(disclosed)
+        self.reading(|connection| {
+            let Some(conditions) = of_requests(connection, search, Rows::Requests)? else {
+                return Ok(DisclosedNow::default());
+            };
+            let reached = Reached::find(connection, now)?;
+            let mut disclosed = reached.disclosed(connection, &conditions, (search.since, search.until))?;
+            for (_, more) in reached.in_runs(connection, search)? {
+                disclosed.add(more);
+            }
+            Ok(disclosed)
+        })
     }
 
     /// What every subject was given of a class as it is now.
@@ -98,8 +112,7 @@ impl Index {
     /// # Errors
     /// The index cannot be read.
     pub fn report_now(&self, now: &Now, since: Option<Timestamp>) -> Result<Vec<ClassReportNow>, Error> {
-        let connection = self.connection();
-        Reached::find(&connection, now)?.by_subject(&connection, since)
+        self.reading(|connection| Reached::find(connection, now)?.by_subject(connection, since))
     }
 
     /// What the matching requests delivered of a class.
@@ -107,37 +120,39 @@ impl Index {
     /// # Errors
     /// The index cannot be read.
     pub fn disclosed(&self, class: &DataClass, search: &Search) -> Result<Disclosed, Error> {
-        let connection = self.connection();
-        let Some(conditions) = of_requests(&connection, search, Rows::Requests)? else {
-            return Ok(Disclosed::default());
-        };
-        let mut disclosed = match conditions.known.text(class.as_str())? {
-            None => Disclosed::default(),
-            Some(class) => {
-                let sql = format!(
-                    "SELECT coalesce(sum(c.clear), 0), coalesce(sum(c.masked), 0), count(*)
-                     FROM class_disclosures c CROSS JOIN requests r ON r.id = c.request
-                     WHERE c.class = ? {} {}",
-                    conditions.same_subject("c.subject"),
-                    conditions.and()
-                );
-                let values = [vec![Value::from(class)], conditions.subjects(), conditions.values()].concat();
-                connection.prepare(&sql)?.query_row(params_from_iter(values), |row| {
-                    let (clear, masked, requests) = (row.get(0)?, row.get(1)?, row.get(2)?);
-                    Ok(Disclosed {
-                        clear: number(clear),
-                        masked: number(masked),
-                        requests: number(requests),
-                        unknown: 0,
-                    })
-                })?
-            }
-        };
-        let sql = format!("SELECT count(*) FROM requests r WHERE {UNKNOWN} {}", conditions.and());
-        let unknown =
-            connection.prepare(&sql)?.query_row(params_from_iter(conditions.values()), |row| row.get(0).map(number))?;
-        disclosed.unknown = unknown;
-        Ok(disclosed)
+        self.reading(|connection| {
+            let Some(conditions) = of_requests(connection, search, Rows::Requests)? else {
+                return Ok(Disclosed::default());
+            };
+            let mut disclosed = match conditions.known.text(class.as_str())? {
+                None => Disclosed::default(),
+                Some(class) => {
+                    let sql = format!(
+                        "SELECT coalesce(sum(c.clear), 0), coalesce(sum(c.masked), 0), count(*)
+                         FROM class_disclosures c CROSS JOIN requests r ON r.id = c.request
+                         WHERE c.class = ? {} {}",
+                        conditions.same_subject("c.subject"),
+                        conditions.and()
+                    );
+                    let values = [vec![Value::from(class)], conditions.subjects(), conditions.values()].concat();
+                    connection.prepare(&sql)?.query_row(params_from_iter(values), |row| {
+                        let (clear, masked, requests) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                        Ok(Disclosed {
+                            clear: number(clear),
+                            masked: number(masked),
+                            requests: number(requests),
+                            unknown: 0,
+                        })
+                    })?
+                }
+            };
+            let sql = format!("SELECT count(*) FROM requests r WHERE {UNKNOWN} {}", conditions.and());
+            let unknown = connection
+                .prepare(&sql)?
+                .query_row(params_from_iter(conditions.values()), |row| row.get(0).map(number))?;
+            disclosed.unknown = unknown;
+            Ok(disclosed)
+        })
     }
 
     /// What every subject read of a class.
@@ -145,31 +160,32 @@ impl Index {
     /// # Errors
     /// The index cannot be read.
     pub fn report(&self, class: &DataClass, since: Timestamp) -> Result<Vec<ClassReport>, Error> {
-        let connection = self.connection();
-        let class = Known(&connection).text(class.as_str())?.unwrap_or(-1);
-        let sql = format!(
-            "WITH counts AS (
-                 SELECT subject, sum(clear) AS clear, sum(masked) AS masked, count(*) AS requests, 0 AS unknown
-                 FROM class_disclosures WHERE class = ?1 AND at >= ?2 GROUP BY subject
-                 UNION ALL
-                 SELECT coalesce(r.subject, 0), 0, 0, 0, count(*) FROM requests r
-                 WHERE {UNKNOWN} AND r.at >= ?2 GROUP BY r.subject)
-             SELECT s.issuer, s.sub, sum(clear), sum(masked), sum(requests), sum(unknown)
-             FROM counts LEFT JOIN subjects s ON s.id = counts.subject
-             GROUP BY counts.subject ORDER BY sum(clear) DESC, sum(masked) DESC, sum(unknown) DESC, s.issuer, s.sub"
-        );
-        let mut statement = connection.prepare(&sql)?;
-        let rows = statement.query_map([class, time(since)], |row| {
-            let (issuer, id): (Option<String>, Option<String>) = (row.get(0)?, row.get(1)?);
-            let disclosed = Disclosed {
-                clear: number(row.get(2)?),
-                masked: number(row.get(3)?),
-                requests: number(row.get(4)?),
-                unknown: number(row.get(5)?),
-            };
-            Ok(ClassReport { subject: issuer.zip(id).map(|(issuer, id)| subject(issuer, id)), disclosed })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        self.reading(|connection| {
+            let class = Known(connection).text(class.as_str())?.unwrap_or(-1);
+            let sql = format!(
+                "WITH counts AS (
+                     SELECT subject, sum(clear) AS clear, sum(masked) AS masked, count(*) AS requests, 0 AS unknown
+                     FROM class_disclosures WHERE class = ?1 AND at >= ?2 GROUP BY subject
+                     UNION ALL
+                     SELECT coalesce(r.subject, 0), 0, 0, 0, count(*) FROM requests r
+                     WHERE {UNKNOWN} AND r.at >= ?2 GROUP BY r.subject)
+                 SELECT s.issuer, s.sub, sum(clear), sum(masked), sum(requests), sum(unknown)
+                 FROM counts LEFT JOIN subjects s ON s.id = counts.subject
+                 GROUP BY counts.subject ORDER BY sum(clear) DESC, sum(masked) DESC, sum(unknown) DESC, s.issuer, s.sub"
+            );
+            let mut statement = connection.prepare(&sql)?;
+            let rows = statement.query_map([class, time(since)], |row| {
+                let (issuer, id): (Option<String>, Option<String>) = (row.get(0)?, row.get(1)?);
+                let disclosed = Disclosed {
+                    clear: number(row.get(2)?),
+                    masked: number(row.get(3)?),
+                    requests: number(row.get(4)?),
+                    unknown: number(row.get(5)?),
+                };
+                Ok(ClassReport { subject: issuer.zip(id).map(|(issuer, id)| subject(issuer, id)), disclosed })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
     }
 
     /// Sessions that match.
@@ -177,23 +193,24 @@ impl Index {
     /// # Errors
     /// The index cannot be read.
     pub fn sessions(&self, search: &SessionSearch) -> Result<Vec<FoundSession>, Error> {
-        let connection = self.connection();
-        let mut conditions = Conditions::new(&connection);
-        if let Some(since) = search.since {
-            conditions.plain("(s.closed_at IS NULL OR s.closed_at >= ?)", [Value::from(time(since))]);
-        }
-        if let Some(until) = search.until {
-            conditions.plain("s.opened_at < ?", [Value::from(time(until))]);
-        }
-        if let Some(session) = search.session {
-            conditions.plain("s.id = ?", [Value::from(session.bits().cast_signed())]);
-        }
-        if search.open_only {
-            conditions.plain("s.closed_at IS NULL", []);
-        }
-        let is_possible = conditions.subject("s.subject", search.subject.as_deref())?
-            && conditions.text("s.target", search.target.as_deref())?;
-        if is_possible { found::sessions(&connection, &conditions, search.limit) } else { Ok(Vec::new()) }
+        self.reading(|connection| {
+            let mut conditions = Conditions::new(connection);
+            if let Some(since) = search.since {
+                conditions.plain("(s.closed_at IS NULL OR s.closed_at >= ?)", [Value::from(time(since))]);
+            }
+            if let Some(until) = search.until {
+                conditions.plain("s.opened_at < ?", [Value::from(time(until))]);
+            }
+            if let Some(session) = search.session {
+                conditions.plain("s.id = ?", [Value::from(session.bits().cast_signed())]);
+            }
+            if search.open_only {
+                conditions.plain("s.closed_at IS NULL", []);
+            }
+            let is_possible = conditions.subject("s.subject", search.subject.as_deref())?
+                && conditions.text("s.target", search.target.as_deref())?;
+            if is_possible { found::sessions(connection, &conditions, search.limit) } else { Ok(Vec::new()) }
+        })
     }
 
     /// Other events that match.
@@ -201,20 +218,42 @@ impl Index {
     /// # Errors
     /// The index cannot be read.
     pub fn events(&self, search: &Search) -> Result<Vec<FoundEvent>, Error> {
-        let connection = self.connection();
-        let mut conditions = Conditions::new(&connection);
-        conditions.times("e.at", search.since, search.until);
-        if let Some(session) = search.session {
-            conditions.plain("e.session = ?", [Value::from(session.bits().cast_signed())]);
-        }
-        if let Some(approval) = search.approval {
-            conditions.plain("e.approval = ?", [Value::from(approval.bits().cast_signed())]);
-        }
-        let is_possible = conditions.subject("e.subject", search.subject.as_deref())?
-            && conditions.text("e.target", search.target.as_deref())?
-            && conditions.text("e.secret", search.secret.as_deref())?;
-        if is_possible { found::events(&connection, &conditions, search.limit) } else { Ok(Vec::new()) }
+        self.reading(|connection| {
+            let mut conditions = Conditions::new(connection);
+            conditions.times("e.at", search.since, search.until);
+            if let Some(session) = search.session {
+                conditions.plain("e.session = ?", [Value::from(session.bits().cast_signed())]);
+            }
+            if let Some(approval) = search.approval {
+                conditions.plain("e.approval = ?", [Value::from(approval.bits().cast_signed())]);
+            }
+            let is_possible = conditions.subject("e.subject", search.subject.as_deref())?
+                && conditions.text("e.target", search.target.as_deref())?
+                && conditions.text("e.secret", search.secret.as_deref())?;
+            if is_possible { found::events(connection, &conditions, search.limit) } else { Ok(Vec::new()) }
+        })
     }
+}
+
+/// Opens the file for reading, and sees that this version of Sluice knows it.
+fn read_only(file: &Path, how: &str) -> Result<Connection, Error> {
+    let mut uri = String::from("file:");
+    for byte in file.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => uri.push(char::from(*byte)),
+            other => uri.push_str(&format!("%{other:02X}")),
+        }
+    }
+    uri.push_str(how);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(uri, flags)?;
+    connection.busy_timeout(super::BUSY)?;
+    super::migrations::expect(&connection, "index.db", super::migrations::INDEX)?;
+    Ok(connection)
+}
+
+fn is_empty(file: &Path) -> bool {
+    std::fs::metadata(file).map_or_else(|error| error.kind() == std::io::ErrorKind::NotFound, |found| found.len() == 0)
 }
 
 /// A request that may have run and of whose end nothing is known.

@@ -1,7 +1,7 @@
 //! Requests that share a row: found by the row, then unpacked.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use model::decision::Outcome;
 use model::event::Shown;
@@ -65,28 +65,28 @@ pub(super) fn requests(
     if let Some(reached) = reached {
         reached.narrow_runs(&mut conditions);
     }
+    let held = reached.map(|reached| reached.rulings(connection)).transpose()?;
     let wanted = usize::try_from(limit(search.limit)).unwrap_or(usize::MAX);
     let mut statement = connection.prepare(&runs_sql(&conditions))?;
     let mut rows = statement.query(params_from_iter(conditions.values()))?;
-    let (mut runs, mut found) = (Vec::new(), Vec::new());
+    let (mut runs, mut found) = (Vec::new(), BTreeMap::new());
     while let Some(row) = rows.next()? {
         let last_at: i64 = row.get("last_at")?;
         // All that follow were decided before what is found already.
-        if found.get(wanted.saturating_sub(1)).is_some_and(|(Reverse((at, _)), ..): &Found| *at > last_at) {
+        let oldest = found.last_key_value().map(|(Reverse((at, _)), _): (&Place, _)| *at);
+        if found.len() >= wanted && oldest.is_none_or(|oldest| oldest > last_at) {
             break;
         }
         let meant = members(&row.get::<_, Vec<u8>>("members")?)?.into_iter().filter(|member| is_meant(search, member));
-        found.extend(meant.map(|member| (Reverse((member.at, member.position)), runs.len(), member)));
-        found.sort_by_key(|(place, ..)| *place);
-        found.truncate(wanted);
-        runs.push(Run::of(connection, row, reached)?);
+        found.extend(meant.map(|member| (Reverse((member.at, member.position)), (runs.len(), member))));
+        while found.len() > wanted {
+            found.pop_last();
+        }
+        runs.push(Run::of(connection, row, held.as_ref())?);
     }
-    let unpacked = found.into_iter().map(|(_, run, member)| runs.get(run).map(|run| run.unpack(member)));
+    let unpacked = found.into_values().map(|(run, member)| runs.get(run).map(|run| run.unpack(member)));
     Ok(unpacked.flatten().collect())
 }
-
-/// A request, the number of its run, and its place in what is found.
-type Found = (Place, usize, Member<Vec<Shown>>);
 
 /// When a request was decided and where that stands in the journal: the newest first.
 type Place = Reverse<(i64, i64)>;
@@ -107,9 +107,9 @@ pub(super) fn newest(single: Vec<FoundRequest>, in_runs: Vec<FoundRequest>, most
 struct Run(FoundRequest, Option<Held>);
 
 impl Run {
-    fn of(connection: &Connection, row: &Row<'_>, reached: Option<&Reached>) -> Result<Self, Error> {
+    fn of(connection: &Connection, row: &Row<'_>, held: Option<&HashMap<i64, Held>>) -> Result<Self, Error> {
         let (session, ruling): (i64, Option<i64>) = (row.get("session")?, row.get("ruling")?);
-        let held = reached.map(|reached| reached.held_by(connection, ruling)).transpose()?;
+        let held = held.map(|held| ruling.and_then(|ruling| held.get(&ruling)).cloned().unwrap_or_default());
         let common = FoundRequest {
             position: 0,
             at: moment(0),

@@ -9,6 +9,7 @@ use model::disclosure::{Counts, Disclosure};
 use model::effect::{ColumnName, Effect, Facts, FunctionClass, Object, TableKind, TableName, Verb};
 use model::event::{Entry, Event};
 use model::lineage::{Container, Member, Origin, Output, OutputColumn};
+use rusqlite::OpenFlags;
 
 use super::*;
 use crate::Index;
@@ -266,24 +267,40 @@ fn what_a_copy_of_an_older_entry_sent_is_unknown() {
     assert_eq!(found.iter().map(|one| one.request).collect::<Vec<_>>(), [ann.request(2), ann.request(1)]);
 }
 
-/// Also where it is too many to be listed: then each request is looked at.
+/// Also where it is too many to be listed: then each row is looked at, of requests and of runs.
 #[test]
 fn both_ways_to_find_them_agree() {
     let directory = tempfile::tempdir().unwrap();
     let state = Sqlite::open(directory.path()).unwrap();
     let mut entries = journal();
     let next = u64::try_from(entries.len()).unwrap();
+    let traced = |request| {
+        let mut decided = decided(request, 1, Outcome::Allow);
+        if let Event::Decided { traceparent, .. } = &mut decided {
+            *traceparent = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into());
+        }
+        decided
+    };
     let many = (0..21_000).flat_map(|number| {
-        let request = session(1).request(100 + number);
-        [decided(request, 1, Outcome::Allow), ended(request, 1, &[])]
+        let (own, shared) = (session(1).request(100 + number), session(100 + number).request(1));
+        let shares = [decided(shared, 1, Outcome::Allow), ended(shared, 1, &[])];
+        [traced(own), ended(own, 1, &[])].into_iter().chain(shares)
     });
     entries.extend((next..).zip(many).map(|(at, event)| (at, Entry { at: T, event })));
     state.index(&entries).unwrap();
+    let rows = |table: &str| -> i64 {
+        let sql = format!("SELECT count(*) FROM {table}");
+        state.records().connection().query_row(&sql, [], |row| row.get(0)).unwrap()
+    };
+    assert!(rows("requests") > 20_000 && rows("runs") > 20_000);
     let here = now("payments", "main", "people.nick");
-    let search = Search { now: Some(here.clone()), limit: 30_000, ..Search::default() };
-    let found = state.records().search(&search).unwrap();
-    assert_eq!(found.len(), 21_000 + 6);
-    assert_eq!(state.records().disclosed_now(&here, &Search::default()).unwrap().clear_at_most, 42_000 + 12);
+    let all = Search { limit: 60_000, ..Search::default() };
+    let found = state.records().search(&Search { now: Some(here.clone()), ..all.clone() }).unwrap();
+    assert_eq!(found.len(), 42_000 + 6);
+    assert_eq!(state.records().disclosed_now(&here, &Search::default()).unwrap().clear_at_most, 84_000 + 12);
+    // Of the journal's own, four ran this statement.
+    let found = state.records().search(&Search { statement: Some(Digest([1; 32])), ..all }).unwrap();
+    assert_eq!(found.len(), 42_000 + 5);
 }
 
 #[test]
@@ -296,8 +313,18 @@ fn an_index_is_read_beside_the_one_who_feeds_it_and_only_in_its_own_form() {
     state.index(&journal()).unwrap();
     assert_eq!(index.position().unwrap(), state.indexed_to().unwrap());
     assert_eq!(index.search(&Search::default()).unwrap(), state.search(&Search::default()).unwrap());
+    let requests = index.search(&Search::default()).unwrap().len();
     index.connection().execute("DELETE FROM requests", []).unwrap_err();
     drop((state, index));
+    // A copy that may only be read: SQLite cannot share its log there, and there is none once who feeds it has closed it.
+    drop(Sqlite::open(directory.path()).unwrap());
+    let log = directory.path().join("index.db-wal");
+    std::os::unix::fs::symlink("/nowhere/index.db-wal", &log).unwrap();
+    let plain =
+        Connection::open_with_flags(directory.path().join("index.db"), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    plain.query_row("SELECT count(*) FROM requests", [], |row| row.get::<_, i64>(0)).unwrap_err();
+    assert_eq!(Index::open(directory.path()).unwrap().search(&Search::default()).unwrap().len(), requests);
+    std::fs::remove_file(log).unwrap();
     let connection = Connection::open(directory.path().join("index.db")).unwrap();
     connection.execute("DELETE FROM migrations WHERE number = 4", []).unwrap();
     assert!(matches!(Index::open(directory.path()), Err(Error::OlderSchema { found: 3, known: 4, .. })));

@@ -66,19 +66,13 @@ impl Reached {
         );
     }
 
-    /// What each row of an answer with this ruling holds.
-    pub(in super::super) fn held_by(&self, connection: &Connection, ruling: Option<i64>) -> Result<Held, Error> {
-        Ok(self.rulings(connection, ruling)?.into_values().next().unwrap_or_default())
-    }
-
-    /// Likewise for all rulings, or only one.
-    fn rulings(&self, connection: &Connection, only: Option<i64>) -> Result<HashMap<i64, Held>, Error> {
+    /// What each row of an answer holds, by ruling.
+    pub(in super::super) fn rulings(&self, connection: &Connection) -> Result<HashMap<i64, Held>, Error> {
         let [statements, _] = self.lists();
-        let sql = "SELECT DISTINCT q.ruling, e.value ->> 0, e.value ->> 1, e.value ->> 2 FROM json_each(?1) e
-                   CROSS JOIN ruling_statements q ON q.statement = e.value ->> 0
-                   WHERE ?2 IS NULL OR q.ruling = ?2";
+        let sql = "SELECT DISTINCT q.ruling, e.value ->> 0, e.value ->> 1, e.value ->> 2 FROM json_each(?) e
+                   CROSS JOIN ruling_statements q ON q.statement = e.value ->> 0";
         let mut statement = connection.prepare_cached(sql)?;
-        let mut rows = statement.query(rusqlite::params![statements, only])?;
+        let mut rows = statement.query([statements])?;
         let mut held: HashMap<i64, Held> = HashMap::new();
         while let Some(row) = rows.next()? {
             let line = held.entry(row.get(0)?).or_default();
@@ -93,7 +87,7 @@ impl Reached {
 
     /// What the matching requests in runs gave, by subject.
     pub(in super::super) fn in_runs(&self, connection: &Connection, search: &Search) -> Result<Given, Error> {
-        let rulings = self.rulings(connection, None)?;
+        let rulings = self.rulings(connection)?;
         let conditions = of_requests(connection, search, Rows::Runs)?;
         let Some(conditions) = conditions.filter(|_| may_be_in_runs(search) && !rulings.is_empty()) else {
             return Ok(Given::new());
