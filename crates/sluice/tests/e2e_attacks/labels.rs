@@ -15,11 +15,27 @@ use crate::support::{site, token};
 const MANY: usize = 100;
 
 /// Every label that a metric may have, with its values; `le` is a histogram's, and has the bounds in the code.
-const LABELS: [(&str, &[&str]); 4] = [
+const LABELS: [(&str, &[&str]); 5] = [
     ("outcome", &["allow", "deny", "ask"]),
     ("form", &["clear", "masked"]),
     ("reason", &["full", "read_only", "stalled", "other"]),
+    ("work", &WORK),
     ("le", &["0.0002", "0.0005", "0.001", "0.002", "0.005", "0.01", "0.05", "0.25", "1", "5", "+Inf"]),
+];
+
+/// The kinds of work beside the sessions.
+const WORK: [&str; 11] = [
+    "approvals",
+    "archive",
+    "index",
+    "issuers",
+    "journal",
+    "live_tapes",
+    "retention",
+    "revisions",
+    "tiles",
+    "vault",
+    "witnesses",
 ];
 
 /// What `/metrics` shows.
