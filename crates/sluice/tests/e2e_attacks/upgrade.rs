@@ -10,8 +10,19 @@ use testkit::wait::eventually_blocking;
 use crate::support::raw::Raw;
 use crate::support::{CLEARED, LIMIT, postgres, record, rows, site};
 
-/// Some seconds of work.
-const LONG: &str = "SELECT count(*) AS of_the_last FROM generate_series(1, 1000) AS a, generate_series(1, 20000) AS b";
+/// What runs for as long as somebody holds [`LOCK`].
+const LONG: &str = "SELECT count(*) AS of_the_last FROM orders";
+const LOCK: &str = "BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE";
+
+/// A superuser's own connection to the server.
+async fn beside(database: &str) -> Result<tokio_postgres::Client> {
+    let server = postgres()?;
+    let mut config = tokio_postgres::Config::new();
+    config.host_path(server.socket_directory()).port(server.port()).user("postgres").dbname(database);
+    let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
+    tokio::spawn(connection);
+    Ok(client)
+}
 
 /// What another `sluice serve` on the same configuration says at its end.
 fn another(site: &Site) -> Result<String> {
@@ -36,8 +47,11 @@ async fn op_04_a_stop_lets_what_runs_finish_and_the_next_process_goes_on() -> Re
     assert_eq!(idle.simple("SELECT 1").await?.column(), ["1"], "the first is not disturbed");
 
     let address = site.process()?.address("postgres")?;
+    let count = postgres()?.sql("replaced", "SELECT count(*) FROM orders")?;
+    let held = beside("replaced").await?;
+    held.batch_execute(LOCK).await?;
     busy.send(&[query(LONG)]).await?;
-    let runs = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%of_the_last FROM%1000)%' \
+    let runs = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%of_the_last FROM orders%' \
                 AND pid <> pg_backend_pid()";
     eventually_blocking(LIMIT, "the statement to run", || {
         Ok((postgres()?.sql("replaced", runs)? == "1").then_some(()))
@@ -48,8 +62,9 @@ async fn op_04_a_stop_lets_what_runs_finish_and_the_next_process_goes_on() -> Re
     assert!(Peer::connect(address).await.is_err(), "nobody new is let in");
     let told = another(&site)?;
     assert!(told.contains("another process has this journal open"), "while it drains, too: {told}");
+    held.batch_execute("ROLLBACK").await?;
     let answer = busy.answer().await?;
-    assert_eq!((answer.column(), answer.errors()), (vec!["20000000".to_owned()], vec![]));
+    assert_eq!((answer.column(), answer.errors()), (vec![count], vec![]));
     assert_eq!(busy.end().await?.as_deref(), Some("57P01"));
     site.stop()?;
     verified(&site)?;
