@@ -22,7 +22,7 @@ use crate::problem::Problem;
 use crate::time::Moment;
 
 /// The most that one search gives.
-const MOST: u32 = 10_000;
+pub const MOST: u32 = 10_000;
 
 /// Which requests to find; everything that is given narrows the search.
 #[derive(Deserialize, IntoParams)]
@@ -84,7 +84,7 @@ pub(crate) struct SearchParams {
 }
 
 impl SearchParams {
-    fn search(self, classification: &Classes) -> Result<Search, Problem> {
+    fn search(self, classification: &Classes) -> Result<Search, QuestionError> {
         let class = self.class.map(DataClass::new);
         let now = match (self.now, &class) {
             (true, Some(class)) => Some(now(class.clone(), classification)?),
@@ -133,19 +133,46 @@ pub(crate) struct ReportParams {
 }
 
 /// The classification that *now* means, if one is known.
-type Classes = Option<Arc<Classification>>;
+pub type Classes = Option<Arc<Classification>>;
 
-fn now(class: DataClass, classification: &Classes) -> Result<Now, Problem> {
+fn now(class: DataClass, classification: &Classes) -> Result<Now, QuestionError> {
     let classification = classification.clone();
-    let classification = classification.ok_or_else(|| Problem::bad("say by which revision: --revision DIR"))?;
+    let classification = classification.ok_or_else(|| QuestionError::query("say by which revision: --revision DIR"))?;
     if !classification.classes.contains_key(&class) {
-        return Err(Problem::bad(format!("the revision has no class {class}")));
+        return Err(QuestionError::query(format!("the revision has no class {class}")));
     }
     Ok(Now { class, classification })
 }
 
-fn unnamed() -> Problem {
-    Problem::bad("name the class: ?class=card_number")
+fn unnamed() -> QuestionError {
+    QuestionError::query("name the class: ?class=card_number")
+}
+
+/// Why a question has no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum QuestionError {
+    /// It makes no sense: what is wrong with it, and what to ask instead.
+    #[error("{0}")]
+    Query(String),
+    /// The index cannot be read.
+    #[error(transparent)]
+    Index(#[from] store::Error),
+}
+
+impl QuestionError {
+    fn query(why: impl Into<String>) -> Self {
+        Self::Query(why.into())
+    }
+}
+
+impl From<QuestionError> for Problem {
+    fn from(error: QuestionError) -> Self {
+        match error {
+            QuestionError::Query(why) => Self::bad(why),
+            QuestionError::Index(error) => Self::from(error),
+        }
+    }
 }
 
 /// What can be asked of an index.
@@ -166,17 +193,8 @@ impl Question {
     /// route of that name gives. `classification` is what *now* means.
     ///
     /// # Errors
-    /// What is wrong with the query, or why the index cannot be read.
-    pub fn ask(
-        self,
-        records: &Index,
-        query: &str,
-        classification: Option<Arc<Classification>>,
-    ) -> Result<Value, String> {
-        self.answer(records, query, &classification).map_err(|problem| problem.detail().to_owned())
-    }
-
-    fn answer(self, records: &Index, query: &str, classification: &Classes) -> Result<Value, Problem> {
+    /// The query makes no sense, or the index cannot be read.
+    pub fn ask(self, records: &Index, query: &str, classification: &Classes) -> Result<Value, QuestionError> {
         match self {
             Self::Search => told(records.search(&read::<SearchParams>(query)?.search(classification)?)),
             Self::Events => told(records.events(&read::<SearchParams>(query)?.search(classification)?)),
@@ -201,14 +219,14 @@ impl Question {
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(query: &str) -> Result<T, Problem> {
-    let uri = format!("/?{query}").parse().map_err(|_| Problem::bad("that is no query"))?;
-    let read = Query::<T>::try_from_uri(&uri).map_err(|error| Problem::bad(error.body_text()))?;
+fn read<T: serde::de::DeserializeOwned>(query: &str) -> Result<T, QuestionError> {
+    let uri = format!("/?{query}").parse().map_err(|_| QuestionError::query("that is no query"))?;
+    let read = Query::<T>::try_from_uri(&uri).map_err(|error| QuestionError::query(error.body_text()))?;
     Ok(read.0)
 }
 
-fn told<T: serde::Serialize>(answer: Result<T, store::Error>) -> Result<Value, Problem> {
-    serde_json::to_value(answer?).map_err(|_| Problem::internal())
+fn told<T: serde::Serialize>(answer: Result<T, store::Error>) -> Result<Value, QuestionError> {
+    serde_json::to_value(answer?).map_err(|_| store::Error::Corrupt("an answer in JSON").into())
 }
 
 /// Asks the index of this Sluice, by the revision in force.
@@ -216,24 +234,26 @@ async fn ask(app: &App, question: Question, query: Option<String>) -> Result<Ans
     let active = app.node.revisions.current();
     let classification = Some(Arc::new(active.classification.clone()));
     let query = query.unwrap_or_default();
-    let answer = app.state(move |state| question.answer(state.records(), &query, &classification)).await?;
+    let answer = app.state(move |state| question.ask(state.records(), &query, &classification)).await?;
     Ok(Answer::ok(answer))
 }
 
-fn column(text: &str) -> Result<ColumnName, Problem> {
+fn column(text: &str) -> Result<ColumnName, QuestionError> {
     let mut parts = text.split('.');
     match (parts.next(), parts.next(), parts.next(), parts.next()) {
         (Some(schema), Some(table), Some(column), None) => Ok(ColumnName::new(TableName::new(schema, table), column)),
-        (_, _, _, _) => Err(Problem::bad("a column is written as schema.table.column, such as public.cards.number")),
+        (_, _, _, _) => {
+            Err(QuestionError::query("a column is written as schema.table.column, such as public.cards.number"))
+        }
     }
 }
 
-fn trace_id(text: &str) -> Result<String, Problem> {
+fn trace_id(text: &str) -> Result<String, QuestionError> {
     let is_id = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_id {
         Ok(text.to_ascii_lowercase())
     } else {
-        Err(Problem::bad("a trace id is 32 hexadecimal digits, such as 4bf92f3577b34da6a3ce929d0e0e4736"))
+        Err(QuestionError::query("a trace id is 32 hexadecimal digits, such as 4bf92f3577b34da6a3ce929d0e0e4736"))
     }
 }
 

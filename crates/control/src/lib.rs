@@ -34,7 +34,7 @@ pub mod witness;
 
 pub use access::Access;
 pub use app::Stopping;
-pub use audit::Question;
+pub use audit::{Classes, MOST, Question, QuestionError};
 pub use listener::{Listener, serve};
 pub use routes::{Listed, listed};
 pub use windows::Wanted;

@@ -22,11 +22,6 @@ impl Problem {
         Self { kind: "about:blank", title, status: status.as_u16(), detail: detail.into() }
     }
 
-    /// What is wrong, and what to do about it.
-    pub(crate) fn detail(&self) -> &str {
-        &self.detail
-    }
-
     /// The call is not of the form that it must have.
     pub(crate) fn bad(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
@@ -108,7 +103,7 @@ impl IntoResponse for Problem {
 
 impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
-        tracing::error!(%error, "state failed");
+        tracing::error!(error = &error as &dyn std::error::Error, "state failed");
         Self::unavailable(error.client_message())
     }
 }

@@ -71,7 +71,7 @@ pub enum RebuildError {
     #[error(transparent)]
     State(#[from] store::Error),
     /// The old index cannot be removed.
-    #[error("the old index cannot be removed: {0}")]
+    #[error("the old index cannot be removed")]
     Remove(#[source] std::io::Error),
 }
 

@@ -160,8 +160,12 @@ fn several(site: &Site, east: &Path, old_revision: &Path) -> Result<()> {
     assert!(secrets.as_array().is_some_and(|events| events.iter().all(|event| event["journal"].is_string())));
     // Without a revision nobody knows what `now` is; without an index nobody knows anything.
     let refused = command(site, &[&["audit", "report", "--class", "phone", "--now"], &both[..]].concat())?;
-    assert!(refused.status.code() == Some(1) && refused.stderr.contains("--revision"), "{refused:?}");
+    assert!(refused.status.code() == Some(2) && refused.stderr.contains("--revision"), "{refused:?}");
     let nothing = command(site, &["audit", "search", "--data-dir", &old])?;
-    assert!(nothing.status.code() == Some(1) && nothing.stderr.contains("index.db"), "{nothing:?}");
+    assert!(nothing.status.code() == Some(1) && nothing.stderr.contains("index.db: No such file"), "{nothing:?}");
+    // What is named twice would count twice.
+    let again = format!("{east}/.");
+    let twice = command(site, &["audit", "search", "--data-dir", &east, "--data-dir", &again])?;
+    assert!(twice.status.code() == Some(2) && twice.stderr.contains("named twice"), "{twice:?}");
     Ok(())
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::connect::Connect;
 use super::failure::Failure;
 use super::listing::Form;
-use super::records::RecordsArgs;
+use super::records::{JournalsArgs, NowArgs};
 use super::{growth, listing, prove, put, reindex, repair, rotate_key, show, tiles, time, verify, witness};
 
 /// Search the record, and verify it
@@ -25,7 +25,7 @@ pub(super) enum Command {
     /// Say what each subject was shown of a class
     Report(ReportArgs),
     /// Find other events: approvals, break-glass, revisions, secrets used, administration
-    Events(Box<SearchArgs>),
+    Events(EventsArgs),
     /// Verify a journal offline, from its files and the public key; name the first damaged entry
     Verify(verify::Args),
     /// Prove that an entry is in the journal, for somebody who has the public key alone
@@ -117,15 +117,62 @@ pub(super) struct SearchArgs {
     /// Only allowed requests whose end is not known
     #[arg(long)]
     unknown_only: bool,
-    /// At most so many
-    #[arg(long, default_value_t = 100)]
-    limit: u32,
+    #[command(flatten)]
+    limit: LimitArg,
     #[command(flatten)]
     form: Form,
     #[command(flatten)]
     connect: Connect,
     #[command(flatten)]
-    records: RecordsArgs,
+    journals: JournalsArgs,
+    #[command(flatten)]
+    now: NowArgs,
+}
+
+/// How many
+#[derive(clap::Args)]
+struct LimitArg {
+    /// At most so many, the newest
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=i64::from(control::MOST)))]
+    limit: u32,
+}
+
+/// What else to find; everything that is given narrows it
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  sluice audit events --since 7d\n  sluice audit events --secret vault:payments --csv\n  \
+    sluice audit events --since 30d --data-dir /srv/east --data-dir /srv/west"
+)]
+pub(super) struct EventsArgs {
+    /// Since then: 24h, or 2026-11-23T02:00:00Z
+    #[arg(long, value_parser = time::since)]
+    since: Option<control::time::Moment>,
+    /// Before then
+    #[arg(long, value_parser = time::since)]
+    until: Option<control::time::Moment>,
+    /// By this subject: alias|id, or an id of any issuer's
+    #[arg(long)]
+    subject: Option<String>,
+    /// At this target
+    #[arg(long)]
+    target: Option<String>,
+    /// Of this session
+    #[arg(long)]
+    session: Option<String>,
+    /// Of this approval
+    #[arg(long)]
+    approval: Option<String>,
+    /// About this secret
+    #[arg(long)]
+    secret: Option<String>,
+    #[command(flatten)]
+    limit: LimitArg,
+    #[command(flatten)]
+    form: Form,
+    #[command(flatten)]
+    connect: Connect,
+    #[command(flatten)]
+    journals: JournalsArgs,
 }
 
 /// Of which class, since when
@@ -148,17 +195,19 @@ pub(super) struct ReportArgs {
     #[command(flatten)]
     connect: Connect,
     #[command(flatten)]
-    records: RecordsArgs,
+    journals: JournalsArgs,
+    #[command(flatten)]
+    now: NowArgs,
 }
 
 impl SearchArgs {
     const fn shown(&self) -> &'static str {
-        if self.records.now { "NOW SHOWN" } else { "SHOWN" }
+        if self.now.now { "NOW SHOWN" } else { "SHOWN" }
     }
 
     fn query(&self) -> Vec<(&'static str, String)> {
         listing::query([
-            ("limit", Some(self.limit.to_string())),
+            ("limit", Some(self.limit.limit.to_string())),
             ("subject", self.subject.clone()),
             ("on_behalf_of", self.on_behalf_of.clone()),
             ("target", self.target.clone()),
@@ -178,7 +227,7 @@ impl SearchArgs {
             ("since", self.since.map(|since| since.to_string())),
             ("until", self.until.map(|until| until.to_string())),
             ("unknown_only", self.unknown_only.then(|| String::from("true"))),
-            ("now", self.records.now.then(|| String::from("true"))),
+            ("now", self.now.now.then(|| String::from("true"))),
         ])
     }
 }
@@ -203,16 +252,16 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
 }
 
 fn search(args: &SearchArgs) -> Result<(), Failure> {
-    let records = args.records.open(&args.connect)?;
+    let records = args.journals.open(&args.connect, Some(&args.now))?;
     let found = records.ask(Question::Search, &args.query())?;
     let headings = ["WHEN", "SUBJECT", "TARGET", "OUTCOME", "ROWS", args.shown(), "REQUEST", "STATEMENT"];
     let row = |request: &Value| request_row(request, args.form);
-    print(&found, args.form, &args.records, &headings, row)?;
+    print(&found, args.form, &args.journals, &headings, row)?;
     if !args.form.is_table() {
         return Ok(());
     }
-    if show::list(&found, "").len() >= usize::try_from(args.limit).unwrap_or(usize::MAX) {
-        put(&format!("the newest {} of more; narrow the search or raise --limit\n", args.limit))?;
+    if show::list(&found, "").len() >= usize::try_from(args.limit.limit).unwrap_or(usize::MAX) {
+        put(&format!("the newest {} of more; narrow the search or raise --limit\n", args.limit.limit))?;
     }
     match &args.class {
         Some(class) => put(&summary(args, class, &records.ask(Question::Disclosed, &args.query())?)),
@@ -224,11 +273,11 @@ fn search(args: &SearchArgs) -> Result<(), Failure> {
 fn print(
     found: &Value,
     form: Form,
-    records: &RecordsArgs,
+    journals: &JournalsArgs,
     headings: &[&str],
     row: impl Fn(&Value) -> Vec<String>,
 ) -> Result<(), Failure> {
-    if !records.are_several() {
+    if !journals.are_several() {
         return listing::print(found, form, headings, row);
     }
     let with_journal = |line: &Value| [vec![show::text(line, "/journal")], row(line)].concat();
@@ -239,7 +288,7 @@ fn disclosed(args: &SearchArgs) -> Result<(), Failure> {
     let Some(class) = &args.class else {
         return Err(Failure::Usage(String::from("name the class: --class card_number")));
     };
-    let answer = args.records.open(&args.connect)?.ask(Question::Disclosed, &args.query())?;
+    let answer = args.journals.open(&args.connect, Some(&args.now))?.ask(Question::Disclosed, &args.query())?;
     if args.form.json {
         return put(&show::json(&answer));
     }
@@ -250,8 +299,8 @@ fn disclosed(args: &SearchArgs) -> Result<(), Failure> {
         [] => Value::Array(vec![answer.clone()]),
         journals => Value::Array(journals.to_vec()),
     };
-    let row = |line: &Value| counts_row(line, args.records.now);
-    print(&lines, args.form, &args.records, counts_headings(args.records.now), row)
+    let row = |line: &Value| counts_row(line, args.now.now);
+    print(&lines, args.form, &args.journals, counts_headings(args.now.now), row)
 }
 
 /// `order-service read card_number: 0 in clear, 12 masked, 0 unknown`, and so for each journal where there are several.
@@ -259,11 +308,11 @@ fn summary(args: &SearchArgs, class: &str, answer: &Value) -> String {
     let who = args.subject.as_deref().unwrap_or("everybody together");
     let line = |counts: &Value| {
         let number = |name: &str| show::number(counts, name);
-        let clear = match args.records.now {
+        let clear = match args.now.now {
             true => format!("{} in clear counted, at most {}", number("/clear"), number("/clear_at_most")),
             false => format!("{} in clear", number("/clear")),
         };
-        let now = if args.records.now { " as it is now" } else { "" };
+        let now = if args.now.now { " as it is now" } else { "" };
         let (who, class) = (show::safe(who), show::safe(class));
         format!("{who} read {class}{now}: {clear}, {} masked, {} unknown\n", number("/masked"), number("/unknown"))
     };
@@ -339,19 +388,29 @@ fn counts_row(line: &Value, now: bool) -> Vec<String> {
 }
 
 fn report(args: &ReportArgs) -> Result<(), Failure> {
-    let now = args.records.now;
+    let now = args.now.now;
     let query = listing::query([
         ("class", Some(args.class.clone())),
         ("since", args.since.map(|since| since.to_string())),
         ("now", now.then(|| String::from("true"))),
     ]);
-    let found = args.records.open(&args.connect)?.ask(Question::Report, &query)?;
+    let found = args.journals.open(&args.connect, Some(&args.now))?.ask(Question::Report, &query)?;
     let row = |line: &Value| [vec![show::subject(line, "/subject")], counts_row(line, now)].concat();
-    print(&found, args.form, &args.records, &[&["SUBJECT"], counts_headings(now)].concat(), row)
+    print(&found, args.form, &args.journals, &[&["SUBJECT"], counts_headings(now)].concat(), row)
 }
 
-fn events(args: &SearchArgs) -> Result<(), Failure> {
-    let found = args.records.open(&args.connect)?.ask(Question::Events, &args.query())?;
+fn events(args: &EventsArgs) -> Result<(), Failure> {
+    let query = listing::query([
+        ("limit", Some(args.limit.limit.to_string())),
+        ("since", args.since.map(|since| since.to_string())),
+        ("until", args.until.map(|until| until.to_string())),
+        ("subject", args.subject.clone()),
+        ("target", args.target.clone()),
+        ("session", args.session.clone()),
+        ("approval", args.approval.clone()),
+        ("secret", args.secret.clone()),
+    ]);
+    let found = args.journals.open(&args.connect, None)?.ask(Question::Events, &query)?;
     let row = |event: &Value| {
         let inner = event.pointer("/event");
         let (kind, what) = match inner.and_then(Value::as_object).and_then(|one| one.iter().next()) {
@@ -360,5 +419,5 @@ fn events(args: &SearchArgs) -> Result<(), Failure> {
         };
         vec![show::text(event, "/position"), show::moment(event, "/at"), kind, args.form.cut(&what, 120)]
     };
-    print(&found, args.form, &args.records, &["ENTRY", "WHEN", "WHAT", "DETAILS"], row)
+    print(&found, args.form, &args.journals, &["ENTRY", "WHEN", "WHAT", "DETAILS"], row)
 }

@@ -22,6 +22,12 @@ impl Failure {
         Self::Failed(reason.to_string())
     }
 
+    /// It went wrong with this, and why: what an error says, and what it says is behind it.
+    pub(super) fn caused(what: impl fmt::Display, error: &dyn std::error::Error) -> Self {
+        let causes = std::iter::successors(Some(error), |error| error.source());
+        Self::Failed(causes.fold(what.to_string(), |told, cause| format!("{told}: {cause}")))
+    }
+
     /// The exit code.
     pub(super) fn code(&self) -> ExitCode {
         ExitCode::from(match self {

@@ -1,10 +1,10 @@
 //! Who is asked about the past: a Sluice, or the indexes of data directories without any.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use control::Question;
-use model::classification::Classification;
+use control::{Classes, Question, QuestionError};
 use serde_json::{Map, Value};
 use store::Index;
 
@@ -14,18 +14,25 @@ use super::failure::Failure;
 use super::policy::hearing;
 use super::show;
 
-/// Which journals, and what a class is
+/// Which journals
 #[derive(clap::Args)]
-#[command(next_help_heading = "Which journals, and what a class is")]
-pub(super) struct RecordsArgs {
-    /// Ask the index in this data directory, and no Sluice; with several, each line says of which journal it is
+#[command(next_help_heading = "Which journals")]
+pub(super) struct JournalsArgs {
+    /// Ask the index in this data directory, and no Sluice: --config, --url and --token are not used then. With several,
+    /// each line says of which journal it is
     #[arg(long = "data-dir", value_name = "DIR")]
     data_dirs: Vec<PathBuf>,
+}
+
+/// What a class is
+#[derive(clap::Args)]
+#[command(next_help_heading = "What a class is")]
+pub(super) struct NowArgs {
     /// By what is of the class now, whatever was classified then. Of columns that were not, values are counted by rows:
     /// at most so many were given in clear
-    #[arg(long)]
+    #[arg(long, requires = "class")]
     pub(super) now: bool,
-    /// What --now means: the classification of this revision. That of the Sluice that is asked unless given
+    /// What --now means, with --data-dir: the classification of this revision
     #[arg(long, value_name = "DIR", requires_all = ["now", "data_dirs"])]
     revision: Option<PathBuf>,
 }
@@ -39,18 +46,26 @@ pub(super) struct File {
 /// Who answers.
 pub(super) enum Records {
     Sluice(Client),
-    Files { files: Vec<File>, classification: Option<Arc<Classification>> },
+    Files { files: Vec<File>, classification: Classes },
 }
 
-impl RecordsArgs {
+impl JournalsArgs {
     /// Finds them.
-    pub(super) fn open(&self, connect: &Connect) -> Result<Records, Failure> {
+    pub(super) fn open(&self, connect: &Connect, now: Option<&NowArgs>) -> Result<Records, Failure> {
         if self.data_dirs.is_empty() {
             return connect.client().map(Records::Sluice);
         }
+        let mut seen = BTreeSet::new();
+        for dir in &self.data_dirs {
+            let whole = dir.canonicalize().map_err(|error| Failure::caused(dir.display(), &error))?;
+            if !seen.insert(whole) {
+                return Err(Failure::Usage(format!("{} is named twice; what it has would count twice", dir.display())));
+            }
+        }
         let files = self.data_dirs.iter().map(|dir| File::open(dir)).collect::<Result<_, _>>()?;
         let read = |dir: &PathBuf| hearing::revision(dir).map(|checked| Arc::new(checked.classification().clone()));
-        Ok(Records::Files { files, classification: self.revision.as_ref().map(read).transpose()? })
+        let revision = now.and_then(|now| now.revision.as_ref());
+        Ok(Records::Files { files, classification: revision.map(read).transpose()? })
     }
 
     /// Whether what is found says of which journal it is.
@@ -62,8 +77,7 @@ impl RecordsArgs {
 impl File {
     fn open(dir: &Path) -> Result<Self, Failure> {
         let journal = dir.display().to_string();
-        let failed = |error: &dyn std::fmt::Display| Failure::failed(format!("{journal}: {error}"));
-        let index = Index::open(dir).map_err(|error| failed(&error))?;
+        let index = Index::open(dir).map_err(|error| Failure::caused(&journal, &error))?;
         // What is not in the index is not found: an answer must not pass for more than it is.
         match gateway::indexer::behind(dir, &index) {
             Ok(0) => {}
@@ -100,8 +114,11 @@ impl Records {
         let encoded = client::query(query);
         let mut answers = Vec::new();
         for file in files {
-            let answer = question.ask(&file.index, &encoded, classification.clone());
-            answers.push(answer.map_err(|error| Failure::failed(format!("{}: {error}", file.journal)))?);
+            let answer = question.ask(&file.index, &encoded, classification);
+            answers.push(answer.map_err(|error| match error {
+                QuestionError::Query(why) => Failure::Usage(why),
+                error => Failure::caused(&file.journal, &error),
+            })?);
         }
         if let ([_], Some(only)) = (files.as_slice(), answers.first()) {
             return Ok(only.clone());
@@ -109,7 +126,7 @@ impl Records {
         let each = files.iter().zip(answers).map(|(file, answer)| (file.journal.as_str(), answer));
         Ok(match question {
             Question::Disclosed => added_up(each),
-            Question::Report => Value::Array(each.flat_map(lines).collect()),
+            Question::Report => ranked(each.flat_map(lines).collect()),
             Question::Search | Question::Events => merged(each.flat_map(lines).collect(), query),
         })
     }
@@ -130,6 +147,14 @@ fn merged(mut lines: Vec<Value>, query: &[(&'static str, String)]) -> Value {
     lines.sort_by_key(|line| std::cmp::Reverse(show::number(line, "/at")));
     let limit = query.iter().find(|(name, _)| *name == "limit").and_then(|(_, limit)| limit.parse().ok());
     lines.truncate(limit.unwrap_or(usize::MAX));
+    Value::Array(lines)
+}
+
+/// Whoever was given most in clear first, as in the report of one journal.
+fn ranked(mut lines: Vec<Value>) -> Value {
+    lines.sort_by_key(|line| {
+        std::cmp::Reverse(["/clear_at_most", "/clear", "/masked", "/unknown"].map(|name| show::number(line, name)))
+    });
     Value::Array(lines)
 }
 
@@ -167,6 +192,16 @@ mod tests {
         };
         assert_eq!(told("10"), ["9a", "7b", "4a", "4b"]);
         assert_eq!(told("2"), ["9a", "7b"]);
+    }
+
+    #[test]
+    fn who_was_given_most_comes_first_whichever_journal_says_it() {
+        let of = |clear: u64, masked: u64| json!({"clear": clear, "masked": masked});
+        let each = [("a", json!([of(5, 0), of(0, 9)])), ("b", json!([of(7, 0), of(5, 1)]))].into_iter();
+        let told = ranked(each.flat_map(lines).collect());
+        let line = |line: &Value| (show::number(line, "/clear"), show::text(line, "/journal"));
+        let expected = [(7, "b"), (5, "b"), (5, "a"), (0, "a")].map(|(clear, journal)| (clear, journal.to_owned()));
+        assert_eq!(show::list(&told, "").iter().map(line).collect::<Vec<_>>(), expected);
     }
 
     #[test]

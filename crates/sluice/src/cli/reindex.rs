@@ -11,7 +11,8 @@ use super::put;
 #[derive(clap::Args)]
 #[command(
     after_help = "The journal is the record; the index is a copy for searching, and may be lost. Sluice follows the \
-    journal by itself: this is for an\nindex that is damaged, or was made by a newer version. Stop Sluice first.\n\nExamples:\n  \
+    journal by itself: this is for an\nindex that is damaged or was made by a newer version, and for a copy of a journal that \
+    has none. Stop Sluice first.\n\nExamples:\n  \
     sluice audit reindex\n  sluice audit reindex --data-dir /var/lib/sluice"
 )]
 pub(super) struct Args {
@@ -32,6 +33,6 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if shown {
         let _ = write!(std::io::stderr(), "\r\x1b[K");
     }
-    let entries = entries.map_err(|error| Failure::failed(format!("{}: {error}", data_dir.display())))?;
+    let entries = entries.map_err(|error| Failure::caused(data_dir.display(), &error))?;
     put(&format!("{entries} entries indexed in {:.1} s\n", began.elapsed().as_secs_f64()))
 }
