@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use gateway::node::Layout;
 use gateway::threads::on_all_processors;
 use ledger::tape::KeyStore;
-use ledger::{Checkpoint, Keys, RealDisk, Trust, WitnessKey, Witnessed};
+use ledger::{Checkpoint, Disk, Keys, RealDisk, Trust, WitnessKey, Witnessed};
 use model::id::Digest;
 use model::secret::Secret;
 use model::time::Timestamp;
+use store::config::ArchiveConfig;
 
 use super::failure::Failure;
 use super::journal::{JournalArgs, Places, key_in, unreadable};
@@ -24,6 +25,7 @@ use tapes::{Place, Tapes};
     after_help = "A public key that was kept elsewhere proves more than the one beside the journal, and a checkpoint that \
     was kept elsewhere\nshows whether the whole journal was exchanged for an older or another one. The latest is the file \
     journal/checkpoint.\nA witness's key proves that another machine saw the journal grow to that size, and at what time.\n\nExamples:\n  \
+    sluice audit verify --config /etc/sluice/sluice.toml       (tapes in its archive as well)\n  \
     sluice audit verify --data-dir /var/lib/sluice\n  \
     sluice audit verify --journal /backup/journal --key /safe/journal.pub --checkpoint /safe/yesterday.checkpoint\n  \
     sluice audit verify --data-dir /var/lib/sluice --witness-key /safe/witness.pub\n  \
@@ -60,17 +62,18 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if let (Some(dir), Some(key)) = (&args.tiles, &args.place.key) {
         return verify_tiles(dir, key, args.json);
     }
-    let Places { journal, key, data_dir } = args.place.places()?;
-    let keys = Keys::of(&RealDisk, &journal, &key).map_err(|error| unreadable(&journal, &error))?;
+    let places = args.place.places()?;
+    let Places { journal, key, data_dir } = &places;
+    let keys = Keys::of(&RealDisk, journal, key).map_err(|error| unreadable(journal, &error))?;
     let kept = args.checkpoint.iter().map(|file| kept(file, &keys)).collect::<Result<Vec<_>, _>>()?;
     let witnesses = args.witness_key.iter().map(|key| witness_key(key)).collect::<Result<Vec<_>, _>>()?;
-    let trust = Trust { key: &key, kept: &kept, witnesses: &witnesses };
-    let report = ledger::verify_with(&RealDisk, &journal, trust, &on_all_processors)
-        .map_err(|error| unreadable(&journal, &error))?;
+    let trust = Trust { key, kept: &kept, witnesses: &witnesses };
+    let report = ledger::verify_with(&RealDisk, journal, trust, &on_all_processors)
+        .map_err(|error| unreadable(journal, &error))?;
     let own = data_dir.as_deref().map(Layout::of);
     let own_tapes = || own.as_ref().map(Layout::tapes).filter(|dir| dir.exists());
     let tapes = match (args.tapes.clone().or_else(own_tapes), report.is_good()) {
-        (Some(dir), true) => verify_tapes(args, &journal, &dir, own.as_ref())?,
+        (Some(dir), true) => verify_tapes(args, &places, &dir, own.as_ref())?,
         (Some(_) | None, _) => Tapes::default(),
     };
     let told = tapes.told();
@@ -159,27 +162,43 @@ fn kept(file: &Path, keys: &Keys) -> Result<Checkpoint, Failure> {
 }
 
 /// Compares tapes, those in the archive included, where the configuration names one.
-fn verify_tapes(args: &Args, journal: &Path, dir: &Path, own: Option<&Layout>) -> Result<Tapes, Failure> {
+fn verify_tapes(args: &Args, places: &Places, dir: &Path, own: Option<&Layout>) -> Result<Tapes, Failure> {
     let keys = tape_keys(args, own)?;
-    let archive = args.place.config.load().ok().and_then(|config| config.archive);
-    let Some(archive) = archive else {
-        return Ok(Tapes::verify(journal, &Place { disk: &RealDisk, dir, keys: keys.as_ref(), has_archive: false }));
+    let verify = |disk: &dyn Disk, has_archive| {
+        Tapes::verify(&places.journal, &Place { disk, dir, keys: keys.as_ref(), has_archive })
     };
-    let failed = |error: &dyn std::fmt::Display| Failure::failed(format!("the archive: {error}"));
+    let Some(archive) = archive_of(args, places.data_dir.as_deref())? else { return Ok(verify(&RealDisk, false)) };
+    let failed = |error: &dyn std::error::Error| Failure::caused("the archive", error);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.map_err(|error| failed(&error))?;
-    let disk = match gateway::archive::offline_disk(&archive, runtime.handle()) {
-        Ok(disk) => disk,
+    match gateway::archive::offline_disk(&archive, runtime.handle()) {
+        Ok(disk) => Ok(verify(disk.as_ref(), true)),
         // Its secret is in the vault, or for others to read: what is here can be compared all the same.
-        Err(gateway::archive::ArchiveError::Secret(_)) => {
-            return Ok(Tapes::verify(
-                journal,
-                &Place { disk: &RealDisk, dir, keys: keys.as_ref(), has_archive: false },
-            ));
+        Err(gateway::archive::ArchiveError::Secret(_)) => Ok(verify(&RealDisk, false)),
+        Err(error) => Err(failed(&error)),
+    }
+}
+
+/// The archive of the configuration that was named, or of the one in this directory if that is about what is verified.
+fn archive_of(args: &Args, data_dir: Option<&Path>) -> Result<Option<ArchiveConfig>, Failure> {
+    let config = &args.place.config;
+    if config.config.is_some() {
+        return Ok(config.load()?.archive);
+    }
+    let (Some(found), Some(data_dir)) = (config.existing(), data_dir) else { return Ok(None) };
+    match super::paths::load(&found) {
+        Ok(config) if is_same(&config.data_dir, data_dir) => Ok(config.archive),
+        Ok(_) => Ok(None),
+        Err(_) => {
+            let shown = found.display();
+            super::tell(&format!("warning: {shown} has mistakes, so that no archive is known: see sluice check"));
+            Ok(None)
         }
-        Err(error) => return Err(failed(&error)),
-    };
-    Ok(Tapes::verify(journal, &Place { disk: disk.as_ref(), dir, keys: keys.as_ref(), has_archive: true }))
+    }
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
 }
 
 /// The keys of tapes, where one opens them.
