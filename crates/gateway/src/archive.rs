@@ -74,8 +74,11 @@ impl Archive {
         }
         let source = self.config.secret.clone();
         if !open.is_told {
-            let used =
-                Event::SecretUsed { session: None, target: "archive".into(), reference: source.to_string().into() };
+            let used = Event::SecretUsed {
+                session: None,
+                target: format!("archive:{}", self.config.bucket).into(),
+                reference: source.to_string().into(),
+            };
             node.recorder.record(vec![entry(used)], Level::Process).await?;
             open.is_told = true;
         }
@@ -131,6 +134,7 @@ pub(crate) async fn remove(node: &Arc<Node>, session: SessionId) -> io::Result<(
     let removing = Arc::clone(node);
     let removed = tokio::task::spawn_blocking(move || {
         let dir = removing.layout().tapes();
+        let _whole = removing.packing.claim_all(session);
         removal::note(&removing.layout().archive(), &objects(&removing, &dir, session)?, session)?;
         ledger::tape::remove(&RealDisk, &dir, session, &removing.tape_keys).map(drop)
     });

@@ -95,7 +95,10 @@ pub(crate) fn read_small(disk: &dyn Disk, path: &Path, limit: usize) -> io::Resu
 }
 
 /// Puts `bytes` in place of `path` so that a reader, also after a power cut, sees the old or the new file whole.
-pub(crate) fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+///
+/// # Errors
+/// If the disk fails; the old file, or the new one, is there whole then, too.
+pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     // With the whole name in it: a segment and a list of checkpoints may begin with one number at the same time.
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".new");

@@ -1,10 +1,9 @@
 //! What is to be removed from the archive: noted before the local files go, and kept until it is done.
 
-use std::fs::File;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use ledger::RealDisk;
 use model::id::SessionId;
 
 /// Notes objects of a session's tape.
@@ -18,12 +17,8 @@ pub(super) fn note(dir: &Path, objects: &[String], session: SessionId) -> io::Re
     all.extend(objects.iter().cloned());
     all.sort_unstable();
     all.dedup();
-    let temporary = path.with_extension("new");
-    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    file.write_all(all.iter().map(|object| format!("{object}\n")).collect::<String>().as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, &path)?;
-    File::open(dir)?.sync_all()
+    let lines = all.iter().map(|object| format!("{object}\n")).collect::<String>();
+    ledger::disk::replace(&RealDisk, &path, lines.as_bytes())
 }
 
 /// Ends a note whose objects are gone. One that has others as well stays: theirs are still there. Nothing may be noted

@@ -19,11 +19,14 @@ use crate::node::Node;
 use crate::recorder::entry;
 
 /// How often there is a round when nothing calls for one.
-const LOOK: Duration = Duration::from_secs(60);
+pub(super) const LOOK: Duration = Duration::from_secs(60);
 /// How long after a failure it is tried again, at first and at most.
 const WAITS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(300));
 /// After so many failures one after the other a round ends: the server is gone, and not one object odd.
 const FAILURES: usize = 3;
+
+/// How long after a round there is none, whatever calls for one: each lists all tapes.
+const REST: Duration = Duration::from_secs(1);
 
 /// How soon it is looked again, in milliseconds, whether the journal has the end of a session that is over.
 const SOON: u64 = 1000;
@@ -69,7 +72,8 @@ pub async fn run(node: Arc<Node>) {
         }
         (wait, in_a_row) = (WAITS.0, 0);
         let until = outcome.next.map_or(LOOK, |next| Duration::from_millis(next.millis_since(clock::now())).min(LOOK));
-        let _ = tokio::time::timeout(until.max(Duration::from_millis(100)), archive.news.notified()).await;
+        let _ = tokio::time::timeout(until, archive.news.notified()).await;
+        tokio::time::sleep(REST).await;
     }
 }
 
@@ -120,7 +124,10 @@ impl Round<'_> {
             }
         }
         self.outcome.waiting = ready.len().saturating_add(unread);
-        let kept: Vec<_> = archived.into_iter().filter(|files| files.is_live || files.is_packed).collect();
+        // What says since when a part is kept is in a file of its own: they are not read before one is due.
+        let are_due = archive.turns.are_due(self.now);
+        let kept = archived.into_iter().filter(|files| are_due && (files.is_live || files.is_packed));
+        let kept: Vec<_> = kept.collect();
         if notes.is_empty() && ready.is_empty() && kept.is_empty() {
             return Ok(());
         }
@@ -149,10 +156,18 @@ impl Round<'_> {
             }
         }
         self.in_a_row = 0;
+        if are_due {
+            archive.turns.looked(self.now.plus_millis(millis(LOOK)));
+        }
         for files in behind.first(kept, |failed| &failed.kept) {
             let done = self.free(archive, &bucket, files).await;
             let what = format!("part {} of the tape of {}", files.part, files.session);
-            if self.is_over(done, &what, || archive.turns.note(|at| at.kept = Some(files))) {
+            let now = self.now;
+            let note = || {
+                archive.turns.note(|at| at.kept = Some(files));
+                archive.turns.is_due(now);
+            };
+            if self.is_over(done, &what, note) {
                 break;
             }
         }
@@ -228,38 +243,48 @@ impl Round<'_> {
         bucket.keep(&object, &path, Content { digest, length }).await?;
         let _alone = archive.alone.lock().await;
         let (session, part) = (files.session, files.part);
-        if !path.exists() {
-            // It was removed meanwhile, and from the archive perhaps before it was there.
-            let notes = self.node.layout().archive();
-            return blocking(move || removal::note(&notes, &[object], session)).await;
+        let (notes, noted) = (self.node.layout().archive(), object.clone());
+        let is_here = blocking(move || {
+            let is_here = path.try_exists()?;
+            if !is_here {
+                // It was removed meanwhile, and from the archive perhaps before it was there.
+                removal::note(&notes, &[noted], session)?;
+            }
+            Ok(is_here)
+        });
+        if !is_here.await? {
+            return Ok(());
         }
         let event =
             Event::TapeArchived { session, part: part.number(), object: object.as_str().into(), digest, length };
         self.node.recorder.record(vec![entry(event)], Level::Power).await?;
         let archived = Archived { object, digest, length, at: self.now };
         blocking(move || archived.write(&RealDisk, &dir, session, part)).await?;
-        self.look_at(self.now.plus_millis(keep_local(archive)));
+        self.look_at(archive, self.now.plus_millis(millis(archive.config.keep_local)));
         Ok(())
     }
 
     /// Has a round at that time, if there is none before.
-    fn look_at(&mut self, at: Timestamp) {
+    fn look_at(&mut self, archive: &Archive, at: Timestamp) {
+        archive.turns.is_due(at);
         self.outcome.next = Some(self.outcome.next.map_or(at, |next| next.min(at)));
     }
 
     /// Removes a local file that was kept long enough, if its session has ended and its object is still what it was.
     async fn free(&mut self, archive: &Archive, bucket: &Bucket, files: PartFiles) -> Result<(), ArchiveError> {
         let dir = self.node.layout().tapes();
-        let Some(archived) = Archived::of(&RealDisk, &dir, files.session, files.part)? else { return Ok(()) };
-        let due = archived.at.plus_millis(keep_local(archive));
+        let tapes = dir.clone();
+        let archived = blocking(move || Archived::of(&RealDisk, &tapes, files.session, files.part));
+        let Some(archived) = archived.await? else { return Ok(()) };
+        let due = archived.at.plus_millis(millis(archive.config.keep_local));
         if due > self.now {
-            self.look_at(due);
+            self.look_at(archive, due);
             return Ok(());
         }
         // Whoever settles the end of a session that broke off reads all of its tape, on this disk.
         if !self.has_ended(files.session).await? {
             if self.node.sessions.find(files.session).is_none() {
-                self.look_at(self.now.plus_millis(SOON));
+                self.look_at(archive, self.now.plus_millis(SOON));
             }
             return Ok(());
         }
@@ -280,18 +305,20 @@ impl Round<'_> {
 
     /// Removes the objects of a note, and then the note, unless more were noted in the meantime.
     async fn remove(&self, archive: &Archive, bucket: &Bucket, note: PathBuf) -> Result<usize, ArchiveError> {
-        let objects = removal::read(&note)?;
+        let reading = note.clone();
+        let objects = blocking(move || removal::read(&reading)).await?;
         for object in &objects {
             bucket.remove(object).await?;
         }
         let _alone = archive.alone.lock().await;
-        removal::done(&note, &objects)?;
-        Ok(objects.len())
+        let gone = objects.len();
+        blocking(move || removal::done(&note, &objects)).await?;
+        Ok(gone)
     }
 }
 
-fn keep_local(archive: &Archive) -> u64 {
-    u64::try_from(archive.config.keep_local.as_millis()).unwrap_or(u64::MAX)
+pub(super) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, ArchiveError> {

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use ledger::tape::PartFiles;
+use model::time::Timestamp;
+
+use super::round::{LOOK, millis};
 
 /// What failed last, of each kind.
 #[derive(Clone, Default, Debug)]
@@ -26,21 +29,55 @@ impl Failed {
 }
 
 #[derive(Default)]
-pub(super) struct Turns(Mutex<Failed>);
+pub(super) struct Turns {
+    failed: Mutex<Failed>,
+    /// When what is kept is looked through again; at once after a start.
+    due: Mutex<Timestamp>,
+}
 
 impl Turns {
     pub(super) fn failed_last(&self) -> Failed {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn note(&self, change: impl FnOnce(&mut Failed)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.failed.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Whether anything that is kept may be due: also if the clock was set back.
+    pub(super) fn are_due(&self, now: Timestamp) -> bool {
+        let due = *self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        due <= now || due > now.plus_millis(millis(LOOK))
+    }
+
+    /// All that is kept is being looked through; until then it need not be again, but for what [`Self::is_due`] says.
+    pub(super) fn looked(&self, until: Timestamp) {
+        *self.due.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    }
+
+    /// Something is due then.
+    pub(super) fn is_due(&self, at: Timestamp) {
+        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        *due = at.min(*due);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_kept_is_looked_through_when_something_is_due_and_once_in_a_while() {
+        let (turns, at) = (Turns::default(), |seconds: u64| Timestamp(1_000_000 + seconds * 1000));
+        assert!(turns.are_due(at(0)), "after a start");
+        turns.looked(at(60));
+        assert!(!turns.are_due(at(59)) && turns.are_due(at(60)));
+        turns.is_due(at(10));
+        turns.is_due(at(30));
+        assert!(!turns.are_due(at(9)) && turns.are_due(at(10)));
+        turns.looked(at(60));
+        assert!(turns.are_due(Timestamp(1000)), "after the clock was set back");
+    }
 
     #[test]
     fn rc_11_a_round_begins_behind_what_failed_last() {
