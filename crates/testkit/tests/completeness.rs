@@ -1,6 +1,5 @@
 //! Whatever changes something has an entry in the journal: every operation of state, every route that changes, every kind of
 //! event, and whatever is done to files. Each stands in a table here; one that is added to the code and not to its table fails.
-
 //!
 //! The code is parsed, so that a comment, an odd spelling or a place that nobody thought of does not pass for an entry.
 
