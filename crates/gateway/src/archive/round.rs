@@ -46,7 +46,7 @@ pub struct Outcome {
     pub reason: Option<String>,
     /// Parts that wait to be archived.
     pub waiting: usize,
-    /// When the next local file has been kept long enough.
+    /// When what is kept here is looked through again.
     pub next: Option<Timestamp>,
 }
 
@@ -83,7 +83,9 @@ pub async fn round(node: &Arc<Node>, now: Timestamp) -> Outcome {
     let Some(archive) = &node.archive else { return round.outcome };
     if let Err(error) = round.all(archive).await {
         round.failed(&error, "what there is to do");
+        archive.turns.is_due(now);
     }
+    round.outcome.next = Some(archive.turns.due());
     if round.outcome.failed > 0 {
         archive.forget().await;
     }
@@ -124,8 +126,12 @@ impl Round<'_> {
             }
         }
         self.outcome.waiting = ready.len().saturating_add(unread);
-        // What says since when a part is kept is in a file of its own: they are not read before one is due.
+        // What says since when a part is kept is in a file of its own: they are not read before one is due. What becomes due
+        // in this round, or fails, is looked at in the next.
         let are_due = archive.turns.are_due(self.now);
+        if are_due {
+            archive.turns.looked(self.now.plus_millis(millis(LOOK)));
+        }
         let kept = archived.into_iter().filter(|files| are_due && (files.is_live || files.is_packed));
         let kept: Vec<_> = kept.collect();
         if notes.is_empty() && ready.is_empty() && kept.is_empty() {
@@ -156,9 +162,6 @@ impl Round<'_> {
             }
         }
         self.in_a_row = 0;
-        if are_due {
-            archive.turns.looked(self.now.plus_millis(millis(LOOK)));
-        }
         for files in behind.first(kept, |failed| &failed.kept) {
             let done = self.free(archive, &bucket, files).await;
             let what = format!("part {} of the tape of {}", files.part, files.session);
@@ -260,14 +263,8 @@ impl Round<'_> {
         self.node.recorder.record(vec![entry(event)], Level::Power).await?;
         let archived = Archived { object, digest, length, at: self.now };
         blocking(move || archived.write(&RealDisk, &dir, session, part)).await?;
-        self.look_at(archive, self.now.plus_millis(millis(archive.config.keep_local)));
+        archive.turns.is_due(self.now.plus_millis(millis(archive.config.keep_local)));
         Ok(())
-    }
-
-    /// Has a round at that time, if there is none before.
-    fn look_at(&mut self, archive: &Archive, at: Timestamp) {
-        archive.turns.is_due(at);
-        self.outcome.next = Some(self.outcome.next.map_or(at, |next| next.min(at)));
     }
 
     /// Removes a local file that was kept long enough, if its session has ended and its object is still what it was.
@@ -278,13 +275,13 @@ impl Round<'_> {
         let Some(archived) = archived.await? else { return Ok(()) };
         let due = archived.at.plus_millis(millis(archive.config.keep_local));
         if due > self.now {
-            self.look_at(archive, due);
+            archive.turns.is_due(due);
             return Ok(());
         }
         // Whoever settles the end of a session that broke off reads all of its tape, on this disk.
         if !self.has_ended(files.session).await? {
             if self.node.sessions.find(files.session).is_none() {
-                self.look_at(archive, self.now.plus_millis(SOON));
+                archive.turns.is_due(self.now.plus_millis(SOON));
             }
             return Ok(());
         }

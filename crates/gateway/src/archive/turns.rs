@@ -46,8 +46,13 @@ impl Turns {
 
     /// Whether anything that is kept may be due: also if the clock was set back.
     pub(super) fn are_due(&self, now: Timestamp) -> bool {
-        let due = *self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = self.due();
         due <= now || due > now.plus_millis(millis(LOOK))
+    }
+
+    /// When something is due, or all is looked through again.
+    pub(super) fn due(&self) -> Timestamp {
+        *self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All that is kept is being looked through; until then it need not be again, but for what [`Self::is_due`] says.
