@@ -104,7 +104,8 @@ fn key<'a>(policies: &SubjectPolicies, ask: &Ask<'a>) -> Key<'a> {
     }
 }
 
-fn tells_columns_apart(policies: &SubjectPolicies, verb: Verb) -> bool {
+/// Whether an answer may be another one for another column of the same table and classes.
+pub(crate) fn tells_columns_apart(policies: &SubjectPolicies, verb: Verb) -> bool {
     let names_columns = |action| policies.slice_for(action).is_some_and(|slice| slice.reads.columns);
     let revealed = policies.slice_for(verb.as_str()).is_some_and(|slice| slice.reads.revealed);
     names_columns(verb.as_str()) || (revealed && names_columns("reveal"))

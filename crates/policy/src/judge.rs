@@ -1,5 +1,6 @@
 //! The first question, and the second.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use model::decision::{Denial, Need, Reveal};
 use model::effect::Verb;
 use model::subject::SubjectKey;
 
+use crate::allowed::Key;
 use crate::ask::{self, Ask};
 use crate::court::{Court, Fields, Ruling, field, ids, long, record};
 use crate::entities::{Place, Resource};
@@ -36,8 +38,8 @@ pub fn judge(policies: &SubjectPolicies, question: &Question<'_>) -> Verdict {
         database: question.database,
         labels: question.labels,
     };
-    let court = Court::new(policies, question.context, Some(&place));
-    let mut trial = Trial { court, place, question: *question, seen: HashMap::new(), record: Record::default() };
+    let (court, seen, record) = (OnceCell::new(), HashMap::new(), Record::default());
+    let mut trial = Trial { policies, court, place, question: *question, seen, record };
     match trial.hear(&asks) {
         Ok(()) => trial.record.verdict(policies, question),
         Err((denial, ask)) => {
@@ -56,7 +58,9 @@ pub fn judge(policies: &SubjectPolicies, question: &Question<'_>) -> Verdict {
 
 /// One question being judged.
 struct Trial<'a> {
-    court: Court<'a>,
+    policies: &'a SubjectPolicies,
+    /// Opened only for what was not asked before.
+    court: OnceCell<Court<'a>>,
     place: Place<'a>,
     question: Question<'a>,
     /// How the caller sees the values of a resource, as far as it was asked.
@@ -99,22 +103,31 @@ impl<'a> Trial<'a> {
         asks.iter().try_for_each(|ask| self.hear_one(ask).map_err(|denial| (denial, Some(ask))))
     }
 
+    fn court(&self) -> &Court<'a> {
+        self.court.get_or_init(|| Court::new(self.policies, self.question.context, Some(&self.place)))
+    }
+
     /// Whether the caller may be told that it lacks this. What fails to be answered is a no.
     fn may_know(&mut self, ask: &Ask<'a>) -> bool {
-        let Some(slice) = self.court.policies.slice_for(KNOW) else { return false };
+        let Some(slice) = self.policies.slice_for(KNOW) else { return false };
         self.record.validity = self.record.validity.and(slice.reads.validity);
         let Some(entity) = self.place.entity(&ask.resource) else { return false };
         let resource = entity.uid();
-        let Some(entities) = self.court.entities(KNOW, entity) else { return false };
-        let context = reveal::see_context(&self.court, &self.place);
-        matches!(self.court.rule(&slice.all, KNOW, &resource, context, &entities), Ruling::Allow(_))
+        let Some(entities) = self.court().entities(KNOW, entity) else { return false };
+        let context = reveal::see_context(self.court(), &self.place);
+        matches!(self.court().rule(&slice.all, KNOW, &resource, context, &entities), Ruling::Allow(_))
     }
 
     fn hear_one(&mut self, ask: &Ask<'a>) -> Result<(), Denial> {
-        let Some(slice) = self.court.policies.slice_for(ask.verb.as_str()) else {
+        let Some(slice) = self.policies.slice_for(ask.verb.as_str()) else {
             return Err(denial(&[], ask));
         };
         self.record.validity = self.record.validity.and(slice.reads.validity);
+        let key = Key::of(self.policies, slice, &self.place, &self.question, ask);
+        if let Some(permits) = key.as_ref().and_then(|key| self.policies.allowed.get(key)) {
+            self.record.permits.extend(permits.iter().cloned());
+            return Ok(());
+        }
         let reveal = if slice.reads.revealed { self.reveal(ask) } else { Reveal::Clear };
         let case = self.case(ask, &reveal).ok_or_else(|| broken(ask))?;
         let (mut ruling, mut set) = (case.rule(&slice.all, None), &slice.all);
@@ -125,7 +138,11 @@ impl<'a> Trial<'a> {
         }
         let asking = match ruling {
             Ruling::Allow(permits) => {
-                self.record.permits.extend(ids(&permits));
+                let permits = ids(&permits);
+                if let Some(key) = key.filter(|_| waived.is_empty()) {
+                    self.policies.allowed.remember(key, &permits);
+                }
+                self.record.permits.extend(permits);
                 vec![]
             }
             Ruling::Deny(forbids) => case.approvals(set, &forbids).map_err(|reasons| denial(&reasons, ask))?,
@@ -141,8 +158,7 @@ impl<'a> Trial<'a> {
 
     /// The forbids that do not bind this subject.
     fn waivable(&self, forbids: &[&'a Rule]) -> Vec<&'a Rule> {
-        let policies = self.court.policies;
-        forbids.iter().copied().filter(|rule| policies.is_waived(rule)).collect()
+        forbids.iter().copied().filter(|rule| self.policies.is_waived(rule)).collect()
     }
 
     /// How the caller sees the values that the request is about.
@@ -150,13 +166,13 @@ impl<'a> Trial<'a> {
         let Some(values) = &ask.values else {
             return Reveal::Clear;
         };
-        if let Some(slice) = self.court.policies.slice_for("reveal") {
+        if let Some(slice) = self.policies.slice_for("reveal") {
             self.record.validity = self.record.validity.and(slice.reads.validity);
         }
         if let Some(known) = self.seen.get(values) {
             return known.clone();
         }
-        let answer = reveal::ask(&self.court, &self.place, values);
+        let answer = reveal::ask(self.court(), &self.place, values);
         self.seen.insert(values.clone(), answer.clone());
         answer
     }
@@ -166,16 +182,16 @@ impl<'a> Trial<'a> {
         let action = ask.verb.as_str();
         let entity = self.place.entity(&ask.resource)?;
         let resource = entity.uid();
-        let entities = self.court.entities(action, entity)?;
-        let mut context = reveal::see_context(&self.court, &self.place);
+        let entities = self.court().entities(action, entity)?;
+        let mut context = reveal::see_context(self.court(), &self.place);
         if ask.verb != Verb::Connect {
-            let mask = ask.values.as_ref().map_or("none", |of| reveal::mask_name(self.court.policies, of, reveal));
+            let mask = ask.values.as_ref().map_or("none", |of| reveal::mask_name(self.policies, of, reveal));
             let mask = RestrictedExpression::new_entity_uid(uid(&self.place.types.mask, mask));
             context.push(field("revealed", RestrictedExpression::new_bool(*reveal == Reveal::Clear)));
             context.push(field("mask", mask));
             context.push(field("statement", self.statement()));
         }
-        Some(Case { court: &self.court, action, resource, entities, context })
+        Some(Case { court: self.court(), action, resource, entities, context })
     }
 
     fn statement(&self) -> RestrictedExpression {

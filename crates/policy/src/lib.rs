@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod allowed;
 mod ask;
 mod court;
 mod digest;

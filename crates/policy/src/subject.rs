@@ -8,6 +8,7 @@ use cedar_policy::{Effect, Entity, EntityUid, Policy, PrincipalConstraint, Resou
 use model::decision::Reveal;
 use model::subject::{Subject, SubjectKey, SubjectKind};
 
+use crate::allowed::Allowed;
 use crate::load::reads::Reads;
 use crate::load::{Loaded, PolicySet, Shared};
 use crate::reveal::CacheKey;
@@ -29,6 +30,8 @@ pub struct SubjectPolicies {
     pub(crate) identities: Vec<SubjectKey>,
     /// Answers of [`crate::reveal`] that depend on nothing but their key.
     pub(crate) reveals: Mutex<HashMap<CacheKey, Reveal>>,
+    /// What [`crate::judge`] allowed where it depends on nothing but its key.
+    pub(crate) allowed: Allowed,
     slices: HashMap<Arc<str>, Slice>,
     groups: Vec<Arc<str>>,
     /// The resources of the permits that may let it write.
@@ -72,7 +75,17 @@ impl SubjectPolicies {
         }
         let identities = subject.identities().cloned().collect();
         let groups = subject.groups.clone();
-        Self { shared, principal, principal_entity, identities, reveals: Mutex::default(), slices, groups, writing }
+        Self {
+            shared,
+            principal,
+            principal_entity,
+            identities,
+            reveals: Mutex::default(),
+            allowed: Allowed::default(),
+            slices,
+            groups,
+            writing,
+        }
     }
 
     /// Whether any policy may permit the subject to write there, with an approval or without. Only the scopes of permits

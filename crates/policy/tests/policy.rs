@@ -17,6 +17,8 @@ mod golden;
 mod knowing;
 #[path = "policy/loading.rs"]
 mod loading;
+#[path = "policy/remembered.rs"]
+mod remembered;
 #[path = "policy/slicing.rs"]
 mod slicing;
 #[path = "policy/traps.rs"]

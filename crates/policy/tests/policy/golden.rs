@@ -30,7 +30,7 @@ fn subjects() -> Vec<(&'static str, Subject)> {
     ]
 }
 
-fn effects() -> Vec<Effect> {
+pub(crate) fn effects() -> Vec<Effect> {
     use Verb::*;
     let function = |name: &str, class| Effect::new(Execute, Object::Function(table(name), class));
     let setting = |name: &str, class| Effect::new(Set, Object::Setting(name.into(), class));

@@ -6,8 +6,8 @@ use workloads::decision::{Revision, decide};
 
 use crate::Criterion;
 
-/// Cold: the first statement of a session, whose policies were sliced when it opened. What a session remembers is the
-/// verdict, in `gateway`; deciding by it is here.
+/// Cold: the first statement of a subject, whose policies were sliced when its session opened. Known: a text of which
+/// another one of the subject did the same. What a session remembers is the verdict, in `gateway`; deciding by it is here.
 pub(crate) fn decision(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("policy");
     for policies in [10, 100, 1000, 10_000] {
@@ -22,7 +22,9 @@ pub(crate) fn decision(criterion: &mut Criterion) {
     for (size, text) in STATEMENTS {
         let revision = Revision::new(1000, text).unwrap();
         let slice = revision.slice();
-        group.bench_function(format!("decide {size}, 1000 policies"), |bench| bench.iter(|| revision.judge(&slice)));
+        group.bench_function(format!("decide known {size}, 1000 policies"), |bench| {
+            bench.iter(|| revision.judge(&slice))
+        });
     }
     let revision = Revision::new(1000, LOOKUP).unwrap();
     let verdicts = revision.judge(&revision.slice());
