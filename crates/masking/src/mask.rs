@@ -94,7 +94,7 @@ fn narrow(digit: u32) -> Option<u16> {
 fn is_unreal(digits: &[u16], class: &DataClass) -> bool {
     let leading = digits.first().copied().unwrap_or(0);
     match class.as_str() {
-        "card_number" => leading != 0 && !luhn(digits.iter().copied()),
+        "card_number" => leading != 0 && !luhn(digits),
         "us_ssn" => leading == 9,
         _ => leading != 0,
     }
