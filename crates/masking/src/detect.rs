@@ -1,8 +1,12 @@
 //! The content net: what in a text looks like a value that someone may not see.
 
+mod block;
+#[cfg(any(test, fuzzing))]
+pub mod cursor;
 mod email;
 mod iban;
 mod numbers;
+mod scanner;
 mod secrets;
 mod words;
 
@@ -110,82 +114,15 @@ impl Hints {
 /// Finds everything in `text`, which need not be UTF-8, in one pass. Time is linear: no candidate is longer than its
 /// format allows, and what was found or skipped is not looked at again.
 pub fn scan(text: &[u8], hints: Hints, found: &mut impl FnMut(Match)) {
-    let mut cursor = Cursor { text, floor: 0, at: 0, hints };
-    while let Some(matched) = cursor.next() {
-        found(matched);
-    }
-}
-
-/// A place in a text; nothing before `floor` may be part of a match any more.
-struct Cursor<'a> {
-    text: &'a [u8],
-    floor: usize,
-    at: usize,
-    hints: Hints,
-}
-
-impl Cursor<'_> {
-    fn next(&mut self) -> Option<Match> {
-        while let Some(byte) = self.text.get(self.at) {
-            match self.candidate(*byte) {
-                Some(matched) => {
-                    self.at = matched.end.max(self.at + 1);
-                    self.floor = matched.end;
-                    return Some(matched);
-                }
-                None => self.at += self.skip(*byte),
-            }
-        }
-        None
-    }
-
-    /// What begins (or, for an address, has its `@`) at this byte.
-    fn candidate(&self, byte: u8) -> Option<Match> {
-        let (text, at) = (self.text, self.at);
-        match byte {
-            b'0'..=b'9' => numbers::find(text, self.floor, at, self.hints),
-            b'+' => numbers::international(text, self.floor, at),
-            b'@' => email::find(text, self.floor, at),
-            b'-' => secrets::private_key(text, at),
-            b'A'..=b'Z' | b'a'..=b'z' if !self.inside_word() => {
-                secrets::find(text, at).or_else(|| iban::find(text, at))
-            }
-            _ => None,
-        }
-    }
-
-    fn inside_word(&self) -> bool {
-        let before = self.at.checked_sub(1).filter(|before| *before >= self.floor);
-        before.and_then(|before| self.text.get(before)).is_some_and(u8::is_ascii_alphanumeric)
-    }
-
-    /// How far the next candidate is at least: a run of digits that is none is skipped whole, and so is one of letters, as
-    /// nothing begins inside a word, and one of dashes, but for the five that a PEM line begins with.
-    fn skip(&self, byte: u8) -> usize {
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        let run = |is: fn(&u8) -> bool| rest.iter().take_while(|byte| is(byte)).count();
-        match byte {
-            b'0'..=b'9' => run(u8::is_ascii_digit),
-            b'-' => match run(|byte| *byte == b'-') {
-                dashes if dashes > 5 => dashes - 5,
-                dashes => dashes,
-            },
-            b'A'..=b'Z' | b'a'..=b'z' => run(u8::is_ascii_alphabetic),
-            _ => 1,
-        }
-    }
+    scanner::scan(text, hints, found);
 }
 
 /// Whether the digits end in a Luhn check digit (ISO/IEC 7812-1, annex B).
-pub(crate) fn luhn(digits: impl DoubleEndedIterator<Item = u16>) -> bool {
-    let sum: u32 = digits
-        .rev()
-        .enumerate()
-        .map(|(at, digit)| match (at % 2, u32::from(digit)) {
-            (0, digit) => digit,
-            (_, digit) if digit > 4 => digit * 2 - 9,
-            (_, digit) => digit * 2,
-        })
-        .sum();
-    sum.is_multiple_of(10)
+pub(crate) fn luhn<D: Copy + Into<u32>>(digits: &[D]) -> bool {
+    let doubled = |digit: u32| if digit > 4 { digit * 2 - 9 } else { digit * 2 };
+    let pairs = digits.rchunks(2).map(|pair| match pair {
+        [other, last] => doubled((*other).into()) + (*last).into(),
+        last => last.iter().map(|digit| (*digit).into()).sum(),
+    });
+    pairs.sum::<u32>().is_multiple_of(10)
 }

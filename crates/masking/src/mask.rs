@@ -13,12 +13,15 @@ pub(crate) struct Mask {
     pub(crate) class: DataClass,
     pub(crate) transform: Transform,
     keys: Arc<ClassKeys>,
+    /// `[class]`.
+    label: Arc<str>,
 }
 
 impl Mask {
     pub(crate) fn new(class: DataClass, transform: Transform, keys: &Keys) -> Self {
         let keys = keys.class(&class);
-        Self { class, transform, keys }
+        let label = format!("[{}]", class.as_str()).into();
+        Self { class, transform, keys, label }
     }
 
     /// The same mask for a value that is only derived from the class: NULL or redacted, for a part or a token of a
@@ -28,6 +31,22 @@ impl Mask {
             self.transform = Transform::Redact;
         }
         self
+    }
+
+    /// As [`Mask::text`], of bytes that are text if the target keeps to its encoding. What is redacted is not read; other
+    /// masks are made in `scratch`.
+    pub(crate) fn bytes(&self, value: &[u8], scratch: &mut String, out: &mut Vec<u8>) -> bool {
+        if self.transform == Transform::Redact {
+            out.extend_from_slice(self.label.as_bytes());
+            return true;
+        }
+        scratch.clear();
+        let done = match str::from_utf8(value) {
+            Ok(text) => self.text(text, scratch),
+            Err(_) => self.text(&String::from_utf8_lossy(value), scratch),
+        };
+        out.extend_from_slice(scratch.as_bytes());
+        done
     }
 
     /// Writes what is shown in place of `value`; false stands for NULL, with nothing written.
@@ -48,11 +67,14 @@ impl Mask {
         true
     }
 
+    /// `[class]`, which says what was redacted.
+    pub(crate) fn label(&self) -> &str {
+        &self.label
+    }
+
     /// Writes `[class]`.
     pub(crate) fn redacted(&self, out: &mut String) {
-        out.push('[');
-        out.push_str(self.class.as_str());
-        out.push(']');
+        out.push_str(&self.label);
     }
 
     /// Replaces the digits and keeps the separators between them; not done if there is anything else.
@@ -94,7 +116,7 @@ fn narrow(digit: u32) -> Option<u16> {
 fn is_unreal(digits: &[u16], class: &DataClass) -> bool {
     let leading = digits.first().copied().unwrap_or(0);
     match class.as_str() {
-        "card_number" => leading != 0 && !luhn(digits.iter().copied()),
+        "card_number" => leading != 0 && !luhn(digits),
         "us_ssn" => leading == 9,
         _ => leading != 0,
     }
@@ -115,6 +137,9 @@ fn canonical(value: &str, class: &DataClass) -> String {
     }
 }
 
+/// What hides characters, as many as are written at once.
+const STARS: &str = "********************************";
+
 /// Keeps the last characters; not done if they would be more than half of the value. The blanks that `char(n)` pads
 /// with are not part of it.
 fn partial(value: &str, keep: usize, out: &mut String) -> bool {
@@ -123,8 +148,15 @@ fn partial(value: &str, keep: usize, out: &mut String) -> bool {
     if length < keep.saturating_mul(2) || length == 0 {
         return false;
     }
-    let hidden = length.saturating_sub(keep);
-    out.extend(value.chars().enumerate().map(|(at, symbol)| if at < hidden { '*' } else { symbol }));
+    let mut hidden = length.saturating_sub(keep);
+    while let Some(stars) = STARS.get(..hidden.min(STARS.len())).filter(|stars| !stars.is_empty()) {
+        out.push_str(stars);
+        hidden -= stars.len();
+    }
+    if let Some(before_last) = keep.checked_sub(1) {
+        let shown = value.char_indices().nth_back(before_last).and_then(|(at, _)| value.get(at..));
+        out.push_str(shown.unwrap_or_default());
+    }
     true
 }
 

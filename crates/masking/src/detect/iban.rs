@@ -3,7 +3,7 @@
 use super::{Detector, Match};
 
 #[rustfmt::skip]
-/// Countries and lengths, from SWIFT's IBAN registry.
+/// Countries and lengths, from SWIFT's IBAN registry, in alphabetical order.
 const LENGTHS: &[(&[u8; 2], usize)] = &[
     (b"AD", 24), (b"AE", 23), (b"AL", 28), (b"AT", 20), (b"AZ", 28), (b"BA", 20), (b"BE", 16), (b"BG", 22),
     (b"BH", 22), (b"BI", 27), (b"BR", 29), (b"BY", 28), (b"CH", 21), (b"CR", 22), (b"CY", 28), (b"CZ", 24),
@@ -22,6 +22,12 @@ const LENGTHS: &[(&[u8; 2], usize)] = &[
 /// The longest in the registry.
 const LONGEST: usize = 33;
 
+/// All of them, in their order.
+#[cfg(test)]
+pub(super) fn countries() -> impl Iterator<Item = &'static [u8; 2]> {
+    LENGTHS.iter().map(|(country, _)| *country)
+}
+
 /// The IBAN that begins at `at`.
 pub(super) fn find(text: &[u8], at: usize) -> Option<Match> {
     let rest = text.get(at..)?;
@@ -30,7 +36,8 @@ pub(super) fn find(text: &[u8], at: usize) -> Option<Match> {
         return None;
     }
     let country = [first.to_ascii_uppercase(), second.to_ascii_uppercase()];
-    let (_, length) = LENGTHS.iter().find(|(code, _)| **code == country)?;
+    let entry = LENGTHS.binary_search_by_key(&country, |(code, _)| **code).ok()?;
+    let (_, length) = LENGTHS.get(entry)?;
     let (symbols, width) = read(rest, *length)?;
     let more = rest.get(width).is_some_and(u8::is_ascii_alphanumeric);
     let symbols = symbols.get(..*length)?;

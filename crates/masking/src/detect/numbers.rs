@@ -2,42 +2,43 @@
 
 use super::{Detector, Hints, Match, luhn, words};
 
+/// The fewest digits of a card number.
+const MIN_CARD: u32 = 13;
+
 /// The longest number of interest: a card of 19 digits.
-const MAX_DIGITS: usize = 19;
+const MAX_DIGITS: u32 = 19;
+
+/// What may be one number: a run of digits, and which of the 64 bytes from its first one on are digits too.
+#[derive(Clone, Copy)]
+pub(super) struct Number {
+    /// Where it begins.
+    pub(super) at: usize,
+    /// One bit for each byte, the first in the lowest.
+    pub(super) digits: u64,
+    /// How many of them would be dialled as one telephone number, and how many bytes these take.
+    pub(super) dialled: (u32, u32),
+}
 
 /// Groups of digits with one kind of separator between them, from a first group on.
+#[derive(Default)]
 struct Groups {
-    /// Where each group ends, and how many digits it has.
-    ends: [(usize, usize); MAX_DIGITS],
-    /// How many groups there are.
-    count: usize,
-    digits: [u16; MAX_DIGITS],
+    /// A bit for each digit, and a gap of one between groups, whatever separates them.
+    digits: u64,
+    /// How many they are.
+    count: u32,
+    /// Gaps that are two bytes wide.
+    wide: u64,
     separator: Option<u8>,
     /// Whether more digits follow in the same manner.
     more: bool,
 }
 
-/// What the number that begins at `at` is. `floor` is where the last match ended.
-pub(super) fn find(text: &[u8], floor: usize, at: usize, hints: Hints) -> Option<Match> {
-    let digit_before = at.checked_sub(1).filter(|before| *before >= floor).and_then(|before| text.get(before));
-    if digit_before.is_some_and(u8::is_ascii_digit) {
-        return None;
-    }
-    // Most numbers are short: none of these has fewer than seven digits, whatever stands between them. A no-break space is
-    // the one separator that is not counted over.
-    let (end, digits) = dialled(text, at)?;
-    if digits < 7 && text.get(end) != Some(&0xc2) {
-        return None;
-    }
-    grouped(text, floor, at, hints)
-}
-
-/// As [`find`], at the beginning of a run of digits and however short it is.
-pub(super) fn grouped(text: &[u8], floor: usize, at: usize, hints: Hints) -> Option<Match> {
-    let groups = Groups::read(text, at)?;
-    card(&groups, at)
-        .or_else(|| ssn(text, floor, at, &groups, hints))
-        .or_else(|| phone(text, floor, at, &groups, hints))
+/// What the number is. `floor` is where the last match ended.
+pub(super) fn find(text: &[u8], floor: usize, number: Number, hints: Hints) -> Option<Match> {
+    let groups = Groups::read(text.get(number.at..)?, number.digits)?;
+    card(text, number.at, &groups)
+        .or_else(|| ssn(text, floor, number.at, &groups, hints))
+        .or_else(|| phone(text, floor, number, &groups, hints))
 }
 
 /// A number with its country code: `+` and 8 to 15 digits (ITU-T E.164).
@@ -53,91 +54,117 @@ pub(super) fn international(text: &[u8], floor: usize, at: usize) -> Option<Matc
 
 impl Groups {
     /// Reads as many groups as may belong to one number; nothing if the first alone is too long.
-    fn read(text: &[u8], start: usize) -> Option<Self> {
-        let mut groups =
-            Self { ends: [(0, 0); MAX_DIGITS], count: 0, digits: [0; MAX_DIGITS], separator: None, more: false };
-        let (mut at, mut total) = (start, 0usize);
+    #[inline(always)]
+    fn read(text: &[u8], digits: u64) -> Option<Self> {
+        let mut groups = Self::default();
+        // A number takes less than 64 bytes, and its groups with their gaps not more than it.
+        let (mut at, mut bit) = (0u32, 0u32);
         loop {
-            let length = text.get(at..)?.iter().take(MAX_DIGITS + 1).take_while(|byte| byte.is_ascii_digit()).count();
-            if total + length > MAX_DIGITS {
+            let length = digits.wrapping_shr(at).trailing_ones();
+            if groups.count + length > MAX_DIGITS {
                 groups.more = true;
                 return (groups.count > 0).then_some(groups);
             }
-            let end = at.checked_add(length)?;
-            for (slot, byte) in groups.digits.iter_mut().skip(total).zip(text.get(at..end)?) {
-                *slot = u16::from(byte.saturating_sub(b'0'));
-            }
-            total += length;
-            *groups.ends.get_mut(groups.count)? = (end, length);
-            groups.count += 1;
-            let Some((separator, width)) = separator(text, end) else { return Some(groups) };
+            groups.count += length;
+            groups.digits |= !u64::MAX.wrapping_shl(length) << bit;
+            (at, bit) = (at + length, bit + length);
+            let Some((separator, width)) = separator(text, usize::try_from(at).ok()?) else { return Some(groups) };
             if groups.separator.is_some_and(|first| first != separator) {
                 return Some(groups);
             }
-            if total == MAX_DIGITS {
+            if groups.count == MAX_DIGITS {
                 groups.more = true;
                 return Some(groups);
             }
             groups.separator = Some(separator);
-            at = end.checked_add(width)?;
+            groups.wide |= u64::from(width > 1) << bit;
+            (at, bit) = (at + width, bit + 1);
         }
     }
 
-    fn lengths(&self, count: usize) -> impl Iterator<Item = usize> + '_ {
-        self.ends.iter().take(count.min(self.count)).map(|(_, length)| *length)
+    /// Whether there are three groups, of these lengths.
+    fn is(&self, [first, second, third]: [u32; 3]) -> bool {
+        let ones = |length: u32| (1u64 << length) - 1;
+        let shape = ones(first) | ones(second) << (first + 1) | ones(third) << (first + second + 2);
+        !self.more && self.digits == shape
     }
 
-    fn is(&self, shape: &[usize]) -> bool {
-        !self.more && self.count == shape.len() && self.lengths(self.count).eq(shape.iter().copied())
-    }
-
-    fn value(&self, digits: std::ops::Range<usize>) -> u32 {
-        let digits = self.digits.get(digits).unwrap_or_default();
-        digits.iter().fold(0, |value, digit| value * 10 + u32::from(*digit))
+    /// How many bytes so many of the groups take.
+    fn width(&self, digits: u64) -> Option<usize> {
+        let unused = digits.leading_zeros();
+        let wide = match self.wide {
+            0 => 0,
+            wide => (wide & u64::MAX.wrapping_shr(unused)).count_ones(),
+        };
+        usize::try_from(64 - unused + wide).ok()
     }
 }
 
-/// The separator at `at` and its bytes, if a digit follows: a space, a dash, a dot, or a no-break space.
-fn separator(text: &[u8], at: usize) -> Option<(u8, usize)> {
-    let rest = text.get(at..)?;
-    let (kind, width) = match rest {
-        [kind @ (b' ' | b'-' | b'.'), ..] => (*kind, 1),
-        [0xc2, 0xa0, ..] => (b' ', 2),
-        _ => return None,
-    };
-    rest.get(width).filter(|byte| byte.is_ascii_digit()).map(|_| (kind, width))
+/// Without the last group, and the gap before it; nothing if there is but one.
+fn shorter(digits: u64) -> Option<u64> {
+    let gaps = !digits & u64::MAX.wrapping_shr(digits.leading_zeros());
+    let last = gaps.checked_ilog2()?;
+    Some(digits & !u64::MAX.wrapping_shl(last))
 }
 
-/// The longest card number that begins with the first group and ends with a group.
-fn card(groups: &Groups, start: usize) -> Option<Match> {
-    (1..=groups.count).rev().find_map(|count| {
-        let total: usize = groups.lengths(count).sum();
-        let digits = groups.digits.get(..total)?;
-        let shaped = count == 1 || groups.lengths(count).all(|length| length >= 3) || is_uniform(groups, count);
-        // One dot makes a decimal number.
-        let decimal = count == 2 && groups.separator == Some(b'.');
-        let (end, _) = groups.ends.get(count.checked_sub(1)?)?;
-        (shaped && !decimal && is_issued(digits) && luhn(digits.iter().copied())).then_some(Match {
-            detector: Detector::CardNumber,
-            start,
-            end: *end,
-        })
+/// How many bits stand together, group by group.
+fn lengths(mut digits: u64) -> impl Iterator<Item = u32> {
+    std::iter::from_fn(move || {
+        let length = digits.checked_shr(digits.trailing_zeros())?.trailing_ones();
+        // The lowest group, and nothing else, is carried away.
+        digits &= digits.wrapping_add(digits & digits.wrapping_neg());
+        Some(length)
     })
 }
 
-fn is_uniform(groups: &Groups, count: usize) -> bool {
-    let first = groups.lengths(1).next();
-    groups.lengths(count).all(|length| Some(length) == first)
+/// The separator at `at` and its bytes, if a digit follows: a space, a dash, a dot, or a no-break space.
+pub(super) fn separator(text: &[u8], at: usize) -> Option<(u8, u32)> {
+    let rest = text.get(at..)?;
+    match rest {
+        [kind @ (b' ' | b'-' | b'.'), b'0'..=b'9', ..] => Some((*kind, 1)),
+        [0xc2, 0xa0, b'0'..=b'9', ..] => Some((b' ', 2)),
+        _ => None,
+    }
+}
+
+/// The longest card number that begins with the first group and ends with a group.
+fn card(text: &[u8], start: usize, groups: &Groups) -> Option<Match> {
+    if groups.count < MIN_CARD {
+        return None;
+    }
+    let end = start.checked_add(groups.width(groups.digits)?)?;
+    let numerals = text.get(start..end)?.iter().filter(|byte| byte.is_ascii_digit());
+    let mut digits = [0; 19];
+    digits.iter_mut().zip(numerals).for_each(|(slot, byte)| *slot = byte - b'0');
+    let mut taken = Some(groups.digits);
+    while let Some(candidate) = taken {
+        let digits = digits.get(..usize::try_from(candidate.count_ones()).ok()?)?;
+        // One dot makes a decimal number.
+        let decimal = groups.separator == Some(b'.') && lengths(candidate).count() == 2;
+        if is_issued(digits) && !decimal && is_shaped(candidate) && luhn(digits) {
+            let end = start.checked_add(groups.width(candidate)?)?;
+            return Some(Match { detector: Detector::CardNumber, start, end });
+        }
+        taken = shorter(candidate);
+    }
+    None
+}
+
+/// Whether digits are grouped as people do it: not at all, by three or more, or evenly.
+fn is_shaped(digits: u64) -> bool {
+    let first = digits.trailing_ones();
+    let short = digits & !(digits << 1) & !(digits >> 1 & digits >> 2);
+    short == 0 || lengths(digits).all(|length| length == first)
 }
 
 /// Whether an issuer gives out numbers that begin so and are so long (ISO/IEC 7812; the schemes' published ranges).
-fn is_issued(digits: &[u16]) -> bool {
-    let prefix = |count: usize| digits.iter().take(count).fold(0u32, |value, digit| value * 10 + u32::from(*digit));
+pub(super) fn is_issued(digits: &[u8]) -> bool {
+    let prefix = digits.iter().take(4).fold(0u32, |value, digit| value * 10 + u32::from(*digit));
     let length = digits.len();
-    if !(13..=MAX_DIGITS).contains(&length) {
+    if !(13..=19).contains(&length) {
         return false;
     }
-    match (prefix(1), prefix(2), prefix(3), prefix(4)) {
+    match (prefix / 1000, prefix / 100, prefix / 10, prefix) {
         // Visa.
         (4, ..) => matches!(length, 13 | 16 | 19),
         // Mastercard.
@@ -161,16 +188,19 @@ fn is_issued(digits: &[u16]) -> bool {
 /// `ddd-dd-dddd`; with spaces, or without anything, only where a word says so.
 fn ssn(text: &[u8], floor: usize, start: usize, groups: &Groups, hints: Hints) -> Option<Match> {
     let dash_before = start.checked_sub(1).filter(|at| *at >= floor).and_then(|at| text.get(at)) == Some(&b'-');
-    let formatted = groups.is(&[3, 2, 4]) && matches!(groups.separator, Some(b'-' | b' '));
-    let bare = groups.lengths(1).next() == Some(9);
+    let formatted = groups.is([3, 2, 4]) && matches!(groups.separator, Some(b'-' | b' '));
+    let bare = groups.digits.trailing_ones() == 9;
     if !(formatted || bare) || dash_before && groups.separator == Some(b'-') {
         return None;
     }
-    let (area, group, serial) = (groups.value(0..3), groups.value(3..5), groups.value(5..9));
+    let length = if bare { 9 } else { groups.width(groups.digits)? };
+    let end = start.checked_add(length)?;
+    let digits = text.get(start..end)?.iter().filter(|byte| byte.is_ascii_digit());
+    let digits = digits.fold(0u32, |value, digit| value * 10 + u32::from(digit - b'0'));
+    let (area, group, serial) = (digits / 1_000_000, digits / 10_000 % 100, digits % 10_000);
     if area == 0 || area == 666 || area >= 900 || group == 0 || serial == 0 {
         return None;
     }
-    let (end, _) = *groups.ends.get(if bare { 0 } else { 2 })?;
     let certain = formatted && groups.separator == Some(b'-');
     (certain || hints.ssn || words::near(text, start, end, words::SSN)).then_some(Match {
         detector: Detector::UsSsn,
@@ -180,9 +210,10 @@ fn ssn(text: &[u8], floor: usize, start: usize, groups: &Groups, hints: Hints) -
 }
 
 /// A national number, where a word says so.
-fn phone(text: &[u8], floor: usize, start: usize, groups: &Groups, hints: Hints) -> Option<Match> {
-    let (end, digits) = dialled(text, start)?;
-    let date = groups.is(&[4, 2, 2]) || groups.is(&[2, 2, 4]);
+fn phone(text: &[u8], floor: usize, number: Number, groups: &Groups, hints: Hints) -> Option<Match> {
+    let (start, (digits, length)) = (number.at, number.dialled);
+    let end = start.checked_add(usize::try_from(length).ok()?)?;
+    let date = groups.is([4, 2, 2]) || groups.is([2, 2, 4]);
     if !(7..=15).contains(&digits) || date {
         return None;
     }
@@ -196,7 +227,7 @@ fn phone(text: &[u8], floor: usize, start: usize, groups: &Groups, hints: Hints)
 }
 
 /// Where digits with the separators of telephone numbers between them end, and how many they are.
-fn dialled(text: &[u8], start: usize) -> Option<(usize, usize)> {
+pub(super) fn dialled(text: &[u8], start: usize) -> Option<(usize, usize)> {
     /// Fifteen digits with at most two separators between each.
     const LONGEST: usize = 45;
     let (mut end, mut digits, mut gap) = (start, 0usize, 0usize);

@@ -60,10 +60,28 @@ const FORMATS: &[(&[u8], Alphabet, usize)] = &[
     (b"xoxs-", Alphabet::Token, 10),
 ];
 
+/// What each begins with.
+#[cfg(test)]
+pub(super) fn prefixes() -> impl Iterator<Item = &'static str> {
+    FORMATS.iter().map(|(prefix, ..)| std::str::from_utf8(prefix).unwrap())
+}
+
 /// The token or key that begins at `at`.
 pub(super) fn find(text: &[u8], at: usize) -> Option<Match> {
     let rest = text.get(at..)?;
-    if !matches!(rest.first()?, b'A' | b'G' | b'e' | b'g' | b'h' | b'r' | b's' | b'w' | b'x' | b'y') {
+    // Most words begin otherwise.
+    if !matches!(
+        rest,
+        [b'A', b'K' | b'S' | b'B' | b'C' | b'I', ..]
+            | [b'G', b'O', ..]
+            | [b'e', b'y', ..]
+            | [b'g', b'h' | b'i' | b'l', ..]
+            | [b'h', b'v', ..]
+            | [b'r' | b's', b'k', ..]
+            | [b'w', b'h', ..]
+            | [b'x', b'a' | b'o', ..]
+            | [b'y', b'a', ..]
+    ) {
         return None;
     }
     if rest.starts_with(b"eyJ") {
@@ -71,9 +89,7 @@ pub(super) fn find(text: &[u8], at: usize) -> Option<Match> {
             at.checked_sub(1).and_then(|before| text.get(before)).is_some_and(|byte| matches!(byte, b'-' | b'_'));
         return if joined { None } else { jwt(rest, at) };
     }
-    // By the first byte before all of them: most words have one of these, and nothing more.
-    let begins = |prefix: &[u8]| prefix.first() == rest.first() && rest.starts_with(prefix);
-    let (prefix, alphabet, least) = FORMATS.iter().find(|(prefix, ..)| begins(prefix))?;
+    let (prefix, alphabet, least) = FORMATS.iter().find(|(prefix, ..)| rest.starts_with(prefix))?;
     let length = rest.get(prefix.len()..)?.iter().take_while(|byte| is_in(**byte, *alphabet)).count();
     let end = at.checked_add(prefix.len())?.checked_add(length)?;
     let exact = matches!(alphabet, Alphabet::Base32);

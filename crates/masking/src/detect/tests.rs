@@ -2,11 +2,14 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod equality;
+
 fn found(text: &str) -> Vec<(Detector, &str)> {
     found_with(text, Hints::default())
 }
 
 fn found_with(text: &str, hints: Hints) -> Vec<(Detector, &str)> {
+    equality::assert_as_simple(text.as_bytes(), hints);
     let mut all = Vec::new();
     scan(text.as_bytes(), hints, &mut |found| all.push((found.detector, &text[found.start..found.end])));
     all
@@ -214,38 +217,4 @@ proptest! {
         let text = format!("{before}{}{after}", CARDS[card]);
         prop_assert!(found(&text).iter().any(|(detector, value)| *detector == Detector::CardNumber && *value == CARDS[card]));
     }
-
-    /// Of everything that begins somewhere: what is skipped, and numbers that are too short to be looked at, hold nothing.
-    #[test]
-    fn what_is_passed_over_holds_nothing(text in SPELLINGS, ssn: bool, phone: bool) {
-        let (text, hints) = (text.as_bytes(), Hints { ssn, phone });
-        let mut quick = Vec::new();
-        scan(text, hints, &mut |found| quick.push(found));
-        prop_assert_eq!(quick, at_every_byte(text, hints));
-    }
-}
-
-/// Digits with every separator, words, and the beginnings of all that is looked for.
-const SPELLINGS: &str = "([0-9]{1,9}|[ -]|[.(/)]|\u{a0}|[a-zA-Z]{1,4}|4111 1111|1111-1111|078-05-|1120|DE89|3704|@|\\+4|AKIA|eyJ|tel|ssn|-----|é){0,14}";
-
-/// [`scan`] without leaving anything out.
-fn at_every_byte(text: &[u8], hints: Hints) -> Vec<Match> {
-    let mut cursor = Cursor { text, floor: 0, at: 0, hints };
-    let mut all = Vec::new();
-    while let Some(byte) = text.get(cursor.at) {
-        let begins_number =
-            byte.is_ascii_digit() && !(cursor.at > cursor.floor && text[cursor.at - 1].is_ascii_digit());
-        let found = match begins_number {
-            true => numbers::grouped(text, cursor.floor, cursor.at, hints),
-            false => cursor.candidate(*byte),
-        };
-        match found {
-            Some(found) => {
-                all.push(found);
-                (cursor.at, cursor.floor) = (found.end.max(cursor.at + 1), found.end);
-            }
-            None => cursor.at += 1,
-        }
-    }
-    all
 }

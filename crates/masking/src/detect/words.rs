@@ -47,11 +47,25 @@ pub(super) fn near(text: &[u8], start: usize, end: usize, words: &[Word]) -> boo
 
 /// Whether one of `words` is in `text`.
 pub(super) fn any(text: &[u8], words: &[Word]) -> bool {
-    let letters = text.iter().enumerate().filter(|(_, byte)| byte.is_ascii_alphabetic());
-    letters.into_iter().any(|(at, _)| words.iter().any(|word| is_at(text, at, word)))
+    // Every letter has this bit, no digit and no blank.
+    if text.iter().fold(0, |all, byte| all | byte) & 0x40 == 0 {
+        return false;
+    }
+    let initials = words.iter().filter_map(|word| word.text.first()).fold(0, |all, byte| all | letter(*byte));
+    let begins = text.iter().enumerate().filter(|(_, byte)| letter(**byte) & initials != 0);
+    begins.into_iter().any(|(at, _)| words.iter().any(|word| is_at(text, at, word)))
+}
+
+/// One bit for each letter of the alphabet, none for anything else.
+fn letter(byte: u8) -> u32 {
+    let place = u32::from((byte | 0x20).wrapping_sub(b'a'));
+    if place < 26 { 1 << place } else { 0 }
 }
 
 fn is_at(text: &[u8], at: usize, word: &Word) -> bool {
+    if text.get(at).map(u8::to_ascii_lowercase).as_ref() != word.text.first() {
+        return false;
+    }
     let end = at.saturating_add(word.text.len());
     let letter = |at: Option<usize>| at.and_then(|at| text.get(at)).is_some_and(u8::is_ascii_alphabetic);
     text.get(at..end).is_some_and(|found| found.eq_ignore_ascii_case(word.text))

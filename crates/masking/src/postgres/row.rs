@@ -7,58 +7,49 @@ use crate::error::MaskError;
 
 /// Appends the row with its masks. Columns that stand are copied in runs, so a row is walked once and written once.
 pub(crate) fn write(plan: &PlanParts, row: &[u8], sink: &mut Sink<'_>, out: &mut Vec<u8>) -> Result<(), MaskError> {
-    must_count(plan.columns.len(), row)?;
+    let mut rest = must_count(plan.columns.len(), row)?;
     let (mut at, mut copied) = (2usize, 0usize);
     for column in &plan.columns {
-        let (value, end) = value_at(row, at)?;
-        let value = value.or_else(|| column.in_place_of_null());
-        if let Some(value) = value {
+        let (value, behind) = split_value(rest)?;
+        let end = row.len().saturating_sub(behind.len());
+        if let Some(value) = value.or_else(|| column.in_place_of_null()) {
             if column.stands() {
                 column.count(sink);
             } else {
-                column.write(value, sink, |written, other| {
-                    if written != Written::Same {
-                        out.extend_from_slice(row.get(copied..at).ok_or(MaskError::Malformed)?);
-                        append(written, value, other, out)?;
-                        copied = end;
-                    }
-                    Ok(())
-                })?;
+                out.extend_from_slice(row.get(copied..at).ok_or(MaskError::Malformed)?);
+                copied = if column.replace(value, sink, out)? { end } else { at };
             }
         }
-        at = end;
+        (rest, at) = (behind, end);
     }
     out.extend_from_slice(row.get(copied..).ok_or(MaskError::Malformed)?);
-    if at == row.len() { Ok(()) } else { Err(MaskError::Malformed) }
+    if rest.is_empty() { Ok(()) } else { Err(MaskError::Malformed) }
 }
 
 /// Whether a row has so many values, and nothing behind them.
 pub(crate) fn must_have(columns: usize, row: &[u8]) -> Result<(), MaskError> {
-    must_count(columns, row)?;
-    let mut at = 2;
+    let mut rest = must_count(columns, row)?;
     for _ in 0..columns {
-        at = value_at(row, at)?.1;
+        rest = split_value(rest)?.1;
     }
-    if at == row.len() { Ok(()) } else { Err(MaskError::Malformed) }
+    if rest.is_empty() { Ok(()) } else { Err(MaskError::Malformed) }
 }
 
-/// Whether a row says that it has so many values.
-fn must_count(columns: usize, row: &[u8]) -> Result<(), MaskError> {
-    let count = row.first_chunk::<2>().map(|count| usize::from(u16::from_be_bytes(*count)));
-    if count == Some(columns) { Ok(()) } else { Err(MaskError::Malformed) }
+/// The values of a row that says that it has so many.
+fn must_count(columns: usize, row: &[u8]) -> Result<&[u8], MaskError> {
+    let (count, values) = row.split_first_chunk::<2>().ok_or(MaskError::Malformed)?;
+    if usize::from(u16::from_be_bytes(*count)) == columns { Ok(values) } else { Err(MaskError::Malformed) }
 }
 
-/// The value (NULL is `None`) whose length is at `at`, and where it ends.
-fn value_at(row: &[u8], at: usize) -> Result<(Option<&[u8]>, usize), MaskError> {
-    let rest = row.get(at..).ok_or(MaskError::Malformed)?;
-    let (length, rest) = rest.split_first_chunk::<4>().ok_or(MaskError::Malformed)?;
-    let start = at.checked_add(4).ok_or(MaskError::Malformed)?;
+/// The value (NULL is `None`) whose length comes first, and what is behind it.
+fn split_value(bytes: &[u8]) -> Result<(Option<&[u8]>, &[u8]), MaskError> {
+    let (length, rest) = bytes.split_first_chunk::<4>().ok_or(MaskError::Malformed)?;
     match i32::from_be_bytes(*length) {
-        -1 => Ok((None, start)),
+        -1 => Ok((None, rest)),
         length => {
             let length = usize::try_from(length).map_err(|_| MaskError::Malformed)?;
-            let value = rest.get(..length).ok_or(MaskError::Malformed)?;
-            Ok((Some(value), start.checked_add(length).ok_or(MaskError::Malformed)?))
+            let (value, behind) = rest.split_at_checked(length).ok_or(MaskError::Malformed)?;
+            Ok((Some(value), behind))
         }
     }
 }
@@ -81,12 +72,9 @@ fn append(written: Written, raw: &[u8], value: &[u8], out: &mut Vec<u8>) -> Resu
 
 /// A single value with its length in front (FunctionCallResponse).
 pub(crate) fn single(plan: &PlanParts, body: &[u8], sink: &mut Sink<'_>, out: &mut Vec<u8>) -> Result<(), MaskError> {
-    let ([column], (value, end)) = (plan.columns.as_slice(), value_at(body, 0)?) else {
+    let ([column], (value, [])) = (plan.columns.as_slice(), split_value(body)?) else {
         return Err(MaskError::Malformed);
     };
-    if end != body.len() {
-        return Err(MaskError::Malformed);
-    }
     let Some(raw) = value.or_else(|| column.in_place_of_null()) else {
         out.extend_from_slice(body);
         return Ok(());
@@ -109,6 +97,23 @@ impl Column {
         // A binary `jsonb` begins with its version.
         let empty: &[u8] = if self.kind == Kind::Jsonb && self.binary { b"\x01" } else { b"" };
         leaf.alike.then_some(empty)
+    }
+
+    /// Appends what is shown in place of a value, with its length in front; nothing if the value stands, which it says.
+    fn replace(&self, raw: &[u8], sink: &mut Sink<'_>, out: &mut Vec<u8>) -> Result<bool, MaskError> {
+        let form = Form { kind: self.kind, binary: self.binary };
+        let start = out.len();
+        out.extend_from_slice(&(-1i32).to_be_bytes());
+        match value::write(&self.part, form, raw, sink, out)? {
+            Written::Same => out.truncate(start),
+            Written::Null => out.truncate(start + 4),
+            Written::Other => {
+                let length = i32::try_from(out.len().saturating_sub(start + 4)).map_err(|_| MaskError::TooLarge)?;
+                let slot = out.get_mut(start..start + 4).ok_or(MaskError::Malformed)?;
+                slot.copy_from_slice(&length.to_be_bytes());
+            }
+        }
+        Ok(out.len() > start)
     }
 
     /// Masks one value and hands on what came of it.

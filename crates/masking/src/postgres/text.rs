@@ -7,13 +7,7 @@ use crate::mask::Mask;
 
 /// Masks a text whole.
 pub(crate) fn mask(mask: &Mask, raw: &[u8], sink: &mut Sink<'_>, out: &mut Vec<u8>) -> Written {
-    sink.scratch.clear();
-    if mask.text(&String::from_utf8_lossy(raw), sink.scratch) {
-        out.extend_from_slice(sink.scratch.as_bytes());
-        Written::Other
-    } else {
-        Written::Null
-    }
+    if mask.bytes(raw, sink.scratch, out) { Written::Other } else { Written::Null }
 }
 
 /// Replaces each find that may not be seen; what may be is counted. Nothing is written if all of it stands.
@@ -30,17 +24,17 @@ pub(crate) fn search(how: &Search, raw: &[u8], sink: &mut Sink<'_>, out: &mut Ve
         };
         sink.push(Slot::Content(found.detector), true);
         let value = raw.get(found.start..found.end).unwrap_or_default();
-        sink.scratch.clear();
-        let shown = mask.text(&String::from_utf8_lossy(value), sink.scratch);
+        let start = out.len();
+        out.extend_from_slice(raw.get(copied..found.start).unwrap_or_default());
+        let shown = mask.bytes(value, sink.scratch, out);
         if !shown && value.len() == raw.len() {
+            out.truncate(start);
             written = Written::Null;
             return;
         }
         if !shown {
-            mask.redacted(sink.scratch);
+            out.extend_from_slice(mask.label().as_bytes());
         }
-        out.extend_from_slice(raw.get(copied..found.start).unwrap_or_default());
-        out.extend_from_slice(sink.scratch.as_bytes());
         (copied, written) = (found.end, Written::Other);
     });
     if written == Written::Other {
