@@ -16,6 +16,7 @@ mod account;
 mod bulk;
 mod calls;
 mod cell;
+mod doorstep;
 mod durability;
 mod haproxy;
 mod machine;
@@ -81,7 +82,8 @@ struct Part {
 }
 
 /// In this order: what writes to the tables comes last.
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
+    Part { name: doorstep::NAME, run: doorstep::run },
     Part { name: calls::NAME, run: calls::run },
     Part { name: durability::NAME, run: durability::run },
     Part { name: tape::NAME, run: tape::run },

@@ -48,6 +48,10 @@ pub(in crate::bench) struct Client {
 
 impl Client {
     pub(in crate::bench) fn connect(endpoint: &Endpoint) -> Result<Self> {
+        Self::connect_to(endpoint, DATABASE)
+    }
+
+    pub(in crate::bench) fn connect_to(endpoint: &Endpoint, database: &str) -> Result<Self> {
         let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, endpoint.port))?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(LIMIT))?;
@@ -64,7 +68,7 @@ impl Client {
         let name = ServerName::IpAddress(Ipv4Addr::LOCALHOST.into());
         let stream = StreamOwned::new(ClientConnection::new(Arc::new(config), name)?, socket);
         let mut client = Self { stream, buffer: Vec::new(), filled: 0 };
-        let parameters = ["user", &endpoint.user, "database", DATABASE, "application_name", "wide", ""].join("\0");
+        let parameters = ["user", &endpoint.user, "database", database, "application_name", "wide", ""].join("\0");
         // Version 3.0; the start-up message has no type byte.
         let startup = message(b' ', &[&[0, 3, 0, 0], parameters.as_bytes(), b"\0"])?;
         client.stream.write_all(startup.get(1..).unwrap_or_default())?;
