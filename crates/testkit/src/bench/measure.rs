@@ -1,34 +1,9 @@
-//! What is measured, on which route, and what came of it.
+//! What was measured: samples, medians and ratios.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use anyhow::{Result, ensure};
-
-use super::Plan;
-use super::pgbench::{self, Protocol};
-use super::stage::{Route, Stage};
-use super::wide::{self, Format};
-use crate::wait::eventually_blocking;
-
-const ALLOWED: &str = "sluice_decisions_total{outcome=\"allow\"}";
-const ENTRIES: &str = "sluice_journal_entries_total";
-const CLEAR: &str = "sluice_classified_values_total{form=\"clear\"}";
-const MASKED: &str = "sluice_classified_values_total{form=\"masked\"}";
-
-/// How long counters may take to catch up with the last answer.
-const COUNTING: Duration = Duration::from_secs(5);
-
-/// One line of the tables.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Cell {
-    /// `pgbench -S`: one row by its key.
-    Statements { protocol: Protocol, clients: u32 },
-    /// A connection for each such statement.
-    Logins,
-    /// The wide result.
-    Wide { format: Format },
-}
+use super::cell::{Cell, LOGIN};
+use super::route::Route;
 
 /// One run of a cell on a route.
 #[derive(Clone, Copy, Debug)]
@@ -39,90 +14,11 @@ pub(super) struct Sample {
     pub(super) logins: u64,
     /// Requests answered each second, over all clients.
     pub(super) rate: f64,
-    /// Mean time from a request to the end of its answer, in microseconds.
+    /// Time from a request to the end of its answer, in microseconds: the median where each was timed (one client, and wide
+    /// results), else the mean.
     pub(super) latency: f64,
     /// CPU time of the proxy for all of it, in microseconds; 0 without a proxy.
     pub(super) cpu: f64,
-}
-
-impl Cell {
-    pub(super) fn all() -> impl Iterator<Item = Self> {
-        let statements = Protocol::ALL
-            .into_iter()
-            .flat_map(|protocol| [1, 8, 32].into_iter().map(move |clients| Self::Statements { protocol, clients }));
-        statements.chain([Self::Logins]).chain(Format::ALL.into_iter().map(|format| Self::Wide { format }))
-    }
-
-    /// Those whose name has `only` in it, and the one that is taken off the others.
-    pub(super) fn chosen(only: Option<&str>) -> impl Iterator<Item = Self> {
-        Self::all().filter(move |cell| *cell == Self::Logins || only.is_none_or(|only| cell.to_string().contains(only)))
-    }
-
-    /// Runs once, and sees to it that Sluice accounted for every request.
-    pub(super) fn run(self, stage: &Stage, route: Route, plan: &Plan) -> Result<Sample> {
-        let endpoint = stage.endpoint(route)?;
-        let before = Account::of(stage)?;
-        let sample = match self {
-            Self::Statements { protocol, clients } => {
-                pgbench::statements(&endpoint, protocol, clients, plan.statements)?
-            }
-            Self::Logins => pgbench::logins(&endpoint, plan.statements)?,
-            Self::Wide { format } => wide::run(&endpoint, format, plan.wide)?,
-        };
-        if route == Route::Sluice {
-            before.must_have_grown(stage, self, sample.requests)?;
-        }
-        Ok(sample)
-    }
-}
-
-impl std::fmt::Display for Cell {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Statements { protocol, clients: 1 } => write!(out, "{}, 1 client", protocol.name()),
-            Self::Statements { protocol, clients } => write!(out, "{}, {clients} clients", protocol.name()),
-            Self::Logins => out.write_str("connect, log in, one statement"),
-            Self::Wide { format } => write!(out, "wide result, {}", format.name()),
-        }
-    }
-}
-
-/// What Sluice has counted.
-#[derive(Clone, Copy, Debug)]
-struct Account {
-    allowed: u64,
-    entries: u64,
-    clear: u64,
-    masked: u64,
-}
-
-impl Account {
-    fn of(stage: &Stage) -> Result<Self> {
-        let (allowed, entries) = (stage.count(ALLOWED)?, stage.count(ENTRIES)?);
-        Ok(Self { allowed, entries, clear: stage.count(CLEAR)?, masked: stage.count(MASKED)? })
-    }
-
-    fn must_have_grown(self, stage: &Stage, cell: Cell, requests: u64) -> Result<()> {
-        let masked = match cell {
-            Cell::Statements { .. } | Cell::Logins => 0,
-            Cell::Wide { .. } => requests * wide::MASKED_VALUES,
-        };
-        // A value is counted when its answer has ended, which a client may see first.
-        let all = |now: Self| {
-            let decided = now.allowed - self.allowed >= requests && now.entries - self.entries >= requests;
-            decided && now.masked - self.masked >= masked
-        };
-        let counted = eventually_blocking(COUNTING, "Sluice to account for every request", || {
-            let now = Self::of(stage)?;
-            Ok(all(now).then_some(now))
-        });
-        let now = counted.or_else(|error| {
-            let now = Self::of(stage)?;
-            Err(error.context(format!("{cell:?}: {requests} requests, but {self:?} became {now:?}")))
-        })?;
-        ensure!(now.clear == self.clear, "{cell:?}: classified values were delivered in clear");
-        Ok(())
-    }
 }
 
 /// All samples, in the order of the rounds.
@@ -148,9 +44,14 @@ impl Results {
     /// CPU time of the proxy for each request, in microseconds, without what the connections cost.
     pub(super) fn cpu(&self, cell: Cell, route: Route) -> f64 {
         let each = |sample: &Sample| sample.cpu / float(sample.requests);
-        let login = self.median(Cell::Logins, route, each);
+        let login = self.median(LOGIN, route, each);
         let alone = |sample: &Sample| (sample.cpu - float(sample.logins) * login) / float(sample.requests);
         self.median(cell, route, alone)
+    }
+
+    /// The same of Sluice divided by that of another route.
+    pub(super) fn cpu_ratio(&self, cell: Cell, over: Route) -> f64 {
+        self.cpu(cell, Route::Sluice) / self.cpu(cell, over)
     }
 
     /// What was measured, in order.
@@ -170,7 +71,7 @@ impl Results {
 }
 
 /// A count as a number to calculate with; none here comes near 2^32.
-fn float(count: u64) -> f64 {
+pub(super) fn float(count: u64) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 

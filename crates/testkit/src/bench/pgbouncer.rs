@@ -32,7 +32,7 @@ impl PgBouncer {
         let text = format!(
             "[databases]\n{database} = host={host} port={server} dbname={database}\n\
              [pgbouncer]\nlisten_addr = {host}\nlisten_port = {port}\nunix_socket_dir =\nlogfile = {log}\n\
-             auth_type = plain\nauth_file = {users}\npool_mode = session\ndefault_pool_size = 100\n\
+             auth_type = plain\nauth_file = {users}\nstats_users = {user}\npool_mode = session\ndefault_pool_size = 100\n\
              max_client_conn = 200\nignore_startup_parameters = extra_float_digits\nlog_connections = 0\n\
              log_disconnections = 0\nserver_tls_sslmode = disable\nclient_tls_sslmode = require\n\
              client_tls_cert_file = {cert}\nclient_tls_key_file = {key}\n",
@@ -40,6 +40,7 @@ impl PgBouncer {
             server = postgres.port(),
             log = directory.join("pgbouncer.log").display(),
             users = users.display(),
+            user = login.user,
             cert = certificate.certificate.display(),
             key = certificate.key.display(),
         );

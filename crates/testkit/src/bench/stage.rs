@@ -1,14 +1,18 @@
-//! What is measured: one server, and three routes to it.
+//! What is measured: one server, and the routes to it.
 
+use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
+use super::haproxy::{self, HaProxy};
 use super::machine::{Spinners, version};
 use super::pgbouncer::{self, PgBouncer};
-use super::wide;
+use super::relay::Relay;
+use super::route::{Endpoint, Route};
+use super::{bulk, wide};
 use crate::demo::site::{ORDER_SERVICE, Site, Tuning};
 use crate::payments::{Counts, Payments};
 use crate::postgres::{Authentication, Login, Options, Postgres, binaries};
@@ -16,8 +20,11 @@ use crate::postgres::{Authentication, Login, Options, Postgres, binaries};
 /// The database, which has pgbench's tables and the wide one.
 pub(super) const DATABASE: &str = "bench";
 
-/// The role that all routes end in.
+/// The role that all proxies end in.
 const ROLE: &str = "bench";
+
+/// The role of whoever comes directly.
+const DIRECT_ROLE: &str = "bench_direct";
 
 /// pgbench's scale factor: 100,000 accounts for each.
 const SCALE: &str = "10";
@@ -26,43 +33,17 @@ const SCALE: &str = "10";
 /// reaches it.
 const TARGET: &str = "tls = \"off\"\ndurability = \"process\"\ntape = \"full\"\n";
 
-/// How the server is reached.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Route {
-    /// Without any proxy.
-    Direct,
-    /// Through PgBouncer.
-    PgBouncer,
-    /// Through Sluice.
-    Sluice,
-}
-
-impl Route {
-    /// All routes; each round begins with another one.
-    pub(super) fn in_turn(round: usize) -> impl Iterator<Item = Self> {
-        [Self::Direct, Self::PgBouncer, Self::Sluice].into_iter().cycle().skip(round % 3).take(3)
-    }
-}
-
-/// Where and as whom a client connects.
-pub(super) struct Endpoint {
-    pub(super) port: u16,
-    pub(super) user: String,
-    pub(super) password: String,
-    /// What the client trusts.
-    pub(super) ca: PathBuf,
-    /// Whether classified values arrive masked.
-    pub(super) masks: bool,
-    /// The process whose CPU time counts: none without a proxy.
-    pub(super) proxy: Option<u32>,
-}
-
 /// Everything that runs. It ends when the value is dropped.
 pub(super) struct Stage {
     // In this order: clients of the server end before it does.
     pgbouncer: PgBouncer,
+    haproxy: HaProxy,
+    relay: Relay,
     site: Site,
+    /// With a password in clear inside TLS, and SCRAM without.
     login: Login,
+    /// With SCRAM inside TLS.
+    direct: Login,
     postgres: Postgres,
     _spinners: Spinners,
 }
@@ -76,34 +57,38 @@ impl Stage {
         ];
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         let postgres = Postgres::start(Options { settings })?;
-        let login = fill(&postgres)?;
+        let (login, direct) = fill(&postgres)?;
         let pgbouncer = PgBouncer::start(&postgres, DATABASE, &login)?;
+        let (haproxy, relay) = (HaProxy::start(&postgres)?, Relay::start(&postgres)?);
         let bench = Payments { database: DATABASE.to_owned(), login: login.clone(), counts: Counts::of(0) };
         let tuning = Tuning {
             target: TARGET.to_owned(),
             target_address: Some(format!("{}:{}", postgres.host(), postgres.port())),
-            classification: wide::CLASSIFICATION.to_owned(),
+            classification: [wide::CLASSIFICATION, bulk::CLASSIFICATION].concat(),
             ..Tuning::default()
         };
         let mut site = Site::prepare(&postgres, &bench, sluice, &tuning)?;
         site.start()?;
         let spinners = Spinners::start(&site.home().join("spinners.log"))?;
-        Ok(Self { pgbouncer, site, login, postgres, _spinners: spinners })
+        Ok(Self { pgbouncer, haproxy, relay, site, login, direct, postgres, _spinners: spinners })
     }
 
     /// The way in of a route, with a token that is good for the next five minutes.
     pub(super) fn endpoint(&self, route: Route) -> Result<Endpoint> {
-        let server = |port, proxy| Endpoint {
+        let server = |login: &Login, port, proxy| Endpoint {
             port,
-            user: self.login.user.clone(),
-            password: self.login.password.clone(),
+            user: login.user.clone(),
+            password: login.password.clone(),
             ca: self.postgres.ca_certificate(),
             masks: false,
             proxy,
         };
         Ok(match route {
-            Route::Direct => server(self.postgres.port(), None),
-            Route::PgBouncer => server(self.pgbouncer.port(), Some(self.pgbouncer.pid())),
+            Route::Direct => server(&self.direct, self.postgres.port(), None),
+            Route::PgBouncer => server(&self.login, self.pgbouncer.port(), Some(self.pgbouncer.pid())),
+            // Whoever comes through it speaks to the server itself.
+            Route::HaProxy => server(&self.direct, self.haproxy.port(), Some(self.haproxy.pid())),
+            Route::Relay => server(&self.login, self.relay.port(), Some(self.relay.pid())),
             Route::Sluice => Endpoint {
                 port: self.site.process()?.address("postgres")?.port(),
                 user: ORDER_SERVICE.name.to_owned(),
@@ -113,6 +98,39 @@ impl Stage {
                 proxy: Some(self.site.process()?.pid()),
             },
         })
+    }
+
+    /// Likewise, for a client that can but show a password in clear.
+    pub(super) fn endpoint_in_clear(&self, route: Route) -> Result<Endpoint> {
+        let endpoint = self.endpoint(route)?;
+        if route != Route::Direct {
+            return Ok(endpoint);
+        }
+        Ok(Endpoint { user: self.login.user.clone(), password: self.login.password.clone(), ..endpoint })
+    }
+
+    /// Sets something of the target, for all sessions that begin from now on.
+    pub(super) fn set_target(&self, key: &str, value: &str) -> Result<()> {
+        let path = self.site().revision_file("targets.toml");
+        let text = fs::read_to_string(&path)?;
+        let is_it = |line: &str| line.split_once('=').is_some_and(|(name, _)| name.trim() == key);
+        ensure!(text.lines().any(is_it), "the target has no {key}");
+        let line = |line: &str| if is_it(line) { format!("{key} = \"{value}\"\n") } else { format!("{line}\n") };
+        let set: String = text.lines().map(line).collect();
+        if set != text {
+            self.site().revise(|| Ok(fs::write(&path, set)?))?;
+        }
+        Ok(())
+    }
+
+    /// Sets something of the server, or takes it back to what it was.
+    pub(super) fn set_server(&self, name: &str, value: Option<&str>) -> Result<()> {
+        let change = match value {
+            Some(value) => format!("ALTER SYSTEM SET {name} = {value}"),
+            None => format!("ALTER SYSTEM RESET {name}"),
+        };
+        self.postgres.sql("postgres", &change)?;
+        self.postgres.sql("postgres", "SELECT pg_reload_conf()").map(drop)
     }
 
     /// Sluice, and what it is configured with.
@@ -127,15 +145,17 @@ impl Stage {
 
     /// What is measured, in words.
     pub(super) fn versions(&self) -> Result<Vec<String>> {
-        let programs = [self.site.binary().to_owned(), pgbouncer::program(), binaries::server()?.join("postgres")];
+        let server = binaries::server()?.join("postgres");
+        let programs = [self.site.binary().to_owned(), pgbouncer::program(), haproxy::program(), server];
         programs.iter().map(|program| version(program)).collect()
     }
 }
 
-/// Makes the database. The role may log in with a password inside TLS, as a client of Sluice does, and without TLS by
-/// SCRAM, as the proxies do.
-fn fill(postgres: &Postgres) -> Result<Login> {
+/// Makes the database. The proxies' role may log in without TLS by SCRAM, and with a password inside TLS, as a client of
+/// Sluice does.
+fn fill(postgres: &Postgres) -> Result<(Login, Login)> {
     let login = postgres.login(ROLE, Authentication::ScramWithoutTls)?;
+    let direct = postgres.login(DIRECT_ROLE, Authentication::Scram)?;
     postgres.sql("postgres", &format!("GRANT testkit_cleartext TO {ROLE}"))?;
     postgres.create_database(DATABASE, None)?;
     let mut pgbench = Command::new(binaries::server()?.join("pgbench"));
@@ -145,9 +165,11 @@ fn fill(postgres: &Postgres) -> Result<Login> {
     pgbench.env("PGUSER", "postgres").env("PGDATABASE", DATABASE);
     crate::command::run(pgbench, b"")?.success().context("pgbench could not make its tables")?;
     postgres.sql(DATABASE, wide::TABLE)?;
-    postgres.sql(DATABASE, &format!("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {ROLE}"))?;
+    postgres.sql(DATABASE, bulk::TABLE)?;
+    let grant = format!("GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO {ROLE}, {DIRECT_ROLE}");
+    postgres.sql(DATABASE, &grant)?;
     postgres.sql(DATABASE, "VACUUM ANALYZE")?;
-    Ok(login)
+    Ok((login, direct))
 }
 
 /// A client program that connects there, over TLS, with the server's name checked.

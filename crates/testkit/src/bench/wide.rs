@@ -1,21 +1,18 @@
 //! A wide result: ten thousand rows of ten columns, three of them masked by Sluice.
 //!
-//! The client here does nothing with a row but look for the next one, so that it is the route that is measured.
+//! The client does nothing with a row but look for the next one, so that it is the route that is measured.
 
-use std::fs;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
-use std::sync::Arc;
+pub(super) mod client;
+
+use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use anyhow::{Result, anyhow, ensure};
 
+use self::client::{Client, Keep, message, query};
 use super::machine::{cpu_time, settled_cpu_time};
-use super::measure::Sample;
-use super::stage::{DATABASE, Endpoint};
+use super::measure::{Sample, float, median};
+use super::route::Endpoint;
 
 /// The masked columns are `email`, `ssn` and `card_number`; `city` is text that nothing marks, which Sluice searches.
 pub(super) const TABLE: &str = "\
@@ -54,12 +51,6 @@ const STATEMENT: &str =
 /// What no client of Sluice may find in its answers.
 const CANARIES: [&[u8]; 2] = [b"4111111111111111", b"@shop.example"];
 
-/// No answer takes so long.
-const LIMIT: Duration = Duration::from_secs(30);
-
-/// Large enough that the client's own reads cost little.
-const BUFFER: usize = 256 * 1024;
-
 /// How values travel.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Format {
@@ -80,112 +71,63 @@ impl Format {
     }
 }
 
-/// Reads the result for this long, on one connection.
-pub(super) fn run(endpoint: &Endpoint, format: Format, length: Duration) -> Result<Sample> {
-    let mut client = Client::connect(endpoint)?;
-    let request = match format {
-        Format::Text => message(b'Q', &[STATEMENT.as_bytes(), b"\0"])?,
-        Format::Binary => {
-            // Parse, then for each result: Bind (all columns binary), Execute, Sync.
-            let parse = message(b'P', &[b"wide\0", STATEMENT.as_bytes(), b"\0\0\0"])?;
-            client.ask(&[parse, message(b'S', &[])?].concat())?;
-            let bind = message(b'B', &[b"\0wide\0", &[0, 0, 0, 0, 0, 1, 0, 1]])?;
-            [bind, message(b'E', &[b"\0\0\0\0\0"])?, message(b'S', &[])?].concat()
-        }
-    };
-    // Once to warm up, and to look at.
-    client.ask(&request)?;
-    ensure!(client.rows == ROWS, "there were {} rows", client.rows);
-    let seen = CANARIES.iter().any(|canary| memchr::memmem::find(&client.answer, canary).is_some());
-    ensure!(seen != endpoint.masks, "what should be masked is not, or is on every route");
+/// Reads the result for this long, on each of so many connections.
+pub(super) fn run(endpoint: &Endpoint, format: Format, clients: u32, length: Duration) -> Result<Sample> {
+    let ready = (0..clients).map(|_| Reader::ready(endpoint, format));
+    let mut readers = ready.collect::<Result<Vec<_>>>()?;
     let earlier = endpoint.proxy.map(cpu_time).transpose()?;
-    let (begin, mut reads) = (Instant::now(), 0_u32);
-    while begin.elapsed() < length {
-        client.ask(&request)?;
-        reads += 1;
-    }
-    let each = begin.elapsed().as_secs_f64() / f64::from(reads);
-    drop(client);
+    let begin = Instant::now();
+    let each = thread::scope(|scope| {
+        let begun: Vec<_> =
+            readers.iter_mut().map(|reader| scope.spawn(move || reader.read_until(begin + length))).collect();
+        let ended = begun.into_iter().map(|reader| reader.join().map_err(|_| anyhow!("a reader panicked"))?);
+        Ok::<_, anyhow::Error>(ended.collect::<Result<Vec<_>>>()?.concat())
+    })?;
+    let elapsed = begin.elapsed().as_secs_f64();
+    drop(readers);
     let cpu = endpoint.proxy.map(settled_cpu_time).transpose()?.unwrap_or_default() - earlier.unwrap_or_default();
-    let cpu = cpu.as_secs_f64() * 1e6;
-    Ok(Sample { requests: u64::from(reads), logins: 0, rate: 1.0 / each, latency: each * 1e6, cpu })
+    let requests = u64::try_from(each.len())?;
+    let latency = median(each.iter().map(|time| time.as_secs_f64() * 1e6).collect());
+    Ok(Sample { requests, logins: 0, rate: float(requests) / elapsed, latency, cpu: cpu.as_secs_f64() * 1e6 })
 }
 
-/// A client of the PostgreSQL protocol that knows just enough for this.
-struct Client {
-    stream: StreamOwned<ClientConnection, TcpStream>,
-    /// The last answer, whole.
-    answer: Vec<u8>,
-    /// How many rows it had.
-    rows: u64,
+/// A connection, and what is asked on it.
+struct Reader {
+    client: Client,
+    request: Vec<u8>,
 }
 
-impl Client {
-    fn connect(endpoint: &Endpoint) -> Result<Self> {
-        let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, endpoint.port))?;
-        socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(LIMIT))?;
-        // SSLRequest: a length of 8 and the code 80877103.
-        socket.write_all(&[0, 0, 0, 8, 4, 210, 22, 47])?;
-        let mut answer = [0];
-        socket.read_exact(&mut answer)?;
-        ensure!(answer == *b"S", "the server does not offer TLS");
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(&fs::read(&endpoint.ca)?)?)?;
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-        let config = config.with_root_certificates(roots).with_no_client_auth();
-        let name = ServerName::IpAddress(Ipv4Addr::LOCALHOST.into());
-        let stream = StreamOwned::new(ClientConnection::new(Arc::new(config), name)?, socket);
-        let mut client = Self { stream, answer: Vec::new(), rows: 0 };
-        let parameters = ["user", &endpoint.user, "database", DATABASE, "application_name", "wide", ""].join("\0");
-        // Version 3.0; the start-up message has no type byte.
-        let startup = message(b' ', &[&[0, 3, 0, 0], parameters.as_bytes(), b"\0"])?;
-        client.stream.write_all(startup.get(1..).unwrap_or_default())?;
-        // AuthenticationCleartextPassword: all three ask for it, inside TLS.
-        let mut answer = [0; 9];
-        client.stream.read_exact(&mut answer)?;
-        ensure!(answer == *b"R\0\0\0\x08\0\0\0\x03", "the server asks for no password in clear: {answer:?}");
-        client.ask(&message(b'p', &[endpoint.password.as_bytes(), b"\0"])?)?;
-        Ok(client)
+impl Reader {
+    /// Has read the result once, to warm up and to look at.
+    fn ready(endpoint: &Endpoint, format: Format) -> Result<Self> {
+        let mut client = Client::connect(endpoint)?;
+        let request = match format {
+            Format::Text => query(STATEMENT)?,
+            Format::Binary => {
+                // Parse, then for each result: Bind (all columns binary), Execute, Sync.
+                let parse = message(b'P', &[b"wide\0", STATEMENT.as_bytes(), b"\0\0\0"])?;
+                client.ask(&[parse, message(b'S', &[])?].concat(), Keep::All)?;
+                let bind = message(b'B', &[b"\0wide\0", &[0, 0, 0, 0, 0, 1, 0, 1]])?;
+                [bind, message(b'E', &[b"\0\0\0\0\0"])?, message(b'S', &[])?].concat()
+            }
+        };
+        let answer = client.ask(&request, Keep::All)?;
+        ensure!(answer.rows == ROWS, "there were {} rows", answer.rows);
+        let seen = CANARIES.iter().any(|canary| memchr::memmem::find(client.kept(), canary).is_some());
+        ensure!(seen != endpoint.masks, "what should be masked is not, or is on every route");
+        Ok(Self { client, request })
     }
 
-    /// Sends a request and reads its answer up to ReadyForQuery.
-    fn ask(&mut self, request: &[u8]) -> Result<()> {
-        self.stream.write_all(request)?;
-        self.stream.flush()?;
-        self.answer.clear();
-        self.rows = 0;
-        let (mut at, mut filled) = (0, 0);
+    /// How long each read took.
+    fn read_until(&mut self, end: Instant) -> Result<Vec<Duration>> {
+        let mut each = Vec::new();
         loop {
-            while let Some((tag, end)) = frame(self.answer.get(at..filled).unwrap_or_default()) {
-                match tag {
-                    b'D' => self.rows += 1,
-                    b'E' => bail!("{}", String::from_utf8_lossy(self.answer.get(at + 5..at + end).unwrap_or_default())),
-                    b'Z' => return Ok(()),
-                    _ => {}
-                }
-                at += end;
+            let begin = Instant::now();
+            if begin >= end {
+                return Ok(each);
             }
-            if self.answer.len() < filled + BUFFER {
-                self.answer.resize(filled + 2 * BUFFER, 0);
-            }
-            let length = self.stream.read(self.answer.get_mut(filled..).unwrap_or_default())?;
-            ensure!(length > 0, "the connection was closed");
-            filled += length;
+            self.client.ask(&self.request, Keep::Nothing)?;
+            each.push(begin.elapsed());
         }
     }
-}
-
-/// The type of the message that begins here, and its whole length, if all of it is here.
-fn frame(bytes: &[u8]) -> Option<(u8, usize)> {
-    let (tag, rest) = bytes.split_first()?;
-    let length = usize::try_from(u32::from_be_bytes(*rest.first_chunk()?)).ok()?;
-    (rest.len() >= length).then_some((*tag, length + 1))
-}
-
-fn message(tag: u8, parts: &[&[u8]]) -> Result<Vec<u8>> {
-    let body = parts.concat();
-    let length = u32::try_from(body.len() + 4).context("a message is too long")?;
-    Ok([&[tag], &length.to_be_bytes()[..], &body].concat())
 }

@@ -1,4 +1,4 @@
-//! `./dev bench [--quick] [NAME]` and `./dev bench sessions [N]`: see [`testkit::bench`].
+//! `./dev bench [--quick] [--write] [NAME]` and `./dev bench sessions [N]`: see [`testkit::bench`].
 
 use std::process::ExitCode;
 
@@ -14,17 +14,22 @@ fn main() -> ExitCode {
     {
         return ended(binary().and_then(|sluice| sessions::run(sluice, count)));
     }
-    let plan = if words.first() == Some(&"--quick") { Plan::QUICK } else { Plan::FULL };
-    words.retain(|word| *word != "--quick");
+    let mut take = |option: &str| {
+        let found = words.contains(&option);
+        words.retain(|word| *word != option);
+        found
+    };
+    let (plan, write) = (if take("--quick") { Plan::QUICK } else { Plan::FULL }, take("--write"));
     let only = match words.as_slice() {
         [] => None,
-        [name] if !name.starts_with('-') => Some(*name),
+        // Tables with some of their lines are not to be written.
+        [name] if !name.starts_with('-') && !write => Some(*name),
         _ => {
-            eprintln!("usage: bench [--quick] [NAME], or bench sessions N");
+            eprintln!("usage: bench [--quick] NAME, bench [--quick] [--write], or bench sessions N");
             return ExitCode::from(2);
         }
     };
-    ended(binary().and_then(|sluice| run(plan, only, sluice)))
+    ended(binary().and_then(|sluice| run(plan, only, write, sluice)))
 }
 
 #[expect(clippy::print_stderr, reason = "a program's own messages")]
