@@ -113,7 +113,8 @@ impl TrustedIssuers {
         let waiting = source.fetched.notified();
         let next = source.cache().unknown_key(clock::now());
         match next {
-            UnknownKey::Fetch => self.fetch(source).await,
+            // Seldom, and large: in a box, so that not every task has room for it.
+            UnknownKey::Fetch => Box::pin(self.fetch(source)).await,
             UnknownKey::Await => {
                 let _ = tokio::time::timeout(AWAIT_FETCH, waiting).await;
             }

@@ -298,6 +298,13 @@ impl Tape {
         self.write()
     }
 
+    /// Gives back the room of what is written. For a session that has gone quiet.
+    pub fn rest(&mut self) {
+        if self.buffer.is_empty() {
+            self.buffer = Vec::new();
+        }
+    }
+
     /// Declares that something is left out of the tape from here on, or was: what, and why.
     ///
     /// # Errors

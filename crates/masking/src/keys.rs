@@ -1,7 +1,8 @@
 //! The keys behind tokens and format-preserving masks.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aes::Aes256;
 use aws_lc_rs::hmac;
@@ -12,9 +13,16 @@ use model::class::DataClass;
 pub(crate) const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// The root of every mask that depends on a key. Each data class has keys of its own, so a token of one class says
-/// nothing about another.
+/// nothing about another. Clones share what was derived.
 #[derive(Clone)]
-pub struct Keys(hmac::Key);
+pub struct Keys(Arc<Root>);
+
+struct Root {
+    key: hmac::Key,
+    /// Those of every class that was asked for. There are as many as the classifications of this process had, and each is
+    /// two kibibytes: too much for every lens to have its own.
+    classes: Mutex<BTreeMap<DataClass, Arc<ClassKeys>>>,
+}
 
 impl Keys {
     /// Derives from 32 secret bytes. Changing them changes every token.
@@ -22,19 +30,32 @@ impl Keys {
     /// HKDF-SHA-256 (RFC 5869); an output of one block is a single HMAC, so it is written out here and cannot fail.
     pub fn derive(root: &[u8; 32]) -> Self {
         let salt = hmac::Key::new(hmac::HMAC_SHA256, b"sluice masking v1");
-        Self(hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&salt, root).as_ref()))
+        let key = hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&salt, root).as_ref());
+        Self(Arc::new(Root { key, classes: Mutex::default() }))
     }
 
     pub(crate) fn class(&self, class: &DataClass) -> Arc<ClassKeys> {
+        let mut classes = self.0.classes.lock().unwrap_or_else(PoisonError::into_inner);
+        match classes.get(class) {
+            Some(keys) => Arc::clone(keys),
+            None => {
+                let keys = Arc::new(self.derive_class(class));
+                classes.insert(class.clone(), Arc::clone(&keys));
+                keys
+            }
+        }
+    }
+
+    fn derive_class(&self, class: &DataClass) -> ClassKeys {
         let token = hmac::Key::new(hmac::HMAC_SHA256, self.expand(b"token", class).as_ref());
         let mut id = String::new();
         symbols(hmac::sign(&token, b"key id").as_ref(), ID_SYMBOLS, &mut id);
         let ff1 = FF1::new(self.expand(b"ff1", class).as_ref(), 10).ok();
-        Arc::new(ClassKeys { token, id, ff1 })
+        ClassKeys { token, id, ff1 }
     }
 
     fn expand(&self, purpose: &[u8], class: &DataClass) -> hmac::Tag {
-        let mut context = hmac::Context::with_key(&self.0);
+        let mut context = hmac::Context::with_key(&self.0.key);
         for part in [purpose, b"\0", class.as_str().as_bytes(), b"\x01"] {
             context.update(part);
         }
@@ -105,5 +126,25 @@ fn symbols(bytes: &[u8], count: usize, out: &mut String) {
         held -= 5;
         let symbol = usize::try_from((bits >> held) & 31).unwrap_or(0);
         out.push(ALPHABET.get(symbol).copied().map_or('0', char::from));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keys_of_a_class_are_derived_once_and_depend_on_the_root_and_the_class() {
+        let (root, email, ssn) = (Keys::derive(&[7; 32]), DataClass::new("email"), DataClass::new("us_ssn"));
+        let first = root.class(&email);
+        assert!(Arc::ptr_eq(&first, &root.clone().class(&email)));
+        let token = |keys: &ClassKeys| {
+            let mut out = String::new();
+            keys.token(b"value", &mut out);
+            out
+        };
+        let others = [root.class(&ssn), Keys::derive(&[8; 32]).class(&email)];
+        assert!(others.iter().all(|other| token(other) != token(&first)));
+        assert_eq!(token(&Keys::derive(&[7; 32]).class(&email)), token(&first));
     }
 }

@@ -36,10 +36,15 @@ pub(crate) enum Stream {
 
 /// A connection of which some bytes were read already: the ClientHello of a direct TLS connection.
 pub(crate) struct Early {
-    /// The connection.
-    pub(crate) tcp: TcpStream,
-    /// The bytes, which come first.
-    pub(crate) early: BytesMut,
+    tcp: TcpStream,
+    early: BytesMut,
+}
+
+impl Early {
+    /// A connection, and the bytes that come first. The buffer goes once it is empty: it would stay as long as the session.
+    pub(crate) fn new(tcp: TcpStream, early: BytesMut) -> Self {
+        Self { tcp, early: if early.is_empty() { BytesMut::new() } else { early } }
+    }
 }
 
 impl AsyncRead for Early {
@@ -49,6 +54,9 @@ impl AsyncRead for Early {
         }
         let count = self.early.len().min(buf.remaining());
         buf.put_slice(&self.early.split_to(count));
+        if self.early.is_empty() {
+            self.early = BytesMut::new();
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -64,6 +72,19 @@ impl AsyncWrite for Early {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}
+
+impl Stream {
+    /// Whether anything came on the connection since a read found nothing.
+    fn poll_came(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let tcp = match self {
+            Self::Plain(tcp) => tcp,
+            Self::Server(stream) => &stream.get_ref().0.tcp,
+            Self::Client(stream) => stream.get_ref().0,
+        };
+        // What is wrong with it, the read says that follows.
+        tcp.poll_read_ready(cx).map(drop)
     }
 }
 
@@ -114,12 +135,17 @@ pub(crate) struct Leg {
     outbox: BytesMut,
     unflushed: bool,
     chunk: usize,
+    /// Whether the last read found nothing.
+    drained: bool,
+    /// Whether there is no room to read into before something comes: inbox and stream are empty.
+    resting: bool,
 }
 
 impl Leg {
     /// Wraps a stream; `early` are bytes that were already read from it.
     pub(crate) fn new(stream: Stream, early: BytesMut) -> Self {
-        Self { stream, inbox: early, outbox: BytesMut::new(), unflushed: false, chunk: READ_CHUNK }
+        let outbox = BytesMut::new();
+        Self { stream, inbox: early, outbox, unflushed: false, chunk: READ_CHUNK, drained: false, resting: false }
     }
 
     /// Bytes that wait to be written.
@@ -140,16 +166,45 @@ impl Leg {
         if !read {
             return Poll::Pending;
         }
+        self.poll_read(cx)
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Moved>> {
+        if self.resting && self.stream.poll_came(cx).is_pending() {
+            return Poll::Pending;
+        }
         self.inbox.reserve(self.chunk);
-        match poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.inbox) {
-            Poll::Pending => Poll::Pending,
+        let read = poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.inbox);
+        self.drained = read.is_pending();
+        match read {
+            Poll::Pending => {
+                if self.resting {
+                    // A part of a TLS record came, or nothing after all.
+                    self.inbox = BytesMut::new();
+                }
+                Poll::Pending
+            }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Ready(Ok(0)) => Poll::Ready(Ok(Moved::Closed)),
             Poll::Ready(Ok(count)) => {
+                self.resting = false;
                 let most = if count >= self.chunk { self.chunk.saturating_mul(2) } else { self.chunk / 2 };
                 self.chunk = most.clamp(READ_CHUNK, READ_MOST);
                 Poll::Ready(Ok(Moved::Read))
             }
+        }
+    }
+
+    /// Gives back the buffers that are empty. The next read has one again when something has come.
+    pub(crate) fn rest(&mut self) {
+        if self.outbox.is_empty() {
+            self.outbox = BytesMut::new();
+        }
+        // What TLS has in clear already, no event on the connection tells of.
+        if self.inbox.is_empty() && self.drained {
+            self.inbox = BytesMut::new();
+            self.chunk = READ_CHUNK;
+            self.resting = true;
         }
     }
 
@@ -211,3 +266,6 @@ impl Leg {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

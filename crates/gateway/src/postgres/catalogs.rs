@@ -135,7 +135,8 @@ impl Catalogs {
         let database = self.database(place);
         match database.latest(Instant::now().checked_sub(FRESH)) {
             Some(snapshot) => Ok(snapshot),
-            None => database.refresh(node, place, Instant::now().checked_sub(FRESH)).await,
+            // In a box, as it may have to log in, and the task of every session would have room for that.
+            None => Box::pin(database.refresh(node, place, Instant::now().checked_sub(FRESH))).await,
         }
     }
 
@@ -147,7 +148,8 @@ impl Catalogs {
 
     /// The catalog as it is after what this session has just changed.
     pub(super) async fn reread(&self, node: &Node, place: &Place) -> Result<Arc<Snapshot>, ConnectError> {
-        self.database(place).refresh(node, place, Some(Instant::now())).await
+        let database = self.database(place);
+        Box::pin(database.refresh(node, place, Some(Instant::now()))).await
     }
 }
 

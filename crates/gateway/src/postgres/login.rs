@@ -33,6 +33,7 @@ use super::analysed::{Epoch, Memo};
 use super::names::Names;
 use super::opening::{Applicant, Failed, Opening, Wanted, open};
 use super::refusal::Told;
+use super::rest::Given;
 use super::say;
 use super::session::{Caller, Place, Session};
 use super::tape::SessionTape;
@@ -91,34 +92,50 @@ pub(super) async fn serve(
     tls: Arc<ServerConfig>,
     logging_in: crate::sessions::Admitted<IpAddr>,
 ) {
-    let Ok(bits) = clock::random_bits() else { return };
-    let session = SessionId::from_bits(bits);
+    // In a box, so that the task of a session that goes on has no room for its login.
+    let began = Box::pin(let_in(&node, stream, source, tls)).await;
+    drop(logging_in);
+    let Some((ready, entered)) = began else { return };
+    let session = ready.caller.session;
+    let end = ready.run().await;
+    tracing::info!(%session, reason = end.reason(), "session closed");
+    drop(entered);
+    node.metrics.sessions.dec();
+}
+
+/// Brings a connection to the beginning of its session, unless it is refused, or was only there to cancel.
+async fn let_in(
+    node: &Arc<Node>,
+    stream: TcpStream,
+    source: IpAddr,
+    tls: Arc<ServerConfig>,
+) -> Option<(Box<Session>, crate::sessions::Entered)> {
+    let session = SessionId::from_bits(clock::random_bits().ok()?);
     let _ = stream.set_nodelay(true);
     let deadline = Instant::now() + node.config.limits.login_timeout;
+    let too_long = || (Refusal::silent("the login took too long"), None);
     let opened = tokio::time::timeout_at(deadline, open(stream, tls)).await;
-    let applicant = match opened {
-        Ok(Ok(Opening::Session(applicant))) => applicant,
-        Ok(Ok(Opening::Cancel(key, leg))) => {
+    let begun = match opened.unwrap_or_else(|_| Err(too_long())) {
+        Ok(Opening::Session(applicant)) => {
+            let logging_in = log_in(node, session, source, applicant);
+            let logged_in = tokio::time::timeout_at(deadline + node.config.limits.connect_timeout, logging_in).await;
+            logged_in.unwrap_or_else(|_| Err(too_long()))
+        }
+        Ok(Opening::Cancel(key, leg)) => {
             if let Some(passed_on) = node.sessions.cancel(&key) {
                 let _ = tokio::time::timeout(PASSING_ON, passed_on).await;
             }
-            return drop(leg);
+            drop(leg);
+            return None;
         }
-        Ok(Err((refusal, leg))) => return refuse(&node, session, source, refusal, leg).await,
-        Err(_) => return refuse(&node, session, source, Refusal::silent("the login took too long"), None).await,
+        Err(failed) => Err(failed),
     };
-    let connect = node.config.limits.connect_timeout;
-    let logged_in = tokio::time::timeout_at(deadline + connect, log_in(&node, session, source, applicant)).await;
-    match logged_in {
-        Ok(Ok((ready, entered))) => {
-            drop(logging_in);
-            let end = ready.run().await;
-            tracing::info!(%session, reason = end.reason(), "session closed");
-            drop(entered);
-            node.metrics.sessions.dec();
+    match begun {
+        Ok(ready) => Some(ready),
+        Err((refusal, leg)) => {
+            refuse(node, session, source, refusal, leg).await;
+            None
         }
-        Ok(Err((refusal, leg))) => refuse(&node, session, source, refusal, leg).await,
-        Err(_) => refuse(&node, session, source, Refusal::silent("the login took too long"), None).await,
     }
 }
 
@@ -496,6 +513,7 @@ fn begin(
         accounted: None,
         draining: None,
         last_activity: Instant::now(),
+        given: Given::Nothing,
         timer: Box::pin(tokio::time::sleep(node.config.sessions.drain)),
     };
     (Box::new(session), entered)
@@ -531,4 +549,20 @@ fn greet(side: &mut ClientSide, lens: &Arc<masking::Lens>, connected: &Connected
     say::ready(&mut message, TransactionStatus::Idle);
     let _ = outbox.own(&message);
     side.send(Released::untaped(outbox.finish()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<A, B, C, D, E, F: Future>(_: impl FnOnce(A, B, C, D, E) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// A session waits in its task for as long as it lives: what the steps before it need has to be elsewhere.
+    #[test]
+    fn the_task_of_a_session_is_small() {
+        let (task, session) = (size(serve), size_of::<Session>());
+        assert!(task <= 2048 && session <= 3072, "the task takes {task} bytes, the session {session}");
+    }
 }

@@ -155,7 +155,7 @@ async fn accept_tls(leg: Leg, config: Arc<ServerConfig>, direct: bool) -> Result
     if !direct && !early.is_empty() {
         return Err(Refusal::silent("unencrypted data behind the request for encryption"));
     }
-    let accepted = TlsAcceptor::from(config).accept(Early { tcp, early }).await;
+    let accepted = TlsAcceptor::from(config).accept(Early::new(tcp, early)).await;
     let stream = accepted.map_err(|error| Refusal::silent(format!("TLS: {error}")))?;
     if direct && stream.get_ref().1.alpn_protocol() != Some(ALPN_POSTGRES) {
         return Err(Refusal::silent("direct TLS without the application protocol `postgresql`"));

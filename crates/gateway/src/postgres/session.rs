@@ -33,6 +33,7 @@ use super::follow::Followed;
 use super::names::{Change, Names};
 use super::own::OwnRead;
 use super::refusal::Told;
+use super::rest::Given;
 use super::run::Run;
 use super::script::Script;
 use super::staging::Staged;
@@ -201,19 +202,21 @@ pub(super) struct Session {
     pub(super) accounted: Option<u64>,
     pub(super) draining: Option<Instant>,
     pub(super) last_activity: Instant,
+    /// What was given back since then.
+    pub(super) given: Given,
     /// Goes off no later than the next deadline; too early is put right when it does.
     pub(super) timer: Pin<Box<Sleep>>,
 }
 
 impl Session {
     /// Runs the session to its end and says why it ended.
-    pub(super) async fn run(mut self) -> End {
+    pub(super) async fn run(mut self: Box<Self>) -> End {
         self.node.running.begins(self.caller.session);
         let end = match self.turns().await {
             Err(end) => end,
             Ok(never) => match never {},
         };
-        self.close(&end).await;
+        Box::pin(self.close(&end)).await;
         end
     }
 

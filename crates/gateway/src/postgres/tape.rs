@@ -123,6 +123,12 @@ impl SessionTape {
         Released::join(masked, &taped).map_err(|_| "the tape holds something else")
     }
 
+    /// Gives back the room of what is not in use.
+    pub(super) fn rest(&mut self) {
+        self.line = Vec::new();
+        self.tape.iter_mut().for_each(Tape::rest);
+    }
+
     /// Gives out the tape, to be finished. A request without an answer is on it as well.
     pub(super) fn end(&mut self) -> Option<Rest> {
         self.tape.take().map(|tape| Rest { tape, tellers: std::mem::take(&mut self.tellers) })

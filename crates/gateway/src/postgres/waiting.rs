@@ -31,10 +31,10 @@ impl Session {
     pub(super) async fn wait_and_act(&mut self, for_room: bool) -> Result<(), End> {
         match self.wait(for_room).await? {
             Woken::Room => {}
-            Woken::Client(Moved::Read) => self.last_activity = Instant::now(),
+            Woken::Client(Moved::Read) => self.is_active(),
             Woken::Client(Moved::Closed) => return Err(End::Client("the client closed the connection")),
             Woken::Target(Moved::Read) => {
-                self.last_activity = Instant::now();
+                self.is_active();
                 self.serve_target()?;
             }
             Woken::Target(Moved::Closed) => {
@@ -116,6 +116,7 @@ impl Session {
         if let Some(Stall::Hold(hold)) = &self.stall {
             next = next.min(hold.until);
         }
+        next = self.rests_at().map_or(next, |rests| next.min(rests));
         let part_due = self.tape.due_at().map_or(next, |due| next.min(due));
         self.draining.map_or(part_due, |draining| part_due.min(draining))
     }
@@ -132,6 +133,7 @@ impl Session {
         if self.node.config.limits.idle_timeout.is_some_and(|idle| now >= self.last_activity + idle) {
             return Err(End::Idle);
         }
+        self.rest();
         self.rotate_tape(self.pipeline.is_empty() && self.waiting.is_none() && self.stall.is_none());
         self.retry_held();
         Ok(())

@@ -250,6 +250,19 @@ impl Outbox {
         }
     }
 
+    /// Gives back the room of what is empty. For a session that has gone quiet.
+    pub fn rest(&mut self) {
+        if self.bytes.is_empty() {
+            self.bytes = Vec::new();
+        }
+        if self.counts.is_empty() {
+            self.counts = Vec::new();
+        }
+        let Work { pending, scratch, buffer, .. } = &mut self.work;
+        // Nothing of them outlasts a message.
+        (*pending, *scratch, *buffer) = (Vec::new(), String::new(), Vec::new());
+    }
+
     fn plain(&mut self, tag: u8, body: &[u8]) -> Result<(), MaskError> {
         framed(&mut self.bytes, tag, |out| {
             out.extend_from_slice(body);

@@ -270,6 +270,13 @@ impl<T> Pipeline<T> {
         Dropped(self.slots.drain(..))
     }
 
+    /// Gives back the room for entries if none waits.
+    pub fn rest(&mut self) {
+        if self.slots.is_empty() {
+            self.slots = VecDeque::new();
+        }
+    }
+
     /// Notes that a message is about to be forwarded, and says whether to.
     pub fn push(&mut self, sent: Sent, entry: T) -> Push<T> {
         if self.closed || (self.skipping && sent != Sent::Sync) {
