@@ -87,7 +87,7 @@ async fn relay(mut tcp: TcpStream, target: SocketAddr, tls: Arc<ServerConfig>) -
         return Err(io::ErrorKind::InvalidData.into());
     }
     tcp.write_all(b"S").await?;
-    let encrypted = TlsAcceptor::from(tls).accept(Early { tcp, early: BytesMut::new() }).await?;
+    let encrypted = TlsAcceptor::from(tls).accept(Early::new(tcp, BytesMut::new())).await?;
     let server = TcpStream::connect(target).await?;
     server.set_nodelay(true)?;
     let mut client = Leg::new(Stream::Server(Box::new(encrypted)), BytesMut::new());
