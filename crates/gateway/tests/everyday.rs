@@ -50,6 +50,18 @@ fn a_reader_sees_rows_with_what_is_classified_masked() {
     }
 }
 
+/// After two seconds a session gives back its buffers.
+#[test]
+fn a_session_that_was_quiet_for_long_goes_on_where_it_was() {
+    let text = "BEGIN;\nSELECT number FROM cards ORDER BY id LIMIT 1;\n\\! sleep 3\n\
+        SELECT number FROM cards ORDER BY id LIMIT 1;\nSELECT repeat('x', 100000);\n\\! sleep 3\nCOMMIT;\n";
+    let said = script(&world().reader(), text);
+    let lines: Vec<&str> = said.lines().filter(|line| !matches!(*line, "BEGIN" | "COMMIT")).collect();
+    let [first, second, long] = lines.as_slice() else { panic!("{said:.400}") };
+    assert!(first == second && first.starts_with("****"), "{first}, then {second}");
+    assert!(long.len() == 100_000 && said.ends_with("COMMIT\n"), "{said:.400}");
+}
+
 #[test]
 fn a_denial_names_the_policy_and_the_request_and_the_connection_lives_on() {
     let token = world().reader();

@@ -15,6 +15,7 @@ mod check;
 mod client;
 mod connect;
 mod failure;
+mod files;
 mod growth;
 mod init;
 mod journal;

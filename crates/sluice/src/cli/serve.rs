@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
+use super::files;
 use super::log::{self, Budget};
 use super::memory;
 use super::paths::ConfigArg;
@@ -33,6 +34,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = args.config.load()?;
     let budget = log::start(&config.log)?;
+    files::take_all();
     memory::leave_no_core();
     memory::lock(config.lock_memory)?;
     let opened = Node::open(config);

@@ -165,3 +165,15 @@ fn lk_13_where_a_limit_forbids_it_that_is_said_once_or_nothing_starts() -> Resul
     assert!(left.is_empty(), "it came further than that: {left:?}");
     Ok(())
 }
+
+#[test]
+fn as_many_files_may_be_open_as_the_system_allows() -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let mut site = prepared(behind(home.path(), "ulimit -S -n 256; exec")?, "")?;
+    site.start()?;
+    let limits = fs::read_to_string(format!("/proc/{}/limits", site.process()?.pid()))?;
+    let limit = limits.lines().find_map(|line| line.strip_prefix("Max open files")).context("the limit")?;
+    let limit: Vec<&str> = limit.split_whitespace().take(2).collect();
+    assert!(limit[0] == limit[1] && limit[0] != "256", "{limit:?}");
+    Ok(())
+}

@@ -1,8 +1,8 @@
 //! What an idle session holds in memory: thousands of them, each with a statement behind it.
 //!
 //! No PostgreSQL has that many connections to spare. So Sluice reaches the server through a relay here, which lets the
-//! server go once a session has gone quiet and keeps the connection to Sluice open: what Sluice holds is what it would hold
-//! with the server at the other end.
+//! server go once a session's statement is answered and keeps the connection to Sluice open: what Sluice holds is what it
+//! would hold with the server at the other end.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -33,8 +34,14 @@ const STATEMENT: &str = "SELECT balance FROM accounts WHERE id = 4711";
 const WARM: usize = 200;
 /// How many log in at the same time.
 const AT_ONCE: usize = 16;
-/// How long nothing passes before the relay lets the server go.
-const QUIET: Duration = Duration::from_secs(3);
+/// After how long a session has given back its buffers.
+const QUIET: Duration = Duration::from_secs(6);
+/// And what it remembers of its texts.
+const LONG_QUIET: Duration = Duration::from_secs(65);
+/// The files that each session has open in Sluice: a connection to each side, and its tape.
+const FILES: usize = 3;
+/// What else is open there.
+const OTHER_FILES: usize = 200;
 /// Longer than any of this takes.
 const LIFETIME: Duration = Duration::from_secs(3600);
 
@@ -44,6 +51,7 @@ const LIFETIME: Duration = Duration::from_secs(3600);
 /// If something does not start, a session cannot be opened, or one of them has ended.
 pub fn run(sluice: PathBuf, sessions: usize) -> Result<()> {
     ensure!(sessions > 0, "no sessions are none to be measured");
+    allow_files((sessions + WARM) * FILES + OTHER_FILES)?;
     let settings = vec![("log_statement".into(), "none".into()), ("max_connections".into(), "500".into())];
     let postgres = Postgres::start(Options { settings })?;
     let login = postgres.login(ROLE, Authentication::ScramWithoutTls)?;
@@ -58,6 +66,19 @@ pub fn run(sluice: PathBuf, sessions: usize) -> Result<()> {
     let result = runtime.block_on(measure(&site, sessions));
     runtime.shutdown_background();
     result
+}
+
+/// Lets this process, and those that it starts, have so many files open: beyond the hard limit only as root.
+fn allow_files(wanted: usize) -> Result<()> {
+    let wanted = u64::try_from(wanted)?;
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= wanted) {
+        return Ok(());
+    }
+    let maximum = limit.maximum.map(|maximum| maximum.max(wanted));
+    setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }).with_context(|| {
+        format!("the sessions need {wanted} files open in one process, which is more than is allowed: see `ulimit -Hn`")
+    })
 }
 
 fn tuning(target: SocketAddr, sessions: usize) -> Tuning {
@@ -84,24 +105,29 @@ async fn measure(site: &Site, sessions: usize) -> Result<()> {
         token: site.issuer().issue(ORDER_SERVICE.grant().lifetime(LIFETIME))?,
     };
     let mut held = open(&caller, WARM).await?;
-    let before = at_rest(pid)?;
+    let before = at_rest(pid, LONG_QUIET)?;
     line("\n| idle sessions, TLS to the client | resident memory, MiB | each, KiB |\n|---|--:|--:|");
     line(&format!("| {WARM} | {:.1} | |", mebibytes(before)));
+    let row = |held: usize, quiet, said: &str| {
+        let now = at_rest(pid, quiet)?;
+        let each = mebibytes(now.saturating_sub(before)) * 1024.0 / f64::from(u32::try_from(held - WARM)?);
+        line(&format!("| {held}{said} | {:.1} | {each:.1} |", mebibytes(now)));
+        anyhow::Ok(())
+    };
     for part in 1..=4 {
         let wanted = WARM + sessions * part / 4;
         held.extend(open(&caller, wanted - held.len()).await?);
-        let now = at_rest(pid)?;
-        let each = mebibytes(now.saturating_sub(before)) * 1024.0 / f64::from(u32::try_from(wanted - WARM)?);
-        line(&format!("| {wanted} | {:.1} | {each:.1} |", mebibytes(now)));
+        row(held.len(), QUIET, "")?;
     }
+    row(held.len(), LONG_QUIET, ", quiet for a minute")?;
     let left = site.metric("sluice_sessions")?.context("Sluice does not say how many sessions there are")?;
     ensure!(left == u64::try_from(held.len())?, "{left} of {} sessions are left", held.len());
     Ok(())
 }
 
 /// The resident memory once nothing is put off any more, in bytes.
-fn at_rest(pid: u32) -> Result<u64> {
-    std::thread::sleep(QUIET * 2);
+fn at_rest(pid: u32, quiet: Duration) -> Result<u64> {
+    std::thread::sleep(quiet);
     settled_cpu_time(pid)?;
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
@@ -184,24 +210,33 @@ impl Relay {
     }
 }
 
-/// Passes everything on until nothing comes for a while; then the server's end is closed, and Sluice's is kept until Sluice
-/// speaks or closes it. Sessions here do neither; the connection by which Sluice reads the catalog is made anew.
+/// How the answer to a statement ends: ReadyForQuery, outside a transaction.
+const READY: &[u8] = b"Z\0\0\0\x05I";
+
+/// Passes everything on until the statement is answered; then the server's end is closed, and Sluice's is kept until Sluice
+/// speaks or closes it. Sessions here do neither. The connection by which Sluice reads the catalog runs no such statement.
 async fn relay(mut sluice: TcpStream, server: SocketAddr) -> Result<()> {
     let mut server = TcpStream::connect(server).await?;
     sluice.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (mut asked, mut answered) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
+    let mut is_run = false;
     loop {
         tokio::select! {
-            count = sluice.read(&mut asked) => match count? {
-                0 => return Ok(()),
-                count => server.write_all(asked.get(..count).unwrap_or_default()).await?,
-            },
-            count = server.read(&mut answered) => match count? {
-                0 => return Ok(()),
-                count => sluice.write_all(answered.get(..count).unwrap_or_default()).await?,
-            },
-            () = tokio::time::sleep(QUIET) => break,
+            count = sluice.read(&mut asked) => {
+                let part = asked.get(..count?).filter(|part| !part.is_empty());
+                let Some(part) = part else { return Ok(()) };
+                is_run |= memchr::memmem::find(part, STATEMENT.as_bytes()).is_some();
+                server.write_all(part).await?;
+            }
+            count = server.read(&mut answered) => {
+                let part = answered.get(..count?).filter(|part| !part.is_empty());
+                let Some(part) = part else { return Ok(()) };
+                sluice.write_all(part).await?;
+                if is_run && part.ends_with(READY) {
+                    break;
+                }
+            }
         }
     }
     drop((server, asked, answered));
