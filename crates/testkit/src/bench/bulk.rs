@@ -83,8 +83,8 @@ pub(super) fn run(stage: &Stage, plan: &Plan, page: &mut Page) -> Result<()> {
     let mut rows = Vec::new();
     for source in [Source::Masked, Source::Open] {
         let mut turns: BTreeMap<Route, Vec<Turn>> = BTreeMap::new();
-        for round in 0..plan.rounds {
-            line(&format!("{}, round {} of {}", source.name(), round + 1, plan.rounds));
+        for round in 0..plan.part_rounds {
+            line(&format!("{}, round {} of {}", source.name(), round + 1, plan.part_rounds));
             for route in Route::in_turn(&Route::COMPARED, round) {
                 turns.entry(route).or_default().push(copy(stage, plan, source, route)?);
             }

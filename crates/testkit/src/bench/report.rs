@@ -118,8 +118,11 @@ impl Page {
         let alone = |cell: &&Cell| matches!(cell, Cell::Statements { clients: 1, .. });
         let added = median(statements.iter().filter(alone).map(|cell| added_ratio(results, *cell)).collect());
         self.line("");
-        self.line(&format!("CPU for each statement, median over the lines: {cpu:.2}x PgBouncer's."));
-        self.line(&format!("Latency added for one client, median over the protocols: {added:.2}x PgBouncer's."));
+        for (what, ratio) in [("CPU for each statement", cpu), ("Latency added for one client", added)] {
+            if !ratio.is_nan() {
+                self.line(&format!("{what}, median over the lines: {ratio:.2}x PgBouncer's."));
+            }
+        }
         let accounted = results.accounted();
         self.line(&format!(
             "Each of the {accounted} requests of these lines through Sluice was decided and journaled."
