@@ -44,6 +44,7 @@ impl Page {
     pub(super) fn machine(&mut self, stage: &Stage) -> Result<()> {
         self.line("");
         description()?.into_iter().chain(stage.versions()?).for_each(|text| self.line(&format!("- {text}")));
+        self.line("- pgcat and pgdog are left out: there are no packages of them");
         Ok(())
     }
 
@@ -65,7 +66,7 @@ impl Page {
         let rates = Route::ALL.map(Route::name);
         self.heading(title, &[&rates[..], &["Sluice / PgBouncer", "Sluice / direct"]].concat());
         for cell in cells {
-            let over = |route| format!("{:.2}", results.ratio(*cell, route, |sample| sample.rate));
+            let over = |route| figure(results.ratio(*cell, route, |sample| sample.rate), 2);
             let rates = Route::ALL.map(|route| figure(results.median(*cell, route, |sample| sample.rate), 0));
             self.row(&cell.to_string(), &[&rates[..], &[over(PgBouncer), over(Direct)]].concat());
         }
@@ -77,7 +78,7 @@ impl Page {
         for cell in cells {
             let each = Route::ALL.map(|route| figure(results.median(*cell, route, |sample| sample.latency), 0));
             let adds = [PgBouncer, Sluice].map(|route| figure(added(results, *cell, route), 0));
-            let ratio = format!("{:.2}", added_ratio(results, *cell));
+            let ratio = figure(added_ratio(results, *cell), 2);
             self.row(&cell.to_string(), &[&each[..], &adds[..], &[ratio]].concat());
         }
     }
@@ -87,7 +88,7 @@ impl Page {
         self.heading("CPU time of the proxy, µs", &columns);
         for cell in cells {
             let each = Route::PROXIES.map(|route| figure(results.cpu(*cell, route), 1));
-            let ratio = format!("{:.2}", results.cpu_ratio(*cell, PgBouncer));
+            let ratio = figure(results.cpu_ratio(*cell, PgBouncer), 2);
             self.row(&cell.to_string(), &[&each[..], &[ratio]].concat());
         }
     }
@@ -108,7 +109,7 @@ impl Page {
         self.heading("Ten times the sessions: CPU time of a statement, µs", &["8", "80", "exponent"]);
         for route in Route::PROXIES {
             let [few, many] = [FEW, MANY].map(|cell| results.cpu(cell, route));
-            let exponent = format!("{:.2}", (many / few).log10());
+            let exponent = figure((many / few).log10(), 2);
             self.row(route.name(), &[figure(few, 1), figure(many, 1), exponent]);
         }
     }
