@@ -51,6 +51,8 @@ use self::stage::Stage;
 pub struct Plan {
     /// How often each route takes its turn.
     pub rounds: usize,
+    /// Likewise, for what has a table of its own.
+    pub part_rounds: usize,
     /// How long `pgbench` runs each time: in whole seconds.
     pub statements: Duration,
     /// How long wide results are read each time.
@@ -63,11 +65,18 @@ pub struct Plan {
 
 impl Plan {
     /// What the published figures are made with: about an hour.
-    pub const FULL: Self =
-        Self { rounds: 7, statements: Duration::from_secs(4), wide: Duration::from_secs(3), bulk: 1024, every: true };
+    pub const FULL: Self = Self {
+        rounds: 7,
+        part_rounds: 7,
+        statements: Duration::from_secs(4),
+        wide: Duration::from_secs(3),
+        bulk: 1024,
+        every: true,
+    };
     /// To see whether a change cost something: under five minutes.
     pub const QUICK: Self = Self {
         rounds: 3,
+        part_rounds: 2,
         statements: Duration::from_secs(1),
         wide: Duration::from_millis(500),
         bulk: 128,
@@ -127,7 +136,7 @@ fn cells(stage: &Stage, plan: &Plan, only: Option<&str>) -> Result<Results> {
     for round in 0..plan.rounds {
         line(&format!("round {} of {}", round + 1, plan.rounds));
         for cell in Cell::chosen(only, plan) {
-            for route in Route::in_turn(cell.routes(), round) {
+            for route in Route::in_turn(cell.routes(plan), round) {
                 results.add(cell, route, cell.run(stage, route, plan)?);
             }
         }

@@ -55,15 +55,17 @@ impl Cell {
         match self {
             Self::Statements { protocol, clients } => matches!(protocol, Protocol::Prepared) || clients == 8,
             Self::Logins { .. } => true,
-            Self::Wide { format, clients } => matches!(format, Format::Text) || clients == 1,
+            Self::Wide { format, .. } => matches!(format, Format::Text),
         }
     }
 
-    /// On which routes it is measured.
-    pub(super) const fn routes(self) -> &'static [Route] {
+    /// On which routes it is measured. A quick run compares with HAProxy only where most is compared.
+    pub(super) const fn routes(self, plan: &Plan) -> &'static [Route] {
         match self {
-            Self::Statements { .. } | Self::Logins { .. } => &Route::ALL,
-            Self::Wide { .. } => &Route::COMPARED,
+            Self::Statements { protocol: Protocol::Prepared, clients: 8 } | Self::Logins { clients: 1 } => &Route::ALL,
+            Self::Statements { .. } if plan.every => &Route::ALL,
+            Self::Statements { .. } => &[Route::Direct, Route::PgBouncer, Route::Relay, Route::Sluice],
+            Self::Logins { .. } | Self::Wide { .. } => &Route::COMPARED,
         }
     }
 
@@ -81,8 +83,8 @@ impl Cell {
     fn sample(self, stage: &Stage, route: Route, plan: &Plan) -> Result<Sample> {
         match self {
             Self::Statements { protocol, clients } => {
-                // pgbench's time runs while its clients connect: of a second, eighty would leave nothing.
-                let length = plan.statements + Duration::from_secs(u64::from(clients / 40));
+                // pgbench's time runs while its clients connect: of one second, eighty would leave little.
+                let length = plan.statements + Duration::from_secs(u64::from(clients / 80));
                 let endpoint = stage.endpoint(route)?;
                 let run = Run::reads(&endpoint, protocol, clients, length);
                 if clients > 1 {

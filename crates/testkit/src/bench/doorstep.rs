@@ -27,8 +27,8 @@ const REFUSED: &str = "sluice_sessions_refused_total";
 /// Measures both in turns, and prints medians and the ratio within a round.
 pub(super) fn run(stage: &Stage, plan: &Plan, page: &mut Page) -> Result<()> {
     let (mut pgbouncer, mut sluice) = (Vec::new(), Vec::new());
-    for round in 0..plan.rounds {
-        line(&format!("{NAME}, round {} of {}", round + 1, plan.rounds));
+    for round in 0..plan.part_rounds {
+        line(&format!("{NAME}, round {} of {}", round + 1, plan.part_rounds));
         pgbouncer.push(logins(plan, &stage.endpoint(Route::PgBouncer)?, console)?);
         let endpoint = Endpoint { password: stage.site().token(&AUDITOR)?, ..stage.endpoint(Route::Sluice)? };
         let before = stage.count(REFUSED)?;

@@ -28,8 +28,8 @@ struct Turn {
 /// that are seconds apart. The stage is left at `process`.
 pub(super) fn run(stage: &Stage, plan: &Plan, page: &mut Page) -> Result<()> {
     let (mut process, mut power) = (Vec::new(), Vec::new());
-    for round in 0..plan.rounds {
-        line(&format!("durability, round {} of {}", round + 1, plan.rounds));
+    for round in 0..plan.part_rounds {
+        line(&format!("durability, round {} of {}", round + 1, plan.part_rounds));
         let turns = if round % 2 == 0 { ["process", "power"] } else { ["power", "process"] };
         for level in turns {
             stage.set_target("durability", level)?;

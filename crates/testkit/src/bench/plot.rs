@@ -32,7 +32,7 @@ fn draw(title: &str, groups: &[(String, [f64; 4])]) -> String {
     for (name, values) in groups {
         let middle = top + 2.0 * BAR + 4.0;
         text(&mut bars, LEFT - 8.0, middle, "end", name);
-        for (route, value) in Route::PROXIES.into_iter().zip(values) {
+        for (route, value) in Route::PROXIES.into_iter().zip(values).filter(|(_, value)| !value.is_nan()) {
             let (length, color) = (value.max(0.0) * scale, color(route));
             let _ = writeln!(
                 bars,
@@ -84,11 +84,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_bar_fills_the_plot_and_each_has_its_figure() {
-        let svg = draw("µs", &[("prepared, 8 clients".to_owned(), [20.0, 40.0, 10.0, 5.0])]);
+    fn the_longest_bar_fills_the_plot_and_what_was_measured_has_its_figure() {
+        let svg = draw("µs", &[("prepared, 8 clients".to_owned(), [20.0, 40.0, f64::NAN, 5.0])]);
         assert!(svg.contains("width=\"530.0\" height=\"11\" fill=\"#999999\""), "{svg}");
         assert!(svg.contains("width=\"265.0\" height=\"11\" fill=\"#0072b2\""), "{svg}");
-        assert_eq!(svg.matches("<text").count(), 1 + 4 + 1 + 4);
+        assert_eq!(svg.matches("<text").count(), 1 + 4 + 1 + 3);
+        assert!(!svg.contains("NaN"), "{svg}");
         assert!(svg.contains(">prepared, 8 clients</text>") && svg.contains(">40.0</text>"));
         assert_eq!(svg.matches("<svg").count(), svg.matches("</svg>").count());
     }

@@ -44,6 +44,7 @@ impl Page {
     pub(super) fn machine(&mut self, stage: &Stage) -> Result<()> {
         self.line("");
         description()?.into_iter().chain(stage.versions()?).for_each(|text| self.line(&format!("- {text}")));
+        self.line("- pgcat and pgdog are left out: there are no packages of them");
         Ok(())
     }
 
@@ -65,7 +66,7 @@ impl Page {
         let rates = Route::ALL.map(Route::name);
         self.heading(title, &[&rates[..], &["Sluice / PgBouncer", "Sluice / direct"]].concat());
         for cell in cells {
-            let over = |route| format!("{:.2}", results.ratio(*cell, route, |sample| sample.rate));
+            let over = |route| figure(results.ratio(*cell, route, |sample| sample.rate), 2);
             let rates = Route::ALL.map(|route| figure(results.median(*cell, route, |sample| sample.rate), 0));
             self.row(&cell.to_string(), &[&rates[..], &[over(PgBouncer), over(Direct)]].concat());
         }
@@ -77,7 +78,7 @@ impl Page {
         for cell in cells {
             let each = Route::ALL.map(|route| figure(results.median(*cell, route, |sample| sample.latency), 0));
             let adds = [PgBouncer, Sluice].map(|route| figure(added(results, *cell, route), 0));
-            let ratio = format!("{:.2}", added_ratio(results, *cell));
+            let ratio = figure(added_ratio(results, *cell), 2);
             self.row(&cell.to_string(), &[&each[..], &adds[..], &[ratio]].concat());
         }
     }
@@ -87,7 +88,7 @@ impl Page {
         self.heading("CPU time of the proxy, µs", &columns);
         for cell in cells {
             let each = Route::PROXIES.map(|route| figure(results.cpu(*cell, route), 1));
-            let ratio = format!("{:.2}", results.cpu_ratio(*cell, PgBouncer));
+            let ratio = figure(results.cpu_ratio(*cell, PgBouncer), 2);
             self.row(&cell.to_string(), &[&each[..], &[ratio]].concat());
         }
     }
@@ -108,7 +109,7 @@ impl Page {
         self.heading("Ten times the sessions: CPU time of a statement, µs", &["8", "80", "exponent"]);
         for route in Route::PROXIES {
             let [few, many] = [FEW, MANY].map(|cell| results.cpu(cell, route));
-            let exponent = format!("{:.2}", (many / few).log10());
+            let exponent = figure((many / few).log10(), 2);
             self.row(route.name(), &[figure(few, 1), figure(many, 1), exponent]);
         }
     }
@@ -118,8 +119,11 @@ impl Page {
         let alone = |cell: &&Cell| matches!(cell, Cell::Statements { clients: 1, .. });
         let added = median(statements.iter().filter(alone).map(|cell| added_ratio(results, *cell)).collect());
         self.line("");
-        self.line(&format!("CPU for each statement, median over the lines: {cpu:.2}x PgBouncer's."));
-        self.line(&format!("Latency added for one client, median over the protocols: {added:.2}x PgBouncer's."));
+        for (what, ratio) in [("CPU for each statement", cpu), ("Latency added for one client", added)] {
+            if !ratio.is_nan() {
+                self.line(&format!("{what}, median over the lines: {ratio:.2}x PgBouncer's."));
+            }
+        }
         let accounted = results.accounted();
         self.line(&format!(
             "Each of the {accounted} requests of these lines through Sluice was decided and journaled."

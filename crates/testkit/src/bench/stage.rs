@@ -64,7 +64,7 @@ impl Stage {
         let tuning = Tuning {
             target: TARGET.to_owned(),
             target_address: Some(format!("{}:{}", postgres.host(), postgres.port())),
-            classification: [wide::CLASSIFICATION, bulk::CLASSIFICATION].concat(),
+            classification: wide::CLASSIFICATION.to_owned() + &bulk::classification(),
             ..Tuning::default()
         };
         let mut site = Site::prepare(&postgres, &bench, sluice, &tuning)?;
@@ -165,7 +165,7 @@ fn fill(postgres: &Postgres) -> Result<(Login, Login)> {
     pgbench.env("PGUSER", "postgres").env("PGDATABASE", DATABASE);
     crate::command::run(pgbench, b"")?.success().context("pgbench could not make its tables")?;
     postgres.sql(DATABASE, wide::TABLE)?;
-    postgres.sql(DATABASE, bulk::TABLE)?;
+    postgres.sql(DATABASE, bulk::TABLES)?;
     let grant = format!("GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO {ROLE}, {DIRECT_ROLE}");
     postgres.sql(DATABASE, &grant)?;
     postgres.sql(DATABASE, "VACUUM ANALYZE")?;

@@ -48,8 +48,8 @@ impl Read {
 pub(super) fn run(stage: &Stage, plan: &Plan, page: &mut Page) -> Result<()> {
     let reads = [Read::Small, Read::Wide];
     let (mut off, mut full) = (reads.map(|_| Vec::new()), reads.map(|_| Vec::new()));
-    for round in 0..plan.rounds {
-        line(&format!("tape, round {} of {}", round + 1, plan.rounds));
+    for round in 0..plan.part_rounds {
+        line(&format!("tape, round {} of {}", round + 1, plan.part_rounds));
         for mode in if round % 2 == 0 { ["off", "full"] } else { ["full", "off"] } {
             stage.set_target("tape", mode)?;
             let taken = if mode == "off" { &mut off } else { &mut full };

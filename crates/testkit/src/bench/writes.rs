@@ -25,8 +25,8 @@ pub(super) fn run(stage: &Stage, plan: &Plan, page: &mut Page) -> Result<()> {
     stage.set_target("durability", "power")?;
     stage.set_server("fsync", Some("on"))?;
     let mut taken: BTreeMap<Route, Vec<Sample>> = BTreeMap::new();
-    for round in 0..plan.rounds {
-        line(&format!("writes, round {} of {}", round + 1, plan.rounds));
+    for round in 0..plan.part_rounds {
+        line(&format!("writes, round {} of {}", round + 1, plan.part_rounds));
         for route in Route::in_turn(&Route::COMPARED, round) {
             taken.entry(route).or_default().push(sample(stage, plan, route)?);
         }
