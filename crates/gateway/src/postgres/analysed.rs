@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use effects::postgres::Statement;
@@ -54,6 +54,8 @@ pub(super) struct Analysed {
     pub(super) standard_conforming_strings: bool,
     /// Whether a statement may change what a later one means, so that they have to be looked at one by one.
     pub(super) needs_order: bool,
+    /// What tapes and approvers are shown of the text, once it was wanted.
+    pub(super) shown: OnceLock<Arc<str>>,
 }
 
 impl Analysed {
@@ -72,7 +74,8 @@ impl Analysed {
             None => statements.iter().map(|one| statement_id(one, &shown(one, &text), target, database)).collect(),
         };
         let (named, standard_conforming_strings) = (None, true);
-        Self { text, statements, ids, epoch, named, standard_conforming_strings, needs_order }
+        let shown = OnceLock::new();
+        Self { text, statements, ids, epoch, named, standard_conforming_strings, needs_order, shown }
     }
 
     /// The journal's entry that explains the id of statement `index`.

@@ -115,20 +115,24 @@ async fn let_in(
     let deadline = Instant::now() + node.config.limits.login_timeout;
     let too_long = || (Refusal::silent("the login took too long"), None);
     let opened = tokio::time::timeout_at(deadline, open(stream, tls)).await;
-    let begun = match opened.unwrap_or_else(|_| Err(too_long())) {
-        Ok(Opening::Session(applicant)) => {
+    let begun = match opened {
+        Ok(Ok(Opening::Session(applicant))) => {
             let logging_in = log_in(node, session, source, applicant);
             let logged_in = tokio::time::timeout_at(deadline + node.config.limits.connect_timeout, logging_in).await;
-            logged_in.unwrap_or_else(|_| Err(too_long()))
+            match logged_in {
+                Ok(begun) => begun,
+                Err(_) => Err(too_long()),
+            }
         }
-        Ok(Opening::Cancel(key, leg)) => {
+        Ok(Ok(Opening::Cancel(key, leg))) => {
             if let Some(passed_on) = node.sessions.cancel(&key) {
                 let _ = tokio::time::timeout(PASSING_ON, passed_on).await;
             }
             drop(leg);
             return None;
         }
-        Err(failed) => Err(failed),
+        Ok(Err(failed)) => Err(failed),
+        Err(_) => Err(too_long()),
     };
     match begun {
         Ok(ready) => Some(ready),

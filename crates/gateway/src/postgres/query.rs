@@ -1,5 +1,6 @@
 //! From a text to a decision: what it would do, whether it may, and what the journal is told.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -94,8 +95,9 @@ impl Session {
         if let Err(outcome) = self.be_current(text, types).await {
             return outcome;
         }
-        let mut key = text.to_owned();
+        let mut key = Cow::Borrowed(text);
         for oid in types {
+            let key = key.to_mut();
             key.push('\0');
             key.push_str(&oid.to_string());
         }

@@ -148,7 +148,11 @@ pub(super) fn shown_text(shown: &Shown) -> Cow<'_, str> {
 impl Session {
     /// The text with the constants masked that may belong to classified columns or are secrets, and without what its
     /// comments say, which may be anything.
-    pub(super) fn masked_text(&self, analysed: &Analysed) -> String {
+    pub(super) fn masked_text(&self, analysed: &Analysed) -> Arc<str> {
+        Arc::clone(analysed.shown.get_or_init(|| self.mask_text(analysed).into()))
+    }
+
+    fn mask_text(&self, analysed: &Analysed) -> String {
         let labels = self.labels();
         let mut nothing = |_: RevealAsk<'_>| Reveal::Masked(None);
         let mut out = String::with_capacity(analysed.text.len());
