@@ -103,7 +103,8 @@ impl IntoResponse for Problem {
 
 impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
-        tracing::error!(error = &error as &dyn std::error::Error, "state failed");
+        let cause: &dyn std::error::Error = &error;
+        tracing::error!(error = cause, "state failed");
         Self::unavailable(error.client_message())
     }
 }

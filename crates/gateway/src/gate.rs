@@ -121,4 +121,6 @@ impl ClientSide {
 }
 
 #[cfg(test)]
+mod leg_tests;
+#[cfg(test)]
 mod tests;

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
 
 /// How much room there is for what one read brings in, at least.
-const READ_CHUNK: usize = 16 * 1024;
+pub(in crate::gate) const READ_CHUNK: usize = 16 * 1024;
 
 /// And as long as reads fill the room that they have.
 const READ_MOST: usize = 128 * 1024;
@@ -37,7 +37,7 @@ pub(crate) enum Stream {
 /// A connection of which some bytes were read already: the ClientHello of a direct TLS connection.
 pub(crate) struct Early {
     tcp: TcpStream,
-    early: BytesMut,
+    pub(in crate::gate) early: BytesMut,
 }
 
 impl Early {
@@ -129,10 +129,10 @@ pub(crate) enum Moved {
 
 /// A stream, what was read from it and not yet taken, and what waits to be written to it.
 pub(crate) struct Leg {
-    stream: Stream,
+    pub(in crate::gate) stream: Stream,
     /// Bytes read and not yet taken.
     pub(crate) inbox: BytesMut,
-    outbox: BytesMut,
+    pub(in crate::gate) outbox: BytesMut,
     unflushed: bool,
     chunk: usize,
     /// Whether the last read found nothing.
@@ -266,6 +266,3 @@ impl Leg {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -26,6 +26,10 @@ const CONDITIONS: [&str; 10] = [
     "resource.hasTag(\"env\") && resource.getTag(\"env\") == \"dev\"",
 ];
 
+/// A permit for a table and what inherits from it.
+const ORDERS: &str = "@id(\"orders\") permit(principal, action in Action::\"read\", \
+                      resource in Table::\"payments/shop/public/orders\");";
+
 /// The circumstances and the place of a question, each the one or the other.
 #[derive(Clone, Debug)]
 struct Asked {
@@ -95,10 +99,7 @@ proptest! {
     ) {
         let texts = [
             format!("@id(\"all\") permit(principal, action in Action::\"read\", resource) when {{ {permit} }};"),
-            format!(
-                "@id(\"orders\") permit(principal, action in Action::\"read\", \
-                 resource in Table::\"payments/shop/public/orders\");"
-            ),
+            ORDERS.to_owned(),
             format!("@id(\"but\") forbid(principal, action == Action::\"filter\", resource) when {{ {forbid} }};"),
             format!("@id(\"see\") permit(principal, action == Action::\"reveal\", resource) when {{ {reveal} }};"),
         ];
@@ -136,15 +137,13 @@ fn a_yes_of_one_place_is_none_of_another() {
 /// Which table another one inherits from is not the same for ever.
 #[test]
 fn a_yes_to_what_inherits_ends_with_the_inheritance() {
-    let permit = "@id(\"orders\") permit(principal, action in Action::\"read\", \
-                  resource in Table::\"payments/shop/public/orders\");";
-    let policies = load(&[permit]).unwrap().for_subject(&service("app", &[]));
+    let policies = load(&[ORDERS]).unwrap().for_subject(&service("app", &[]));
     let (target, facts, context) = (target("payments", "dev"), bounded(), context());
     let orphaned = Labels { parents: Default::default(), ..labels() };
     for effect in [on_table(Verb::Select, "orders_2026"), on_column(Verb::Select, "orders_2026.total")] {
         for (labels, expected) in [(&labels(), Outcome::Allow), (&orphaned, Outcome::Deny), (&labels(), Outcome::Allow)]
         {
-            let (effects, facts, context) = (&[effect.clone()], &facts, &context);
+            let (effects, facts, context) = (std::slice::from_ref(&effect), &facts, &context);
             let question = Question { target: &target, database: "shop", effects, facts, labels, context };
             assert_eq!(judge(&policies, &question).outcome(), expected, "{effect}");
         }

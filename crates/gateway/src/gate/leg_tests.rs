@@ -1,12 +1,16 @@
+//! Legs that rest. Not inside their module, which the benchmark's relay is built of too.
+
 use std::future::poll_fn;
 use std::path::Path;
+use std::task::Poll;
 
+use bytes::BytesMut;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use super::*;
+use super::leg::{Early, Leg, Moved, READ_CHUNK, Stream};
 use crate::tls::{self, Verify};
 
 trait Peer: AsyncRead + AsyncWrite + Unpin {}
