@@ -24,6 +24,7 @@ mod measure;
 mod pgbench;
 mod pgbouncer;
 mod plot;
+mod proxy;
 mod publish;
 mod relay;
 mod report;

@@ -60,21 +60,11 @@ pub(super) enum Command {
     sluice audit search --class email --now --revision ./revision --data-dir /srv/east --json"
 )]
 pub(super) struct SearchArgs {
-    /// Since then: 24h, or 2026-11-23T02:00:00Z
-    #[arg(long, value_parser = time::since)]
-    since: Option<control::time::Moment>,
-    /// Before then
-    #[arg(long, value_parser = time::since)]
-    until: Option<control::time::Moment>,
-    /// By this subject: alias|id, or an id of any issuer's
-    #[arg(long)]
-    subject: Option<String>,
+    #[command(flatten)]
+    of: Narrowed,
     /// On behalf of this subject
     #[arg(long)]
     on_behalf_of: Option<String>,
-    /// At this target
-    #[arg(long)]
-    target: Option<String>,
     /// Touching this relation: schema.name, or a name in any schema
     #[arg(long)]
     table: Option<String>,
@@ -102,23 +92,12 @@ pub(super) struct SearchArgs {
     /// Running a statement with this in its text
     #[arg(long)]
     text: Option<String>,
-    /// Of this session
-    #[arg(long)]
-    session: Option<String>,
     /// This request, as refusals name it
     #[arg(long)]
     request: Option<String>,
-    /// Spending this approval
-    #[arg(long)]
-    approval: Option<String>,
-    /// Of a session whose connection used this secret
-    #[arg(long)]
-    secret: Option<String>,
     /// Only allowed requests whose end is not known
     #[arg(long)]
     unknown_only: bool,
-    #[command(flatten)]
-    limit: LimitArg,
     #[command(flatten)]
     form: Form,
     #[command(flatten)]
@@ -129,21 +108,9 @@ pub(super) struct SearchArgs {
     now: NowArgs,
 }
 
-/// How many
+/// What narrows every search
 #[derive(clap::Args)]
-struct LimitArg {
-    /// At most so many, the newest
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=i64::from(control::MOST)))]
-    limit: u32,
-}
-
-/// What else to find; everything that is given narrows it
-#[derive(clap::Args)]
-#[command(
-    after_help = "Examples:\n  sluice audit events --since 7d\n  sluice audit events --secret vault:payments --csv\n  \
-    sluice audit events --since 30d --data-dir /srv/east --data-dir /srv/west"
-)]
-pub(super) struct EventsArgs {
+struct Narrowed {
     /// Since then: 24h, or 2026-11-23T02:00:00Z
     #[arg(long, value_parser = time::since)]
     since: Option<control::time::Moment>,
@@ -159,14 +126,26 @@ pub(super) struct EventsArgs {
     /// Of this session
     #[arg(long)]
     session: Option<String>,
-    /// Of this approval
+    /// About or spending this approval
     #[arg(long)]
     approval: Option<String>,
-    /// About this secret
+    /// About this secret, or of a session whose connection used it
     #[arg(long)]
     secret: Option<String>,
+    /// At most so many, the newest
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=i64::from(control::MOST)))]
+    limit: u32,
+}
+
+/// What else to find; everything that is given narrows it
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  sluice audit events --since 7d\n  sluice audit events --secret vault:payments --csv\n  \
+    sluice audit events --since 30d --data-dir /srv/east --data-dir /srv/west"
+)]
+pub(super) struct EventsArgs {
     #[command(flatten)]
-    limit: LimitArg,
+    of: Narrowed,
     #[command(flatten)]
     form: Form,
     #[command(flatten)]
@@ -206,11 +185,8 @@ impl SearchArgs {
     }
 
     fn query(&self) -> Vec<(&'static str, String)> {
-        listing::query([
-            ("limit", Some(self.limit.limit.to_string())),
-            ("subject", self.subject.clone()),
+        let own = listing::query([
             ("on_behalf_of", self.on_behalf_of.clone()),
-            ("target", self.target.clone()),
             ("table", self.table.clone()),
             ("column", self.column.clone()),
             ("verb", self.verb.clone()),
@@ -220,14 +196,25 @@ impl SearchArgs {
             ("statement", self.statement.clone()),
             ("trace", self.trace.clone()),
             ("text", self.text.clone()),
-            ("session", self.session.clone()),
             ("request", self.request.clone()),
-            ("approval", self.approval.clone()),
-            ("secret", self.secret.clone()),
-            ("since", self.since.map(|since| since.to_string())),
-            ("until", self.until.map(|until| until.to_string())),
             ("unknown_only", self.unknown_only.then(|| String::from("true"))),
             ("now", self.now.now.then(|| String::from("true"))),
+        ]);
+        [self.of.query(), own].concat()
+    }
+}
+
+impl Narrowed {
+    fn query(&self) -> Vec<(&'static str, String)> {
+        listing::query([
+            ("limit", Some(self.limit.to_string())),
+            ("since", self.since.map(|since| since.to_string())),
+            ("until", self.until.map(|until| until.to_string())),
+            ("subject", self.subject.clone()),
+            ("target", self.target.clone()),
+            ("session", self.session.clone()),
+            ("approval", self.approval.clone()),
+            ("secret", self.secret.clone()),
         ])
     }
 }
@@ -260,8 +247,8 @@ fn search(args: &SearchArgs) -> Result<(), Failure> {
     if !args.form.is_table() {
         return Ok(());
     }
-    if show::list(&found, "").len() >= usize::try_from(args.limit.limit).unwrap_or(usize::MAX) {
-        put(&format!("the newest {} of more; narrow the search or raise --limit\n", args.limit.limit))?;
+    if show::list(&found, "").len() >= usize::try_from(args.of.limit).unwrap_or(usize::MAX) {
+        put(&format!("the newest {} of more; narrow the search or raise --limit\n", args.of.limit))?;
     }
     match &args.class {
         Some(class) => put(&summary(args, class, &records.ask(Question::Disclosed, &args.query())?)),
@@ -305,7 +292,7 @@ fn disclosed(args: &SearchArgs) -> Result<(), Failure> {
 
 /// `order-service read card_number: 0 in clear, 12 masked, 0 unknown`, and so for each journal where there are several.
 fn summary(args: &SearchArgs, class: &str, answer: &Value) -> String {
-    let who = args.subject.as_deref().unwrap_or("everybody together");
+    let who = args.of.subject.as_deref().unwrap_or("everybody together");
     let line = |counts: &Value| {
         let number = |name: &str| show::number(counts, name);
         let clear = match args.now.now {
@@ -400,17 +387,7 @@ fn report(args: &ReportArgs) -> Result<(), Failure> {
 }
 
 fn events(args: &EventsArgs) -> Result<(), Failure> {
-    let query = listing::query([
-        ("limit", Some(args.limit.limit.to_string())),
-        ("since", args.since.map(|since| since.to_string())),
-        ("until", args.until.map(|until| until.to_string())),
-        ("subject", args.subject.clone()),
-        ("target", args.target.clone()),
-        ("session", args.session.clone()),
-        ("approval", args.approval.clone()),
-        ("secret", args.secret.clone()),
-    ]);
-    let found = args.journals.open(&args.connect, None)?.ask(Question::Events, &query)?;
+    let found = args.journals.open(&args.connect, None)?.ask(Question::Events, &args.of.query())?;
     let row = |event: &Value| {
         let inner = event.pointer("/event");
         let (kind, what) = match inner.and_then(Value::as_object).and_then(|one| one.iter().next()) {

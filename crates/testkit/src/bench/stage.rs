@@ -7,12 +7,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::haproxy::{self, HaProxy};
 use super::machine::{Spinners, version};
-use super::pgbouncer::{self, PgBouncer};
-use super::relay::Relay;
+use super::proxy::{Proxy, program};
 use super::route::{Endpoint, Route};
-use super::{bulk, wide};
+use super::{bulk, haproxy, pgbouncer, relay, wide};
 use crate::demo::site::{ORDER_SERVICE, Site, Tuning};
 use crate::payments::{Counts, Payments};
 use crate::postgres::{Authentication, Login, Options, Postgres, binaries};
@@ -36,9 +34,9 @@ const TARGET: &str = "tls = \"off\"\ndurability = \"process\"\ntape = \"full\"\n
 /// Everything that runs. It ends when the value is dropped.
 pub(super) struct Stage {
     // In this order: clients of the server end before it does.
-    pgbouncer: PgBouncer,
-    haproxy: HaProxy,
-    relay: Relay,
+    pgbouncer: Proxy,
+    haproxy: Proxy,
+    relay: Proxy,
     site: Site,
     /// With a password in clear inside TLS, and SCRAM without.
     login: Login,
@@ -58,8 +56,8 @@ impl Stage {
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         let postgres = Postgres::start(Options { settings })?;
         let (login, direct) = fill(&postgres)?;
-        let pgbouncer = PgBouncer::start(&postgres, DATABASE, &login)?;
-        let (haproxy, relay) = (HaProxy::start(&postgres)?, Relay::start(&postgres)?);
+        let pgbouncer = pgbouncer::start(&postgres, DATABASE, &login)?;
+        let (haproxy, relay) = (haproxy::start(&postgres)?, relay::start(&postgres)?);
         let bench = Payments { database: DATABASE.to_owned(), login: login.clone(), counts: Counts::of(0) };
         let tuning = Tuning {
             target: TARGET.to_owned(),
@@ -146,7 +144,7 @@ impl Stage {
     /// What is measured, in words.
     pub(super) fn versions(&self) -> Result<Vec<String>> {
         let server = binaries::server()?.join("postgres");
-        let programs = [self.site.binary().to_owned(), pgbouncer::program(), haproxy::program(), server];
+        let programs = [self.site.binary().to_owned(), program("pgbouncer"), program("haproxy"), server];
         programs.iter().map(|program| version(program)).collect()
     }
 }
