@@ -279,7 +279,10 @@ async fn rc_14_a_killed_session_whose_beginning_is_gone_has_a_gap() -> Result<()
     let session = wait_for_parts(&site, 1)?;
     site.kill()?;
     drop(client);
-    fs::remove_file(file(&site, session, 1)?)?;
+    // Whoever was killed while it compressed a part has left both of its forms.
+    while let Ok(first) = file(&site, session, 1) {
+        fs::remove_file(first)?;
+    }
     let _ = fs::remove_dir_all(site.data().join(format!("tapes/{session}.parts")));
     site.start()?;
     let gap = |event: &Event| matches!(event, Event::Gap { session: Some(of), reason } if *of == session && reason.contains("cannot be read"));
