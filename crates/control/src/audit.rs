@@ -21,7 +21,7 @@ use crate::app::App;
 use crate::problem::Problem;
 use crate::time::Moment;
 
-/// The most that one search gives.
+/// The most that one list gives.
 pub const MOST: u32 = 10_000;
 
 /// Which requests to find; everything that is given narrows the search.

@@ -14,6 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::access::Caller;
 use crate::answer::Answer;
 use crate::app::App;
+use crate::audit::MOST;
 use crate::input::{self, Body, Id, Params};
 use crate::journal;
 use crate::problem::Problem;
@@ -39,7 +40,7 @@ pub(crate) struct HistoryParams {
     /// Only those whose end is not in the journal.
     #[serde(default)]
     open_only: bool,
-    /// At most so many; 100 unless given.
+    /// At most so many; 100 unless given, 10,000 at most.
     limit: Option<u32>,
 }
 
@@ -64,7 +65,7 @@ pub(crate) async fn history(
         subject: params.subject,
         target: params.target,
         open_only: params.open_only,
-        limit: params.limit.unwrap_or_default().min(10_000),
+        limit: params.limit.unwrap_or_default().min(MOST),
     };
     Ok(Answer::ok(app.state(move |state| state.sessions(&search)).await?))
 }

@@ -54,8 +54,8 @@ pub(super) struct Analysed {
     pub(super) standard_conforming_strings: bool,
     /// Whether a statement may change what a later one means, so that they have to be looked at one by one.
     pub(super) needs_order: bool,
-    /// What tapes and approvers are shown of the text, once it was wanted.
-    pub(super) shown: OnceLock<Arc<str>>,
+    /// What tapes and approvers have of the text, once it was wanted. It hangs on nothing that is not in the epoch.
+    pub(super) masked: OnceLock<Arc<str>>,
 }
 
 impl Analysed {
@@ -74,8 +74,8 @@ impl Analysed {
             None => statements.iter().map(|one| statement_id(one, &shown(one, &text), target, database)).collect(),
         };
         let (named, standard_conforming_strings) = (None, true);
-        let shown = OnceLock::new();
-        Self { text, statements, ids, epoch, named, standard_conforming_strings, needs_order, shown }
+        let masked = OnceLock::new();
+        Self { text, statements, ids, epoch, named, standard_conforming_strings, needs_order, masked }
     }
 
     /// The journal's entry that explains the id of statement `index`.

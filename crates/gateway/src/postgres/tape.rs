@@ -149,7 +149,7 @@ impl Session {
     /// The text with the constants masked that may belong to classified columns or are secrets, and without what its
     /// comments say, which may be anything.
     pub(super) fn masked_text(&self, analysed: &Analysed) -> Arc<str> {
-        Arc::clone(analysed.shown.get_or_init(|| self.mask_text(analysed).into()))
+        Arc::clone(analysed.masked.get_or_init(|| self.mask_text(analysed).into()))
     }
 
     fn mask_text(&self, analysed: &Analysed) -> String {

@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::connect::Connect;
 use super::failure::Failure;
-use super::listing::Form;
-use super::records::{JournalsArgs, NowArgs};
+use super::listing::{Form, Span};
+use super::records::{JournalsArgs, NowArgs, Records};
 use super::{growth, listing, prove, put, reindex, repair, rotate_key, show, tiles, time, verify, witness};
 
 /// Search the record, and verify it
@@ -99,11 +99,7 @@ pub(super) struct SearchArgs {
     #[arg(long)]
     unknown_only: bool,
     #[command(flatten)]
-    form: Form,
-    #[command(flatten)]
-    connect: Connect,
-    #[command(flatten)]
-    journals: JournalsArgs,
+    asked: Asked,
     #[command(flatten)]
     now: NowArgs,
 }
@@ -111,18 +107,8 @@ pub(super) struct SearchArgs {
 /// What narrows every search
 #[derive(clap::Args)]
 struct Narrowed {
-    /// Since then: 24h, or 2026-11-23T02:00:00Z
-    #[arg(long, value_parser = time::since)]
-    since: Option<control::time::Moment>,
-    /// Before then
-    #[arg(long, value_parser = time::since)]
-    until: Option<control::time::Moment>,
-    /// By this subject: alias|id, or an id of any issuer's
-    #[arg(long)]
-    subject: Option<String>,
-    /// At this target
-    #[arg(long)]
-    target: Option<String>,
+    #[command(flatten)]
+    span: Span,
     /// Of this session
     #[arg(long)]
     session: Option<String>,
@@ -132,9 +118,17 @@ struct Narrowed {
     /// About this secret, or of a session whose connection used it
     #[arg(long)]
     secret: Option<String>,
-    /// At most so many, the newest
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=i64::from(control::MOST)))]
-    limit: u32,
+}
+
+/// Who is asked, and how the answer is shown
+#[derive(clap::Args)]
+struct Asked {
+    #[command(flatten)]
+    form: Form,
+    #[command(flatten)]
+    connect: Connect,
+    #[command(flatten)]
+    journals: JournalsArgs,
 }
 
 /// What else to find; everything that is given narrows it
@@ -147,11 +141,7 @@ pub(super) struct EventsArgs {
     #[command(flatten)]
     of: Narrowed,
     #[command(flatten)]
-    form: Form,
-    #[command(flatten)]
-    connect: Connect,
-    #[command(flatten)]
-    journals: JournalsArgs,
+    asked: Asked,
 }
 
 /// Of which class, since when
@@ -170,11 +160,7 @@ pub(super) struct ReportArgs {
     #[arg(long, value_parser = time::since)]
     since: Option<control::time::Moment>,
     #[command(flatten)]
-    form: Form,
-    #[command(flatten)]
-    connect: Connect,
-    #[command(flatten)]
-    journals: JournalsArgs,
+    asked: Asked,
     #[command(flatten)]
     now: NowArgs,
 }
@@ -206,16 +192,27 @@ impl SearchArgs {
 
 impl Narrowed {
     fn query(&self) -> Vec<(&'static str, String)> {
-        listing::query([
-            ("limit", Some(self.limit.to_string())),
-            ("since", self.since.map(|since| since.to_string())),
-            ("until", self.until.map(|until| until.to_string())),
-            ("subject", self.subject.clone()),
-            ("target", self.target.clone()),
+        let own = listing::query([
             ("session", self.session.clone()),
             ("approval", self.approval.clone()),
             ("secret", self.secret.clone()),
-        ])
+        ]);
+        [self.span.query(), own].concat()
+    }
+}
+
+impl Asked {
+    fn open(&self, now: Option<&NowArgs>) -> Result<Records, Failure> {
+        self.journals.open(&self.connect, now)
+    }
+
+    /// Prints a list, with the journal in front where there are several.
+    fn print(&self, found: &Value, headings: &[&str], row: impl Fn(&Value) -> Vec<String>) -> Result<(), Failure> {
+        if !self.journals.are_several() {
+            return listing::print(found, self.form, headings, row);
+        }
+        let with_journal = |line: &Value| [vec![show::text(line, "/journal")], row(line)].concat();
+        listing::print(found, self.form, &[&["JOURNAL"], headings].concat(), with_journal)
     }
 }
 
@@ -239,16 +236,16 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
 }
 
 fn search(args: &SearchArgs) -> Result<(), Failure> {
-    let records = args.journals.open(&args.connect, Some(&args.now))?;
+    let records = args.asked.open(Some(&args.now))?;
     let found = records.ask(Question::Search, &args.query())?;
     let headings = ["WHEN", "SUBJECT", "TARGET", "OUTCOME", "ROWS", args.shown(), "REQUEST", "STATEMENT"];
-    let row = |request: &Value| request_row(request, args.form);
-    print(&found, args.form, &args.journals, &headings, row)?;
-    if !args.form.is_table() {
+    let row = |request: &Value| request_row(request, args.asked.form);
+    args.asked.print(&found, &headings, row)?;
+    if !args.asked.form.is_table() {
         return Ok(());
     }
-    if show::list(&found, "").len() >= usize::try_from(args.of.limit).unwrap_or(usize::MAX) {
-        put(&format!("the newest {} of more; narrow the search or raise --limit\n", args.of.limit))?;
+    if show::list(&found, "").len() >= usize::try_from(args.of.span.limit).unwrap_or(usize::MAX) {
+        put(&format!("the newest {} of more; narrow the search or raise --limit\n", args.of.span.limit))?;
     }
     match &args.class {
         Some(class) => put(&summary(args, class, &records.ask(Question::Disclosed, &args.query())?)),
@@ -256,30 +253,15 @@ fn search(args: &SearchArgs) -> Result<(), Failure> {
     }
 }
 
-/// Prints a list, with the journal in front where there are several.
-fn print(
-    found: &Value,
-    form: Form,
-    journals: &JournalsArgs,
-    headings: &[&str],
-    row: impl Fn(&Value) -> Vec<String>,
-) -> Result<(), Failure> {
-    if !journals.are_several() {
-        return listing::print(found, form, headings, row);
-    }
-    let with_journal = |line: &Value| [vec![show::text(line, "/journal")], row(line)].concat();
-    listing::print(found, form, &[&["JOURNAL"], headings].concat(), with_journal)
-}
-
 fn disclosed(args: &SearchArgs) -> Result<(), Failure> {
     let Some(class) = &args.class else {
         return Err(Failure::Usage(String::from("name the class: --class card_number")));
     };
-    let answer = args.journals.open(&args.connect, Some(&args.now))?.ask(Question::Disclosed, &args.query())?;
-    if args.form.json {
+    let answer = args.asked.open(Some(&args.now))?.ask(Question::Disclosed, &args.query())?;
+    if args.asked.form.json {
         return put(&show::json(&answer));
     }
-    if args.form.is_table() {
+    if args.asked.form.is_table() {
         return put(&summary(args, class, &answer));
     }
     let lines = match show::list(&answer, "/journals") {
@@ -287,12 +269,12 @@ fn disclosed(args: &SearchArgs) -> Result<(), Failure> {
         journals => Value::Array(journals.to_vec()),
     };
     let row = |line: &Value| counts_row(line, args.now.now);
-    print(&lines, args.form, &args.journals, counts_headings(args.now.now), row)
+    args.asked.print(&lines, counts_headings(args.now.now), row)
 }
 
 /// `order-service read card_number: 0 in clear, 12 masked, 0 unknown`, and so for each journal where there are several.
 fn summary(args: &SearchArgs, class: &str, answer: &Value) -> String {
-    let who = args.of.subject.as_deref().unwrap_or("everybody together");
+    let who = args.of.span.subject.as_deref().unwrap_or("everybody together");
     let line = |counts: &Value| {
         let number = |name: &str| show::number(counts, name);
         let clear = match args.now.now {
@@ -381,20 +363,20 @@ fn report(args: &ReportArgs) -> Result<(), Failure> {
         ("since", args.since.map(|since| since.to_string())),
         ("now", now.then(|| String::from("true"))),
     ]);
-    let found = args.journals.open(&args.connect, Some(&args.now))?.ask(Question::Report, &query)?;
+    let found = args.asked.open(Some(&args.now))?.ask(Question::Report, &query)?;
     let row = |line: &Value| [vec![show::subject(line, "/subject")], counts_row(line, now)].concat();
-    print(&found, args.form, &args.journals, &[&["SUBJECT"], counts_headings(now)].concat(), row)
+    args.asked.print(&found, &[&["SUBJECT"], counts_headings(now)].concat(), row)
 }
 
 fn events(args: &EventsArgs) -> Result<(), Failure> {
-    let found = args.journals.open(&args.connect, None)?.ask(Question::Events, &args.of.query())?;
+    let found = args.asked.open(None)?.ask(Question::Events, &args.of.query())?;
     let row = |event: &Value| {
         let inner = event.pointer("/event");
         let (kind, what) = match inner.and_then(Value::as_object).and_then(|one| one.iter().next()) {
             Some((kind, fields)) => (kind.clone(), fields.to_string()),
             None => (inner.map(|kind| show::text(kind, "")).unwrap_or_default(), String::new()),
         };
-        vec![show::text(event, "/position"), show::moment(event, "/at"), kind, args.form.cut(&what, 120)]
+        vec![show::text(event, "/position"), show::moment(event, "/at"), kind, args.asked.form.cut(&what, 120)]
     };
-    print(&found, args.form, &args.journals, &["ENTRY", "WHEN", "WHAT", "DETAILS"], row)
+    args.asked.print(&found, &["ENTRY", "WHEN", "WHAT", "DETAILS"], row)
 }

@@ -25,7 +25,10 @@ impl Failure {
     /// It went wrong with this, and why: what an error says, and what it says is behind it.
     pub(super) fn caused(what: impl fmt::Display, error: &dyn std::error::Error) -> Self {
         let causes = std::iter::successors(Some(error), |error| error.source());
-        Self::Failed(causes.fold(what.to_string(), |told, cause| format!("{told}: {cause}")))
+        Self::Failed(causes.map(ToString::to_string).fold(what.to_string(), |told, cause| {
+            // Some say themselves what is behind them.
+            if told.ends_with(&cause) { told } else { format!("{told}: {cause}") }
+        }))
     }
 
     /// The exit code.
@@ -45,5 +48,36 @@ impl fmt::Display for Failure {
         let mut lines = reason.lines();
         write!(out, "error: {}", show::safe(lines.next().unwrap_or_default()))?;
         lines.try_for_each(|line| write!(out, "\n{}", show::safe(line)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Told(&'static str, Option<Box<Told>>);
+
+    impl fmt::Display for Told {
+        fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+            out.write_str(self.0)
+        }
+    }
+
+    impl Error for Told {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            let cause: &Told = self.1.as_deref()?;
+            Some(cause)
+        }
+    }
+
+    #[test]
+    fn what_is_behind_an_error_is_said_once() {
+        for says in ["it cannot be read", "it cannot be read: gone"] {
+            let error = Told(says, Some(Box::new(Told("gone", None))));
+            assert_eq!(Failure::caused("here", &error).to_string(), "error: here: it cannot be read: gone");
+        }
     }
 }

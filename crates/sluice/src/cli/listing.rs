@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::failure::Failure;
-use super::{put, show};
+use super::{put, show, time};
 
 /// How a list is shown; unless one is given, as a table for people
 #[derive(clap::Args, Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,6 +25,39 @@ impl Form {
     /// A text that may be long: as far as there is room for it, or whole.
     pub(super) fn cut(self, text: &str, most: usize) -> String {
         if self.is_table() { show::cut(text, most) } else { text.to_owned() }
+    }
+}
+
+/// What narrows every list
+#[derive(clap::Args)]
+pub(super) struct Span {
+    /// Then or later: 24h, or 2026-11-23T02:00:00Z
+    #[arg(long, value_parser = time::since)]
+    since: Option<control::time::Moment>,
+    /// Before then
+    #[arg(long, value_parser = time::since)]
+    until: Option<control::time::Moment>,
+    /// By this subject: alias|id, or an id of any issuer's
+    #[arg(long)]
+    pub(super) subject: Option<String>,
+    /// At this target
+    #[arg(long)]
+    target: Option<String>,
+    /// At most so many, the newest
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=i64::from(control::MOST)))]
+    pub(super) limit: u32,
+}
+
+impl Span {
+    /// As a query has it.
+    pub(super) fn query(&self) -> Vec<(&'static str, String)> {
+        query([
+            ("limit", Some(self.limit.to_string())),
+            ("since", self.since.map(|since| since.to_string())),
+            ("until", self.until.map(|until| until.to_string())),
+            ("subject", self.subject.clone()),
+            ("target", self.target.clone()),
+        ])
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::connect::Connect;
 use super::failure::Failure;
-use super::listing::Form;
+use super::listing::{Form, Span};
 use super::{listing, put, put_line, show, time};
 
 mod export;
@@ -34,7 +34,7 @@ pub(super) enum Command {
         #[command(flatten)]
         form: Form,
     },
-    /// List sessions of the record, the newest first
+    /// List sessions of the record that were open at the time given, the newest first
     History(HistoryArgs),
     /// Show one session
     Show(OneArgs),
@@ -53,21 +53,8 @@ pub(super) enum Command {
 pub(super) struct HistoryArgs {
     #[command(flatten)]
     connect: Connect,
-    /// Open at that time or later: 24h, or 2026-11-23T02:00:00Z
-    #[arg(long, value_parser = time::since)]
-    since: Option<control::time::Moment>,
-    /// Opened before then
-    #[arg(long, value_parser = time::since)]
-    until: Option<control::time::Moment>,
-    /// By this subject: alias|id, or an id of any issuer's
-    #[arg(long)]
-    subject: Option<String>,
-    /// At this target
-    #[arg(long)]
-    target: Option<String>,
-    /// At most so many
-    #[arg(long, default_value_t = 100)]
-    limit: u32,
+    #[command(flatten)]
+    span: Span,
     #[command(flatten)]
     form: Form,
 }
@@ -169,14 +156,7 @@ fn list(connect: &Connect, form: Form) -> Result<(), Failure> {
 }
 
 fn history(args: HistoryArgs) -> Result<(), Failure> {
-    let query = listing::query([
-        ("limit", Some(args.limit.to_string())),
-        ("since", args.since.map(|since| since.to_string())),
-        ("until", args.until.map(|until| until.to_string())),
-        ("subject", args.subject),
-        ("target", args.target),
-    ]);
-    let found = args.connect.client()?.get("/v1/sessions/history", &query)?;
+    let found = args.connect.client()?.get("/v1/sessions/history", &args.span.query())?;
     let row = |session: &Value| {
         vec![
             show::text(session, "/session"),

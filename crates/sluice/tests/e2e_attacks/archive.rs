@@ -107,6 +107,32 @@ fn wait_until_only(site: &Site, path: &Path) -> Result<()> {
     eventually_blocking(LIMIT, "all other tapes to be in the archive alone", only).with_context(|| site.log())
 }
 
+/// The configuration of the directory where it is asked counts for its own data directory and for no other; one that was named
+/// counts for any, and is not passed over.
+fn the_archive_is_that_of_the_data_directory(site: &Site) -> Result<()> {
+    let verify = |directory: &Path, options: &[&str]| {
+        let mut command = std::process::Command::new(site.binary());
+        command.args(["audit", "verify", "--json", "--data-dir"]).arg(site.data()).args(options).current_dir(directory);
+        testkit::command::run(command, b"")
+    };
+    let away = |output: Output| -> Result<Value> {
+        let found: Value = serde_json::from_str(&output.success()?)?;
+        Ok(found["tapes_away"].clone())
+    };
+    let other = tempfile::tempdir()?;
+    // It names a data directory beside itself.
+    fs::copy(site.config(), other.path().join("sluice.toml"))?;
+    ensure!(away(verify(site.home(), &[])?)? == 0, "its own archive was not looked at");
+    ensure!(away(verify(other.path(), &[])?)? == 1, "the archive of another data directory was");
+    let config = site.config().display().to_string();
+    ensure!(away(verify(other.path(), &["--config", &config])?)? == 0, "one that was named was not");
+    let broken = other.path().join("broken.toml");
+    fs::write(&broken, "data_dir = 1\n")?;
+    let refused = verify(other.path(), &["--config", &broken.display().to_string()])?;
+    ensure!(!refused.status.success() && refused.stderr.contains("mistake"), "{refused:?}");
+    Ok(())
+}
+
 /// It is played, searched, exported and verified as if it were here.
 fn is_as_if_it_were_here(site: &Site, id: &str) -> Result<()> {
     let played = command(site, &["sessions", "replay", id])?.success()?;
@@ -165,6 +191,8 @@ async fn rc_11_nothing_goes_before_its_object_is_what_it_was() -> Result<()> {
     let offline = sluice(site.binary(), &["audit", "verify", "--json", "--data-dir", &data], &[])?.success()?;
     let offline: Value = serde_json::from_str(&offline)?;
     assert!(offline["tapes_away"] == 1 && offline["good"] == true, "{offline}");
+
+    the_archive_is_that_of_the_data_directory(&site)?;
 
     // What is changed or removed there is found.
     for (name, content) in &objects {

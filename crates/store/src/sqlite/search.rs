@@ -45,9 +45,10 @@ impl Index {
         File::open(&file).map_err(|source| Error::File { path: file.display().to_string(), source })?;
         let opened = read_only(&file, "");
         // SQLite shares its log of what is new in a file beside. Where that cannot be made, as on a copy that may only be read,
-        // nobody feeds the index either; it is whole if there is no such log.
+        // and nobody has it open, nobody feeds the index; it is whole if there is no such log.
+        let is_at_rest = || is_empty(&file.with_extension("db-wal")) && is_empty(&file.with_extension("db-shm"));
         let connection = match opened {
-            Err(Error::Database(_)) if is_empty(&file.with_extension("db-wal")) => read_only(&file, "?immutable=1")?,
+            Err(Error::Database(_)) if is_at_rest() => read_only(&file, "?immutable=1")?,
             opened => opened?,
         };
         Ok(Self(Mutex::new(connection)))

@@ -27,7 +27,7 @@ use self::gate::{Early, HIGH_WATER, Leg, Moved, Stream, pass_on};
 /// Sluice's own legs: the same source. Only a module of this name may put bytes in their queues.
 #[path = "../../../gateway/src/gate"]
 mod gate {
-    #[allow(dead_code, reason = "a relay speaks TLS on one side only, and refuses nobody")]
+    #[expect(dead_code, reason = "a relay speaks TLS on one side only, and refuses nobody")]
     mod leg;
 
     pub(crate) use leg::{Early, HIGH_WATER, Leg, Moved, Stream};

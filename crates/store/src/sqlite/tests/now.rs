@@ -324,6 +324,11 @@ fn an_index_is_read_beside_the_one_who_feeds_it_and_only_in_its_own_form() {
         Connection::open_with_flags(directory.path().join("index.db"), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     plain.query_row("SELECT count(*) FROM requests", [], |row| row.get::<_, i64>(0)).unwrap_err();
     assert_eq!(Index::open(directory.path()).unwrap().search(&Search::default()).unwrap().len(), requests);
+    // Where somebody shares the log, what is in the file alone is not what there is.
+    let shared = directory.path().join("index.db-shm");
+    std::fs::write(&shared, [0; 32 * 1024]).unwrap();
+    assert!(matches!(Index::open(directory.path()), Err(Error::Database(_))));
+    std::fs::remove_file(shared).unwrap();
     std::fs::remove_file(log).unwrap();
     let connection = Connection::open(directory.path().join("index.db")).unwrap();
     connection.execute("DELETE FROM migrations WHERE number = 4", []).unwrap();
