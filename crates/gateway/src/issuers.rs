@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use identity::{IdentityError, Issuer, Issuers, KeyCache, KeySet, KeyTiming, UnknownKey};
-use model::id::Digest;
+use identity::{IdentityError, Issuer, Issuers, KeyCache, KeySet, KeyTiming, Proven, UnknownKey};
 use model::subject::Subject;
 use tokio::sync::Notify;
 
@@ -100,8 +99,8 @@ impl TrustedIssuers {
     ///
     /// # Errors
     /// The true reason, for the journal; the caller is told [`IdentityError::client_message`].
-    pub async fn verify(&self, token: &str, certificate: Option<&Digest>) -> Result<Subject, IdentityError> {
-        let refused = match identity::verify(token, &self.current.load(), certificate, clock::now()) {
+    pub async fn verify(&self, token: &str, proven: &Proven) -> Result<Subject, IdentityError> {
+        let refused = match identity::verify(token, &self.current.load(), proven, clock::now()) {
             Ok(subject) => return Ok(subject),
             Err(error) => error,
         };
@@ -120,7 +119,7 @@ impl TrustedIssuers {
             }
             UnknownKey::Refuse => return Err(refused),
         }
-        identity::verify(token, &self.current.load(), certificate, clock::now())
+        identity::verify(token, &self.current.load(), proven, clock::now())
     }
 
     /// Renews the keys of every issuer when they are due, for as long as it is polled.

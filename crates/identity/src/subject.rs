@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use model::id::Digest;
 use model::issuer::{BareGroups, ClaimPath, Issuer, KindRule};
 use model::subject::{Binding, Subject, SubjectKey, SubjectKind};
 use model::time::Timestamp;
 
 use crate::error::IdentityError;
 use crate::json::{Json, Object};
+use crate::proven::Proven;
 
 /// The most actors in a delegation.
 pub const MAX_ACTORS: usize = 8;
@@ -48,7 +48,7 @@ pub(crate) fn subject(
 
 /// Checks that the connection proved the key that the token is bound to (`cnf`, RFC 7800). Any confirmation that is not
 /// understood, or not possible on this connection, refuses the token: a bound token never counts as a bearer token.
-pub(crate) fn binding(claims: &Object, certificate: Option<&Digest>) -> Result<Binding, IdentityError> {
+pub(crate) fn binding(claims: &Object, proven: &Proven) -> Result<Binding, IdentityError> {
     let Some(confirmation) = claims.get("cnf") else {
         return Ok(Binding::Bearer);
     };
@@ -58,8 +58,8 @@ pub(crate) fn binding(claims: &Object, certificate: Option<&Digest>) -> Result<B
         return Err(IdentityError::Binding("`cnf` is not a certificate thumbprint (x5t#S256) alone"));
     };
     let thumbprint = thumbprint.text().and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
-    let proven = certificate.ok_or(IdentityError::Binding("the connection has no client certificate"))?;
-    if thumbprint.is_some_and(|thumbprint| thumbprint == proven.0) {
+    let certificate = proven.certificate.ok_or(IdentityError::Binding("the connection has no client certificate"))?;
+    if thumbprint.is_some_and(|thumbprint| thumbprint == certificate.0) {
         Ok(Binding::Mtls)
     } else {
         Err(IdentityError::Binding("the client certificate is another"))

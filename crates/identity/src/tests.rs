@@ -17,7 +17,7 @@ use model::subject::{Binding, Subject, SubjectKind};
 use model::time::Timestamp;
 use serde_json::{Value, json};
 
-use crate::{IdentityError, Issuer, Issuers, KeyCache, KeySet, KeyTiming, SigningKey, UnknownKey, verify};
+use crate::{IdentityError, Issuer, Issuers, KeyCache, KeySet, KeyTiming, Proven, SigningKey, UnknownKey, verify};
 
 mod attacks;
 mod claims;
@@ -171,7 +171,7 @@ impl World {
     }
 
     fn verify_token(&self, token: &str) -> Result<Subject, IdentityError> {
-        verify(token, &self.issuers, None, Timestamp::from_seconds(NOW))
+        verify(token, &self.issuers, &Proven::NOTHING, Timestamp::from_seconds(NOW))
     }
 
     fn verify_header(&self, header: Value) -> Result<Subject, IdentityError> {
@@ -184,7 +184,7 @@ fn a_good_token_names_its_subject() {
     for algorithm in ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"] {
         let pair = Pair::new(algorithm, "k1");
         let issuers = trusting(issuer(), &[&pair]);
-        let subject = verify(&pair.token(&claims()), &issuers, None, Timestamp::from_seconds(NOW)).unwrap();
+        let subject = verify(&pair.token(&claims()), &issuers, &Proven::NOTHING, Timestamp::from_seconds(NOW)).unwrap();
         assert_eq!(subject.key.to_string(), "corp|order-service", "{algorithm}");
         assert_eq!(subject.kind, SubjectKind::Service);
         assert_eq!(subject.groups, ["corp|orders-reader".into()]);

@@ -1,6 +1,5 @@
 //! The order of the checks: form, algorithm, issuer, key, signature, and only then what the claims say.
 
-use model::id::Digest;
 use model::subject::Subject;
 use model::time::Timestamp;
 
@@ -8,24 +7,19 @@ use crate::error::{IdentityError, excerpt};
 use crate::issuers::{Issuers, Trusted};
 use crate::json::Json;
 use crate::keys::Key;
+use crate::proven::Proven;
 use crate::token::Token;
 use crate::{claims, subject};
 
 /// Verifies a JWT and says who the caller is.
 ///
-/// `certificate` is the SHA-256 of the DER of the client certificate that *this* TLS connection proved, if any: a token
-/// with `cnf.x5t#S256` is good on that connection alone (RFC 8705, section 3). `now` is wall-clock time.
+/// `proven` is what the caller showed beside the token, to which the token may be bound. `now` is wall-clock time.
 ///
 /// # Errors
 /// The first check that fails, as the true reason for the journal. [`IdentityError::UnknownKey`] and
 /// [`IdentityError::KeysTooOld`] are the two that may pass after the issuer's keys are fetched again
 /// ([`crate::KeyCache::unknown_key`]); all others are final.
-pub fn verify(
-    token: &str,
-    issuers: &Issuers,
-    certificate: Option<&Digest>,
-    now: Timestamp,
-) -> Result<Subject, IdentityError> {
+pub fn verify(token: &str, issuers: &Issuers, proven: &Proven, now: Timestamp) -> Result<Subject, IdentityError> {
     let token = Token::parse(token)?;
     let trusted = issuer(issuers, &token)?;
     let key = key(trusted, &token, now)?;
@@ -36,7 +30,7 @@ pub fn verify(
     claims::check_kind(issuer.profile, token.kind.as_deref(), &token.claims)?;
     claims::check_audience(issuer, &token.claims)?;
     let expires_at = claims::check_times(issuer, &token.claims, now)?;
-    let binding = subject::binding(&token.claims, certificate)?;
+    let binding = subject::binding(&token.claims, proven)?;
     subject::subject(issuer, &token.claims, binding, expires_at)
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
-use identity::{Claims, Issuer, Issuers, KeySet, SigningKey};
+use identity::{Claims, Issuer, Issuers, KeySet, Proven, SigningKey};
 use model::issuer::{Algorithm, ClaimPath};
 use model::secret::Secret;
 use model::subject::Subject;
@@ -66,7 +66,8 @@ impl Token {
     /// # Errors
     /// If it is not good.
     pub fn verify(&self) -> Result<Subject> {
-        identity::verify(&self.text, &self.issuers, None, Timestamp::from_seconds(NOW)).map_err(|error| anyhow!(error))
+        identity::verify(&self.text, &self.issuers, &Proven::NOTHING, Timestamp::from_seconds(NOW))
+            .map_err(|error| anyhow!(error))
     }
 }
 

@@ -208,7 +208,11 @@ async fn admit(
     applicant: &mut Applicant,
 ) -> Result<Admitted, Refusal> {
     let token = ask_for_token(node, applicant).await?;
-    let subject = node.issuers.verify(&token, None).await.map_err(|error| Refusal::generic(error.to_string()))?;
+    let subject = node
+        .issuers
+        .verify(&token, &identity::Proven::NOTHING)
+        .await
+        .map_err(|error| Refusal::generic(error.to_string()))?;
     drop(token);
     let wanted = &applicant.wanted;
     let active = node.revisions.current();

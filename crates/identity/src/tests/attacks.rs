@@ -14,7 +14,7 @@ fn id_01_alg_none_in_every_spelling_is_refused_before_a_key_is_looked_for() {
             let token = pair.token_with(&json!({"alg": alg, "kid": "k1", "typ": "at+jwt"}), &claims);
             let unsigned = token.rsplit_once('.').unwrap().0.to_owned() + ".";
             for token in [token, unsigned] {
-                let error = verify(&token, &nobody, None, Timestamp::from_seconds(NOW)).unwrap_err();
+                let error = verify(&token, &nobody, &Proven::NOTHING, Timestamp::from_seconds(NOW)).unwrap_err();
                 assert!(matches!(error, IdentityError::Algorithm(_)), "{alg}: {error}");
             }
         }
@@ -40,19 +40,19 @@ fn id_02_the_algorithm_is_the_keys_not_the_headers() {
             let header = json!({"alg": alg, "typ": "at+jwt", "kid": "k1"});
             let signed = format!("{}.{}", b64(header.to_string()), b64(claims().to_string()));
             let tag = aws_lc_rs::hmac::sign(&aws_lc_rs::hmac::Key::new(hash, secret), signed.as_bytes());
-            let error = verify(&format!("{signed}.{}", b64(tag)), &issuers, None, at).unwrap_err();
+            let error = verify(&format!("{signed}.{}", b64(tag)), &issuers, &Proven::NOTHING, at).unwrap_err();
             assert!(matches!(error, IdentityError::Algorithm(_)), "{error}");
         }
     }
     // Another family, and another algorithm of the same family, under the same key id.
     for other in ["ES256", "EdDSA", "PS256", "RS512"] {
-        let error = verify(&Pair::new(other, "k1").token(&claims()), &issuers, None, at).unwrap_err();
+        let error = verify(&Pair::new(other, "k1").token(&claims()), &issuers, &Proven::NOTHING, at).unwrap_err();
         assert_eq!(error, IdentityError::KeyAlgorithm { claimed: Pair::new(other, "").algorithm, pinned: "RS256" });
     }
     // Lying about it does not help.
     let liar = Pair::new("ES256", "k1");
     let token = liar.token_with(&json!({"alg": "RS256", "typ": "at+jwt", "kid": "k1"}), &claims());
-    assert_eq!(verify(&token, &issuers, None, at), Err(IdentityError::Signature));
+    assert_eq!(verify(&token, &issuers, &Proven::NOTHING, at), Err(IdentityError::Signature));
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn id_02_an_algorithm_that_the_issuer_may_not_use_is_refused() {
     let pair = Pair::new("RS256", "k1");
     let strict = Issuer { algorithms: [Algorithm::Es256].into(), ..issuer() };
     let issuers = trusting(strict, &[&pair]);
-    let error = verify(&pair.token(&claims()), &issuers, None, Timestamp::from_seconds(NOW)).unwrap_err();
+    let error = verify(&pair.token(&claims()), &issuers, &Proven::NOTHING, Timestamp::from_seconds(NOW)).unwrap_err();
     assert!(matches!(error, IdentityError::KeyAlgorithm { .. }));
 }
 
@@ -81,7 +81,7 @@ fn id_03_a_key_id_is_only_a_name() {
     assert!(world.verify_header(json!({"alg": "EdDSA", "typ": "at+jwt"})).is_ok());
     let two = trusting(issuer(), &[&world.pair, &Pair::new("EdDSA", "k2")]);
     let nameless = world.pair.token_with(&json!({"alg": "EdDSA", "typ": "at+jwt"}), &claims());
-    let error = verify(&nameless, &two, None, Timestamp::from_seconds(NOW)).unwrap_err();
+    let error = verify(&nameless, &two, &Proven::NOTHING, Timestamp::from_seconds(NOW)).unwrap_err();
     assert!(matches!(error, IdentityError::UnknownKey { .. }));
 }
 
@@ -180,9 +180,9 @@ fn id_08_each_issuers_keys_are_its_own() {
     let issuers = trusting(issuer(), &[&ours]).with_keys(Arc::new(other), Arc::new(key_set(&[&theirs])));
     let at = Timestamp::from_seconds(NOW);
     let of_partner = claims_with("iss", json!("https://id.partner.example"));
-    assert_eq!(verify(&theirs.token(&claims()), &issuers, None, at), Err(IdentityError::Signature));
-    assert_eq!(verify(&ours.token(&of_partner), &issuers, None, at), Err(IdentityError::Signature));
-    let subject = verify(&theirs.token(&of_partner), &issuers, None, at).unwrap();
+    assert_eq!(verify(&theirs.token(&claims()), &issuers, &Proven::NOTHING, at), Err(IdentityError::Signature));
+    assert_eq!(verify(&ours.token(&of_partner), &issuers, &Proven::NOTHING, at), Err(IdentityError::Signature));
+    let subject = verify(&theirs.token(&of_partner), &issuers, &Proven::NOTHING, at).unwrap();
     assert_eq!(subject.key.to_string(), "partner|order-service");
     for iss in [
         json!(null),
@@ -192,7 +192,7 @@ fn id_08_each_issuers_keys_are_its_own() {
         json!("http://id.example.com"),
         json!(format!("{URL}@attacker.example")),
     ] {
-        let error = verify(&ours.token(&claims_with("iss", iss.clone())), &issuers, None, at).unwrap_err();
+        let error = verify(&ours.token(&claims_with("iss", iss.clone())), &issuers, &Proven::NOTHING, at).unwrap_err();
         assert!(matches!(error, IdentityError::UnknownIssuer(_)), "{iss}: {error}");
     }
 }
@@ -283,12 +283,15 @@ fn id_11_broken_signatures_are_refused() {
             der,
         ];
         for signature in bad {
-            let error = verify(&format!("{signed}.{}", b64(&signature)), &issuers, None, at).unwrap_err();
+            let error = verify(&format!("{signed}.{}", b64(&signature)), &issuers, &Proven::NOTHING, at).unwrap_err();
             assert_eq!(error, IdentityError::Signature, "{algorithm}");
         }
         // The same bytes in another base64: a second form of one token would defeat every list of tokens.
         for text in [format!("{token}="), format!("{token}\n"), token.replacen('.', "=.", 1)] {
-            assert!(matches!(verify(&text, &issuers, None, at), Err(IdentityError::Malformed { .. })), "{text:?}");
+            assert!(
+                matches!(verify(&text, &issuers, &Proven::NOTHING, at), Err(IdentityError::Malformed { .. })),
+                "{text:?}"
+            );
         }
     }
 }
@@ -371,7 +374,9 @@ fn id_12_a_dead_issuers_keys_are_believed_until_their_maximum_age() {
 fn id_14_a_token_ends_at_exp_whatever_the_skew() {
     let world = World::new(Issuer { leeway: 60, ..issuer() });
     let token = world.pair.token(&claims());
-    let at = |millis: u64| verify(&token, &world.issuers, None, Timestamp(millis)).map(|subject| subject.expires_at);
+    let at = |millis: u64| {
+        verify(&token, &world.issuers, &Proven::NOTHING, Timestamp(millis)).map(|subject| subject.expires_at)
+    };
     let end = Timestamp::from_seconds(NOW + 300);
     // Our clock behind the issuer's: the leeway covers it, and no more.
     assert_eq!(at((NOW - 60) * 1000), Ok(end));
@@ -427,7 +432,8 @@ fn id_17_a_subject_is_issuer_and_sub_never_an_e_mail_address() {
     let partner = Issuer::new("partner", "https://id.partner.example", "sluice");
     let issuers = trusting(issuer(), &[&pair]).with_keys(Arc::new(partner), Arc::new(key_set(&[&pair])));
     let mut ours = claims_with("email", json!("a@example.com"));
-    let subject = |claims: &Value| verify(&pair.token(claims), &issuers, None, Timestamp::from_seconds(NOW)).unwrap();
+    let subject =
+        |claims: &Value| verify(&pair.token(claims), &issuers, &Proven::NOTHING, Timestamp::from_seconds(NOW)).unwrap();
     let first = subject(&ours);
     ours["email"] = json!("b@example.com");
     ours["email_verified"] = json!(false);

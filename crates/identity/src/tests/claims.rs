@@ -102,7 +102,8 @@ fn a_bound_token_is_good_on_its_own_connection_alone() {
     let (ours, theirs) = (Digest([7; 32]), Digest([8; 32]));
     let verify = |confirmation: Value, certificate: Option<&Digest>| {
         let token = world.pair.token(&claims_with("cnf", confirmation));
-        verify(&token, &world.issuers, certificate, Timestamp::from_seconds(NOW)).map(|subject| subject.binding)
+        let proven = Proven { certificate: certificate.copied(), proof_key: None };
+        verify(&token, &world.issuers, &proven, Timestamp::from_seconds(NOW)).map(|subject| subject.binding)
     };
     let bound = json!({"x5t#S256": b64(ours.0)});
     assert_eq!(verify(bound.clone(), Some(&ours)), Ok(Binding::Mtls));

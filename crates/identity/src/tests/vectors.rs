@@ -69,6 +69,7 @@ fn rfc_8705_section_3_1_names_a_certificate_by_the_digest_of_its_der() {
     proven.0.copy_from_slice(digest(&SHA256, certificate).as_ref());
     let world = World::new(issuer());
     let token = world.pair.token(&claims_with("cnf", json!({"x5t#S256": b64(digest(&SHA256, certificate))})));
-    let subject = verify(&token, &world.issuers, Some(&proven), Timestamp::from_seconds(NOW)).unwrap();
+    let proven = Proven { certificate: Some(proven), proof_key: None };
+    let subject = verify(&token, &world.issuers, &proven, Timestamp::from_seconds(NOW)).unwrap();
     assert_eq!(subject.binding, Binding::Mtls);
 }
