@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Issuer, Issuers, KeySet, verify};
+use crate::{Issuer, Issuers, KeySet, Proven, verify};
 use model::issuer::{Algorithm, ClaimPath};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -26,11 +26,11 @@ fn a_minted_token_verifies_until_it_ends() {
     let issuers = Issuers::new().with_keys(Arc::new(issuer), Arc::new(keys));
     let groups = ["admins".into()];
     let token = key.sign(&claims(&groups), NOW);
-    let subject = verify(token.expose(), &issuers, None, NOW).unwrap();
+    let subject = verify(token.expose(), &issuers, &Proven::NOTHING, NOW).unwrap();
     assert_eq!(subject.key.to_string(), "sluice|admin");
     assert_eq!(subject.groups, ["sluice|admins".into()]);
     assert_eq!(subject.token_id.as_deref(), Some("t1"));
-    assert!(verify(token.expose(), &issuers, None, NOW.plus_millis(300_000)).is_err());
+    assert!(verify(token.expose(), &issuers, &Proven::NOTHING, NOW.plus_millis(300_000)).is_err());
 }
 
 #[test]

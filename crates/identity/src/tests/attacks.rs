@@ -335,11 +335,14 @@ fn id_13_a_withdrawn_key_is_refused_after_the_next_refresh() {
     };
     let before = start.plus_millis(timing.refresh - 1000);
     assert!(!cache.refresh_due(before));
-    assert!(verify(&stolen(before), &trust(&cache), None, before).is_ok());
+    assert!(verify(&stolen(before), &trust(&cache), &Proven::NOTHING, before).is_ok());
     let after = start.plus_millis(timing.refresh);
     assert!(cache.refresh_due(after));
     cache.fetched(key_set(&[&new]), after);
-    assert!(matches!(verify(&stolen(after), &trust(&cache), None, after), Err(IdentityError::UnknownKey { .. })));
+    assert!(matches!(
+        verify(&stolen(after), &trust(&cache), &Proven::NOTHING, after),
+        Err(IdentityError::UnknownKey { .. })
+    ));
 }
 
 #[test]
@@ -355,7 +358,10 @@ fn id_12_a_dead_issuers_keys_are_believed_until_their_maximum_age() {
         claims["exp"] = json!(at.seconds() + 300);
         pair.token(&claims)
     };
-    assert!(matches!(verify(&fresh(start), &trust(&cache), None, start), Err(IdentityError::KeysTooOld { .. })));
+    assert!(matches!(
+        verify(&fresh(start), &trust(&cache), &Proven::NOTHING, start),
+        Err(IdentityError::KeysTooOld { .. })
+    ));
     assert!(cache.refresh_due(start));
     cache.fetched(key_set(&[&pair]), start);
     let end = start.plus_millis(timing.max_age);
@@ -364,10 +370,13 @@ fn id_12_a_dead_issuers_keys_are_believed_until_their_maximum_age() {
         if cache.refresh_due(now) {
             cache.failed();
         }
-        assert!(verify(&fresh(now), &trust(&cache), None, now).is_ok());
+        assert!(verify(&fresh(now), &trust(&cache), &Proven::NOTHING, now).is_ok());
         now = now.plus_millis(30_000);
     }
-    assert!(matches!(verify(&fresh(end), &trust(&cache), None, end), Err(IdentityError::KeysTooOld { .. })));
+    assert!(matches!(
+        verify(&fresh(end), &trust(&cache), &Proven::NOTHING, end),
+        Err(IdentityError::KeysTooOld { .. })
+    ));
 }
 
 #[test]

@@ -124,7 +124,8 @@ fn a_bound_token_is_good_on_its_own_connection_alone() {
         assert!(matches!(result, Err(IdentityError::Binding(_))), "{confirmation}: {result:?}");
     }
     // An unbound token is a bearer token, whatever certificate the connection shows.
-    let bearer = crate::verify(&world.pair.token(&claims()), &world.issuers, Some(&ours), Timestamp::from_seconds(NOW));
+    let shown = Proven { certificate: Some(ours), proof_key: None };
+    let bearer = crate::verify(&world.pair.token(&claims()), &world.issuers, &shown, Timestamp::from_seconds(NOW));
     assert_eq!(bearer.unwrap().binding, Binding::Bearer);
 }
 
