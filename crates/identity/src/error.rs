@@ -20,7 +20,7 @@ pub enum IdentityError {
     /// A part is not canonical base64url, not JSON, not an object, or repeats a name.
     #[error("the token's {part} is malformed: {reason}")]
     Malformed {
-        /// `header`, `claims` or `signature`.
+        /// `header`, `claims` or `signature`, or the issuer's `answer` about an opaque one.
         part: &'static str,
         /// What is wrong with it.
         reason: String,
@@ -50,6 +50,17 @@ pub enum IdentityError {
     KeysTooOld {
         /// The issuer's alias.
         issuer: Arc<str>,
+    },
+    /// The issuer says of an opaque token that it is not active: unknown to it, expired or revoked.
+    #[error("the issuer says that the token is not active")]
+    Inactive,
+    /// Nobody can be asked about an opaque token, or the issuer does not answer.
+    #[error("issuer `{issuer}` cannot be asked about the token: {reason}")]
+    NotAsked {
+        /// The issuer's alias.
+        issuer: Arc<str>,
+        /// Why.
+        reason: &'static str,
     },
     /// `alg` is not the one algorithm that the key is used with.
     #[error("the token is signed with {claimed}, but the key is for {pinned}")]
@@ -104,7 +115,7 @@ impl IdentityError {
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::TooLong => ErrorKind::Limit,
-            Self::KeysTooOld { .. } => ErrorKind::Internal,
+            Self::KeysTooOld { .. } | Self::NotAsked { .. } => ErrorKind::Internal,
             _ => ErrorKind::Client,
         }
     }

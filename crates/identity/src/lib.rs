@@ -27,9 +27,13 @@
 //! issuer publishes, [`KeyCache`] says when to fetch it again, [`SigningKey`] is Sluice's own issuer.
 #![forbid(unsafe_code)]
 
+mod answers;
 mod cache;
+mod check;
 mod claims;
 mod error;
+mod groups;
+mod introspected;
 mod issuers;
 mod json;
 mod keys;
@@ -39,14 +43,18 @@ mod subject;
 mod token;
 mod verify;
 
+pub use answers::{Answered, Answers, AnswersTiming};
 pub use cache::{KeyCache, KeyTiming, UnknownKey};
+pub use check::{Check, Inspection, Outcome, inspect};
 pub use error::{IdentityError, KeySetError};
+pub use groups::MAX_GROUPS;
+pub use introspected::{Introspected, TokenDigest, is_opaque};
 pub use issuers::Issuers;
 pub use keys::KeySet;
 pub use mint::{Claims, MintError, SigningKey};
 pub use model::issuer::Issuer;
 pub use proven::Proven;
-pub use subject::{MAX_ACTORS, MAX_GROUPS};
+pub use subject::MAX_ACTORS;
 pub use token::MAX_TOKEN;
 pub use verify::verify;
 

@@ -3,6 +3,7 @@
 use model::subject::Subject;
 use model::time::Timestamp;
 
+use crate::check::Check;
 use crate::error::{IdentityError, excerpt};
 use crate::issuers::{Issuers, Trusted};
 use crate::json::Json;
@@ -20,18 +21,42 @@ use crate::{claims, subject};
 /// [`IdentityError::KeysTooOld`] are the two that may pass after the issuer's keys are fetched again
 /// ([`crate::KeyCache::unknown_key`]); all others are final.
 pub fn verify(token: &str, issuers: &Issuers, proven: &Proven, now: Timestamp) -> Result<Subject, IdentityError> {
+    step_by_step(token, issuers, proven, now, &mut |_| {})
+}
+
+/// [`verify`], which tells `passed` of each check once it is passed.
+pub(crate) fn step_by_step(
+    token: &str,
+    issuers: &Issuers,
+    proven: &Proven,
+    now: Timestamp,
+    passed: &mut dyn FnMut(Check),
+) -> Result<Subject, IdentityError> {
     let token = Token::parse(token)?;
+    passed(Check::Form);
     let trusted = issuer(issuers, &token)?;
+    passed(Check::Issuer);
     let key = key(trusted, &token, now)?;
+    passed(Check::Key);
     if !key.verifies(token.signed, &token.signature) {
         return Err(IdentityError::Signature);
     }
+    passed(Check::Signature);
     let issuer = &trusted.issuer;
     claims::check_kind(issuer.profile, token.kind.as_deref(), &token.claims)?;
+    passed(Check::Kind);
     claims::check_audience(issuer, &token.claims)?;
+    passed(Check::Audience);
     let expires_at = claims::check_times(issuer, &token.claims, now)?;
+    passed(Check::Times);
     let binding = subject::binding(&token.claims, proven)?;
-    subject::subject(issuer, &token.claims, binding, expires_at)
+    passed(Check::Binding);
+    let named = subject::named(issuer, &token.claims)?;
+    let token_id = subject::token_id(&token.claims)?;
+    passed(Check::Names);
+    let subject = named.subject(issuer, binding, expires_at, token_id)?;
+    passed(Check::Groups);
+    Ok(subject)
 }
 
 fn issuer<'a>(issuers: &'a Issuers, token: &Token<'_>) -> Result<&'a Trusted, IdentityError> {
