@@ -1,17 +1,20 @@
 //! The issuers that Sluice trusts, with their keys: fetched, renewed, and given up when they grow too old.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use identity::{IdentityError, Issuer, Issuers, KeyCache, KeySet, KeyTiming, Proven, UnknownKey};
+use identity::{IdentityError, Inspection, Issuer, Issuers, KeyCache, KeySet, KeyTiming, Proven, UnknownKey};
 use model::subject::Subject;
+use store::config::IntrospectionConfig;
 use tokio::sync::Notify;
 
 use crate::clock;
 use crate::fetch;
+use crate::introspection::{Introspector, Secrets};
+use crate::sessions::Sessions;
 
 /// How long a login waits for somebody else's fetch of the same keys.
 const AWAIT_FETCH: Duration = Duration::from_secs(10);
@@ -70,6 +73,8 @@ impl Drop for Attempt<'_> {
 pub struct TrustedIssuers {
     sources: BTreeMap<Arc<str>, Source>,
     current: ArcSwap<Issuers>,
+    /// Those that are asked about tokens that only they can read, the ones with a prefix first.
+    introspectors: Vec<Arc<Introspector>>,
 }
 
 impl std::fmt::Debug for TrustedIssuers {
@@ -90,9 +95,20 @@ impl TrustedIssuers {
             };
             (Arc::clone(&source.issuer.alias), source)
         });
-        let trusted = Self { sources: sources.collect(), current: ArcSwap::default() };
+        let trusted = Self { sources: sources.collect(), current: ArcSwap::default(), introspectors: Vec::new() };
         trusted.publish();
         trusted
+    }
+
+    /// Asks the issuer of this alias about opaque tokens. The configuration sees to it that no two are asked about the same.
+    #[must_use]
+    pub fn asking(mut self, alias: &str, config: IntrospectionConfig, secret: Secrets) -> Self {
+        if let Some(source) = self.sources.get(alias) {
+            let introspector = Introspector::new(Arc::clone(&source.issuer), config, secret);
+            self.introspectors.push(Arc::new(introspector));
+            self.introspectors.sort_by_key(|introspector| !introspector.has_prefix());
+        }
+        self
     }
 
     /// Verifies a token, fetching the issuer's keys if the token names one that is not known.
@@ -100,6 +116,9 @@ impl TrustedIssuers {
     /// # Errors
     /// The true reason, for the journal; the caller is told [`IdentityError::client_message`].
     pub async fn verify(&self, token: &str, proven: &Proven) -> Result<Subject, IdentityError> {
+        if let Some(introspector) = self.introspector(token) {
+            return introspector.verify(token, proven).await;
+        }
         let refused = match identity::verify(token, &self.current.load(), proven, clock::now()) {
             Ok(subject) => return Ok(subject),
             Err(error) => error,
@@ -113,7 +132,9 @@ impl TrustedIssuers {
         let next = source.cache().unknown_key(clock::now());
         match next {
             // Seldom, and large: in a box, so that not every task has room for it.
-            UnknownKey::Fetch => Box::pin(self.fetch(source)).await,
+            UnknownKey::Fetch => {
+                let _ = Box::pin(self.fetch(source)).await;
+            }
             UnknownKey::Await => {
                 let _ = tokio::time::timeout(AWAIT_FETCH, waiting).await;
             }
@@ -122,13 +143,51 @@ impl TrustedIssuers {
         identity::verify(token, &self.current.load(), proven, clock::now())
     }
 
+    /// [`TrustedIssuers::verify`], check by check; and why the issuer's keys could not be had, if they could not.
+    pub async fn inspect(&self, token: &str, proven: &Proven) -> (Inspection, Option<String>) {
+        if let Some(introspector) = self.introspector(token) {
+            return (introspector.inspect(token, proven).await, None);
+        }
+        let inspect = || identity::inspect(token, &self.current.load(), proven, clock::now());
+        let found = inspect();
+        let (Err(IdentityError::UnknownKey { issuer, .. }) | Err(IdentityError::KeysTooOld { issuer })) = &found.result
+        else {
+            return (found, None);
+        };
+        match self.sources.get(issuer) {
+            Some(source) => {
+                let failed = self.fetch(source).await.err();
+                (inspect(), failed.map(|error| error.to_string()))
+            }
+            None => (found, None),
+        }
+    }
+
+    fn introspector(&self, token: &str) -> Option<&Arc<Introspector>> {
+        self.introspectors.iter().find(|introspector| introspector.is_asked_about(token))
+    }
+
+    /// Asks about the opaque tokens that sessions live by, and ends the sessions of those that do not count any more, for
+    /// as long as it is polled.
+    pub async fn keep_asking(&self, sessions: &Arc<Sessions>) {
+        if self.introspectors.is_empty() {
+            return std::future::pending().await;
+        }
+        loop {
+            for introspector in &self.introspectors {
+                introspector.ask_again(sessions).await;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
     /// Renews the keys of every issuer when they are due, for as long as it is polled.
     pub async fn keep_fresh(&self) {
         loop {
             for source in self.sources.values() {
                 let due = !matches!(source.keys, KeySource::Fixed(_)) && source.cache().refresh_due(clock::now());
                 if due {
-                    self.fetch(source).await;
+                    let _ = self.fetch(source).await;
                 }
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -136,21 +195,20 @@ impl TrustedIssuers {
     }
 
     /// Cancel safe: an attempt that is given up counts as failed.
-    async fn fetch(&self, source: &Source) {
+    async fn fetch(&self, source: &Source) -> Result<(), KeysError> {
         let asked_at = clock::now();
         let mut attempt = Attempt { source, brought: None };
-        match read_keys(source).await {
-            Ok(keys) => {
-                tracing::info!(issuer = %source.issuer.alias, keys = keys.ids().count(), "keys fetched");
-                attempt.brought = Some(keys);
-            }
-            Err(error) => {
-                tracing::warn!(issuer = %source.issuer.alias, %error, "keys cannot be fetched; those known go on ageing");
-            }
+        let read = read_keys(source).await.map(|keys| {
+            tracing::info!(issuer = %source.issuer.alias, keys = keys.ids().count(), "keys fetched");
+            attempt.brought = Some(keys);
+        });
+        if let Err(error) = &read {
+            tracing::warn!(issuer = %source.issuer.alias, %error, "keys cannot be fetched; those known go on ageing");
         }
         attempt.end(asked_at);
         self.publish();
         source.fetched.notify_waiters();
+        read
     }
 
     fn publish(&self) {
@@ -166,7 +224,7 @@ impl TrustedIssuers {
 
 /// Why an issuer's keys could not be had.
 #[derive(Debug, thiserror::Error)]
-enum KeysError {
+pub(crate) enum KeysError {
     #[error("{0}: {1}")]
     Fetch(String, fetch::FetchError),
     #[error("{path}: {error}")]
@@ -177,10 +235,26 @@ enum KeysError {
     Keys(identity::KeySetError),
 }
 
+/// What an issuer says of itself (OpenID Connect Discovery 1.0, section 3; RFC 8414, section 2).
 #[derive(serde::Deserialize)]
-struct DiscoveryDocument {
+pub(crate) struct DiscoveryDocument {
     issuer: String,
     jwks_uri: String,
+    pub(crate) introspection_endpoint: Option<String>,
+}
+
+/// Fetches the discovery document of an issuer.
+pub(crate) async fn discover(
+    issuer: &Issuer,
+    ca: Option<&Path>,
+    allow_http: bool,
+) -> Result<DiscoveryDocument, KeysError> {
+    let below = format!("{}/.well-known/openid-configuration", issuer.url.trim_end_matches('/'));
+    let fetched = fetch::get(&below, ca, allow_http).await.map_err(|error| KeysError::Fetch(below, error))?;
+    let document: DiscoveryDocument = serde_json::from_slice(&fetched)
+        .map_err(|_| KeysError::Discovery("is not JSON with `issuer` and `jwks_uri`"))?;
+    // OpenID Connect Discovery 1.0, section 4.3: the two must be identical, or keys of another issuer come in.
+    if document.issuer == *issuer.url { Ok(document) } else { Err(KeysError::Discovery("names another issuer")) }
 }
 
 async fn read_keys(source: &Source) -> Result<KeySet, KeysError> {
@@ -191,18 +265,9 @@ async fn read_keys(source: &Source) -> Result<KeySet, KeysError> {
             tokio::fs::read(path).await.map_err(|error| KeysError::File { path: path.display().to_string(), error })?
         }
         KeySource::Discovery { ca_file, allow_http } => {
-            let get = async |url: String| {
-                let fetched = fetch::get(&url, ca_file.as_deref(), *allow_http).await;
-                fetched.map_err(|error| KeysError::Fetch(url, error))
-            };
-            let below = format!("{}/.well-known/openid-configuration", issuer.url.trim_end_matches('/'));
-            let document: DiscoveryDocument = serde_json::from_slice(&get(below).await?)
-                .map_err(|_| KeysError::Discovery("is not JSON with `issuer` and `jwks_uri`"))?;
-            // OpenID Connect Discovery 1.0, section 4.3: the two must be identical, or keys of another issuer come in.
-            if document.issuer != *issuer.url {
-                return Err(KeysError::Discovery("names another issuer"));
-            }
-            get(document.jwks_uri).await?
+            let url = discover(issuer, ca_file.as_deref(), *allow_http).await?.jwks_uri;
+            let fetched = fetch::get(&url, ca_file.as_deref(), *allow_http).await;
+            fetched.map_err(|error| KeysError::Fetch(url, error))?
         }
     };
     KeySet::from_jwks(&json, &issuer.algorithms).map_err(KeysError::Keys)

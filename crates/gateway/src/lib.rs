@@ -16,6 +16,7 @@ pub mod clock;
 mod fetch;
 mod gate;
 pub mod indexer;
+pub mod introspection;
 pub mod issuers;
 pub mod judging;
 mod live_tapes;

@@ -156,7 +156,7 @@ pub struct Node {
     /// Held while the journal's static files are written.
     pub(crate) tiles: Arc<Mutex<()>>,
     disk: Arc<dyn Disk>,
-    vault: Option<Vault>,
+    vault: Option<Arc<Vault>>,
 }
 
 impl std::fmt::Debug for Node {
@@ -269,9 +269,9 @@ impl Node {
         }
         crate::restart::settle(state.as_ref(), &recorder, &tapes).map_err(|error| explained(error.into()))?;
         let revisions = Revisions::start(config.revision_dir.clone(), checked, state.as_ref(), &recorder)?;
-        let issuers = Arc::new(trusted(&config, &layout)?);
+        let vault = open_vault(&config, &state)?.map(Arc::new);
+        let issuers = Arc::new(trusted(&config, &layout, vault.as_ref())?);
         let mask_keys = Keys::derive(seed(&layout.key("masking.key"))?.expose());
-        let vault = open_vault(&config, &state)?;
         recorder.flush();
         if !recovery.set_aside.is_empty() {
             recorder.sync();
@@ -414,7 +414,7 @@ pub fn local_key(layout: &Layout) -> Result<TokenKey, StartError> {
     TokenKey::from_seed(&seed(&path)?).map_err(|_| StartError::Key(path))
 }
 
-fn trusted(config: &Config, layout: &Layout) -> Result<TrustedIssuers, StartError> {
+fn trusted(config: &Config, layout: &Layout, vault: Option<&Arc<Vault>>) -> Result<TrustedIssuers, StartError> {
     let key = local_key(layout)?;
     let mut local = Issuer::new(LOCAL_ISSUER, LOCAL_ISSUER_URL, LOCAL_AUDIENCE);
     local.kind = model::issuer::KindRule::User;
@@ -422,7 +422,20 @@ fn trusted(config: &Config, layout: &Layout) -> Result<TrustedIssuers, StartErro
     local.bare_groups = BareGroups::Only(std::collections::BTreeSet::from([Arc::from("sluice-admin")]));
     let keys = KeySet::from_jwks(key.jwks().as_bytes(), &local.algorithms)
         .map_err(|error| StartError::Internal(error.to_string()))?;
-    let configured = config.issuers.iter().map(|configured| {
+    let own = std::iter::once((local, KeySource::Fixed(Arc::new(keys))));
+    let trusted = TrustedIssuers::new(own.chain(configured(config)), KeyTiming::default());
+    Ok(asking(trusted, config, vault))
+}
+
+/// The issuers of the configuration alone: what `sluice token inspect` verifies with where no Sluice has its key.
+///
+/// A secret in the vault is not known to them.
+pub fn configured_issuers(config: &Config) -> TrustedIssuers {
+    asking(TrustedIssuers::new(configured(config), KeyTiming::default()), config, None)
+}
+
+fn configured(config: &Config) -> impl Iterator<Item = (Issuer, KeySource)> {
+    config.issuers.iter().map(|configured| {
         let keys = match &configured.keys {
             ConfiguredKeys::Discovery { ca_file } => KeySource::Discovery {
                 ca_file: ca_file.clone(),
@@ -432,9 +445,22 @@ fn trusted(config: &Config, layout: &Layout) -> Result<TrustedIssuers, StartErro
             ConfiguredKeys::File(path) => KeySource::File(path.clone()),
         };
         ((*configured.issuer).clone(), keys)
-    });
-    let own = std::iter::once((local, KeySource::Fixed(Arc::new(keys))));
-    Ok(TrustedIssuers::new(own.chain(configured), KeyTiming::default()))
+    })
+}
+
+/// Those of the issuers that are to be asked about opaque tokens are.
+fn asking(trusted: TrustedIssuers, config: &Config, vault: Option<&Arc<Vault>>) -> TrustedIssuers {
+    config.issuers.iter().fold(trusted, |trusted, issuer| match &issuer.introspection {
+        None => trusted,
+        Some(asked) => {
+            let (source, vault) = (asked.client_secret.clone(), vault.cloned());
+            let secret = move || {
+                let of_vault = |name: &str| vault.as_ref().and_then(|vault| vault.secret(name).ok());
+                store::credential::resolve(&source, &of_vault)
+            };
+            trusted.asking(&issuer.issuer.alias, asked.clone(), Arc::new(secret))
+        }
+    })
 }
 
 fn open_vault(config: &Config, state: &Arc<dyn State>) -> Result<Option<Vault>, StartError> {

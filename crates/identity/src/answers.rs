@@ -88,9 +88,10 @@ impl Answers {
         }
     }
 
-    /// Whether to ask again about a token whose answer is still known: what keeps live sessions true.
-    pub fn ask_again(&mut self, token: TokenDigest, now: Timestamp) -> Answered {
-        self.ask(token, now)
+    /// Whether to ask again about a token, known or not: that of a live session. Not counted: who asks again has bounds of
+    /// its own, and strangers' tokens must not keep it from asking. A `true` is a question under way.
+    pub fn ask_again(&mut self, token: TokenDigest) -> bool {
+        self.under_way.insert(token)
     }
 
     /// What became of a question that was sent at `asked_at`.

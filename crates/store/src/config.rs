@@ -21,6 +21,7 @@ use model::issuer::Issuer;
 mod archive;
 mod classification;
 mod error;
+mod introspection;
 mod issuer;
 mod reader;
 mod sinks;
@@ -32,6 +33,7 @@ mod witness;
 pub use archive::ArchiveConfig;
 pub use classification::parse_classification;
 pub use error::ConfigError;
+pub use introspection::{ClientAuthentication, IntrospectionConfig};
 pub use reader::{Document, Section, Setting};
 pub use sinks::{Receiver, SinkConfig, SinkFormat, SinkKind, SinkStart};
 pub use targets::{
@@ -107,6 +109,8 @@ pub struct IssuerConfig {
     pub issuer: Arc<Issuer>,
     /// Where its keys are.
     pub keys: KeySource,
+    /// How it is asked about tokens that only it can read (`[issuer.introspection]`), if it is.
+    pub introspection: Option<IntrospectionConfig>,
 }
 
 /// Where an issuer's keys are.

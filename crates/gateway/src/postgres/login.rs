@@ -460,6 +460,7 @@ fn begin(
         source,
         opened_at,
     };
+    signals.live_by(subject.token_id.clone());
     let entered = node.sessions.enter(live, Arc::clone(&signals), cancel.clone(), among_its_subjects);
     node.metrics.sessions.inc();
     node.metrics.sessions_opened.inc();

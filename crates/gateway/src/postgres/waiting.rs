@@ -175,6 +175,7 @@ impl Session {
         }
         let regrouped = self.caller.subject.groups != subject.groups;
         let expires_at = subject.expires_at;
+        self.signals.live_by(subject.token_id.clone());
         self.caller.subject = subject;
         self.node.recorder.note(Event::SessionRenewed { session: self.caller.session, expires_at });
         if regrouped {

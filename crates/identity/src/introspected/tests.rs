@@ -81,7 +81,8 @@ fn id_09_a_refresh_token_is_no_access_token() {
     ] {
         assert!(matches!(verify(&with(name, value.clone())), Err(IdentityError::Kind(_))), "{name} {value}");
     }
-    for (name, value) in [("token_type", json!("bearer")), ("token_use", json!("access_token")), ("typ", json!("Bearer"))]
+    for (name, value) in
+        [("token_type", json!("bearer")), ("token_use", json!("access_token")), ("typ", json!("Bearer"))]
     {
         assert!(verify(&with(name, value)).is_ok(), "{name}");
     }

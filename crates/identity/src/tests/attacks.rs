@@ -236,7 +236,11 @@ fn id_09_each_profile_takes_its_own_kind_alone() {
         (Profile::Gitlab, Some("JWT"), json!({"project_path": "g/p", "pipeline_id": "7"})),
         (Profile::JwtSvid, Some("JOSE"), json!({"sub": spiffe})),
         (Profile::Entra, Some("JWT"), json!({"ver": "2.0", "azp": "c", "tid": "t", "oid": "o"})),
-        (Profile::Google, Some("JWT"), json!({"azp": "1", "email": "a@p.iam.gserviceaccount.com", "email_verified": true})),
+        (
+            Profile::Google,
+            Some("JWT"),
+            json!({"azp": "1", "email": "a@p.iam.gserviceaccount.com", "email_verified": true}),
+        ),
         (Profile::Okta, None, json!({"cid": "c", "jti": "AT.x"})),
         (Profile::Aws, Some("JWT"), json!({"https://sts.amazonaws.com/": {"aws_account": "1"}})),
         (Profile::IdToken, Some("JWT"), json!({"nonce": "n", "typ": "ID"})),

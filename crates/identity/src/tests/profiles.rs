@@ -11,7 +11,8 @@ fn claim(prefix: &str, path: &[&str]) -> GroupClaim {
 
 fn with_times(mut claims: Value, url: &str, audience: &str) -> Value {
     let given = claims.as_object_mut().unwrap();
-    for (name, value) in [("iss", json!(url)), ("aud", json!(audience)), ("iat", json!(NOW)), ("exp", json!(NOW + 600))] {
+    for (name, value) in [("iss", json!(url)), ("aud", json!(audience)), ("iat", json!(NOW)), ("exp", json!(NOW + 600))]
+    {
         given.entry(name).or_insert(value);
     }
     claims
@@ -201,9 +202,12 @@ fn google_service_accounts_and_no_people() {
     let subject = taken(issuer(), Some("JWT"), token(service, json!(true))).unwrap();
     assert_eq!(subject.key.to_string(), "google|113475438248934895348");
     assert_eq!(subject.groups, ["google|project:my-project".into()]);
-    for (email, is_verified) in
-        [("ann@example.com", json!(true)), (service, json!(false)), (service, json!("true")), ("gserviceaccount.com@x.y", json!(true))]
-    {
+    for (email, is_verified) in [
+        ("ann@example.com", json!(true)),
+        (service, json!(false)),
+        (service, json!("true")),
+        ("gserviceaccount.com@x.y", json!(true)),
+    ] {
         let other = taken(issuer(), Some("JWT"), token(email, is_verified));
         assert!(matches!(other, Err(IdentityError::Kind(_))), "{email}");
     }
@@ -216,9 +220,7 @@ fn okta_access_tokens_and_no_id_tokens() {
         groups_claim: ClaimPath::new(["groups"]),
         ..Issuer::new("okta", "https://dev-1.okta.com/oauth2/default", "api://sluice")
     };
-    let token = |jti: &str| {
-        json!({"ver": 1, "jti": jti, "cid": "0oa1order", "scp": ["orders"], "sub": "0oa1order", "groups": ["orders"]})
-    };
+    let token = |jti: &str| json!({"ver": 1, "jti": jti, "cid": "0oa1order", "scp": ["orders"], "sub": "0oa1order", "groups": ["orders"]});
     assert_eq!(taken(issuer(), None, token("AT.x9")).unwrap().groups, ["okta|orders".into()]);
     assert!(matches!(taken(issuer(), None, token("ID.x9")), Err(IdentityError::Kind(_))));
     let mut id_token = token("AT.x9");
