@@ -26,6 +26,7 @@ pub mod normal;
 pub mod payments;
 pub mod postgres;
 pub mod process;
+pub mod provider;
 mod random;
 pub mod s3;
 pub mod scripted;
