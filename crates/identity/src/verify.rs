@@ -1,6 +1,11 @@
 //! The order of the checks: form, algorithm, issuer, key, signature, and only then what the claims say.
 
-use model::subject::Subject;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use model::id::Digest;
+use model::issuer::Issuer;
+use model::subject::{Credential, Subject};
 use model::time::Timestamp;
 
 use crate::error::{IdentityError, excerpt};
@@ -21,17 +26,30 @@ use crate::{claims, subject};
 /// ([`crate::KeyCache::unknown_key`]); all others are final.
 pub fn verify(token: &str, issuers: &Issuers, proven: &Proven, now: Timestamp) -> Result<Subject, IdentityError> {
     let token = Token::parse(token)?;
-    let trusted = issuer(issuers, &token)?;
-    let key = key(trusted, &token, now)?;
-    if !key.verifies(token.signed, &token.signature) {
-        return Err(IdentityError::Signature);
-    }
-    let issuer = &trusted.issuer;
+    let issuer = signer(issuers, &token, now)?;
     claims::check_kind(issuer.profile, token.kind.as_deref(), &token.claims)?;
     claims::check_audience(issuer, &token.claims)?;
     let expires_at = claims::check_times(issuer, &token.claims, now)?;
     let binding = subject::binding(&token.claims, proven)?;
-    subject::subject(issuer, &token.claims, binding, expires_at)
+    let issued_at = claims::issued_at(issuer, &token.claims)?;
+    let credential = Credential { issued_at, digest: fingerprint(&token), generation: 0 };
+    subject::subject(issuer, &token.claims, binding, expires_at, credential)
+}
+
+/// The issuer that the token names, when it has signed it.
+pub(crate) fn signer<'a>(
+    issuers: &'a Issuers,
+    token: &Token<'_>,
+    now: Timestamp,
+) -> Result<&'a Arc<Issuer>, IdentityError> {
+    let trusted = issuer(issuers, token)?;
+    let key = key(trusted, token, now)?;
+    if key.verifies(token.signed, &token.signature) { Ok(&trusted.issuer) } else { Err(IdentityError::Signature) }
+}
+
+/// What tells the token from all others ([`model::revocation::Whose::Token`]).
+pub(crate) fn fingerprint(token: &Token<'_>) -> Option<Digest> {
+    digest(&SHA256, token.signed).as_ref().try_into().ok().map(Digest)
 }
 
 fn issuer<'a>(issuers: &'a Issuers, token: &Token<'_>) -> Result<&'a Trusted, IdentityError> {

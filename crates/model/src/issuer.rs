@@ -30,6 +30,8 @@ pub struct Issuer {
     pub max_lifetime: u64,
     /// How far the issuer's clock may be ahead of ours, in seconds: for `iat` and `nbf`. It never prolongs `exp`.
     pub leeway: u64,
+    /// Whether its security events (RFC 8417) are believed.
+    pub events: bool,
 }
 
 impl Issuer {
@@ -50,6 +52,7 @@ impl Issuer {
             bare_groups: BareGroups::default(),
             max_lifetime: Self::MAX_LIFETIME,
             leeway: 0,
+            events: false,
         }
     }
 }
