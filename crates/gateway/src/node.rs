@@ -10,7 +10,7 @@ use masking::Keys;
 use model::event::Event;
 use model::issuer::BareGroups;
 use model::secret::Secret;
-use store::config::{Config, KeyLocation, KeySource as ConfiguredKeys};
+use store::config::{Config, IssuerConfig, KeyLocation, KeySource as ConfiguredKeys};
 use store::vault::{Vault, VaultKey};
 use store::{Sqlite, State};
 use tokio_util::task::TaskTracker;
@@ -25,6 +25,7 @@ use crate::packing::Packing;
 use crate::postgres::Catalogs;
 use crate::recorder::Recorder;
 use crate::revision::{self, Refused, Revisions};
+use crate::revocations::Revocations;
 use crate::sessions::Sessions;
 use crate::tls::TlsError;
 use crate::witnesses::{Witnesses, WitnessesError};
@@ -135,6 +136,8 @@ pub struct Node {
     pub state: Arc<dyn State>,
     /// Who is believed.
     pub issuers: Arc<TrustedIssuers>,
+    /// Who is no longer.
+    pub revocations: Arc<Revocations>,
     /// Who is connected.
     pub sessions: Arc<Sessions>,
     pub(crate) running: Running,
@@ -269,7 +272,8 @@ impl Node {
         }
         crate::restart::settle(state.as_ref(), &recorder, &tapes).map_err(|error| explained(error.into()))?;
         let revisions = Revisions::start(config.revision_dir.clone(), checked, state.as_ref(), &recorder)?;
-        let issuers = Arc::new(trusted(&config, &layout)?);
+        let revocations = Arc::new(Revocations::open(Arc::clone(&state), metrics.revocations.clone())?);
+        let issuers = Arc::new(trusted(&config, &layout, Arc::clone(&revocations))?);
         let mask_keys = Keys::derive(seed(&layout.key("masking.key"))?.expose());
         let vault = open_vault(&config, &state)?;
         recorder.flush();
@@ -285,6 +289,7 @@ impl Node {
             recorder,
             state,
             issuers,
+            revocations,
             sessions: Arc::default(),
             running: Running::default(),
             live_tapes: Arc::default(),
@@ -414,7 +419,11 @@ pub fn local_key(layout: &Layout) -> Result<TokenKey, StartError> {
     TokenKey::from_seed(&seed(&path)?).map_err(|_| StartError::Key(path))
 }
 
-fn trusted(config: &Config, layout: &Layout) -> Result<TrustedIssuers, StartError> {
+fn trusted(
+    config: &Config,
+    layout: &Layout,
+    revocations: Arc<Revocations>,
+) -> Result<TrustedIssuers, StartError> {
     let key = local_key(layout)?;
     let mut local = Issuer::new(LOCAL_ISSUER, LOCAL_ISSUER_URL, LOCAL_AUDIENCE);
     local.kind = model::issuer::KindRule::User;
@@ -422,7 +431,13 @@ fn trusted(config: &Config, layout: &Layout) -> Result<TrustedIssuers, StartErro
     local.bare_groups = BareGroups::Only(std::collections::BTreeSet::from([Arc::from("sluice-admin")]));
     let keys = KeySet::from_jwks(key.jwks().as_bytes(), &local.algorithms)
         .map_err(|error| StartError::Internal(error.to_string()))?;
-    let configured = config.issuers.iter().map(|configured| {
+    let own = std::iter::once((local, KeySource::Fixed(Arc::new(keys))));
+    Ok(TrustedIssuers::new(own.chain(configured(&config.issuers)), KeyTiming::default(), revocations))
+}
+
+/// The issuers of the configuration, as they are trusted.
+pub(crate) fn configured(issuers: &[IssuerConfig]) -> impl Iterator<Item = (Issuer, KeySource)> {
+    issuers.iter().map(|configured| {
         let keys = match &configured.keys {
             ConfiguredKeys::Discovery { ca_file } => KeySource::Discovery {
                 ca_file: ca_file.clone(),
@@ -432,9 +447,7 @@ fn trusted(config: &Config, layout: &Layout) -> Result<TrustedIssuers, StartErro
             ConfiguredKeys::File(path) => KeySource::File(path.clone()),
         };
         ((*configured.issuer).clone(), keys)
-    });
-    let own = std::iter::once((local, KeySource::Fixed(Arc::new(keys))));
-    Ok(TrustedIssuers::new(own.chain(configured), KeyTiming::default()))
+    })
 }
 
 fn open_vault(config: &Config, state: &Arc<dyn State>) -> Result<Option<Vault>, StartError> {

@@ -20,6 +20,7 @@ mod index;
 mod now;
 mod people;
 mod property;
+mod revocations;
 mod runs;
 mod windows;
 
