@@ -8,10 +8,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use identity::{Answered, Answers, AnswersTiming, Check, IdentityError, Inspection, Introspected, Issuer, Proven};
 use identity::{TokenDigest, is_opaque};
 use model::secret::Secret;
-use model::subject::Subject;
+use model::subject::{Credential, Subject};
 use model::time::Timestamp;
 use store::config::IntrospectionConfig;
 use store::credential::CredentialError;
@@ -19,6 +20,7 @@ use tokio::sync::Notify;
 
 use self::ask::Endpoint;
 use crate::clock;
+use crate::sessions::Sessions;
 
 mod again;
 mod ask;
@@ -32,6 +34,63 @@ const AWAIT: Duration = Duration::from_secs(5);
 const TRIES: usize = 3;
 /// The most tokens that sessions may live by.
 const MAX_HELD: usize = 10_000;
+
+/// An issuer that is to be asked about tokens.
+#[derive(Clone)]
+pub struct Asked {
+    /// Which.
+    pub issuer: Arc<Issuer>,
+    /// How.
+    pub config: IntrospectionConfig,
+    /// With which secret.
+    pub secret: Secrets,
+}
+
+/// Those that are asked about tokens, the ones with a prefix first.
+#[derive(Default)]
+pub(crate) struct Introspectors(ArcSwap<Vec<Arc<Introspector>>>);
+
+impl Introspectors {
+    /// The one to ask about a token.
+    pub(crate) fn about(&self, token: &str) -> Option<Arc<Introspector>> {
+        self.0.load().iter().find(|introspector| introspector.is_asked_about(token)).cloned()
+    }
+
+    /// The aliases of those that would be asked otherwise.
+    pub(crate) fn compare(&self, asked: &[Asked]) -> Vec<Arc<str>> {
+        let now = self.0.load();
+        let is_same = |asked: &Asked| now.iter().any(|introspector| introspector.is_as(asked));
+        let stays = |alias: &Arc<str>| asked.iter().any(|asked| asked.issuer.alias == *alias);
+        let other = asked.iter().filter(|asked| !is_same(asked)).map(|asked| Arc::clone(&asked.issuer.alias));
+        other.chain(now.iter().map(|gone| Arc::clone(gone.alias())).filter(|alias| !stays(alias))).collect()
+    }
+
+    /// From now on these. One that is asked as before keeps what it knows.
+    pub(crate) fn replace(&self, asked: Vec<Asked>) {
+        let before = self.0.load_full();
+        let kept = |asked: &Asked| before.iter().find(|introspector| introspector.is_as(asked)).cloned();
+        let made = asked.into_iter().map(|asked| kept(&asked).unwrap_or_else(|| Arc::new(Introspector::new(asked))));
+        let mut all: Vec<_> = made.collect();
+        all.sort_by_key(|introspector| introspector.config.token_prefix.is_none());
+        self.0.store(Arc::new(all));
+    }
+
+    /// Whether a subject that was verified by an opaque token still may rely on it.
+    pub(crate) fn standing(&self, subject: &Subject) -> Result<(), IdentityError> {
+        let Some(digest) = TokenDigest::of_subject(subject) else { return Ok(()) };
+        let all = self.0.load();
+        let asked = all.iter().find(|introspector| *introspector.alias() == subject.key.issuer);
+        let stands = asked.is_some_and(|introspector| introspector.is_relied_on(digest));
+        if stands { Ok(()) } else { Err(IdentityError::Inactive) }
+    }
+
+    /// Asks again about what sessions live by, once.
+    pub(crate) async fn ask_again(&self, sessions: &Arc<Sessions>) {
+        for introspector in self.0.load_full().iter() {
+            introspector.ask_again(sessions).await;
+        }
+    }
+}
 
 /// An issuer that is asked about tokens.
 pub(crate) struct Introspector {
@@ -53,12 +112,13 @@ struct Held {
     confirmed_at: Timestamp,
     /// When the issuer was last asked about it, with whatever outcome.
     asked_at: Timestamp,
-    /// Since when no session lives by it.
-    unused_since: Timestamp,
+    /// When somebody last relied on it.
+    used_at: Timestamp,
 }
 
 impl Introspector {
-    pub(crate) fn new(issuer: Arc<Issuer>, config: IntrospectionConfig, secret: Secrets) -> Self {
+    fn new(asked: Asked) -> Self {
+        let Asked { issuer, config, secret } = asked;
         let timing = AnswersTiming {
             max_age: u64::try_from(config.max_age.as_millis()).unwrap_or(u64::MAX),
             ..AnswersTiming::default()
@@ -75,24 +135,39 @@ impl Introspector {
         }
     }
 
+    /// Whether it would be asked in the same way. Secrets are read for each question, so that a new one is no other way.
+    fn is_as(&self, asked: &Asked) -> bool {
+        *self.issuer == *asked.issuer && self.config == asked.config
+    }
+
+    pub(crate) fn alias(&self) -> &Arc<str> {
+        &self.issuer.alias
+    }
+
     /// Whether it is the one to ask about a token.
-    pub(crate) fn is_asked_about(&self, token: &str) -> bool {
+    fn is_asked_about(&self, token: &str) -> bool {
         is_opaque(token, self.config.token_prefix.as_deref())
     }
 
-    /// Whether it is asked only about tokens that begin in a certain way: it comes before the one that is asked about
-    /// all.
-    pub(crate) const fn has_prefix(&self) -> bool {
-        self.config.token_prefix.is_some()
-    }
-
-    /// Says who the caller is, by what the issuer says.
-    pub(crate) async fn verify(&self, token: &str, proven: &Proven) -> Result<Subject, IdentityError> {
+    /// Says who the caller is, by what the issuer says. `generation` is that of the issuer's configuration.
+    pub(crate) async fn verify(&self, token: &str, proven: &Proven, generation: u64) -> Result<Subject, IdentityError> {
         let digest = TokenDigest::of(token);
         let answer = self.answer(token, digest).await?;
-        let subject = answer.verify(&self.issuer, digest, proven, clock::now())?;
+        let subject = self.verified(&answer, digest, proven, generation)?;
         self.hold(token, digest, proven, &subject, answer.asked_at())?;
         Ok(subject)
+    }
+
+    /// The subject of an answer, in this state of the issuer's configuration.
+    fn verified(
+        &self,
+        answer: &Introspected,
+        digest: TokenDigest,
+        proven: &Proven,
+        generation: u64,
+    ) -> Result<Subject, IdentityError> {
+        let subject = answer.verify(&self.issuer, digest, proven, clock::now())?;
+        Ok(Subject { credential: Credential { generation, ..subject.credential }, ..subject })
     }
 
     /// [`Introspector::verify`], check by check.
@@ -143,7 +218,7 @@ impl Introspector {
         let mut held = self.held();
         let now = clock::now();
         if let Some(known) = held.get_mut(&digest) {
-            known.unused_since = now;
+            known.used_at = now;
             return Ok(());
         }
         if held.len() >= MAX_HELD {
@@ -151,8 +226,15 @@ impl Introspector {
         }
         let (token, subject) = (Secret::new(token.to_owned()), subject.clone());
         let asked_at = confirmed_at;
-        held.insert(digest, Held { token, proven: *proven, subject, confirmed_at, asked_at, unused_since: now });
+        held.insert(digest, Held { token, proven: *proven, subject, confirmed_at, asked_at, used_at: now });
         Ok(())
+    }
+
+    /// Whether a token is one that was confirmed and has not ended since.
+    fn is_relied_on(&self, digest: TokenDigest) -> bool {
+        let mut held = self.held();
+        let known = held.get_mut(&digest);
+        known.map(|known| known.used_at = clock::now()).is_some()
     }
 
     fn not_asked(&self, reason: &'static str) -> IdentityError {

@@ -6,15 +6,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use identity::{IdentityError, Inspection, Issuer, Issuers, KeyCache, KeySet, KeyTiming, Proven, UnknownKey};
-use model::subject::Subject;
-use store::config::IntrospectionConfig;
+use identity::{
+    EventError, IdentityError, Inspection, Issuer, Issuers, KeyCache, KeySet, KeyTiming, Proven, Revocable,
+    SecurityEvent, UnknownKey,
+};
+use model::subject::{Credential, Subject};
 use tokio::sync::Notify;
 
 use crate::clock;
 use crate::fetch;
-use crate::introspection::{Introspector, Secrets};
+use crate::introspection::{Asked, Introspectors};
+use crate::revocations::Revocations;
 use crate::sessions::Sessions;
+
+mod changes;
+
+pub use changes::IssuerChanges;
 
 /// How long a login waits for somebody else's fetch of the same keys.
 const AWAIT_FETCH: Duration = Duration::from_secs(10);
@@ -35,16 +42,32 @@ pub enum KeySource {
     Fixed(Arc<KeySet>),
 }
 
+/// The issuers by alias.
+type Sources = BTreeMap<Arc<str>, Arc<Source>>;
+
 struct Source {
     issuer: Arc<Issuer>,
     keys: KeySource,
+    known: Arc<Known>,
+    /// Another one for each state of its configuration.
+    generation: u64,
+}
+
+/// The keys as they are known, which outlive a change of what else the configuration says of the issuer.
+struct Known {
     cache: Mutex<KeyCache>,
     fetched: Notify,
 }
 
+impl Known {
+    fn new(timing: KeyTiming) -> Arc<Self> {
+        Arc::new(Self { cache: Mutex::new(KeyCache::new(timing)), fetched: Notify::new() })
+    }
+}
+
 impl Source {
     fn cache(&self) -> std::sync::MutexGuard<'_, KeyCache> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -71,44 +94,56 @@ impl Drop for Attempt<'_> {
 
 /// Every issuer of the configuration.
 pub struct TrustedIssuers {
-    sources: BTreeMap<Arc<str>, Source>,
+    sources: ArcSwap<Sources>,
     current: ArcSwap<Issuers>,
-    /// Those that are asked about tokens that only they can read, the ones with a prefix first.
-    introspectors: Vec<Arc<Introspector>>,
+    /// The latest generation. Held while the two above are changed: `current` is never made from sources that are not the
+    /// latest.
+    publishing: Mutex<u64>,
+    timing: KeyTiming,
+    /// What is looked up last, on every way to a subject. Nothing is where no Sluice runs: to inspect a token.
+    revocations: Option<Arc<Revocations>>,
+    /// Who is asked about tokens that only they can read.
+    asked: Introspectors,
 }
 
 impl std::fmt::Debug for TrustedIssuers {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_set().entries(self.sources.keys()).finish()
+        out.debug_set().entries(self.sources.load().keys()).finish()
     }
 }
 
 impl TrustedIssuers {
     /// Takes the issuers; no key is fetched yet.
-    pub fn new(issuers: impl IntoIterator<Item = (Issuer, KeySource)>, timing: KeyTiming) -> Self {
-        let sources = issuers.into_iter().map(|(issuer, keys)| {
-            let source = Source {
-                issuer: Arc::new(issuer),
-                keys,
-                cache: Mutex::new(KeyCache::new(timing)),
-                fetched: Notify::new(),
-            };
-            (Arc::clone(&source.issuer.alias), source)
-        });
-        let trusted = Self { sources: sources.collect(), current: ArcSwap::default(), introspectors: Vec::new() };
+    pub fn new(
+        issuers: impl IntoIterator<Item = (Issuer, KeySource)>,
+        timing: KeyTiming,
+        revocations: impl Into<Option<Arc<Revocations>>>,
+    ) -> Self {
+        let sources: Sources = issuers
+            .into_iter()
+            .map(|(issuer, keys)| {
+                let known = Known::new(timing);
+                let source = Arc::new(Source { issuer: Arc::new(issuer), keys, known, generation: 0 });
+                (Arc::clone(&source.issuer.alias), source)
+            })
+            .collect();
+        let (sources, current) = (ArcSwap::from_pointee(sources), ArcSwap::default());
+        let asked = Introspectors::default();
+        let trusted =
+            Self { sources, current, publishing: Mutex::default(), timing, revocations: revocations.into(), asked };
         trusted.publish();
         trusted
     }
 
-    /// Asks the issuer of this alias about opaque tokens. The configuration sees to it that no two are asked about the same.
-    #[must_use]
-    pub fn asking(mut self, alias: &str, config: IntrospectionConfig, secret: Secrets) -> Self {
-        if let Some(source) = self.sources.get(alias) {
-            let introspector = Introspector::new(Arc::clone(&source.issuer), config, secret);
-            self.introspectors.push(Arc::new(introspector));
-            self.introspectors.sort_by_key(|introspector| !introspector.has_prefix());
-        }
-        self
+    /// Asks these issuers about opaque tokens from now on, and no others. What is known of one that is asked as before
+    /// stays known. The configuration sees to it that no two are asked about the same.
+    pub fn ask(&self, asked: Vec<Asked>) {
+        self.asked.replace(asked);
+    }
+
+    /// The aliases of the issuers that would be asked otherwise than they are.
+    pub fn compare_asked(&self, asked: &[Asked]) -> Vec<Arc<str>> {
+        self.asked.compare(asked)
     }
 
     /// Verifies a token, fetching the issuer's keys if the token names one that is not known.
@@ -116,36 +151,101 @@ impl TrustedIssuers {
     /// # Errors
     /// The true reason, for the journal; the caller is told [`IdentityError::client_message`].
     pub async fn verify(&self, token: &str, proven: &Proven) -> Result<Subject, IdentityError> {
-        if let Some(introspector) = self.introspector(token) {
-            return introspector.verify(token, proven).await;
+        if let Some(introspector) = self.asked.about(token) {
+            // Before it is asked: whoever is removed meanwhile is not believed.
+            let generation = generation(&self.sources.load(), introspector.alias())?;
+            return self.believed(introspector.verify(token, proven, generation).await?);
         }
-        let refused = match identity::verify(token, &self.current.load(), proven, clock::now()) {
-            Ok(subject) => return Ok(subject),
+        let verify = |issuers: &Issuers, sources: &Sources| {
+            let subject = identity::verify(token, issuers, proven, clock::now())?;
+            let generation = generation(sources, &subject.key.issuer)?;
+            Ok(Subject { credential: Credential { generation, ..subject.credential }, ..subject })
+        };
+        self.believed(self.with_keys(verify).await?)
+    }
+
+    /// What a revocation has to know of a token, fetching keys as for [`TrustedIssuers::verify`].
+    ///
+    /// # Errors
+    /// The token would not be believed, so there is nothing to revoke.
+    pub async fn revocable(&self, token: &str) -> Result<Revocable, IdentityError> {
+        self.with_keys(|issuers, _| identity::revocable(token, issuers, clock::now())).await
+    }
+
+    /// Verifies a security event token, fetching keys as for [`TrustedIssuers::verify`].
+    ///
+    /// # Errors
+    /// The true reason, for the journal.
+    pub async fn security_event(&self, token: &str) -> Result<SecurityEvent, EventError> {
+        let read = |issuers: &Issuers, _: &Sources| match identity::security_event(token, issuers, clock::now()) {
+            Err(EventError::Token(error)) => Err(error),
+            other => Ok(other),
+        };
+        self.with_keys(read).await?
+    }
+
+    /// Whoever was verified before, as far as they are still believed: as they were, or with fewer groups. A live session
+    /// asks at [`crate::sessions::Signal::Trust`].
+    ///
+    /// # Errors
+    /// An issuer is not configured any more, or not as it was; or something of the subject was revoked.
+    pub fn standing(&self, subject: &Subject) -> Result<Subject, IdentityError> {
+        let sources = self.sources.load();
+        for identity in subject.identities() {
+            generation(&sources, &identity.issuer)?;
+        }
+        if generation(&sources, &subject.key.issuer)? != subject.credential.generation {
+            return Err(IdentityError::Revoked(format!("issuer {} was changed", subject.key.issuer).into()));
+        }
+        self.asked.standing(subject)?;
+        self.believed(subject.clone())
+    }
+
+    /// The last step of every way to a subject: what was revoked is not believed.
+    fn believed(&self, subject: Subject) -> Result<Subject, IdentityError> {
+        match &self.revocations {
+            Some(revocations) => revocations.apply(subject),
+            None => Ok(subject),
+        }
+    }
+
+    /// Checks by the keys of the moment, and once more after they were fetched, where that may help.
+    async fn with_keys<T>(
+        &self,
+        check: impl Fn(&Issuers, &Sources) -> Result<T, IdentityError>,
+    ) -> Result<T, IdentityError> {
+        let check = || {
+            // In this order: sources that are new only count with issuers that are.
+            let sources = self.sources.load();
+            check(&self.current.load(), &sources)
+        };
+        let refused = match check() {
+            Ok(checked) => return Ok(checked),
             Err(error) => error,
         };
         let alias = match &refused {
             IdentityError::UnknownKey { issuer, .. } | IdentityError::KeysTooOld { issuer } => issuer,
             _ => return Err(refused),
         };
-        let Some(source) = self.sources.get(alias) else { return Err(refused) };
-        let waiting = source.fetched.notified();
+        let Some(source) = self.sources.load().get(alias).cloned() else { return Err(refused) };
+        let waiting = source.known.fetched.notified();
         let next = source.cache().unknown_key(clock::now());
         match next {
             // Seldom, and large: in a box, so that not every task has room for it.
             UnknownKey::Fetch => {
-                let _ = Box::pin(self.fetch(source)).await;
+                let _ = Box::pin(self.fetch(&source)).await;
             }
             UnknownKey::Await => {
                 let _ = tokio::time::timeout(AWAIT_FETCH, waiting).await;
             }
             UnknownKey::Refuse => return Err(refused),
         }
-        identity::verify(token, &self.current.load(), proven, clock::now())
+        check()
     }
 
     /// [`TrustedIssuers::verify`], check by check; and why the issuer's keys could not be had, if they could not.
     pub async fn inspect(&self, token: &str, proven: &Proven) -> (Inspection, Option<String>) {
-        if let Some(introspector) = self.introspector(token) {
+        if let Some(introspector) = self.asked.about(token) {
             return (introspector.inspect(token, proven).await, None);
         }
         let inspect = || identity::inspect(token, &self.current.load(), proven, clock::now());
@@ -154,29 +254,16 @@ impl TrustedIssuers {
         else {
             return (found, None);
         };
-        match self.sources.get(issuer) {
-            Some(source) => {
-                let failed = self.fetch(source).await.err();
-                (inspect(), failed.map(|error| error.to_string()))
-            }
-            None => (found, None),
-        }
+        let Some(source) = self.sources.load().get(issuer).cloned() else { return (found, None) };
+        let failed = self.fetch(&source).await.err();
+        (inspect(), failed.map(|error| error.to_string()))
     }
 
-    fn introspector(&self, token: &str) -> Option<&Arc<Introspector>> {
-        self.introspectors.iter().find(|introspector| introspector.is_asked_about(token))
-    }
-
-    /// Asks about the opaque tokens that sessions live by, and ends the sessions of those that do not count any more, for
+    /// Asks about the opaque tokens that sessions live by, and tells the sessions of those that do not count any more, for
     /// as long as it is polled.
     pub async fn keep_asking(&self, sessions: &Arc<Sessions>) {
-        if self.introspectors.is_empty() {
-            return std::future::pending().await;
-        }
         loop {
-            for introspector in &self.introspectors {
-                introspector.ask_again(sessions).await;
-            }
+            self.asked.ask_again(sessions).await;
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
@@ -184,7 +271,7 @@ impl TrustedIssuers {
     /// Renews the keys of every issuer when they are due, for as long as it is polled.
     pub async fn keep_fresh(&self) {
         loop {
-            for source in self.sources.values() {
+            for source in self.sources.load_full().values() {
                 let due = !matches!(source.keys, KeySource::Fixed(_)) && source.cache().refresh_due(clock::now());
                 if due {
                     let _ = self.fetch(source).await;
@@ -207,19 +294,28 @@ impl TrustedIssuers {
         }
         attempt.end(asked_at);
         self.publish();
-        source.fetched.notify_waiters();
+        source.known.fetched.notify_waiters();
         read
     }
 
     fn publish(&self) {
-        let issuers = self.sources.values().fold(Issuers::new(), |issuers, source| match &source.keys {
-            KeySource::Fixed(keys) => issuers.with_keys(Arc::clone(&source.issuer), Arc::clone(keys)),
-            KeySource::Discovery { .. } | KeySource::File(_) => {
-                issuers.with(Arc::clone(&source.issuer), &source.cache())
-            }
-        });
-        self.current.store(Arc::new(issuers));
+        let _alone = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.current.store(Arc::new(issuers(&self.sources.load())));
     }
+}
+
+/// What tokens are verified by, made from these sources.
+fn issuers(sources: &Sources) -> Issuers {
+    sources.values().fold(Issuers::new(), |issuers, source| match &source.keys {
+        KeySource::Fixed(keys) => issuers.with_keys(Arc::clone(&source.issuer), Arc::clone(keys)),
+        KeySource::Discovery { .. } | KeySource::File(_) => issuers.with(Arc::clone(&source.issuer), &source.cache()),
+    })
+}
+
+/// By which state of its configuration an issuer is believed.
+fn generation(sources: &Sources, alias: &Arc<str>) -> Result<u64, IdentityError> {
+    let source = sources.get(alias).ok_or_else(|| IdentityError::UnknownIssuer(format!("`{alias}`")))?;
+    Ok(source.generation)
 }
 
 /// Why an issuer's keys could not be had.

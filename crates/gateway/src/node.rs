@@ -10,7 +10,7 @@ use masking::Keys;
 use model::event::Event;
 use model::issuer::BareGroups;
 use model::secret::Secret;
-use store::config::{Config, KeyLocation, KeySource as ConfiguredKeys};
+use store::config::{Config, IssuerConfig, KeyLocation, KeySource as ConfiguredKeys};
 use store::vault::{Vault, VaultKey};
 use store::{Sqlite, State};
 use tokio_util::task::TaskTracker;
@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::archive::Archive;
 use crate::broken_off::{Running, Tapes};
 use crate::clock;
+use crate::introspection::Asked;
 use crate::issuers::{KeySource, TrustedIssuers};
 use crate::live_tapes::LiveTapes;
 use crate::metrics::Metrics;
@@ -25,6 +26,7 @@ use crate::packing::Packing;
 use crate::postgres::Catalogs;
 use crate::recorder::Recorder;
 use crate::revision::{self, Refused, Revisions};
+use crate::revocations::Revocations;
 use crate::sessions::Sessions;
 use crate::tls::TlsError;
 use crate::witnesses::{Witnesses, WitnessesError};
@@ -135,6 +137,8 @@ pub struct Node {
     pub state: Arc<dyn State>,
     /// Who is believed.
     pub issuers: Arc<TrustedIssuers>,
+    /// Who is no longer.
+    pub revocations: Arc<Revocations>,
     /// Who is connected.
     pub sessions: Arc<Sessions>,
     pub(crate) running: Running,
@@ -270,7 +274,10 @@ impl Node {
         crate::restart::settle(state.as_ref(), &recorder, &tapes).map_err(|error| explained(error.into()))?;
         let revisions = Revisions::start(config.revision_dir.clone(), checked, state.as_ref(), &recorder)?;
         let vault = open_vault(&config, &state)?.map(Arc::new);
-        let issuers = Arc::new(trusted(&config, &layout, vault.as_ref())?);
+        let revocations = Arc::new(Revocations::open(Arc::clone(&state), metrics.revocations.clone())?);
+        let issuers = trusted(&config, &layout, Some(Arc::clone(&revocations)))?;
+        issuers.ask(asked(&config.issuers, vault.as_ref()));
+        let issuers = Arc::new(issuers);
         let mask_keys = Keys::derive(seed(&layout.key("masking.key"))?.expose());
         recorder.flush();
         if !recovery.set_aside.is_empty() {
@@ -285,6 +292,7 @@ impl Node {
             recorder,
             state,
             issuers,
+            revocations,
             sessions: Arc::default(),
             running: Running::default(),
             live_tapes: Arc::default(),
@@ -321,6 +329,11 @@ impl Node {
     pub fn metrics_text(&self) -> String {
         self.recorder.show();
         self.metrics.text()
+    }
+
+    /// Those of these issuers that are asked about opaque tokens.
+    pub(crate) fn asked(&self, issuers: &[IssuerConfig]) -> Vec<Asked> {
+        asked(issuers, self.vault.as_ref())
     }
 
     /// A secret of the vault.
@@ -414,7 +427,11 @@ pub fn local_key(layout: &Layout) -> Result<TokenKey, StartError> {
     TokenKey::from_seed(&seed(&path)?).map_err(|_| StartError::Key(path))
 }
 
-fn trusted(config: &Config, layout: &Layout, vault: Option<&Arc<Vault>>) -> Result<TrustedIssuers, StartError> {
+fn trusted(
+    config: &Config,
+    layout: &Layout,
+    revocations: Option<Arc<Revocations>>,
+) -> Result<TrustedIssuers, StartError> {
     let key = local_key(layout)?;
     let mut local = Issuer::new(LOCAL_ISSUER, LOCAL_ISSUER_URL, LOCAL_AUDIENCE);
     local.kind = model::issuer::KindRule::User;
@@ -423,19 +440,29 @@ fn trusted(config: &Config, layout: &Layout, vault: Option<&Arc<Vault>>) -> Resu
     let keys = KeySet::from_jwks(key.jwks().as_bytes(), &local.algorithms)
         .map_err(|error| StartError::Internal(error.to_string()))?;
     let own = std::iter::once((local, KeySource::Fixed(Arc::new(keys))));
-    let trusted = TrustedIssuers::new(own.chain(configured(config)), KeyTiming::default());
-    Ok(asking(trusted, config, vault))
+    Ok(TrustedIssuers::new(own.chain(configured(&config.issuers)), KeyTiming::default(), revocations))
 }
 
-/// The issuers of the configuration alone: what `sluice token inspect` verifies with where no Sluice has its key.
+/// The issuers of the configuration, to verify a token with where no Sluice runs; with its own, if its key is there. They
+/// know of no revocation, and no secret of the vault.
 ///
-/// A secret in the vault is not known to them.
-pub fn configured_issuers(config: &Config) -> TrustedIssuers {
-    asking(TrustedIssuers::new(configured(config), KeyTiming::default()), config, None)
+/// # Errors
+/// If Sluice's own key cannot be read.
+pub fn inspecting_issuers(config: &Config) -> Result<TrustedIssuers, StartError> {
+    let layout = Layout::of(&config.data_dir);
+    let has_key = layout.key("token.key").exists();
+    let issuers = if has_key {
+        trusted(config, &layout, None)?
+    } else {
+        TrustedIssuers::new(configured(&config.issuers), KeyTiming::default(), None)
+    };
+    issuers.ask(asked(&config.issuers, None));
+    Ok(issuers)
 }
 
-fn configured(config: &Config) -> impl Iterator<Item = (Issuer, KeySource)> {
-    config.issuers.iter().map(|configured| {
+/// The issuers of the configuration, as they are trusted.
+pub(crate) fn configured(issuers: &[IssuerConfig]) -> impl Iterator<Item = (Issuer, KeySource)> {
+    issuers.iter().map(|configured| {
         let keys = match &configured.keys {
             ConfiguredKeys::Discovery { ca_file } => KeySource::Discovery {
                 ca_file: ca_file.clone(),
@@ -448,19 +475,17 @@ fn configured(config: &Config) -> impl Iterator<Item = (Issuer, KeySource)> {
     })
 }
 
-/// Those of the issuers that are to be asked about opaque tokens are.
-fn asking(trusted: TrustedIssuers, config: &Config, vault: Option<&Arc<Vault>>) -> TrustedIssuers {
-    config.issuers.iter().fold(trusted, |trusted, issuer| match &issuer.introspection {
-        None => trusted,
-        Some(asked) => {
-            let (source, vault) = (asked.client_secret.clone(), vault.cloned());
-            let secret = move || {
-                let of_vault = |name: &str| vault.as_ref().and_then(|vault| vault.secret(name).ok());
-                store::credential::resolve(&source, &of_vault)
-            };
-            trusted.asking(&issuer.issuer.alias, asked.clone(), Arc::new(secret))
-        }
-    })
+/// Those of the issuers that are asked about opaque tokens, with the way to the secret that it takes.
+fn asked(issuers: &[IssuerConfig], vault: Option<&Arc<Vault>>) -> Vec<Asked> {
+    let asked = issuers.iter().filter_map(|issuer| Some((issuer, issuer.introspection.clone()?)));
+    asked
+        .map(|(issuer, config)| {
+            let (source, vault) = (config.client_secret.clone(), vault.cloned());
+            let of_vault = move |name: &str| vault.as_ref().and_then(|vault| vault.secret(name).ok());
+            let secret = Arc::new(move || store::credential::resolve(&source, &of_vault));
+            Asked { issuer: Arc::clone(&issuer.issuer), config, secret }
+        })
+        .collect()
 }
 
 fn open_vault(config: &Config, state: &Arc<dyn State>) -> Result<Option<Vault>, StartError> {

@@ -36,7 +36,7 @@ fn issuer(url: &str) -> Issuer {
 const DISCOVERY: KeySource = KeySource::Discovery { ca_file: None, allow_http: true };
 
 fn trusting(url: &str, timing: KeyTiming) -> TrustedIssuers {
-    TrustedIssuers::new([(issuer(url), DISCOVERY)], timing)
+    TrustedIssuers::new([(issuer(url), DISCOVERY)], timing, None)
 }
 
 async fn verify(issuers: &TrustedIssuers, token: &str) -> Result<Subject, IdentityError> {

@@ -108,6 +108,9 @@ pub enum IdentityError {
     /// The token is bound (`cnf`) to a key that this connection did not prove.
     #[error("the token is bound to another key: {0}")]
     Binding(&'static str),
+    /// The token, a subject or an issuer in it was revoked.
+    #[error("revoked: {0}")]
+    Revoked(Arc<str>),
 }
 
 impl IdentityError {

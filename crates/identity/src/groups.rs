@@ -65,7 +65,7 @@ fn texts(list: &[Json]) -> Result<Vec<&str>, IdentityError> {
 
 /// The value at the path; `None` where a name on it is absent, an error where what should hold it is no object, or the
 /// issuer left it out.
-fn find<'a>(party: &'a Object, path: &ClaimPath) -> Result<Option<&'a Json>, IdentityError> {
+pub(crate) fn find<'a>(party: &'a Object, path: &ClaimPath) -> Result<Option<&'a Json>, IdentityError> {
     let Some((last, outer)) = path.names().split_last() else {
         return Ok(None);
     };

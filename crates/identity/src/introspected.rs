@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use model::id::Digest;
 use model::issuer::Issuer;
-use model::subject::Subject;
+use model::subject::{Credential, Subject};
 use model::time::Timestamp;
 
 use crate::check::{Check, Inspection};
@@ -46,6 +46,12 @@ impl TokenDigest {
             *to = *from;
         }
         Self(Digest(bytes))
+    }
+
+    /// Whether a subject was verified by an opaque token, and by which.
+    pub fn of_subject(subject: &Subject) -> Option<Self> {
+        let digest = Self(subject.credential.digest?);
+        (subject.token_id.as_deref() == Some(&*digest.token_id())).then_some(digest)
     }
 
     /// The id of the token in the record ([`Subject::token_id`]). Never the `jti` of an answer: with some issuers that is
@@ -139,9 +145,12 @@ impl Introspected {
         passed(Check::Times);
         let binding = subject::binding(claims, proven)?;
         passed(Check::Binding);
-        let named = subject::named(issuer, claims)?;
+        let named = subject::parties(issuer, claims)?;
         passed(Check::Names);
-        let subject = named.subject(issuer, binding, expires_at, Some(token.token_id()))?;
+        // Without `iat`, one as old as can be, which every revocation reaches.
+        let issued_at = claims::issued_at(issuer, claims).unwrap_or_default();
+        let credential = Credential { issued_at, digest: Some(token.0), generation: 0 };
+        let subject = named.subject(issuer, binding, expires_at, Some(token.token_id()), credential)?;
         passed(Check::Groups);
         Ok(subject)
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use model::issuer::{Issuer, KindRule};
-use model::subject::{Binding, Subject, SubjectKey, SubjectKind};
+use model::subject::{Binding, Credential, Subject, SubjectKey, SubjectKind};
 use model::time::Timestamp;
 
 use crate::error::IdentityError;
@@ -28,7 +28,7 @@ pub(crate) struct Named<'a> {
 }
 
 /// Reads the names from the claims of a verified credential.
-pub(crate) fn named<'a>(issuer: &Issuer, claims: &'a Object) -> Result<Named<'a>, IdentityError> {
+pub(crate) fn parties<'a>(issuer: &Issuer, claims: &'a Object) -> Result<Named<'a>, IdentityError> {
     let actors = actors(issuer, claims)?;
     // The caller first.
     let parties: Vec<&Object> = actors.into_iter().chain([claims]).collect();
@@ -47,6 +47,7 @@ impl Named<'_> {
         binding: Binding,
         expires_at: Timestamp,
         token_id: Option<Arc<str>>,
+        credential: Credential,
     ) -> Result<Subject, IdentityError> {
         Ok(Subject {
             kind: kind(&issuer.kind, self.principal),
@@ -56,6 +57,7 @@ impl Named<'_> {
             expires_at,
             binding,
             token_id,
+            credential,
         })
     }
 }
@@ -99,14 +101,17 @@ fn actors<'a>(issuer: &Issuer, claims: &'a Object) -> Result<Vec<&'a Object>, Id
     Ok(actors)
 }
 
-/// The party's name. Printable ASCII alone, as OpenID Connect demands of `sub`: so no two names look alike, and none
-/// needs a canonical form.
-fn key(issuer: &Issuer, party: &Object) -> Result<SubjectKey, IdentityError> {
-    let id = party
-        .get(&*issuer.id_claim)
-        .and_then(Json::text)
-        .filter(|id| is_short_and_trimmed(id) && id.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' '));
-    let id = id.ok_or(IdentityError::Name("subject or actor"))?;
+/// The party's name.
+pub(crate) fn key(issuer: &Issuer, party: &Object) -> Result<SubjectKey, IdentityError> {
+    named(issuer, party.get(&*issuer.id_claim).and_then(Json::text))
+}
+
+/// The subject of this name. Printable ASCII alone, as OpenID Connect demands of `sub`: so no two names look alike, and
+/// none needs a canonical form.
+pub(crate) fn named(issuer: &Issuer, id: Option<&str>) -> Result<SubjectKey, IdentityError> {
+    let is_plain =
+        |id: &&str| is_short_and_trimmed(id) && id.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+    let id = id.filter(is_plain).ok_or(IdentityError::Name("subject or actor"))?;
     Ok(SubjectKey { issuer: Arc::clone(&issuer.alias), id: id.into() })
 }
 

@@ -23,6 +23,7 @@ mod attacks;
 mod claims;
 mod delegation;
 mod differential;
+mod events;
 mod profiles;
 mod properties;
 mod vectors;

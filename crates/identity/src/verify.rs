@@ -1,6 +1,11 @@
 //! The order of the checks: form, algorithm, issuer, key, signature, and only then what the claims say.
 
-use model::subject::Subject;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use model::id::Digest;
+use model::issuer::Issuer;
+use model::subject::{Credential, Subject};
 use model::time::Timestamp;
 
 use crate::check::Check;
@@ -34,15 +39,7 @@ pub(crate) fn step_by_step(
 ) -> Result<Subject, IdentityError> {
     let token = Token::parse(token)?;
     passed(Check::Form);
-    let trusted = issuer(issuers, &token)?;
-    passed(Check::Issuer);
-    let key = key(trusted, &token, now)?;
-    passed(Check::Key);
-    if !key.verifies(token.signed, &token.signature) {
-        return Err(IdentityError::Signature);
-    }
-    passed(Check::Signature);
-    let issuer = &trusted.issuer;
+    let issuer = signed(issuers, &token, now, passed)?;
     claims::check_kind(issuer.profile, token.kind.as_deref(), &token.claims)?;
     passed(Check::Kind);
     claims::check_audience(issuer, &token.claims)?;
@@ -51,12 +48,45 @@ pub(crate) fn step_by_step(
     passed(Check::Times);
     let binding = subject::binding(&token.claims, proven)?;
     passed(Check::Binding);
-    let named = subject::named(issuer, &token.claims)?;
+    let issued_at = claims::issued_at(issuer, &token.claims)?;
+    let credential = Credential { issued_at, digest: fingerprint(&token), generation: 0 };
+    let named = subject::parties(issuer, &token.claims)?;
     let token_id = subject::token_id(&token.claims)?;
     passed(Check::Names);
-    let subject = named.subject(issuer, binding, expires_at, token_id)?;
+    let subject = named.subject(issuer, binding, expires_at, token_id, credential)?;
     passed(Check::Groups);
     Ok(subject)
+}
+
+/// The issuer that the token names, when it has signed it.
+pub(crate) fn signer<'a>(
+    issuers: &'a Issuers,
+    token: &Token<'_>,
+    now: Timestamp,
+) -> Result<&'a Arc<Issuer>, IdentityError> {
+    signed(issuers, token, now, &mut |_| {})
+}
+
+fn signed<'a>(
+    issuers: &'a Issuers,
+    token: &Token<'_>,
+    now: Timestamp,
+    passed: &mut dyn FnMut(Check),
+) -> Result<&'a Arc<Issuer>, IdentityError> {
+    let trusted = issuer(issuers, token)?;
+    passed(Check::Issuer);
+    let key = key(trusted, token, now)?;
+    passed(Check::Key);
+    if !key.verifies(token.signed, &token.signature) {
+        return Err(IdentityError::Signature);
+    }
+    passed(Check::Signature);
+    Ok(&trusted.issuer)
+}
+
+/// What tells the token from all others ([`model::revocation::Whose::Token`]).
+pub(crate) fn fingerprint(token: &Token<'_>) -> Option<Digest> {
+    digest(&SHA256, token.signed).as_ref().try_into().ok().map(Digest)
 }
 
 fn issuer<'a>(issuers: &'a Issuers, token: &Token<'_>) -> Result<&'a Trusted, IdentityError> {

@@ -75,6 +75,7 @@ fn session_events(session: SessionId) -> Vec<Event> {
         expires_at: Timestamp(9),
         binding: Binding::Bearer,
         token_id: Some("jti".into()),
+        credential: model::subject::Credential::default(),
     };
     vec![
         Event::Started { version: "0.1.0".into() },

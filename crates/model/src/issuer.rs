@@ -32,6 +32,8 @@ pub struct Issuer {
     pub max_lifetime: u64,
     /// How far the issuer's clock may be ahead of ours, in seconds: for `iat` and `nbf`. It never prolongs `exp`.
     pub leeway: u64,
+    /// Whether its security events (RFC 8417) are believed.
+    pub events: bool,
 }
 
 impl Issuer {
@@ -53,6 +55,7 @@ impl Issuer {
             bare_groups: BareGroups::default(),
             max_lifetime: Self::MAX_LIFETIME,
             leeway: 0,
+            events: false,
         }
     }
 }

@@ -4,6 +4,7 @@ use model::approval::{Answer, Asked, Consumed, Status};
 use model::class::DataClass;
 use model::event::Entry;
 use model::id::{ApprovalId, Digest, RequestId, RevisionId, SessionId};
+use model::revocation::{Revocation, Whose};
 use model::subject::SubjectKey;
 use model::time::Timestamp;
 use tokio::sync::broadcast;
@@ -135,6 +136,23 @@ pub trait State: Send + Sync {
 
     /// The changes up to this number are in the journal.
     fn vault_changes_recorded(&self, last: u64) -> Result<(), Error>;
+
+    // ---- Who is no longer believed
+
+    /// Keeps a revocation, in place of an earlier one of the same kind.
+    fn put_revocation(&self, revocation: &Revocation) -> Result<(), Error>;
+
+    /// Forgets every revocation of these credentials.
+    fn remove_revocations(&self, whose: &Whose) -> Result<(), Error>;
+
+    /// Every revocation, in no order.
+    fn revocations(&self) -> Result<Vec<Revocation>, Error>;
+
+    /// Notes that a security event was taken; false if it was before. It is remembered until `until`.
+    fn take_security_event(&self, issuer: &str, id: &str, until: Timestamp) -> Result<bool, Error>;
+
+    /// Forgets revocations and security events whose time is over.
+    fn sweep_revocations(&self, now: Timestamp) -> Result<(), Error>;
 
     // ---- Revisions
 

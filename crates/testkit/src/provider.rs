@@ -1,20 +1,20 @@
 //! A real, certified OpenID provider (`oidc-provider`, of `tests/node`), as a process that can be stopped and come back.
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::command::workspace_root;
 use crate::drivers::Toolchain;
+use crate::http::{self, FORM};
 use crate::keeper::Kept;
 use crate::random;
 use crate::wait::eventually_blocking;
@@ -88,6 +88,10 @@ impl Provider {
         self.home.path().join("log")
     }
 
+    fn secret_of(&self, client: usize) -> &str {
+        self.secrets.get(client).map_or("", |(_, secret)| secret)
+    }
+
     /// Its identifier, the `iss` of its tokens.
     pub fn url(&self) -> String {
         format!("http://{}", self.address())
@@ -99,12 +103,12 @@ impl Provider {
 
     /// The secret of the client `sluice`, which may ask about tokens.
     pub fn introspection_secret(&self) -> &str {
-        &self.secrets[1].1
+        self.secret_of(1)
     }
 
     /// A token for `order-service`, which shows its secret: a JWT signed with this algorithm, or [`OPAQUE`].
     pub fn token(&self, kind: &str) -> Result<String> {
-        let pair = format!("order-service:{}", self.secrets[0].1);
+        let pair = format!("order-service:{}", self.secret_of(0));
         let basic = format!("Basic {}", STANDARD.encode(pair));
         self.ask_for_token(&format!("grant_type=client_credentials&scope=db&resource={}", resource(kind)), &basic)
     }
@@ -112,7 +116,7 @@ impl Provider {
     /// A token for `billing`, which shows a signed assertion (`private_key_jwt`, RFC 7523) made by `jose`.
     pub fn token_by_assertion(&self, kind: &str) -> Result<String> {
         let made = self.test("assertion", &json!({}))?;
-        let assertion = made["assertion"].as_str().context("no assertion")?;
+        let assertion = made.pointer("/assertion").and_then(Value::as_str).context("no assertion")?;
         let form = format!(
             "grant_type=client_credentials&scope=db&resource={}&client_assertion_type=\
              urn:ietf:params:oauth:client-assertion-type:jwt-bearer&client_assertion={assertion}",
@@ -122,17 +126,17 @@ impl Provider {
     }
 
     fn ask_for_token(&self, form: &str, authorization: &str) -> Result<String> {
-        let (status, answer) = self.post("/token", form, "application/x-www-form-urlencoded", authorization)?;
+        let (status, answer) = self.post("/token", form, FORM, authorization)?;
         ensure!(status == 200, "{status}: {answer}");
         let answer: Value = serde_json::from_str(&answer)?;
-        Ok(answer["access_token"].as_str().context("no token")?.to_owned())
+        Ok(answer.pointer("/access_token").and_then(Value::as_str).context("no token")?.to_owned())
     }
 
     /// Revokes a token of `order-service` (RFC 7009).
     pub fn revoke(&self, token: &str) -> Result<()> {
-        let basic = format!("Basic {}", STANDARD.encode(format!("order-service:{}", self.secrets[0].1)));
+        let basic = format!("Basic {}", STANDARD.encode(format!("order-service:{}", self.secret_of(0))));
         let form = format!("token={token}");
-        let (status, answer) = self.post("/token/revocation", &form, "application/x-www-form-urlencoded", &basic)?;
+        let (status, answer) = self.post("/token/revocation", &form, FORM, &basic)?;
         ensure!(status == 200, "{status}: {answer}");
         Ok(())
     }
@@ -151,42 +155,34 @@ impl Provider {
     /// `pem`, `der` or `jwk`, with that form of the public key as the secret of an HMAC.
     pub fn sign(&self, kid: &str, header: &Value, claims: &Value, symmetric: Option<&str>) -> Result<String> {
         let wanted = json!({ "kid": kid, "header": header, "claims": claims, "symmetric": symmetric });
-        Ok(self.test("sign", &wanted)?["token"].as_str().context("no token")?.to_owned())
+        Ok(self.test("sign", &wanted)?.get("token").and_then(Value::as_str).context("no token")?.to_owned())
     }
 
     /// How often each endpoint was asked since it was started.
     pub fn requests(&self) -> Result<Requests> {
         let counted = self.test("requests", &json!({}))?;
-        let of = |name: &str| counted[name].as_u64().context("no count");
+        let of = |name: &str| counted.get(name).and_then(Value::as_u64).context("no count");
         Ok(Requests { jwks: of("jwks")?, introspection: of("introspection")?, elsewhere: of("elsewhere")? })
     }
 
     fn test(&self, action: &str, wanted: &Value) -> Result<Value> {
-        let (status, answer) = self.post(&format!("/test/{action}"), &wanted.to_string(), "application/json", "")?;
+        let (status, answer) =
+            self.post(&format!("/test/{action}"), &wanted.to_string(), ("Content-Type", "application/json"), "")?;
         ensure!(status == 200, "{status}: {answer}");
         Ok(serde_json::from_str(&answer)?)
     }
 
-    fn post(&self, path: &str, body: &str, kind: &str, authorization: &str) -> Result<(u16, String)> {
-        let mut stream = TcpStream::connect_timeout(&self.address(), Duration::from_secs(5))?;
-        stream.set_read_timeout(Some(LIMIT))?;
-        let authorization = match authorization {
-            "" => String::new(),
-            value => format!("Authorization: {value}\r\n"),
-        };
-        write!(
-            stream,
-            "POST {path} HTTP/1.0\r\nHost: {}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n{authorization}\r\n{body}",
-            self.address(),
-            body.len()
-        )?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer)?;
-        let answer = String::from_utf8_lossy(&answer).into_owned();
-        let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
-        let status = head.split(' ').nth(1).context("no HTTP status")?.parse()?;
-        Ok((status, body.to_owned()))
+    fn post(&self, path: &str, body: &str, kind: (&str, &str), authorization: &str) -> Result<(u16, String)> {
+        let shown = Some(("Authorization", authorization)).filter(|(_, value)| !value.is_empty());
+        let headers: Vec<_> = std::iter::once(kind).chain(shown).collect();
+        http::call(self.address(), "POST", path, &headers, body)
     }
+}
+
+/// A part of a JWT: 0 is the header, 1 what it claims.
+pub fn part(token: &str, number: usize) -> Result<Value> {
+    let part = token.split('.').nth(number).context("the token has no such part")?;
+    Ok(serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part)?)?)
 }
 
 fn resource(kind: &str) -> String {

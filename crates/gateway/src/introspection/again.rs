@@ -19,7 +19,9 @@ type Living = HashMap<Arc<str>, Vec<SessionId>>;
 
 /// How many questions are under way at a time.
 const AT_A_TIME: usize = 16;
-/// How long a token is kept that no session lives by: longer than a login may take.
+/// How long after somebody relied on a token it is asked about, if no session lives by it: statements name users so.
+const IN_USE: Duration = Duration::from_secs(60);
+/// How long a token is kept that nobody relies on: longer than a login may take.
 const UNUSED: Duration = Duration::from_secs(15 * 60);
 
 /// What asking again brought.
@@ -58,27 +60,27 @@ impl Introspector {
     fn due(&self, living: &Living, now: Timestamp) -> Vec<(TokenDigest, Vec<SessionId>)> {
         let mut held = self.held();
         let mut due = Vec::new();
-        held.retain(|digest, token| match living.get(&*digest.token_id()) {
-            Some(lives) => {
-                token.unused_since = now;
-                let age = now.millis_since(token.asked_at);
-                if age >= millis(self.config.max_age) {
-                    token.asked_at = now;
-                    due.push((*digest, lives.clone()));
-                }
-                true
+        held.retain(|digest, token| {
+            let lives = living.get(&*digest.token_id());
+            if lives.is_some() {
+                token.used_at = now;
             }
-            None => now.millis_since(token.unused_since) < millis(UNUSED),
+            let unused = now.millis_since(token.used_at);
+            if unused < millis(IN_USE) && now.millis_since(token.asked_at) >= millis(self.config.max_age) {
+                token.asked_at = now;
+                due.push((*digest, lives.cloned().unwrap_or_default()));
+            }
+            unused < millis(UNUSED)
         });
         due
     }
 
-    /// Ends sessions whose token is not known here: they were let in while it was found to have ended.
+    /// Tells sessions whose token is not known here: they were let in while it was found to have ended.
     fn end_unknown(&self, living: &Living, sessions: &Sessions) {
         let held: Vec<Arc<str>> = self.held().keys().map(TokenDigest::token_id).collect();
         for (token_id, lives) in living {
             if token_id.starts_with("sha256:") && !held.contains(token_id) {
-                end(lives, sessions);
+                tell(lives, sessions);
             }
         }
     }
@@ -97,7 +99,7 @@ impl Introspector {
         match self.ask(token.expose(), digest).await {
             Err(IdentityError::NotAsked { .. } | IdentityError::Malformed { .. }) => Found::Unknown,
             Err(error) => Found::Ended(error),
-            Ok(answer) => match answer.verify(&self.issuer, digest, &proven, clock::now()) {
+            Ok(answer) => match self.verified(&answer, digest, &proven, before.credential.generation) {
                 Ok(subject) if subject == before => Found::Same,
                 Ok(subject) if subject.is_same_caller(&before) => Found::Changed(Box::new(subject)),
                 Ok(_) => Found::Ended(IdentityError::Name("subject or actor")),
@@ -134,13 +136,13 @@ impl Introspector {
         held.remove(&digest);
         drop(held);
         tracing::info!(issuer = %self.issuer.alias, token = %digest, %reason, "a token has ended, and its sessions with it");
-        end(lives, sessions);
+        tell(lives, sessions);
     }
 }
 
-fn end(lives: &[SessionId], sessions: &Sessions) {
+fn tell(lives: &[SessionId], sessions: &Sessions) {
     for session in lives {
-        sessions.tell(*session, Signal::Kill);
+        sessions.tell(*session, Signal::Trust);
     }
 }
 

@@ -1,8 +1,10 @@
 //! Tokens that only a certified provider can read.
 
+use gateway::introspection::{Asked, Secrets};
+
 use super::*;
 
-fn settings(provider: &Provider, max_age: Duration) -> (IntrospectionConfig, gateway::introspection::Secrets) {
+fn settings(provider: &Provider, max_age: Duration) -> (IntrospectionConfig, Secrets) {
     let config = IntrospectionConfig {
         url: None,
         client_id: "sluice".to_owned(),
@@ -19,7 +21,13 @@ fn settings(provider: &Provider, max_age: Duration) -> (IntrospectionConfig, gat
 
 fn asking(provider: &Provider, max_age: Duration) -> TrustedIssuers {
     let (config, secret) = settings(provider, max_age);
-    trusting(&provider.url(), KeyTiming::default()).asking("corp", config, secret)
+    asking_with(provider, config, secret)
+}
+
+fn asking_with(provider: &Provider, config: IntrospectionConfig, secret: Secrets) -> TrustedIssuers {
+    let issuers = trusting(&provider.url(), KeyTiming::default());
+    issuers.ask(vec![Asked { issuer: Arc::new(issuer(&provider.url())), config, secret }]);
+    issuers
 }
 
 async fn opaque(provider: &Arc<Provider>) -> String {
@@ -72,7 +80,7 @@ async fn what_the_issuer_does_not_know_or_has_revoked_is_refused() {
     // Whoever is not let in to ask believes nobody.
     let (config, _) = settings(&provider, Duration::from_secs(60));
     let wrong = Arc::new(|| Ok(Secret::new("wrong".to_owned())));
-    let other = trusting(&provider.url(), KeyTiming::default()).asking("corp", config, wrong);
+    let other = asking_with(&provider, config, wrong);
     let refused = verify(&other, &opaque(&provider).await).await;
     assert!(matches!(refused, Err(IdentityError::NotAsked { .. })), "{refused:?}");
     // Without introspection an opaque token is no token.

@@ -57,6 +57,7 @@ fn issuer(section: &Section<'_, '_>) -> Option<IssuerConfig> {
     let bare_groups = bare_groups(section);
     let max_lifetime = section.duration("max_lifetime", seconds(1, 7 * 86_400));
     let leeway = section.duration("leeway", seconds(0, 120));
+    let events = section.flag("events").unwrap_or(false);
 
     let alias: Option<Arc<str>> = section.required("alias", alias, "write alias = \"corp\"");
     let url = section.required("url", url, "write the `iss` of its tokens, such as \"https://id.example.com\"");
@@ -72,6 +73,7 @@ fn issuer(section: &Section<'_, '_>) -> Option<IssuerConfig> {
     issuer.bare_groups = bare_groups.unwrap_or_default();
     issuer.max_lifetime = max_lifetime.map_or(issuer.max_lifetime, |duration| duration.as_secs());
     issuer.leeway = leeway.map_or(issuer.leeway, |duration| duration.as_secs());
+    issuer.events = events;
     Some(IssuerConfig { issuer: Arc::new(issuer), keys: keys?, introspection })
 }
 

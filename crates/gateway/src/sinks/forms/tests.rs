@@ -75,6 +75,7 @@ fn sessions() -> Vec<Event> {
         expires_at: Timestamp(1_795_406_460_000),
         binding: Binding::Bearer,
         token_id: None,
+        credential: model::subject::Credential::default(),
     };
     let opened = Event::SessionOpened {
         session: SESSION,

@@ -19,12 +19,14 @@ const MAX_FILE: u64 = 128 * 1024;
 
 /// Say which check a token passes, and which it fails
 #[derive(clap::Args)]
-#[command(after_help = "It is checked as a login would be, with the issuers of the configuration, whose keys are fetched \
-    as `serve` fetches them; an opaque token's issuer is asked about it. No Sluice has to run. What the token says is \
+#[command(
+    after_help = "It is checked as a login would be, with the issuers of the configuration, whose keys are fetched \
+    as `serve` fetches them; an opaque token's issuer is asked about it. No Sluice has to run, and no revocation is looked up. What the token says is \
     shown, its signature never. A token that is bound to a key fails there, as nothing is proven here.\n\n\
     Exit codes: 0 it would be accepted, 1 it would not.\n\nExamples:\n  \
     sluice token inspect --config sluice.toml order-service.token\n  \
-    kubectl create token checkout --audience sluice | sluice token inspect --json -")]
+    kubectl create token checkout --audience sluice | sluice token inspect --json -"
+)]
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigArg,
@@ -55,13 +57,14 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 fn read(file: &Path) -> Result<Secret<String>, Failure> {
     let failed = |error: std::io::Error| Failure::failed(format!("{}: {error}", file.display()));
-    let mut text = Secret::new(String::new());
+    // Never grown, so that no copy of it stays behind on the heap.
+    let mut text = String::with_capacity(usize::try_from(MAX_FILE).unwrap_or(usize::MAX));
     let source: Box<dyn Read> = match file == Path::new("-") {
         true => Box::new(std::io::stdin()),
         false => Box::new(std::fs::File::open(file).map_err(failed)?),
     };
-    source.take(MAX_FILE).read_to_string(text.expose_mut()).map_err(failed)?;
-    Ok(text)
+    source.take(MAX_FILE).read_to_string(&mut text).map_err(failed)?;
+    Ok(Secret::new(text))
 }
 
 /// The checks, what the token says, and whom it names.
@@ -75,7 +78,7 @@ fn text(found: &Inspection, config: &Config) -> String {
         rows.push(vec!["subject".into(), "names".into(), subject.key.to_string()]);
         rows.push(vec!["subject".into(), "kind".into(), format!("{:?}", subject.kind).to_lowercase()]);
         rows.push(vec!["subject".into(), "groups".into(), if groups.is_empty() { "none".into() } else { groups }]);
-        rows.push(vec!["subject".into(), "until".into(), show_time(subject.expires_at)]);
+        rows.push(vec!["subject".into(), "until".into(), show::instant(subject.expires_at)]);
         if !behalf.is_empty() {
             rows.push(vec!["subject".into(), "on behalf of".into(), behalf.join(", ")]);
         }
@@ -116,16 +119,12 @@ fn said(what: &str, values: &Value) -> Vec<Vec<String>> {
     let shown = |(name, value): (&String, &Value)| {
         let moment = value.as_u64().filter(|_| matches!(name.as_str(), "exp" | "iat" | "nbf" | "auth_time"));
         let value = match moment {
-            Some(seconds) => format!("{value}  {}", show_time(Timestamp::from_seconds(seconds))),
+            Some(seconds) => format!("{value}  {}", show::instant(Timestamp::from_seconds(seconds))),
             None => value.as_str().map_or_else(|| value.to_string(), str::to_owned),
         };
         vec![what.to_owned(), name.clone(), value]
     };
     values.map(shown).collect()
-}
-
-fn show_time(at: Timestamp) -> String {
-    show::instant(at)
 }
 
 /// What to look at.
