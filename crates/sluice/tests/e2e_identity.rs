@@ -8,7 +8,7 @@ use model::event::Event;
 use serde_json::{Value, json};
 use support::oracle::Watched;
 use support::raw::Raw;
-use support::{LIMIT, rows, run, site, sqlstates};
+use support::{LIMIT, rows, run, site};
 use testkit::command::Output;
 use testkit::demo::site::{ORDER_SERVICE, Site, Tuning};
 use testkit::openbao::OpenBao;
@@ -70,8 +70,9 @@ fn three_issuers_at_once_let_their_own_in_while_keys_change() -> Result<()> {
     for token in [&first, &provider.token_by_assertion("PS384")?, &job, &site.token(&ORDER_SERVICE)?] {
         // billing is in no group that may connect.
         let output = run(&site, token, WHO)?;
-        let is_billing = token != &first && token != &job && sqlstates(&output) == ["28000"];
-        assert!(is_billing || output.status.success(), "{}", output.stderr);
+        let is_billing = part(token, 1)?["sub"] == "billing";
+        assert_eq!(is_refused(&output), is_billing, "{}", output.stderr);
+        assert_eq!(output.status.success(), !is_billing, "{}", output.stderr);
     }
     // OpenBao publishes its next key ahead, so that its tokens go on at once.
     bao.rotate_keys()?;
@@ -83,7 +84,7 @@ fn three_issuers_at_once_let_their_own_in_while_keys_change() -> Result<()> {
     provider.rotate_keys(true)?;
     let second = provider.token("ES256")?;
     for _ in 0..5 {
-        assert_eq!(sqlstates(&run(&site, &second, WHO)?), ["28000"]);
+        assert!(is_refused(&run(&site, &second, WHO)?));
     }
     assert_eq!(rows(&site, &first, WHO)?, "3", "the key before is known and published");
     assert_eq!(provider.requests()?.jwks, 1);
@@ -91,8 +92,13 @@ fn three_issuers_at_once_let_their_own_in_while_keys_change() -> Result<()> {
     assert!(told.contains("issuer `certified` has no key `ES256-2`"), "{told}");
     // Keys of one are no other's.
     let mixed = provider.sign("RS256-1", &json!({"alg": "RS256", "kid": "RS256-1"}), &claims_of(&job), None)?;
-    assert_eq!(sqlstates(&run(&site, &mixed, WHO)?), ["28000"]);
+    assert!(is_refused(&run(&site, &mixed, WHO)?));
     Ok(())
+}
+
+/// Whether a login was given the one answer of a refused identity.
+fn is_refused(output: &Output) -> bool {
+    !output.status.success() && output.stderr.contains("FATAL:  the connection is not allowed")
 }
 
 fn header(token: &str) -> Value {
@@ -114,13 +120,15 @@ async fn a_revocation_at_the_issuer_ends_the_sessions_of_a_token_that_only_it_ca
     provider.revoke(&revoked)?;
     assert_eq!(ends.end().await?.as_deref(), Some("57P01"));
     assert_eq!(stays.simple("SELECT 1").await?.column(), ["1"]);
-    assert_eq!(sqlstates(&run(&site, &revoked, "SELECT 1")?), ["28000"]);
+    assert!(is_refused(&run(&site, &revoked, "SELECT 1")?));
     // The user behind a statement, likewise.
     let user = provider.token(OPAQUE)?;
     assert!(stays.simple(&format!("SET sluice.user_token = '{user}'")).await?.errors().is_empty());
     assert_eq!(stays.simple("SELECT 2").await?.column(), ["2"]);
     provider.revoke(&user)?;
-    eventually_blocking(LIMIT, "the user's token to be refused", || Ok(refused_now(&site, &user)?.then_some(())))?;
+    eventually_blocking(LIMIT, "the user's token to be refused", || {
+        Ok(is_refused(&run(&site, &user, "SELECT 1")?).then_some(()))
+    })?;
     // Neither the journal nor the log has a token, or the secret that Sluice asks with.
     let told = format!("{}{:?}", site.log(), support::record::events(&site)?);
     for secret in [&revoked, &other, &user, provider.introspection_secret()] {
@@ -128,10 +136,6 @@ async fn a_revocation_at_the_issuer_ends_the_sessions_of_a_token_that_only_it_ca
     }
     assert!(told.contains("sha256:"), "the record names the token by its digest");
     Ok(())
-}
-
-fn refused_now(site: &Site, token: &str) -> Result<bool> {
-    Ok(sqlstates(&run(site, token, "SELECT 1")?) == ["28000"])
 }
 
 fn inspect(site: &Site, token: &str, arguments: &[&str]) -> Result<Output> {
@@ -148,7 +152,7 @@ fn an_operator_sees_which_check_a_token_fails_and_never_its_signature() -> Resul
     let site: Watched<Site> = site("identity_inspect", trusting(Some(&provider), None))?;
     let good = provider.token("ES512")?;
     let shown = inspect(&site, &good, &[])?.success()?;
-    for expected in ["passed  signature", "certified, profile rfc9068", "certified|order-service", "groups", "cleared"]
+    for expected in ["passed   signature", "certified, profile rfc9068", "certified|order-service", "groups", "cleared"]
     {
         assert!(shown.contains(expected), "{expected} is not in:\n{shown}");
     }
