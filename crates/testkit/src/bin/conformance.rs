@@ -1,13 +1,13 @@
-//! `./dev conformance postgres` and `versions`: see [`testkit::conformance`].
+//! `./dev conformance postgres`, `versions` and `identity`: see [`testkit::conformance`].
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use testkit::command::development_directory;
-use testkit::conformance::{Plan, run, versions};
+use testkit::conformance::{Plan, identity, run, versions};
 use testkit::process::binary;
 
-const USAGE: &str = "usage: conformance postgres SOURCE LIBRARY [--rounds N] [FILE...]\n       conformance versions [--all] BIN_DIRECTORY...";
+const USAGE: &str = "usage: conformance postgres SOURCE LIBRARY [--rounds N] [FILE...]\n       conformance versions [--all] BIN_DIRECTORY...\n       conformance identity KEYCLOAK";
 
 #[expect(clippy::print_stderr, reason = "a program's own messages")]
 fn main() -> ExitCode {
@@ -16,6 +16,10 @@ fn main() -> ExitCode {
         (Some((what, rest)), _) if what == "versions" && !rest.is_empty() => {
             let servers: Vec<PathBuf> = rest.iter().filter(|word| *word != "--all").map(PathBuf::from).collect();
             versions::run(&servers, rest.len() > servers.len())
+        }
+        (Some((what, [keycloak])), _) if what == "identity" => {
+            let products = identity::Products { keycloak: keycloak.as_ref() };
+            binary().and_then(|sluice| identity::run(&products, &sluice))
         }
         (_, Some(plan)) => binary().and_then(|sluice| run(&plan, &sluice)),
         (_, None) => {
