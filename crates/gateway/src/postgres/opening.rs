@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::{Buf, BytesMut};
 use effects::postgres::settings;
 use rustls::ServerConfig;
+use store::config::PostgresAuth;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use wire::postgres::startup::{FirstPacket, Stage, StartupMessage, Version, decode};
@@ -13,6 +14,7 @@ use crate::gate::{ClientSide, Early, Leg, Moved, Stream};
 use crate::sessions::CancelKey;
 use crate::tls::ALPN_POSTGRES;
 
+use super::credential;
 use super::login::Refusal;
 
 /// What the client's StartupMessage said.
@@ -22,6 +24,8 @@ pub(super) struct Wanted {
     pub(super) database: Arc<str>,
     pub(super) application: Arc<str>,
     pub(super) settings: Vec<(String, String)>,
+    /// How it wants to be asked who it is, if it said so.
+    pub(super) authentication: Option<PostgresAuth>,
 }
 
 /// A client that has asked for a session inside TLS.
@@ -137,6 +141,7 @@ fn wanted(message: &StartupMessage<'_>) -> Result<Wanted, Refusal> {
             name => settings.push((name.to_owned(), (*value).to_owned())),
         }
     }
+    let authentication = authentication(&mut settings)?;
     let database = message.get("database").filter(|name| !name.is_empty()).unwrap_or(user);
     let application: String = message.get("application_name").unwrap_or_default().chars().take(63).collect();
     let negotiate = message.needs_negotiation();
@@ -146,7 +151,19 @@ fn wanted(message: &StartupMessage<'_>) -> Result<Wanted, Refusal> {
         database: database.into(),
         application: application.into(),
         settings,
+        authentication,
     })
+}
+
+/// Takes out what the client says about how it wants to be asked.
+fn authentication(settings: &mut Vec<(String, String)>) -> Result<Option<PostgresAuth>, Refusal> {
+    let mut wanted = None;
+    for (_, value) in settings.extract_if(.., |(name, _)| name.eq_ignore_ascii_case(credential::SETTING)) {
+        let way = PostgresAuth::ALL.into_iter().find(|way| way.as_str() == value);
+        let message = "sluice.auth is \"password\" or \"oauthbearer\"";
+        wanted = Some(way.ok_or_else(|| Refusal::tell(message, "22023", message, ""))?);
+    }
+    Ok(wanted)
 }
 
 /// Brings TLS up. Bytes that came before it are never taken for bytes inside it (CVE-2021-23214).
