@@ -19,6 +19,7 @@ mod extended;
 mod fastpath;
 mod follow;
 mod hold;
+mod identify;
 mod lens;
 mod listener;
 mod login;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use effects::postgres::settings;
+use identity::IdentityError;
 use ledger::Level;
 use ledger::tape::{Drawn, Tape};
 use masking::postgres::Outbox;
@@ -30,6 +31,7 @@ use wire::postgres::pipeline::Pipeline;
 use wire::postgres::startup::Version;
 
 use super::analysed::{Epoch, Memo};
+use super::identify::identify;
 use super::names::Names;
 use super::opening::{Applicant, Failed, Opening, Wanted, open};
 use super::refusal::Told;
@@ -69,6 +71,14 @@ impl Refusal {
         let hint =
             "Check the token, the database name and your permission to connect; your operator can look the session up.";
         Self::tell(reason, "28000", "the connection is not allowed", hint)
+    }
+
+    /// Adds for the journal why the client's certificate did not settle who it is.
+    pub(super) fn beside(mut self, certificate: Option<&IdentityError>) -> Self {
+        if let Some(error) = certificate {
+            self.reason = format!("{}; and {error}", self.reason);
+        }
+        self
     }
 
     pub(super) fn target(reason: impl Into<String>) -> Self {
@@ -207,13 +217,7 @@ async fn admit(
     source: IpAddr,
     applicant: &mut Applicant,
 ) -> Result<Admitted, Refusal> {
-    let token = ask_for_token(node, applicant).await?;
-    let subject = node
-        .issuers
-        .verify(&token, &identity::Proven::NOTHING)
-        .await
-        .map_err(|error| Refusal::generic(error.to_string()))?;
-    drop(token);
+    let subject = identify(node, applicant).await?;
     let wanted = &applicant.wanted;
     let active = node.revisions.current();
     let target =
@@ -301,13 +305,17 @@ async fn tape(node: &Arc<Node>, id: SessionId, target: &TargetConfig) -> Result<
     Ok(SessionTape::new(Some(created), target.tape, cap, target.tape_part))
 }
 
-/// Asks for the token as a password, inside TLS.
-async fn ask_for_token(node: &Node, applicant: &mut Applicant) -> Result<String, Refusal> {
+/// Says which version is spoken, if that is not the one that was asked for.
+pub(super) fn negotiate(node: &Node, applicant: &mut Applicant) {
+    let Some(unknown) = &applicant.wanted.negotiate else { return };
     let mut message = Vec::new();
-    if let Some(unknown) = &applicant.wanted.negotiate {
-        let unknown = unknown.iter().map(String::as_str);
-        let _ = encode::negotiate_version(&mut message, applicant.wanted.version, unknown);
-    }
+    let _ = encode::negotiate_version(&mut message, applicant.wanted.version, unknown.iter().map(String::as_str));
+    speak(&mut applicant.side, node, &message);
+}
+
+/// Asks for the token as a password, inside TLS.
+pub(super) async fn ask_for_token(node: &Node, applicant: &mut Applicant) -> Result<String, Refusal> {
+    let mut message = Vec::new();
     let _ = Backend::Authentication(Authentication::CleartextPassword).encode(&mut message);
     speak(&mut applicant.side, node, &message);
     let limits = Limits::default();
@@ -450,7 +458,7 @@ fn begin(
         cancel,
         among_its_subjects,
     } = admitted;
-    let opened_at = clock::now();
+    let (opened_at, proven) = (clock::now(), applicant.proven());
     let live = LiveSession {
         session: id,
         subject: subject.key.clone(),
@@ -459,6 +467,8 @@ fn begin(
         database: Arc::clone(&place.database),
         source,
         opened_at,
+        binding: subject.binding,
+        certificate: proven.certificate,
     };
     let entered = node.sessions.enter(live, Arc::clone(&signals), cancel.clone(), among_its_subjects);
     node.metrics.sessions.inc();
@@ -470,7 +480,7 @@ fn begin(
     let wall = Wall::opened(&policies, &place);
     let session = Session {
         node: Arc::clone(node),
-        caller: Caller { session: id, subject, source, opened_at, reason: None, user: None },
+        caller: Caller { session: id, subject, proven, source, opened_at, reason: None, user: None },
         place,
         signals,
         epoch: Epoch { revision: active.id, catalog: 1, state: 1 },

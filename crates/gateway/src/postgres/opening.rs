@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
 use effects::postgres::settings;
+use identity::Proven;
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -11,9 +12,12 @@ use wire::postgres::startup::{FirstPacket, Stage, StartupMessage, Version, decod
 
 use crate::gate::{ClientSide, Early, Leg, Moved, Stream};
 use crate::sessions::CancelKey;
-use crate::tls::ALPN_POSTGRES;
+use crate::tls::{ALPN_POSTGRES, ClientCertificate};
 
 use super::login::Refusal;
+
+/// The start-up parameter by which a client with a certificate asks to be known by a token.
+const CREDENTIAL: &str = "sluice.credential";
 
 /// What the client's StartupMessage said.
 pub(super) struct Wanted {
@@ -22,12 +26,23 @@ pub(super) struct Wanted {
     pub(super) database: Arc<str>,
     pub(super) application: Arc<str>,
     pub(super) settings: Vec<(String, String)>,
+    /// Whether the client is to be known by a token, whatever its certificate says (`sluice.credential=token`).
+    pub(super) by_token: bool,
 }
 
 /// A client that has asked for a session inside TLS.
 pub(super) struct Applicant {
     pub(super) side: ClientSide,
     pub(super) wanted: Wanted,
+    /// What it proved in its handshake, if it showed one.
+    pub(super) certificate: Option<ClientCertificate>,
+}
+
+impl Applicant {
+    /// What its token may be bound to.
+    pub(super) fn proven(&self) -> Proven {
+        ClientCertificate::proven(self.certificate.as_ref())
+    }
 }
 
 pub(super) enum Opening {
@@ -41,18 +56,22 @@ pub(super) type Failed = (Refusal, Option<ClientSide>);
 /// Reads the client's first packets and brings TLS up.
 pub(super) async fn open(stream: TcpStream, tls: Arc<ServerConfig>) -> Result<Opening, Failed> {
     let mut leg = Leg::new(Stream::Plain(stream), BytesMut::new());
-    let mut stage = Stage::default();
+    let (mut stage, mut certificate) = (Stage::default(), None);
     loop {
         let first = match first_packet(&mut leg, stage).await {
             Ok(first) => first,
             Err(refusal) => return Err((refusal, Some(ClientSide::new(leg)))),
         };
         match first {
-            First::Tls => leg = accept_tls(leg, Arc::clone(&tls), true).await.map_err(|refusal| (refusal, None))?,
+            First::Tls => {
+                let accepted = accept_tls(leg, Arc::clone(&tls), true).await;
+                (leg, certificate) = accepted.map_err(|refusal| (refusal, None))?;
+            }
             First::SslRequest => {
                 ClientSide::answer_encryption(&mut leg, true);
                 leg.drain().await.map_err(|_| (Refusal::silent("the connection broke"), None))?;
-                leg = accept_tls(leg, Arc::clone(&tls), false).await.map_err(|refusal| (refusal, None))?;
+                let accepted = accept_tls(leg, Arc::clone(&tls), false).await;
+                (leg, certificate) = accepted.map_err(|refusal| (refusal, None))?;
             }
             First::GssEncRequest => {
                 ClientSide::answer_encryption(&mut leg, false);
@@ -68,7 +87,7 @@ pub(super) async fn open(stream: TcpStream, tls: Arc<ServerConfig>) -> Result<Op
             First::Startup(wanted) => {
                 let side = ClientSide::new(leg);
                 return match *wanted {
-                    Ok(wanted) => Ok(Opening::Session(Applicant { side, wanted })),
+                    Ok(wanted) => Ok(Opening::Session(Applicant { side, wanted, certificate })),
                     Err(refusal) => Err((refusal, Some(side))),
                 };
             }
@@ -137,6 +156,7 @@ fn wanted(message: &StartupMessage<'_>) -> Result<Wanted, Refusal> {
             name => settings.push((name.to_owned(), (*value).to_owned())),
         }
     }
+    let by_token = by_token(&mut settings)?;
     let database = message.get("database").filter(|name| !name.is_empty()).unwrap_or(user);
     let application: String = message.get("application_name").unwrap_or_default().chars().take(63).collect();
     let negotiate = message.needs_negotiation();
@@ -146,11 +166,29 @@ fn wanted(message: &StartupMessage<'_>) -> Result<Wanted, Refusal> {
         database: database.into(),
         application: application.into(),
         settings,
+        by_token,
     })
 }
 
+/// Takes `sluice.credential` out, which is for Sluice alone.
+fn by_token(settings: &mut Vec<(String, String)>) -> Result<bool, Refusal> {
+    let mut by_token = false;
+    for (_, value) in settings.extract_if(.., |(name, _)| name.eq_ignore_ascii_case(CREDENTIAL)) {
+        if value != "token" {
+            let message = "sluice.credential is not understood";
+            return Err(Refusal::tell(message, "22023", message, "Write sluice.credential=token, or leave it out."));
+        }
+        by_token = true;
+    }
+    Ok(by_token)
+}
+
 /// Brings TLS up. Bytes that came before it are never taken for bytes inside it (CVE-2021-23214).
-async fn accept_tls(leg: Leg, config: Arc<ServerConfig>, direct: bool) -> Result<Leg, Refusal> {
+async fn accept_tls(
+    leg: Leg,
+    config: Arc<ServerConfig>,
+    direct: bool,
+) -> Result<(Leg, Option<ClientCertificate>), Refusal> {
     let (tcp, early) = leg.into_plain().ok_or_else(|| Refusal::silent("TLS inside TLS"))?;
     if !direct && !early.is_empty() {
         return Err(Refusal::silent("unencrypted data behind the request for encryption"));
@@ -160,5 +198,6 @@ async fn accept_tls(leg: Leg, config: Arc<ServerConfig>, direct: bool) -> Result
     if direct && stream.get_ref().1.alpn_protocol() != Some(ALPN_POSTGRES) {
         return Err(Refusal::silent("direct TLS without the application protocol `postgresql`"));
     }
-    Ok(Leg::new(Stream::Server(Box::new(stream)), BytesMut::new()))
+    let certificate = ClientCertificate::of(stream.get_ref().1);
+    Ok((Leg::new(Stream::Server(Box::new(stream)), BytesMut::new()), certificate))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{
     ApprovalConfig, CertificateFiles, Config, ConfigError, Document, JournalConfig, KeyLocation, Limits, Listen,
-    LockMemory, LogConfig, LogFormat, LogLevel, Section, SessionConfig, archive, issuer, sinks, witness,
+    LockMemory, LogConfig, LogFormat, LogLevel, Section, SessionConfig, archive, issuer, sinks, spiffe, witness,
 };
 use crate::revision::read_text;
 
@@ -42,8 +42,10 @@ fn config(root: &Section<'_, '_>) -> Config {
         root.report("listen.admin.address", "both listeners have this address", "give each a port of its own");
     }
     let data_dir = root.path("data_dir").unwrap_or_else(|| root.beside("data"));
+    let issuers = issuer::issuers(root);
     Config {
-        issuers: issuer::issuers(root),
+        trust_domains: spiffe::trust_domains(root, &issuers),
+        issuers,
         revision_dir: root.path("revision_dir").unwrap_or_else(|| root.beside("revision")),
         data_dir,
         lock_memory: lock_memory(root),
