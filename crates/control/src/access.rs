@@ -9,13 +9,18 @@ use axum::http::{HeaderMap, Method, header, request::Parts};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use gateway::clock;
+use gateway::tls::ClientCertificate;
 use model::decision::{Denial, Outcome};
 use model::event::Event;
-use model::subject::Subject;
+use model::id::Digest;
+use model::subject::{Binding, Subject};
 use policy::{AdminVerb, Context, SubjectPolicies};
 
 use crate::app::{App, Peer};
 use crate::problem::Problem;
+
+/// What browsers send and programs do not: the first with all that a page makes them send, and to where.
+const OF_BROWSERS: [&str; 3] = ["origin", "sec-fetch-site", "cookie"];
 
 /// What it takes to call a route.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,9 +29,9 @@ pub enum Access {
     Open,
     /// Nothing from this machine; the verb from elsewhere.
     Local(AdminVerb),
-    /// A verified token. The handler shows and changes only what is the caller's own.
+    /// A verified token or certificate. The handler shows and changes only what is the caller's own.
     Caller,
-    /// A verified token for what is the caller's own; the verb for the rest.
+    /// The same for what is the caller's own; the verb for the rest.
     CallerOr(AdminVerb),
     /// The verb.
     Verb(AdminVerb),
@@ -49,19 +54,52 @@ impl fmt::Display for Access {
 pub(crate) struct Caller {
     pub(crate) subject: Arc<Subject>,
     pub(crate) source: IpAddr,
+    pub(crate) credential: Credential,
     policies: Arc<SubjectPolicies>,
 }
 
+/// What said who the caller is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Credential {
+    /// A token, on a connection with this client certificate.
+    Token(Option<Digest>),
+    /// The client certificate of this connection alone.
+    Certificate,
+}
+
 impl Caller {
-    /// Verifies the token of a request.
-    async fn verify(app: &App, headers: &HeaderMap, source: IpAddr) -> Result<Self, Problem> {
-        let token = bearer(headers).ok_or_else(Problem::unauthenticated)?;
-        let subject = app.node.issuers.verify(token, &identity::Proven::NOTHING).await.map_err(|error| {
-            tracing::info!(%source, reason = %error, "a token was refused by the admin API");
+    /// Verifies the token of a request, or, where it has none at all, the certificate of its connection.
+    async fn verify(app: &App, headers: &HeaderMap, peer: &Peer) -> Result<Self, Problem> {
+        let issuers = &app.node.issuers;
+        let proven = ClientCertificate::proven(peer.certificate.as_ref());
+        let (credential, verified) = match (bearer(headers), &peer.certificate) {
+            (Some(token), _) => (Credential::Token(proven.certificate), issuers.verify(token, &proven).await),
+            (None, Some(certificate)) if may_be_known_by_certificate(headers) => {
+                (Credential::Certificate, issuers.recognise(certificate))
+            }
+            (None, _) => return Err(Problem::unauthenticated()),
+        };
+        let source = peer.address.ip();
+        let subject = verified.map_err(|error| {
+            tracing::info!(%source, reason = %error, "an identity was refused by the admin API");
             Problem::unauthenticated()
         })?;
         let policies = app.node.revisions.current().policies_for(&subject);
-        Ok(Self { subject: Arc::new(subject), source, policies })
+        Ok(Self { subject: Arc::new(subject), source, credential, policies })
+    }
+
+    /// Whether the credential may be taken up by a session with this client certificate: a bound token only where it is
+    /// bound to the very certificate, whatever it was bound to here. A certificate is its own new proof.
+    pub(crate) fn may_renew(&self, certificate: Option<Digest>) -> bool {
+        match self.credential {
+            Credential::Certificate => true,
+            Credential::Token(here) => match self.subject.binding {
+                Binding::Bearer => true,
+                Binding::Mtls => here == certificate,
+                // Its key was proven for this call alone.
+                Binding::Dpop => false,
+            },
+        }
     }
 
     /// The circumstances that policies see; each call is a session of its own.
@@ -110,6 +148,12 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then(|| token.trim())
 }
 
+/// Whether a certificate alone will do. It goes along with whatever a browser is made to send, so that no browser may be
+/// known by it; and a header that holds no token is a mistake, not the wish to be known by something else.
+fn may_be_known_by_certificate(headers: &HeaderMap) -> bool {
+    !headers.contains_key(header::AUTHORIZATION) && !OF_BROWSERS.iter().any(|name| headers.contains_key(*name))
+}
+
 /// Lets a request through to its handler, or refuses it.
 pub(crate) async fn authorise(
     State((app, access)): State<(App, Access)>,
@@ -123,14 +167,14 @@ pub(crate) async fn authorise(
 }
 
 async fn admit(app: &App, access: Access, request: &mut Request) -> Result<(), Problem> {
-    let Some(Peer(peer)) = request.extensions().get::<Peer>().copied() else { return Err(Problem::internal()) };
+    let Some(peer) = request.extensions().get::<Peer>().cloned() else { return Err(Problem::internal()) };
     let verb = match access {
         Access::Open => return Ok(()),
-        Access::Local(_) if peer.ip().to_canonical().is_loopback() => return Ok(()),
+        Access::Local(_) if peer.address.ip().to_canonical().is_loopback() => return Ok(()),
         Access::Local(verb) | Access::Verb(verb) => Some(verb),
         Access::Caller | Access::CallerOr(_) => None,
     };
-    let caller = Caller::verify(app, request.headers(), peer.ip()).await?;
+    let caller = Caller::verify(app, request.headers(), &peer).await?;
     if let Some(verb) = verb {
         caller
             .may(verb)
@@ -168,6 +212,23 @@ mod tests {
         assert_eq!(bearer(&headers(&["bearer a.b.c"])), Some("a.b.c"));
         for wrong in [vec![], vec!["Basic YTpi"], vec!["Bearer"], vec!["Bearer "], vec!["Bearer a", "Bearer b"]] {
             assert_eq!(bearer(&headers(&wrong)), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_counts_only_beside_no_header_at_all_and_from_no_browser() {
+        let with =
+            |name: &'static str, value: &str| HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]);
+        assert!(may_be_known_by_certificate(&with("host", "sluice")));
+        for (name, value) in [
+            ("authorization", "Basic YTpi"),
+            ("authorization", ""),
+            ("origin", "https://evil.example"),
+            ("origin", "null"),
+            ("sec-fetch-site", "cross-site"),
+            ("cookie", "a=b"),
+        ] {
+            assert!(!may_be_known_by_certificate(&with(name, value)), "{name}: {value}");
         }
     }
 }

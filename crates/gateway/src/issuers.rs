@@ -8,10 +8,13 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use identity::{IdentityError, Issuer, Issuers, KeyCache, KeySet, KeyTiming, Proven, UnknownKey};
 use model::subject::Subject;
+use store::config::TrustDomainConfig;
 use tokio::sync::Notify;
 
 use crate::clock;
 use crate::fetch;
+use crate::spiffe::TrustDomains;
+use crate::tls::ClientCertificate;
 
 /// How long a login waits for somebody else's fetch of the same keys.
 const AWAIT_FETCH: Duration = Duration::from_secs(10);
@@ -66,10 +69,13 @@ impl Drop for Attempt<'_> {
     }
 }
 
-/// Every issuer of the configuration.
+/// Every issuer and trust domain of the configuration.
 pub struct TrustedIssuers {
     sources: BTreeMap<Arc<str>, Source>,
+    trust_domains: TrustDomains,
     current: ArcSwap<Issuers>,
+    /// Held while `current` is made anew, so that no older one takes the place of a newer.
+    publishing: Mutex<()>,
 }
 
 impl std::fmt::Debug for TrustedIssuers {
@@ -79,8 +85,12 @@ impl std::fmt::Debug for TrustedIssuers {
 }
 
 impl TrustedIssuers {
-    /// Takes the issuers; no key is fetched yet.
-    pub fn new(issuers: impl IntoIterator<Item = (Issuer, KeySource)>, timing: KeyTiming) -> Self {
+    /// Takes the issuers and the trust domains. No key is fetched yet; bundles in files are read. Blocks.
+    pub fn new(
+        issuers: impl IntoIterator<Item = (Issuer, KeySource)>,
+        timing: KeyTiming,
+        trust_domains: impl IntoIterator<Item = TrustDomainConfig>,
+    ) -> Self {
         let sources = issuers.into_iter().map(|(issuer, keys)| {
             let source = Source {
                 issuer: Arc::new(issuer),
@@ -90,7 +100,12 @@ impl TrustedIssuers {
             };
             (Arc::clone(&source.issuer.alias), source)
         });
-        let trusted = Self { sources: sources.collect(), current: ArcSwap::default() };
+        let trusted = Self {
+            sources: sources.collect(),
+            trust_domains: TrustDomains::read(trust_domains),
+            current: ArcSwap::default(),
+            publishing: Mutex::default(),
+        };
         trusted.publish();
         trusted
     }
@@ -120,6 +135,20 @@ impl TrustedIssuers {
             UnknownKey::Refuse => return Err(refused),
         }
         identity::verify(token, &self.current.load(), proven, clock::now())
+    }
+
+    /// Says who a client is by the certificate that it proved to hold in the handshake of this connection.
+    ///
+    /// # Errors
+    /// The true reason, for the journal. The certificate may still be what a token is bound to.
+    pub fn recognise(&self, certificate: &ClientCertificate) -> Result<Subject, IdentityError> {
+        identity::verify_certificate(certificate.chain(), &self.current.load(), clock::now())
+    }
+
+    /// Follows the bundles of every trust domain, for as long as it is polled.
+    pub async fn follow_trust_domains(self: Arc<Self>) {
+        let publishing = Arc::clone(&self);
+        self.trust_domains.follow(Arc::new(move || publishing.publish())).await;
     }
 
     /// Renews the keys of every issuer when they are due, for as long as it is polled.
@@ -154,13 +183,14 @@ impl TrustedIssuers {
     }
 
     fn publish(&self) {
+        let _one_at_a_time = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
         let issuers = self.sources.values().fold(Issuers::new(), |issuers, source| match &source.keys {
             KeySource::Fixed(keys) => issuers.with_keys(Arc::clone(&source.issuer), Arc::clone(keys)),
             KeySource::Discovery { .. } | KeySource::File(_) => {
                 issuers.with(Arc::clone(&source.issuer), &source.cache())
             }
         });
-        self.current.store(Arc::new(issuers));
+        self.current.store(Arc::new(self.trust_domains.add_to(issuers)));
     }
 }
 

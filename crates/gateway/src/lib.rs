@@ -31,6 +31,7 @@ mod serve;
 pub mod sessions;
 pub mod sinks;
 mod slices;
+pub mod spiffe;
 pub mod threads;
 mod tiles;
 pub mod tls;

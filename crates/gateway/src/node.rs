@@ -434,7 +434,7 @@ fn trusted(config: &Config, layout: &Layout) -> Result<TrustedIssuers, StartErro
         ((*configured.issuer).clone(), keys)
     });
     let own = std::iter::once((local, KeySource::Fixed(Arc::new(keys))));
-    Ok(TrustedIssuers::new(own.chain(configured), KeyTiming::default()))
+    Ok(TrustedIssuers::new(own.chain(configured), KeyTiming::default(), config.trust_domains.iter().cloned()))
 }
 
 fn open_vault(config: &Config, state: &Arc<dyn State>) -> Result<Option<Vault>, StartError> {

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use model::id::SessionId;
-use model::subject::{Subject, SubjectKey};
+use model::id::{Digest, SessionId};
+use model::subject::{Binding, Subject, SubjectKey};
 use model::time::Timestamp;
 use serde::Serialize;
 use tokio::sync::{Notify, oneshot};
@@ -116,6 +116,11 @@ pub struct LiveSession {
     pub source: IpAddr,
     /// Since when.
     pub opened_at: Timestamp,
+    /// How its credential was tied to the connection when it opened.
+    pub binding: Binding,
+    /// The SHA-256 of the client certificate of its connection, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Digest>,
 }
 
 /// A client's key for cancelling, ours and never the target's (protocol docs, "BackendKeyData").

@@ -21,12 +21,19 @@
 //!
 //! Without `act` the principal is `sub`, and `on_behalf_of` is empty.
 //!
+//! # SPIFFE
+//!
+//! [`verify_certificate`] does the same with the chain of a client certificate that is an X.509-SVID, by the
+//! [`TrustBundle`] of its trust domain alone; a JWT-SVID is a token, whose trust domain is that of its `sub`.
+//!
 //! # Where to start
 //!
 //! [`verify`], then `token` (the form), `claims` (the times and places), `subject` (the names). [`KeySet`] is what an
 //! issuer publishes, [`KeyCache`] says when to fetch it again, [`SigningKey`] is Sluice's own issuer.
+//! [`TrustBundle`] is what a trust domain publishes.
 #![forbid(unsafe_code)]
 
+mod bundle;
 mod cache;
 mod claims;
 mod error;
@@ -36,9 +43,11 @@ mod keys;
 mod mint;
 mod proven;
 mod subject;
+mod svid;
 mod token;
 mod verify;
 
+pub use bundle::{BundleError, TrustBundle};
 pub use cache::{KeyCache, KeyTiming, UnknownKey};
 pub use error::{IdentityError, KeySetError};
 pub use issuers::Issuers;
@@ -47,6 +56,7 @@ pub use mint::{Claims, MintError, SigningKey};
 pub use model::issuer::Issuer;
 pub use proven::Proven;
 pub use subject::{MAX_ACTORS, MAX_GROUPS};
+pub use svid::{SvidError, thumbprint, verify_certificate};
 pub use token::MAX_TOKEN;
 pub use verify::verify;
 

@@ -24,6 +24,7 @@ mod claims;
 mod delegation;
 mod differential;
 mod properties;
+mod svids;
 mod vectors;
 
 const NOW: u64 = 1_800_000_000;

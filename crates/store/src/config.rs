@@ -25,6 +25,7 @@ mod issuer;
 mod reader;
 mod sinks;
 mod sluice;
+mod spiffe;
 mod targets;
 mod units;
 mod witness;
@@ -34,6 +35,7 @@ pub use classification::parse_classification;
 pub use error::ConfigError;
 pub use reader::{Document, Section, Setting};
 pub use sinks::{Receiver, SinkConfig, SinkFormat, SinkKind, SinkStart};
+pub use spiffe::{BundleSource, TrustDomainConfig};
 pub use targets::{
     Credential, CredentialSource, Databases, PartLimits, TargetConfig, TargetTls, TlsMode, parse_targets,
 };
@@ -60,6 +62,8 @@ pub struct Config {
     pub admin: Listen,
     /// Whom Sluice believes (`[[issuer]]`). May be empty: then only Sluice's own tokens are.
     pub issuers: Vec<IssuerConfig>,
+    /// Whose workloads it believes (`[[trust_domain]]`).
+    pub trust_domains: Vec<TrustDomainConfig>,
     /// Bounds on what callers may use (`[limits]`).
     pub limits: Limits,
     /// How approvals run (`[approvals]`).

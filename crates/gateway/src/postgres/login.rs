@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use effects::postgres::settings;
+use identity::IdentityError;
 use ledger::Level;
 use ledger::tape::{Drawn, Tape};
 use masking::postgres::Outbox;
@@ -69,6 +70,14 @@ impl Refusal {
         let hint =
             "Check the token, the database name and your permission to connect; your operator can look the session up.";
         Self::tell(reason, "28000", "the connection is not allowed", hint)
+    }
+
+    /// Adds for the journal why the client's certificate did not settle who it is.
+    pub(super) fn beside(mut self, certificate: Option<&IdentityError>) -> Self {
+        if let Some(error) = certificate {
+            self.reason = format!("{}; and {error}", self.reason);
+        }
+        self
     }
 
     pub(super) fn target(reason: impl Into<String>) -> Self {
@@ -414,7 +423,7 @@ fn begin(
         cancel,
         among_its_subjects,
     } = admitted;
-    let opened_at = clock::now();
+    let (opened_at, proven) = (clock::now(), applicant.proven());
     let live = LiveSession {
         session: id,
         subject: subject.key.clone(),
@@ -423,6 +432,8 @@ fn begin(
         database: Arc::clone(&place.database),
         source,
         opened_at,
+        binding: subject.binding,
+        certificate: proven.certificate,
     };
     let entered = node.sessions.enter(live, Arc::clone(&signals), cancel.clone(), among_its_subjects);
     node.metrics.sessions.inc();
@@ -434,7 +445,7 @@ fn begin(
     let wall = Wall::opened(&policies, &place);
     let session = Session {
         node: Arc::clone(node),
-        caller: Caller { session: id, subject, source, opened_at, reason: None, user: None },
+        caller: Caller { session: id, subject, proven, source, opened_at, reason: None, user: None },
         place,
         signals,
         epoch: Epoch { revision: active.id, catalog: 1, state: 1 },

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
 use effects::postgres::settings;
+use identity::Proven;
 use rustls::ServerConfig;
 use store::config::PostgresAuth;
 use tokio::net::TcpStream;
@@ -12,7 +13,7 @@ use wire::postgres::startup::{FirstPacket, Stage, StartupMessage, Version, decod
 
 use crate::gate::{ClientSide, Early, Leg, Moved, Stream};
 use crate::sessions::CancelKey;
-use crate::tls::ALPN_POSTGRES;
+use crate::tls::{ALPN_POSTGRES, ClientCertificate};
 
 use super::credential;
 use super::login::Refusal;
@@ -24,7 +25,7 @@ pub(super) struct Wanted {
     pub(super) database: Arc<str>,
     pub(super) application: Arc<str>,
     pub(super) settings: Vec<(String, String)>,
-    /// How it wants to be asked who it is, if it said so.
+    /// How it wants to be asked for a token, whatever its certificate says, if it said so.
     pub(super) authentication: Option<PostgresAuth>,
 }
 
@@ -32,6 +33,15 @@ pub(super) struct Wanted {
 pub(super) struct Applicant {
     pub(super) side: ClientSide,
     pub(super) wanted: Wanted,
+    /// What it proved in its handshake, if it showed one.
+    pub(super) certificate: Option<ClientCertificate>,
+}
+
+impl Applicant {
+    /// What its token may be bound to.
+    pub(super) fn proven(&self) -> Proven {
+        ClientCertificate::proven(self.certificate.as_ref())
+    }
 }
 
 pub(super) enum Opening {
@@ -45,18 +55,22 @@ pub(super) type Failed = (Refusal, Option<ClientSide>);
 /// Reads the client's first packets and brings TLS up.
 pub(super) async fn open(stream: TcpStream, tls: Arc<ServerConfig>) -> Result<Opening, Failed> {
     let mut leg = Leg::new(Stream::Plain(stream), BytesMut::new());
-    let mut stage = Stage::default();
+    let (mut stage, mut certificate) = (Stage::default(), None);
     loop {
         let first = match first_packet(&mut leg, stage).await {
             Ok(first) => first,
             Err(refusal) => return Err((refusal, Some(ClientSide::new(leg)))),
         };
         match first {
-            First::Tls => leg = accept_tls(leg, Arc::clone(&tls), true).await.map_err(|refusal| (refusal, None))?,
+            First::Tls => {
+                let accepted = accept_tls(leg, Arc::clone(&tls), true).await;
+                (leg, certificate) = accepted.map_err(|refusal| (refusal, None))?;
+            }
             First::SslRequest => {
                 ClientSide::answer_encryption(&mut leg, true);
                 leg.drain().await.map_err(|_| (Refusal::silent("the connection broke"), None))?;
-                leg = accept_tls(leg, Arc::clone(&tls), false).await.map_err(|refusal| (refusal, None))?;
+                let accepted = accept_tls(leg, Arc::clone(&tls), false).await;
+                (leg, certificate) = accepted.map_err(|refusal| (refusal, None))?;
             }
             First::GssEncRequest => {
                 ClientSide::answer_encryption(&mut leg, false);
@@ -72,7 +86,7 @@ pub(super) async fn open(stream: TcpStream, tls: Arc<ServerConfig>) -> Result<Op
             First::Startup(wanted) => {
                 let side = ClientSide::new(leg);
                 return match *wanted {
-                    Ok(wanted) => Ok(Opening::Session(Applicant { side, wanted })),
+                    Ok(wanted) => Ok(Opening::Session(Applicant { side, wanted, certificate })),
                     Err(refusal) => Err((refusal, Some(side))),
                 };
             }
@@ -167,7 +181,11 @@ fn authentication(settings: &mut Vec<(String, String)>) -> Result<Option<Postgre
 }
 
 /// Brings TLS up. Bytes that came before it are never taken for bytes inside it (CVE-2021-23214).
-async fn accept_tls(leg: Leg, config: Arc<ServerConfig>, direct: bool) -> Result<Leg, Refusal> {
+async fn accept_tls(
+    leg: Leg,
+    config: Arc<ServerConfig>,
+    direct: bool,
+) -> Result<(Leg, Option<ClientCertificate>), Refusal> {
     let (tcp, early) = leg.into_plain().ok_or_else(|| Refusal::silent("TLS inside TLS"))?;
     if !direct && !early.is_empty() {
         return Err(Refusal::silent("unencrypted data behind the request for encryption"));
@@ -177,5 +195,6 @@ async fn accept_tls(leg: Leg, config: Arc<ServerConfig>, direct: bool) -> Result
     if direct && stream.get_ref().1.alpn_protocol() != Some(ALPN_POSTGRES) {
         return Err(Refusal::silent("direct TLS without the application protocol `postgresql`"));
     }
-    Ok(Leg::new(Stream::Server(Box::new(stream)), BytesMut::new()))
+    let certificate = ClientCertificate::of(stream.get_ref().1);
+    Ok((Leg::new(Stream::Server(Box::new(stream)), BytesMut::new()), certificate))
 }

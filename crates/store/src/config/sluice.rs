@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::{
     ApprovalConfig, CertificateFiles, Config, ConfigError, Document, IssuerConfig, JournalConfig, KeyLocation, Limits,
     Listen, LockMemory, LogConfig, LogFormat, LogLevel, OauthHint, PostgresAuth, PostgresListen, Section,
-    SessionConfig, archive, issuer, sinks, witness,
+    SessionConfig, archive, issuer, sinks, spiffe, witness,
 };
 use crate::revision::read_text;
 
@@ -46,6 +46,7 @@ fn config(root: &Section<'_, '_>) -> Config {
         root.report("listen.admin.address", "both listeners have this address", "give each a port of its own");
     }
     Config {
+        trust_domains: spiffe::trust_domains(root, &issuers),
         issuers,
         revision_dir: root.path("revision_dir").unwrap_or_else(|| root.beside("revision")),
         data_dir,
