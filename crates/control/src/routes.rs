@@ -14,6 +14,7 @@ use crate::access::{Access, authorise};
 use crate::app::App;
 use crate::input::MAX_BODY;
 use crate::problem::Problem;
+use crate::token::{self, metadata};
 use crate::{approvals, audit, health, hosts, openapi, revision, sessions, targets, windows};
 
 /// How long anything but a stream may take.
@@ -54,6 +55,10 @@ fn all() -> Vec<Route> {
         reads("/readyz", Open, get(health::readyz)),
         reads("/metrics", Local(Read), get(health::metrics)),
         reads("/openapi.json", Open, get(openapi::describe)),
+        changes("/token", Open, post(token::token)),
+        reads("/jwks", Open, get(metadata::jwks)),
+        reads("/.well-known/oauth-authorization-server", Open, get(metadata::oauth)),
+        reads("/.well-known/openid-configuration", Open, get(metadata::openid)),
         reads("/v1/whoami", Caller, get(revision::whoami)),
         reads("/v1/revision", Verb(Read), get(revision::get)),
         reads("/v1/targets/{target}/catalog", Verb(Operate), get(targets::catalog)),

@@ -69,6 +69,8 @@ impl Drop for Attempt<'_> {
 /// Every issuer of the configuration.
 pub struct TrustedIssuers {
     sources: BTreeMap<Arc<str>, Source>,
+    /// Sluice's own token endpoint, whose tokens stand for subjects of all of them.
+    endpoint: Option<(Arc<Issuer>, Arc<KeySet>)>,
     current: ArcSwap<Issuers>,
 }
 
@@ -90,17 +92,44 @@ impl TrustedIssuers {
             };
             (Arc::clone(&source.issuer.alias), source)
         });
-        let trusted = Self { sources: sources.collect(), current: ArcSwap::default() };
+        let trusted = Self { sources: sources.collect(), endpoint: None, current: ArcSwap::default() };
         trusted.publish();
         trusted
     }
 
-    /// Verifies a token, fetching the issuer's keys if the token names one that is not known.
+    /// With the tokens of Sluice's own token endpoint.
+    #[must_use]
+    pub fn with_endpoint(mut self, issuer: Issuer, keys: KeySet) -> Self {
+        self.endpoint = Some((Arc::new(issuer), Arc::new(keys)));
+        self.publish();
+        self
+    }
+
+    /// Verifies a token that is shown to Sluice itself, fetching the issuer's keys if the token names one that is not known.
     ///
     /// # Errors
     /// The true reason, for the journal; the caller is told [`IdentityError::client_message`].
     pub async fn verify(&self, token: &str, proven: &Proven) -> Result<Subject, IdentityError> {
-        let refused = match identity::verify(token, &self.current.load(), proven, clock::now()) {
+        self.verify_at(token, proven, None).await
+    }
+
+    /// Verifies a token that is shown for a target: one that is good there alone will do too.
+    ///
+    /// # Errors
+    /// As [`TrustedIssuers::verify`].
+    pub async fn verify_for(&self, token: &str, proven: &Proven, target: &str) -> Result<Subject, IdentityError> {
+        self.verify_at(token, proven, Some(target)).await
+    }
+
+    async fn verify_at(&self, token: &str, proven: &Proven, at: Option<&str>) -> Result<Subject, IdentityError> {
+        let verify = || {
+            let (issuers, now) = (self.current.load(), clock::now());
+            match at {
+                Some(target) => identity::verify_for(token, &issuers, proven, target, now),
+                None => identity::verify(token, &issuers, proven, now),
+            }
+        };
+        let refused = match verify() {
             Ok(subject) => return Ok(subject),
             Err(error) => error,
         };
@@ -119,7 +148,7 @@ impl TrustedIssuers {
             }
             UnknownKey::Refuse => return Err(refused),
         }
-        identity::verify(token, &self.current.load(), proven, clock::now())
+        verify()
     }
 
     /// Renews the keys of every issuer when they are due, for as long as it is polled.
@@ -154,7 +183,10 @@ impl TrustedIssuers {
     }
 
     fn publish(&self) {
-        let issuers = self.sources.values().fold(Issuers::new(), |issuers, source| match &source.keys {
+        let endpoint = self.endpoint.iter().fold(Issuers::new(), |issuers, (issuer, keys)| {
+            issuers.with_endpoint(Arc::clone(issuer), Arc::clone(keys))
+        });
+        let issuers = self.sources.values().fold(endpoint, |issuers, source| match &source.keys {
             KeySource::Fixed(keys) => issuers.with_keys(Arc::clone(&source.issuer), Arc::clone(keys)),
             KeySource::Discovery { .. } | KeySource::File(_) => {
                 issuers.with(Arc::clone(&source.issuer), &source.cache())

@@ -34,6 +34,7 @@ mod slices;
 pub mod threads;
 mod tiles;
 pub mod tls;
+pub mod tokens;
 mod unrecorded;
 mod vault_changes;
 pub mod witnesses;
