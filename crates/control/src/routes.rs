@@ -49,7 +49,7 @@ fn changes(path: &'static str, access: Access, handler: MethodRouter<App>) -> Ro
 }
 
 fn all() -> Vec<Route> {
-    use Access::{Caller, CallerOr, Local, Open, Verb};
+    use Access::{Caller, CallerOr, Local, Open, Session, Verb};
     vec![
         reads("/healthz", Open, get(health::healthz)),
         reads("/readyz", Open, get(health::readyz)),
@@ -71,7 +71,7 @@ fn all() -> Vec<Route> {
         reads("/v1/sessions/history", Verb(Audit), get(sessions::history)),
         reads("/v1/sessions/{id}", Verb(Sessions), get(sessions::get)),
         changes("/v1/sessions/{id}/kill", Verb(Sessions), post(sessions::kill)),
-        changes("/v1/sessions/{id}/token", Caller, post(sessions::renew)),
+        changes("/v1/sessions/{id}/token", Session, post(sessions::renew)),
         reads("/v1/sessions/{id}/tape", Verb(Replay), get(sessions::tape)),
         changes("/v1/sessions/{id}/tape/remove", Verb(Operate), post(sessions::remove_tape)),
         reads("/v1/audit/search", Verb(Audit), get(audit::search)),

@@ -30,6 +30,9 @@ use error::TokenError;
 use form::Form;
 use grants::{Asked, Grant};
 
+/// The type of a short-lived database password. It is Sluice's own: no standard has one.
+pub(crate) const DATABASE_PASSWORD: &str = "urn:sluice:token-type:database-password";
+
 /// What is asked of the token endpoint.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes the form, which `form` reads")]
@@ -44,7 +47,8 @@ pub(crate) struct TokenForm {
     actor_token: Option<String>,
     /// As `subject_token_type`.
     actor_token_type: Option<String>,
-    /// `urn:ietf:params:oauth:token-type:access_token` unless given.
+    /// `urn:ietf:params:oauth:token-type:access_token` unless given; `urn:sluice:token-type:database-password` for a password,
+    /// which is for one target.
     requested_token_type: Option<String>,
     /// The only target at which it is to be good, by its name.
     audience: Option<String>,

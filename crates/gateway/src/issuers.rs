@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use crate::clock;
 use crate::fetch;
+use crate::passwords::{self, Passwords};
 
 /// How long a login waits for somebody else's fetch of the same keys.
 const AWAIT_FETCH: Duration = Duration::from_secs(10);
@@ -71,6 +72,7 @@ pub struct TrustedIssuers {
     sources: BTreeMap<Arc<str>, Source>,
     /// Sluice's own token endpoint, whose tokens stand for subjects of all of them.
     endpoint: Option<(Arc<Issuer>, Arc<KeySet>)>,
+    passwords: Option<Arc<Passwords>>,
     current: ArcSwap<Issuers>,
 }
 
@@ -92,7 +94,7 @@ impl TrustedIssuers {
             };
             (Arc::clone(&source.issuer.alias), source)
         });
-        let trusted = Self { sources: sources.collect(), endpoint: None, current: ArcSwap::default() };
+        let trusted = Self { sources: sources.collect(), endpoint: None, passwords: None, current: ArcSwap::default() };
         trusted.publish();
         trusted
     }
@@ -103,6 +105,28 @@ impl TrustedIssuers {
         self.endpoint = Some((Arc::new(issuer), Arc::new(keys)));
         self.publish();
         self
+    }
+
+    /// With the short-lived passwords that Sluice issued.
+    #[must_use]
+    pub fn with_passwords(mut self, passwords: Arc<Passwords>) -> Self {
+        self.passwords = Some(passwords);
+        self
+    }
+
+    /// Verifies what a client of `target` gave as its password: a token, or a short-lived password that Sluice issued.
+    ///
+    /// # Errors
+    /// As [`TrustedIssuers::verify`].
+    pub async fn log_in(&self, password: &str, proven: &Proven, target: &str) -> Result<Subject, IdentityError> {
+        let Some(passwords) = self.passwords.as_ref().filter(|_| passwords::is_one(password)) else {
+            return self.verify_for(password, proven, target).await;
+        };
+        let subject = passwords.find(password, proven, target, clock::now())?;
+        let issuers = self.current.load();
+        let gone = subject.identities().find(|identity| !issuers.knows(&identity.issuer));
+        let gone = gone.map(|identity| IdentityError::UnknownIssuer(identity.issuer.to_string()));
+        gone.map_or(Ok(subject), Err)
     }
 
     /// Verifies a token that is shown to Sluice itself, fetching the issuer's keys if the token names one that is not known.

@@ -22,6 +22,7 @@ mod live_tapes;
 pub mod metrics;
 pub mod node;
 mod packing;
+pub mod passwords;
 pub mod postgres;
 pub mod recorder;
 pub mod restart;

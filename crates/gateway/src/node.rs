@@ -22,6 +22,7 @@ use crate::issuers::{KeySource, TrustedIssuers};
 use crate::live_tapes::LiveTapes;
 use crate::metrics::Metrics;
 use crate::packing::Packing;
+use crate::passwords::Passwords;
 use crate::postgres::Catalogs;
 use crate::recorder::Recorder;
 use crate::revision::{self, Refused, Revisions};
@@ -141,6 +142,8 @@ pub struct Node {
     pub issuers: Arc<TrustedIssuers>,
     /// What is issued to whoever is believed.
     pub tokens: Tokens,
+    /// The short-lived passwords among it.
+    pub passwords: Arc<Passwords>,
     /// Who is connected.
     pub sessions: Arc<Sessions>,
     pub(crate) running: Running,
@@ -276,7 +279,9 @@ impl Node {
         crate::restart::settle(state.as_ref(), &recorder, &tapes).map_err(|error| explained(error.into()))?;
         let revisions = Revisions::start(config.revision_dir.clone(), checked, state.as_ref(), &recorder)?;
         let tokens = Tokens::open(&config.tokens, &layout)?;
-        let issuers = Arc::new(trusted(&config, &layout, &tokens)?);
+        let most = config.tokens.max_passwords_per_subject;
+        let passwords = Arc::new(Passwords::open(Arc::clone(&state), most, clock::now())?);
+        let issuers = Arc::new(trusted(&config, &layout, &tokens)?.with_passwords(Arc::clone(&passwords)));
         let mask_keys = Keys::derive(seed(&layout.key("masking.key"))?.expose());
         let vault = open_vault(&config, &state)?;
         recorder.flush();
@@ -293,6 +298,7 @@ impl Node {
             state,
             issuers,
             tokens,
+            passwords,
             sessions: Arc::default(),
             running: Running::default(),
             live_tapes: Arc::default(),

@@ -29,7 +29,7 @@ enum Leaves {
 use Leaves::{Derived, Events, Nothing};
 
 /// Every operation of `store::State`.
-const STATE: [(&str, Leaves); 32] = [
+const STATE: [(&str, Leaves); 36] = [
     ("ask", Events(&["ApprovalAsked", "ApprovalEnded"])),
     ("request_window", Events(&["ApprovalAsked", "ApprovalEnded", "AdminAction"])),
     ("approval", Nothing),
@@ -61,6 +61,10 @@ const STATE: [(&str, Leaves); 32] = [
     ("vault_check", Events(&["AdminAction"])),
     ("vault_changes", Nothing),
     ("vault_changes_recorded", Derived),
+    ("keep_password", Events(&["TokenIssued"])),
+    ("passwords", Nothing),
+    ("drop_passwords", Derived),
+    ("drop_ended_passwords", Derived),
     ("next_revision", Events(&["RevisionApplied"])),
 ];
 

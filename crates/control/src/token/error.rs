@@ -58,6 +58,11 @@ impl TokenError {
         Self { nonce, ..Self::new(400, "use_dpop_nonce", description) }
     }
 
+    /// The subject has as many as it may have.
+    pub(crate) fn too_many(description: impl Into<String>) -> Self {
+        Self::new(429, "temporarily_unavailable", description)
+    }
+
     /// The journal, or what else has to be written, cannot be.
     pub(crate) fn unavailable() -> Self {
         Self::new(503, "temporarily_unavailable", "it cannot be recorded; see Sluice's log and try again")

@@ -47,6 +47,8 @@ pub(crate) struct Delegation {
 pub(crate) enum Wanted {
     /// A JWT.
     AccessToken,
+    /// A short text that stands for the subject at one target, as its password.
+    DatabasePassword,
 }
 
 /// The grants that there are.

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use gateway::clock;
+use gateway::passwords::{PasswordError, StandsFor};
+use identity::Confirmation;
 use model::decision::{Denial, Outcome};
 use model::event::Event;
+use model::secret::Secret;
 use model::subject::{Binding, Subject, SubjectKey};
+use model::time::Timestamp;
 
 use super::error::TokenError;
 use super::grants::{Asked, Delegation, Redeemed, Wanted};
-use super::{TokenAnswer, target};
+use super::{DATABASE_PASSWORD, TokenAnswer, target};
 use crate::journal;
 
 /// Issues what was asked for to whoever the grant stands for.
@@ -35,6 +39,50 @@ pub(super) async fn issue(asked: &Asked<'_>, redeemed: Redeemed) -> Result<Token
                 token_type: if subject.binding == Binding::Dpop { "DPoP" } else { "Bearer" },
                 expires_in,
             })
+        }
+        Wanted::DatabasePassword => {
+            let stands_for = stands_for(asked, subject, confirmation)?;
+            asked.app.node.passwords.has_room(&stands_for.subject.key, now).map_err(no_password)?;
+            record(asked, &stands_for.subject, "database_password", issued_for).await?;
+            let password = password(asked, stands_for, now).await?;
+            Ok(TokenAnswer {
+                access_token: password.expose().clone(),
+                issued_token_type: DATABASE_PASSWORD,
+                token_type: "N_A",
+                expires_in,
+            })
+        }
+    }
+}
+
+/// A password is for one target, and a connection that shows it can prove a certificate, but no key of a proof: what is bound
+/// to that would become what anybody can use.
+fn stands_for(
+    asked: &Asked<'_>,
+    subject: Subject,
+    confirmation: Option<Confirmation>,
+) -> Result<StandsFor, TokenError> {
+    let target = asked.target.ok_or_else(|| TokenError::request("name the target of the password: audience"))?;
+    match confirmation {
+        Some(Confirmation::ProofKey(_)) => {
+            Err(TokenError::request("what is bound to a key of proofs (DPoP) cannot become a password"))
+        }
+        None | Some(Confirmation::Certificate(_)) => Ok(StandsFor { subject, target: target.into(), confirmation }),
+    }
+}
+
+async fn password(asked: &Asked<'_>, stands_for: StandsFor, now: Timestamp) -> Result<Secret<String>, TokenError> {
+    let passwords = Arc::clone(&asked.app.node.passwords);
+    let issued = tokio::task::spawn_blocking(move || passwords.issue(stands_for, now)).await;
+    issued.map_err(|_| TokenError::internal())?.map_err(no_password)
+}
+
+fn no_password(error: PasswordError) -> TokenError {
+    match error {
+        PasswordError::TooMany | PasswordError::TooManyOfSubject(_) => TokenError::too_many(error.to_string()),
+        PasswordError::State(_) | PasswordError::Written(_) | PasswordError::Randomness(_) => {
+            tracing::error!(%error, "a password cannot be issued");
+            TokenError::unavailable()
         }
     }
 }

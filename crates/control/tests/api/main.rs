@@ -4,6 +4,7 @@
 
 mod access;
 mod approvals;
+mod dpop;
 mod outside;
 mod replay;
 mod tokens;

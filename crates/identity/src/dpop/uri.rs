@@ -20,7 +20,9 @@ pub(super) fn normal(uri: &str) -> Option<String> {
         Some((host, given)) if !given.contains(']') => (host, given),
         _ => (authority.as_str(), ""),
     };
-    if host.is_empty() || !given.bytes().all(|byte| byte.is_ascii_digit()) {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_host = bare.map_or(!host.contains(['[', ']', ':']), |address| !address.contains(['[', ']']));
+    if host.is_empty() || !is_host || !given.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
     let path = without_dots(&decoded(path)?);
@@ -104,6 +106,8 @@ mod tests {
             "https://sluice.example/%zz",
             "https://sluice.example/%+1",
             "https://sluice.example:x/",
+            "https://sluice.example::1/",
+            "https://[::1/",
             "https://sluice.example/ a",
             "https://sluice.examplé/",
         ] {

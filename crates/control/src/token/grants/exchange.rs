@@ -3,6 +3,7 @@
 use model::subject::Subject;
 
 use super::{Asked, Delegation, Redeemed, Wanted};
+use crate::token::DATABASE_PASSWORD;
 use crate::token::error::TokenError;
 
 /// The types of tokens that are verified as JWTs; which kind each is to be, its issuer's profile says.
@@ -38,6 +39,7 @@ fn wanted(asked: &Asked<'_>) -> Result<Wanted, TokenError> {
         Some("urn:ietf:params:oauth:token-type:access_token" | "urn:ietf:params:oauth:token-type:jwt") => {
             Ok(Wanted::AccessToken)
         }
+        Some(DATABASE_PASSWORD) => Ok(Wanted::DatabasePassword),
         Some(_) => Err(TokenError::request("that requested_token_type is not issued")),
     }
 }
