@@ -102,6 +102,9 @@ pub enum IdentityError {
     /// The client certificate names nobody.
     #[error(transparent)]
     Certificate(#[from] SvidError),
+    /// A short-lived password that Sluice did not issue, or that ended, was dropped, or is for another target.
+    #[error("the password is none that Sluice issued for this: {0}")]
+    Password(&'static str),
 }
 
 impl IdentityError {

@@ -26,8 +26,9 @@ use crate::node::Node;
 /// a client that speaks `OAUTHBEARER` from one that has a password.
 pub(super) const SETTING: &str = "sluice.auth";
 
-/// Finds out who the client is, and asks it for a token unless its certificate says so.
-pub(super) async fn identify(node: &Node, applicant: &mut Applicant) -> Result<Subject, Refusal> {
+/// Finds out who the client is that wants to be at the target `at`, and asks it for a token unless its certificate says
+/// so.
+pub(super) async fn identify(node: &Node, applicant: &mut Applicant, at: &str) -> Result<Subject, Refusal> {
     let mut message = Vec::new();
     if let Some(unknown) = &applicant.wanted.negotiate {
         let unknown = unknown.iter().map(String::as_str);
@@ -41,7 +42,7 @@ pub(super) async fn identify(node: &Node, applicant: &mut Applicant) -> Result<S
         Some(Err(error)) => Some(error),
         None => None,
     };
-    by_token(node, applicant, message).await.map_err(|refusal| refusal.beside(nameless.as_ref()))
+    by_token(node, applicant, at, message).await.map_err(|refusal| refusal.beside(nameless.as_ref()))
 }
 
 /// What the certificate says, if there is one and the client did not ask to be known by a token.
@@ -51,32 +52,33 @@ fn by_certificate(node: &Node, applicant: &Applicant) -> Option<Result<Subject, 
 }
 
 /// Asks for a token in the way that the client or else the configuration chose. `message` goes before the question.
-async fn by_token(node: &Node, applicant: &mut Applicant, mut message: Vec<u8>) -> Result<Subject, Refusal> {
+async fn by_token(node: &Node, applicant: &mut Applicant, at: &str, mut message: Vec<u8>) -> Result<Subject, Refusal> {
     match applicant.wanted.authentication.unwrap_or(node.config.postgres.auth) {
         PostgresAuth::Password => {
             let _ = Backend::Authentication(Authentication::CleartextPassword).encode(&mut message);
             speak(&mut applicant.side, node, &message);
-            by_password(node, applicant).await
+            by_password(node, applicant, at).await
         }
         PostgresAuth::OauthBearer => {
             let _ = encode::authentication_sasl(&mut message, &[MECHANISM]);
             speak(&mut applicant.side, node, &message);
-            by_sasl(node, applicant).await
+            by_sasl(node, applicant, at).await
         }
     }
 }
 
-async fn by_password(node: &Node, applicant: &mut Applicant) -> Result<Subject, Refusal> {
+async fn by_password(node: &Node, applicant: &mut Applicant, at: &str) -> Result<Subject, Refusal> {
     let body = answer(applicant).await?;
     let token = password(Part::from(&*body)).ok().and_then(|token| std::str::from_utf8(token.get()).ok());
     let token = token.ok_or_else(|| Refusal::generic("the password is not a token"))?;
-    verify(node, applicant, token).await.map_err(|error| Refusal::generic(error.to_string()))
+    let verified = node.issuers.log_in(token, &applicant.proven(), at).await;
+    verified.map_err(|error| Refusal::generic(error.to_string()))
 }
 
-async fn by_sasl(node: &Node, applicant: &mut Applicant) -> Result<Subject, Refusal> {
+async fn by_sasl(node: &Node, applicant: &mut Applicant, at: &str) -> Result<Subject, Refusal> {
     let body = answer(applicant).await?;
     let reason = match token(&body)? {
-        Initial::Token(token) => match verify(node, applicant, token).await {
+        Initial::Token(token) => match node.issuers.verify_for(token, &applicant.proven(), at).await {
             Ok(subject) => return Ok(subject),
             Err(error) => error.to_string(),
         },
@@ -92,10 +94,6 @@ async fn by_sasl(node: &Node, applicant: &mut Applicant) -> Result<Subject, Refu
         FINISHED => Err(Refusal::generic(reason)),
         _ => Err(Refusal::generic(format!("{reason}; and it went on with something else"))),
     }
-}
-
-async fn verify(node: &Node, applicant: &Applicant, token: &str) -> Result<Subject, IdentityError> {
-    node.issuers.verify(token, &applicant.proven()).await
 }
 
 /// The token in the client's first message of the exchange.

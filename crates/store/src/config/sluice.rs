@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::{
     ApprovalConfig, CertificateFiles, Config, ConfigError, Document, IssuerConfig, JournalConfig, KeyLocation, Limits,
     Listen, LockMemory, LogConfig, LogFormat, LogLevel, OauthHint, PostgresAuth, PostgresListen, Section,
-    SessionConfig, archive, issuer, sinks, spiffe, witness,
+    SessionConfig, archive, issuer, sinks, spiffe, tokens, witness,
 };
 use crate::revision::read_text;
 
@@ -47,7 +47,6 @@ fn config(root: &Section<'_, '_>) -> Config {
     }
     Config {
         trust_domains: spiffe::trust_domains(root, &issuers),
-        issuers,
         revision_dir: root.path("revision_dir").unwrap_or_else(|| root.beside("revision")),
         data_dir,
         lock_memory: lock_memory(root),
@@ -63,6 +62,8 @@ fn config(root: &Section<'_, '_>) -> Config {
         sessions: sessions(root.table("sessions")),
         sinks: sinks::sinks(root),
         archive: archive::archive(root.table("archive")),
+        tokens: tokens::tokens(root.table("tokens"), &issuers),
+        issuers,
     }
 }
 
