@@ -57,7 +57,7 @@ pub struct Config {
     /// Whether memory is kept out of swap (`lock_memory`).
     pub lock_memory: LockMemory,
     /// The listener for PostgreSQL clients (`[listen.postgres]`).
-    pub postgres: Listen,
+    pub postgres: PostgresListen,
     /// The listener of the admin interface (`[listen.admin]`).
     pub admin: Listen,
     /// Whom Sluice believes (`[[issuer]]`). May be empty: then only Sluice's own tokens are.
@@ -84,6 +84,49 @@ pub struct Config {
     pub sinks: Vec<SinkConfig>,
     /// Where finished tapes go (`[archive]`).
     pub archive: Option<ArchiveConfig>,
+}
+
+/// The listener for PostgreSQL clients.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PostgresListen {
+    /// Where, and with which certificate.
+    pub listen: Listen,
+    /// How a client is asked for its token, unless it says itself how (`auth`).
+    pub auth: PostgresAuth,
+    /// Where a client that speaks `OAUTHBEARER` is sent to get a token (`oauth`).
+    pub oauth: OauthHint,
+}
+
+/// How a PostgreSQL client is asked for its token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum PostgresAuth {
+    /// As its password, in clear inside TLS, which every client can.
+    #[default]
+    Password,
+    /// By SASL `OAUTHBEARER` (RFC 7628), which libpq 18 and some drivers can.
+    OauthBearer,
+}
+
+impl PostgresAuth {
+    /// Every way.
+    pub const ALL: [Self; 2] = [Self::Password, Self::OauthBearer];
+
+    /// Its name in the configuration, and in a client's `sluice.auth`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::OauthBearer => "oauthbearer",
+        }
+    }
+}
+
+/// What a client without a token is told (RFC 7628, section 3.2.2).
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct OauthHint {
+    /// The URL of the issuer, one of `[[issuer]]`; `None` tells the client nothing.
+    pub issuer: Option<Arc<str>>,
+    /// The scope to ask it for.
+    pub scope: Option<Arc<str>>,
 }
 
 /// One listener.

@@ -53,10 +53,8 @@ impl Place {
         let name = ServerName::try_from("localhost").unwrap();
         let mut stream = TlsConnector::from(client(&ca, certificate)).connect(name, tcp).await.unwrap();
         let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        let request = format!(
-            "GET /v1/whoami HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{headers}\r\n",
-            self.world.address
-        );
+        let request =
+            format!("GET /v1/whoami HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{headers}\r\n", self.world.address);
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer).await;

@@ -23,15 +23,14 @@ use store::config::TargetConfig;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use wire::postgres::backend::{Authentication, Backend, TransactionStatus};
-use wire::postgres::encode::{self, Severity};
-use wire::postgres::frame::{Limits, Phase, frontend};
-use wire::postgres::frontend::password;
+use wire::postgres::encode::Severity;
+use wire::postgres::frame::Limits;
 use wire::postgres::part::Bytes as Part;
 use wire::postgres::pipeline::Pipeline;
 use wire::postgres::startup::Version;
 
 use super::analysed::{Epoch, Memo};
-use super::identify::identify;
+use super::credential;
 use super::names::Names;
 use super::opening::{Applicant, Failed, Opening, Wanted, open};
 use super::refusal::Told;
@@ -42,7 +41,7 @@ use super::tape::SessionTape;
 use super::upstream::{self, Connected};
 use super::wall::{self, Wall};
 use crate::clock;
-use crate::gate::{ClientSide, Moved, Released};
+use crate::gate::{ClientSide, Released};
 use crate::node::Node;
 use crate::recorder::{NotRecorded, entry};
 use crate::revision::Active;
@@ -167,7 +166,7 @@ async fn refuse(node: &Node, session: SessionId, source: IpAddr, refusal: Refusa
 }
 
 /// Says something of Sluice's own before there is a session.
-fn speak(side: &mut ClientSide, node: &Node, message: &[u8]) {
+pub(super) fn speak(side: &mut ClientSide, node: &Node, message: &[u8]) {
     let mut outbox = Outbox::new(blind(node));
     if outbox.own(message).is_ok() {
         side.send(Released::untaped(outbox.finish()));
@@ -217,7 +216,7 @@ async fn admit(
     source: IpAddr,
     applicant: &mut Applicant,
 ) -> Result<Admitted, Refusal> {
-    let subject = identify(node, applicant).await?;
+    let subject = credential::identify(node, applicant).await?;
     let wanted = &applicant.wanted;
     let active = node.revisions.current();
     let target =
@@ -303,40 +302,6 @@ async fn tape(node: &Arc<Node>, id: SessionId, target: &TargetConfig) -> Result<
     node.live_tapes.enter(created.live());
     let cap = target.tape_cap.map(|cap| (cap, Arc::clone(&node.recorder)));
     Ok(SessionTape::new(Some(created), target.tape, cap, target.tape_part))
-}
-
-/// Says which version is spoken, if that is not the one that was asked for.
-pub(super) fn negotiate(node: &Node, applicant: &mut Applicant) {
-    let Some(unknown) = &applicant.wanted.negotiate else { return };
-    let mut message = Vec::new();
-    let _ = encode::negotiate_version(&mut message, applicant.wanted.version, unknown.iter().map(String::as_str));
-    speak(&mut applicant.side, node, &message);
-}
-
-/// Asks for the token as a password, inside TLS.
-pub(super) async fn ask_for_token(node: &Node, applicant: &mut Applicant) -> Result<String, Refusal> {
-    let mut message = Vec::new();
-    let _ = Backend::Authentication(Authentication::CleartextPassword).encode(&mut message);
-    speak(&mut applicant.side, node, &message);
-    let limits = Limits::default();
-    loop {
-        let inbox = &mut applicant.side.leg().inbox;
-        let header = frontend(inbox, Phase::Authentication, &limits)
-            .map_err(|error| Refusal::tell(error.to_string(), error.sqlstate(), &error.to_string(), ""))?;
-        if let Some(header) = header.filter(|header| inbox.len() >= header.length()) {
-            let frame = inbox.split_to(header.length());
-            let body = frame.get(wire::postgres::frame::HEADER..).unwrap_or_default();
-            let token = password(Part::from(body))
-                .ok()
-                .and_then(|token| std::str::from_utf8(token.get()).ok())
-                .ok_or_else(|| Refusal::generic("the password is not a token"))?;
-            return Ok(token.to_owned());
-        }
-        match applicant.side.leg().read_more().await {
-            Ok(Moved::Read) => {}
-            Ok(Moved::Closed) | Err(_) => return Err(Refusal::silent("the client went away during the login")),
-        }
-    }
 }
 
 /// Whether the subject may open a session here, with these settings.

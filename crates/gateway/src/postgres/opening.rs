@@ -6,6 +6,7 @@ use bytes::{Buf, BytesMut};
 use effects::postgres::settings;
 use identity::Proven;
 use rustls::ServerConfig;
+use store::config::PostgresAuth;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use wire::postgres::startup::{FirstPacket, Stage, StartupMessage, Version, decode};
@@ -14,10 +15,8 @@ use crate::gate::{ClientSide, Early, Leg, Moved, Stream};
 use crate::sessions::CancelKey;
 use crate::tls::{ALPN_POSTGRES, ClientCertificate};
 
+use super::credential;
 use super::login::Refusal;
-
-/// The start-up parameter by which a client with a certificate asks to be known by a token.
-const CREDENTIAL: &str = "sluice.credential";
 
 /// What the client's StartupMessage said.
 pub(super) struct Wanted {
@@ -26,8 +25,8 @@ pub(super) struct Wanted {
     pub(super) database: Arc<str>,
     pub(super) application: Arc<str>,
     pub(super) settings: Vec<(String, String)>,
-    /// Whether the client is to be known by a token, whatever its certificate says (`sluice.credential=token`).
-    pub(super) by_token: bool,
+    /// How it wants to be asked who it is, if it said so.
+    pub(super) authentication: Option<PostgresAuth>,
 }
 
 /// A client that has asked for a session inside TLS.
@@ -156,7 +155,7 @@ fn wanted(message: &StartupMessage<'_>) -> Result<Wanted, Refusal> {
             name => settings.push((name.to_owned(), (*value).to_owned())),
         }
     }
-    let by_token = by_token(&mut settings)?;
+    let authentication = authentication(&mut settings)?;
     let database = message.get("database").filter(|name| !name.is_empty()).unwrap_or(user);
     let application: String = message.get("application_name").unwrap_or_default().chars().take(63).collect();
     let negotiate = message.needs_negotiation();
@@ -166,21 +165,19 @@ fn wanted(message: &StartupMessage<'_>) -> Result<Wanted, Refusal> {
         database: database.into(),
         application: application.into(),
         settings,
-        by_token,
+        authentication,
     })
 }
 
-/// Takes `sluice.credential` out, which is for Sluice alone.
-fn by_token(settings: &mut Vec<(String, String)>) -> Result<bool, Refusal> {
-    let mut by_token = false;
-    for (_, value) in settings.extract_if(.., |(name, _)| name.eq_ignore_ascii_case(CREDENTIAL)) {
-        if value != "token" {
-            let message = "sluice.credential is not understood";
-            return Err(Refusal::tell(message, "22023", message, "Write sluice.credential=token, or leave it out."));
-        }
-        by_token = true;
+/// Takes out what the client says about how it wants to be asked.
+fn authentication(settings: &mut Vec<(String, String)>) -> Result<Option<PostgresAuth>, Refusal> {
+    let mut wanted = None;
+    for (_, value) in settings.extract_if(.., |(name, _)| name.eq_ignore_ascii_case(credential::SETTING)) {
+        let way = PostgresAuth::ALL.into_iter().find(|way| way.as_str() == value);
+        let message = "sluice.auth is \"password\" or \"oauthbearer\"";
+        wanted = Some(way.ok_or_else(|| Refusal::tell(message, "22023", message, ""))?);
     }
-    Ok(by_token)
+    Ok(wanted)
 }
 
 /// Brings TLS up. Bytes that came before it are never taken for bytes inside it (CVE-2021-23214).

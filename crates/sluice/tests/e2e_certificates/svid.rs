@@ -155,10 +155,10 @@ fn a_client_with_an_svid_may_ask_to_be_known_by_a_token() -> Result<()> {
         })
     };
     assert_eq!(who(&both)?, format!("prod|{LOADER}"));
-    assert_eq!(who(&both.clone().with_options("-c sluice.credential=token"))?, "demo|somebody");
-    let asked = both.with_options("-c sluice.credential=token").with_token("not a token");
+    assert_eq!(who(&both.clone().with_options("-c sluice.auth=password"))?, "demo|somebody");
+    let asked = both.with_options("-c sluice.auth=password").with_token("not a token");
     assert_not_let_in(&site, &asked);
-    let output = psql(&site, &asked.with_options("-c sluice.credential=maybe"), "SELECT 1")?;
+    let output = psql(&site, &asked.with_options("-c sluice.auth=maybe"), "SELECT 1")?;
     assert!(output.stderr.contains("22023"), "{}", output.stderr);
     Ok(())
 }

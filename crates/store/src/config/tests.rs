@@ -39,7 +39,7 @@ fn the_templates_are_right_and_say_the_defaults() {
     let template = config(TEMPLATE_SLUICE_TOML).unwrap();
     assert_eq!(template, config("").unwrap());
     assert_eq!(template.data_dir, Path::new("/etc/sluice/data"));
-    assert_eq!(template.postgres.address.to_string(), "127.0.0.1:6432");
+    assert_eq!(template.postgres.listen.address.to_string(), "127.0.0.1:6432");
     assert_eq!(template.admin.address.to_string(), "127.0.0.1:7632");
     assert_eq!(template.approvals.hold_max.as_secs(), 120);
     assert_eq!(template.journal.wait_deadline.as_secs(), 5);
