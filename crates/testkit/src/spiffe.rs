@@ -1,6 +1,8 @@
 //! SPIFFE for tests: an authority that makes SVIDs of every kind, and a Workload API by other people's code
 //! (`tests/spiffe/workload_api.py`), which `./dev` installs.
 
+pub mod clients;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
