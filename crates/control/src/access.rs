@@ -98,18 +98,9 @@ impl Caller {
         Ok(Self { subject: Arc::new(subject), source, credential, policies })
     }
 
-    /// Whether the credential may be taken up by a session with this client certificate: a bound token only where it is
-    /// bound to the very certificate, whatever it was bound to here. A certificate is its own new proof.
+    /// Whether the credential may be taken up by a session with this client certificate.
     pub(crate) fn may_renew(&self, certificate: Option<Digest>) -> bool {
-        match self.credential {
-            Credential::Certificate => true,
-            Credential::Token(here) => match self.subject.binding {
-                Binding::Bearer => true,
-                Binding::Mtls => here == certificate,
-                // Its key was proven for this call alone.
-                Binding::Dpop => false,
-            },
-        }
+        fits(self.credential, &self.subject, certificate)
     }
 
     /// The circumstances that policies see; each call is a session of its own.
@@ -147,6 +138,17 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         parts.extensions.get::<Self>().cloned().ok_or_else(Problem::unauthenticated)
+    }
+}
+
+/// Whether what was proven for this call may go on to count in a session with this client certificate: a bound token only
+/// where it is bound to that very certificate. A certificate that says by itself who the caller is has just been proven.
+fn fits(credential: Credential, subject: &Subject, session: Option<Digest>) -> bool {
+    match (credential, subject.binding) {
+        (Credential::Certificate, _) | (Credential::Token(_), Binding::Bearer) => true,
+        (Credential::Token(here), Binding::Mtls) => here == session,
+        // Its key was proven for this call alone.
+        (Credential::Token(_), Binding::Dpop) => false,
     }
 }
 
@@ -300,6 +302,32 @@ mod tests {
             vec!["Bearer a", "DPoP a"],
         ] {
             assert_eq!(presented(&headers(&wrong)), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_credential_renews_only_what_it_is_bound_as() {
+        use model::subject::{SubjectKey, SubjectKind};
+        use model::time::Timestamp;
+        let may_renew = |credential, binding, session| {
+            let key = SubjectKey { issuer: "corp".into(), id: "etl".into() };
+            let subject = Subject {
+                key,
+                kind: SubjectKind::Service,
+                groups: Vec::new(),
+                on_behalf_of: Vec::new(),
+                expires_at: Timestamp(1),
+                binding,
+                token_id: None,
+            };
+            fits(credential, &subject, session)
+        };
+        let (mine, other) = (Some(Digest([1; 32])), Some(Digest([2; 32])));
+        for session in [None, mine, other] {
+            assert!(may_renew(Credential::Token(mine), Binding::Bearer, session));
+            assert!(may_renew(Credential::Certificate, Binding::Mtls, session));
+            assert_eq!(may_renew(Credential::Token(mine), Binding::Mtls, session), session == mine);
+            assert!(!may_renew(Credential::Token(mine), Binding::Dpop, session));
         }
     }
 

@@ -114,13 +114,18 @@ pub fn verify_certificate(
     check_leaf(&parsed)?;
     let failed = |reason: String| SvidError::Path { trust_domain: Arc::clone(&trusted.domain.name), reason };
     let above = ends_above(&end_entity, others, &trusted.bundle.authorities, now).map_err(failed)?;
+    // The search for the path lets the last second count; a session of that second would be over as it begins.
+    let expires_at = validity(&parsed).1.min(above);
+    if now >= expires_at {
+        return Err(failed(String::from("CertExpired")).into());
+    }
     let key = SubjectKey { issuer: Arc::clone(&trusted.domain.issuer.alias), id: id.as_str().into() };
     Ok(Subject {
         key,
         kind: SubjectKind::Service,
         groups: trusted.domain.groups_of(&id),
         on_behalf_of: Vec::new(),
-        expires_at: validity(&parsed).1.min(above),
+        expires_at,
         binding: Binding::Mtls,
         token_id: Some(format!("sha256:{}", thumbprint(leaf)).into()),
     })

@@ -4,6 +4,7 @@
 
 mod access;
 mod approvals;
+mod certificates;
 mod dpop;
 mod outside;
 mod replay;
