@@ -176,6 +176,11 @@ impl TrustedIssuers {
         self.believed(subject.clone())
     }
 
+    /// Whether an issuer of this alias is believed: a subject of another one cannot be meant.
+    pub fn has(&self, alias: &str) -> bool {
+        self.sources.load().contains_key(alias)
+    }
+
     /// The last step of every way to a subject: what was revoked is not believed.
     fn believed(&self, subject: Subject) -> Result<Subject, IdentityError> {
         self.revocations.apply(subject)

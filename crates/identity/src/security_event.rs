@@ -16,9 +16,8 @@ use crate::json::{Json, Object};
 use crate::token::Token;
 use crate::{claims, subject, verify};
 
-/// How old an event may be, in milliseconds: 7 days, the longest that a configured issuer's tokens may live
-/// (`max_lifetime`). Older ones are about tokens that have ended.
-pub const MAX_EVENT_AGE: u64 = 7 * 86_400_000;
+/// How old an event may be, in milliseconds: older ones are about tokens that have ended.
+pub const MAX_EVENT_AGE: u64 = Issuer::LONGEST_LIFETIME * 1000;
 
 /// The most events in one token. Transmitters put one into each (OpenID Shared Signals 1.0, section 4.1.8).
 const MAX_EVENTS: usize = 8;
