@@ -47,8 +47,7 @@ pub(crate) async fn token(State(app): State<App>, headers: HeaderMap, body: Byte
     }
     let by = revocable.subject;
     let until = Some(revocable.expires_at);
-    let revocation =
-        Revocation { whose, extent: Extent::All, at: clock::now(), until, by: by.clone(), reason: None };
+    let revocation = Revocation { whose, extent: Extent::All, at: clock::now(), until, by: by.clone(), reason: None };
     journal::act(&app, &by, "token.revoke", told(&revocation)).await?;
     app.node.revoke(revocation).await?;
     Ok(StatusCode::OK.into_response())

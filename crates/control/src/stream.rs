@@ -45,8 +45,7 @@ impl http_body::Body for Pieces {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let next = ready!(self.next.poll_recv(context));
         // When it goes out, however long it has waited for the one before.
-        let is_believed =
-            clock::now() < self.subject.expires_at && self.node.issuers.standing(&self.subject).is_ok();
+        let is_believed = clock::now() < self.subject.expires_at && self.node.issuers.standing(&self.subject).is_ok();
         Poll::Ready(next.map(|bytes| if is_believed { Ok(Frame::data(bytes)) } else { Err(NoLongerBelieved) }))
     }
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use identity::{
-    EventError, IdentityError, Issuer, Issuers, KeyCache, KeySet, KeyTiming, Proven, Revocable, SecurityEvent, UnknownKey,
+    EventError, IdentityError, Issuer, Issuers, KeyCache, KeySet, KeyTiming, Proven, Revocable, SecurityEvent,
+    UnknownKey,
 };
 use model::subject::{Credential, Subject};
 use tokio::sync::Notify;
@@ -257,12 +258,10 @@ impl TrustedIssuers {
 
 /// What tokens are verified by, made from these sources.
 fn issuers(sources: &Sources) -> Issuers {
-        sources.values().fold(Issuers::new(), |issuers, source| match &source.keys {
-            KeySource::Fixed(keys) => issuers.with_keys(Arc::clone(&source.issuer), Arc::clone(keys)),
-            KeySource::Discovery { .. } | KeySource::File(_) => {
-                issuers.with(Arc::clone(&source.issuer), &source.cache())
-            }
-        })
+    sources.values().fold(Issuers::new(), |issuers, source| match &source.keys {
+        KeySource::Fixed(keys) => issuers.with_keys(Arc::clone(&source.issuer), Arc::clone(keys)),
+        KeySource::Discovery { .. } | KeySource::File(_) => issuers.with(Arc::clone(&source.issuer), &source.cache()),
+    })
 }
 
 /// By which state of its configuration an issuer is believed.

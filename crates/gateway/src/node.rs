@@ -419,11 +419,7 @@ pub fn local_key(layout: &Layout) -> Result<TokenKey, StartError> {
     TokenKey::from_seed(&seed(&path)?).map_err(|_| StartError::Key(path))
 }
 
-fn trusted(
-    config: &Config,
-    layout: &Layout,
-    revocations: Arc<Revocations>,
-) -> Result<TrustedIssuers, StartError> {
+fn trusted(config: &Config, layout: &Layout, revocations: Arc<Revocations>) -> Result<TrustedIssuers, StartError> {
     let key = local_key(layout)?;
     let mut local = Issuer::new(LOCAL_ISSUER, LOCAL_ISSUER_URL, LOCAL_AUDIENCE);
     local.kind = model::issuer::KindRule::User;

@@ -64,19 +64,6 @@ pub enum What {
     AccountEnabled,
 }
 
-impl What {
-    /// The event's name, with `_`.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::SessionRevoked => "session_revoked",
-            Self::CredentialChanged => "credential_change",
-            Self::GroupsNow(_) | Self::ClaimsChanged => "token_claims_change",
-            Self::AccountDisabled => "account_disabled",
-            Self::AccountEnabled => "account_enabled",
-        }
-    }
-}
-
 /// Why a security event token is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EventError {
@@ -152,7 +139,8 @@ fn check_times(issuer: &Issuer, claims: &Object, now: Timestamp) -> Result<Times
 }
 
 fn changes(issuer: &Issuer, claims: &Object) -> Result<Vec<Change>, EventError> {
-    let events = claims.get("events").and_then(Json::object).ok_or(EventError::Malformed("`events` is not an object"))?;
+    let events =
+        claims.get("events").and_then(Json::object).ok_or(EventError::Malformed("`events` is not an object"))?;
     if events.is_empty() || events.len() > MAX_EVENTS {
         return Err(EventError::Malformed("`events` has none or too many"));
     }

@@ -95,7 +95,8 @@ pub(crate) fn key(issuer: &Issuer, party: &Object) -> Result<SubjectKey, Identit
 /// The subject of this name. Printable ASCII alone, as OpenID Connect demands of `sub`: so no two names look alike, and
 /// none needs a canonical form.
 pub(crate) fn named(issuer: &Issuer, id: Option<&str>) -> Result<SubjectKey, IdentityError> {
-    let is_plain = |id: &&str| is_short_and_trimmed(id) && id.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+    let is_plain =
+        |id: &&str| is_short_and_trimmed(id) && id.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
     let id = id.filter(is_plain).ok_or(IdentityError::Name("subject or actor"))?;
     Ok(SubjectKey { issuer: Arc::clone(&issuer.alias), id: id.into() })
 }

@@ -6,6 +6,7 @@ mod access;
 mod approvals;
 mod outside;
 mod replay;
+mod revocations;
 mod windows;
 mod witness;
 mod world;

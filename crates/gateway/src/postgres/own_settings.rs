@@ -41,7 +41,7 @@ impl Session {
                 Ok("SET")
             }
             Own::Set { setting: OwnSetting::UserToken, value, local } => {
-                let verified = self.node.issuers.verify(value, &identity::Proven::NOTHING).await;
+                let verified = self.verify(value).await;
                 let subject = verified.map_err(|error| self.token_refused(&error.to_string()))?;
                 self.caller.user = Some(subject.key.clone());
                 self.caller.vouched = Some(Arc::new(subject));
@@ -67,7 +67,7 @@ impl Session {
     }
 
     pub(super) async fn verify_renewal(&self, token: &str) -> Result<model::subject::Subject, Refusal> {
-        match self.node.issuers.verify(token, &identity::Proven::NOTHING).await {
+        match self.verify(token).await {
             Ok(subject) if self.caller.subject.is_same_caller(&subject) => Ok(subject),
             Ok(_) => Err(self.token_refused("the token is another caller's")),
             Err(error) => Err(self.token_refused(&error.to_string())),

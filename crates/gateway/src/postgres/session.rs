@@ -49,6 +49,8 @@ use crate::sessions::Signals;
 pub(super) struct Caller {
     pub(super) session: SessionId,
     pub(super) subject: Subject,
+    /// When its credential ends, by a clock that nobody can set.
+    pub(super) ends_at: Instant,
     pub(super) source: IpAddr,
     pub(super) opened_at: Timestamp,
     /// Why, in the caller's words (`SET sluice.reason`).

@@ -77,7 +77,8 @@ fn what_is_issued_later_is_believed_unless_all_is_revoked() {
 
 #[test]
 fn groups_are_lost_and_never_won() {
-    let but = |groups: &[&str]| Extent::GroupsBut(groups.iter().map(|group| Arc::from(*group)).collect::<BTreeSet<_>>());
+    let but =
+        |groups: &[&str]| Extent::GroupsBut(groups.iter().map(|group| Arc::from(*group)).collect::<BTreeSet<_>>());
     let left = |whose: &str, extent, at| {
         let revoked = revoked([of(Whose::Subject(key(whose)), extent, at)]);
         revoked.apply(subject(), Timestamp(500)).unwrap().groups.join(",")

@@ -170,7 +170,10 @@ fn a_credential_knows_what_revocations_go_by() {
     assert_eq!(credential.issued_at, Timestamp::from_seconds(NOW - 30), "as if the issuer's clock were ahead");
     let revocable = revocable(&token, &world.issuers, Timestamp::from_seconds(NOW)).unwrap();
     assert_eq!(credential.digest, Some(revocable.digest));
-    assert_eq!((revocable.subject.to_string(), revocable.expires_at), ("corp|order-service".into(), Timestamp::from_seconds(NOW + 300)));
+    assert_eq!(
+        (revocable.subject.to_string(), revocable.expires_at),
+        ("corp|order-service".into(), Timestamp::from_seconds(NOW + 300))
+    );
     // Two signatures over the same are the same token; another token has another digest.
     let pair = Pair::new("ES256", "k1");
     let issuers = trusting(issuer(), &[&pair]);

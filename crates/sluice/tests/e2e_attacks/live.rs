@@ -13,7 +13,7 @@ use testkit::scripted::{message, query};
 use testkit::wait::eventually_blocking;
 
 use crate::support::admin::{call, post_as};
-use crate::support::raw::{Raw, V3_0, bind, execute, field, parse, started, sync};
+use crate::support::raw::{Raw, V3_0, bind, execute, field, last_error, parse, started, sync};
 use crate::support::{LIMIT, postgres, prepare, record, shared, site, token};
 
 /// The promise: from the answer to whoever revoked, to the end of the session.
@@ -92,7 +92,8 @@ async fn id_14_a_revocation_reaches_a_session_whatever_it_does() -> Result<()> {
     asks.send(&[query("DELETE FROM payments WHERE id = 999999")]).await?;
     let notice = asks.peer.read_message().await?;
     assert_eq!(notice.tag, b'N', "{notice:?}");
-    let approval = field(&notice, b'M').and_then(|text| text.split(' ').find(|word| word.starts_with("apr-")).map(str::to_owned));
+    let approval =
+        field(&notice, b'M').and_then(|text| text.split(' ').find(|word| word.starts_with("apr-")).map(str::to_owned));
     let approval = approval.context("it is asked for")?;
 
     for name in ["runs", "open", "copies", "prepared"] {
@@ -123,9 +124,11 @@ async fn id_14_a_revocation_reaches_a_session_whatever_it_does() -> Result<()> {
             if &*subject.id == "vera" && &**action == "subject.revoke"
                 && object.starts_with("demo|live-open") && object.ends_with("test of open"))
     })?;
-    record::wait_for(site, "the end of the session", |event| {
-        matches!(event, Event::SessionClosed { reason, .. } if &**reason == "revoked: demo|live-open")
-    })?;
+    record::wait_for(
+        site,
+        "the end of the session",
+        |event| matches!(event, Event::SessionClosed { reason, .. } if &**reason == "revoked: demo|live-open"),
+    )?;
     Ok(())
 }
 
@@ -231,6 +234,55 @@ async fn id_14_a_users_token_counts_no_longer_than_it_is_believed() -> Result<()
     Ok(())
 }
 
+/// A relay in front of the server that lets nothing through until it is told; says when somebody came.
+async fn gate() -> Result<(std::net::SocketAddr, tokio::sync::watch::Sender<bool>, tokio::sync::mpsc::Receiver<()>)> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let server = format!("{}:{}", postgres()?.host(), postgres()?.port());
+    let (open, is_open) = tokio::sync::watch::channel(false);
+    let (came, coming) = tokio::sync::mpsc::channel(64);
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let (mut is_open, server, came) = (is_open.clone(), server.clone(), came.clone());
+            tokio::spawn(async move {
+                let _ = came.try_send(());
+                is_open.wait_for(|open| *open).await.ok()?;
+                let mut server = tokio::net::TcpStream::connect(server).await.ok()?;
+                tokio::io::copy_bidirectional(&mut client, &mut server).await.ok()
+            });
+        }
+    });
+    Ok((address, open, coming))
+}
+
+/// Between the check of its token and its first statement, a login takes a while; and no session is told of a revocation
+/// before there is one.
+#[tokio::test(flavor = "multi_thread")]
+async fn id_14_a_login_that_was_verified_in_time_does_not_get_in() -> Result<()> {
+    let (address, open, mut coming) = gate().await?;
+    let ca = postgres()?.ca_certificate();
+    let tuning = Tuning {
+        target_address: Some(address.to_string()),
+        target: format!("tls = \"verify-full\"\nca_file = \"{}\"\n", ca.display()),
+        ..Tuning::default()
+    };
+    let site = site("late", tuning)?;
+    let mut late = started(&site, V3_0, &[]).await?;
+    late.read_until(b'R').await?;
+    late.send(&testkit::scripted::password(&token(&site, "live-late", &["cleared"])?)).await?;
+    // It is believed, and on its way to the target.
+    coming.recv().await.context("nobody came")?;
+    revoke(&site, &json!({ "subject": "demo|live-late" }))?;
+    late.send(&query("INSERT INTO refunds (payment_id, amount, reason) VALUES (1, 1, 'live-late')")).await?;
+    open.send(true)?;
+    assert_eq!(last_error(&late.read_to_close().await?).as_deref(), Some("57P01"));
+    let inserted = "SELECT count(*) FROM refunds WHERE reason = 'live-late'";
+    assert_eq!(postgres()?.sql("late", inserted)?, "0");
+    // Others get through there.
+    assert_eq!(somebody(&site, "live-early").await?.simple("SELECT 1").await?.column(), ["1"]);
+    Ok(())
+}
+
 /// RFC 7009.
 #[tokio::test(flavor = "multi_thread")]
 async fn id_14_whoever_has_a_token_can_give_it_up() -> Result<()> {
@@ -257,7 +309,8 @@ async fn id_14_whoever_has_a_token_can_give_it_up() -> Result<()> {
     }
     assert_eq!(listed()?, 1);
     assert_eq!(second.simple("SELECT 1").await?.column(), ["1"]);
-    for (content_type, body) in [(form, "tok=x"), (form, "token=a&token=b"), ("application/json", "{\"token\":\"x\"}")] {
+    for (content_type, body) in [(form, "tok=x"), (form, "token=a&token=b"), ("application/json", "{\"token\":\"x\"}")]
+    {
         let (status, answer) = post_as(site, "/revoke", content_type, body)?;
         assert_eq!((status, &answer["error"]), (400, &json!("invalid_request")), "{body}");
     }

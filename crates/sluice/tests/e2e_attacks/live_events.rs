@@ -9,8 +9,8 @@ use testkit::scripted::query;
 
 use crate::live::{locked, running, wait_for_running, waits};
 use crate::support::admin::{call, post_as};
-use crate::support::raw::Raw;
 use crate::support::oracle::Watched;
+use crate::support::raw::Raw;
 use crate::support::{prepare, record, token};
 
 const CAEP: &str = "https://schemas.openid.net/secevent/caep/event-type/";

@@ -50,7 +50,8 @@ async fn who_was_verified_stands_until_the_issuer_goes_or_is_another() {
     let world = World::new();
     assert!(world.log_in("https://id.example.com").await.is_err());
     world.issuers.replace(vec![world.corp("sluice")]);
-    let (first, own) = (world.log_in("https://id.example.com").await.unwrap(), world.log_in("urn:sluice").await.unwrap());
+    let (first, own) =
+        (world.log_in("https://id.example.com").await.unwrap(), world.log_in("urn:sluice").await.unwrap());
     assert!(world.issuers.standing(&first).is_ok());
 
     // The same again changes nothing.

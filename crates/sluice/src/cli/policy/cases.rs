@@ -106,7 +106,16 @@ pub(super) fn who(subject: Subject) -> Circumstances {
 /// A subject as it would be verified, with a credential that does not end.
 pub(super) fn verified(key: SubjectKey, kind: SubjectKind, groups: Vec<Arc<str>>) -> Subject {
     let (expires_at, binding) = (Timestamp(u64::MAX), Binding::Bearer);
-    Subject { key, kind, groups, on_behalf_of: Vec::new(), expires_at, binding, token_id: None, credential: Credential::default() }
+    Subject {
+        key,
+        kind,
+        groups,
+        on_behalf_of: Vec::new(),
+        expires_at,
+        binding,
+        token_id: None,
+        credential: Credential::default(),
+    }
 }
 
 /// `alias|id`.
