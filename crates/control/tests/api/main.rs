@@ -8,6 +8,7 @@ mod certificates;
 mod dpop;
 mod outside;
 mod replay;
+mod revocations;
 mod tokens;
 mod windows;
 mod witness;
