@@ -88,7 +88,7 @@ impl Server {
         let parent = format!("spiffe://{}/agent", self.domain);
         let joined = self.ask(&["token", "generate", "-spiffeID", &parent, "-output", "json"])?;
         let joined: Value = serde_json::from_str(&joined)?;
-        let token = joined["value"].as_str().context("no join token")?;
+        let token = joined.get("value").and_then(Value::as_str).context("no join token")?;
         let selector = format!("unix:uid:{}", rustix::process::getuid().as_raw());
         let mut entry = vec!["entry", "create", "-parentID", &parent, "-spiffeID", workload, "-selector", &selector];
         federates_with.iter().for_each(|domain| entry.extend(["-federatesWith", domain]));
@@ -153,7 +153,7 @@ impl Server {
     pub(super) fn rotate(&self, kind: &str) -> Result<String> {
         let active = |answer: &str, which: &str| -> Result<String> {
             let answer: Value = serde_json::from_str(answer)?;
-            let id = answer[which]["authority_id"].as_str();
+            let id = answer.get(which).and_then(|authority| authority.get("authority_id")).and_then(Value::as_str);
             Ok(id.with_context(|| format!("no {which} authority in {answer}"))?.to_owned())
         };
         let old = active(&self.ask(&["localauthority", kind, "show", "-output", "json"])?, "active")?;
