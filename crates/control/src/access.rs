@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, Method, header, request::Parts};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use gateway::clock;
-use gateway::tls::ClientCertificate;
+use identity::dpop::ProofError;
 use model::decision::{Denial, Outcome};
 use model::event::Event;
 use model::id::Digest;
@@ -18,6 +18,7 @@ use policy::{AdminVerb, Context, SubjectPolicies};
 
 use crate::app::{App, Peer};
 use crate::problem::Problem;
+use crate::proof::{Call, DPOP, DPOP_NONCE, Shown};
 
 /// What browsers send and programs do not: the first with all that a page makes them send, and to where.
 const OF_BROWSERS: [&str; 3] = ["origin", "sec-fetch-site", "cookie"];
@@ -31,7 +32,9 @@ pub enum Access {
     Local(AdminVerb),
     /// A verified token or certificate. The handler shows and changes only what is the caller's own.
     Caller,
-    /// The same for what is the caller's own; the verb for the rest.
+    /// The same, also with a token that is good at the session's target alone: the session is the caller's own.
+    Session,
+    /// A verified token or certificate for what is the caller's own; the verb for the rest.
     CallerOr(AdminVerb),
     /// The verb.
     Verb(AdminVerb),
@@ -42,7 +45,7 @@ impl fmt::Display for Access {
         match self {
             Self::Open => out.write_str("open"),
             Self::Local(verb) => write!(out, "local or {}", verb.as_str()),
-            Self::Caller => out.write_str("own"),
+            Self::Caller | Self::Session => out.write_str("own"),
             Self::CallerOr(verb) => write!(out, "own or {}", verb.as_str()),
             Self::Verb(verb) => out.write_str(verb.as_str()),
         }
@@ -68,22 +71,29 @@ pub(crate) enum Credential {
 }
 
 impl Caller {
-    /// Verifies the token of a request, or, where it has none at all, the certificate of its connection.
-    async fn verify(app: &App, headers: &HeaderMap, peer: &Peer) -> Result<Self, Problem> {
-        let issuers = &app.node.issuers;
-        let proven = ClientCertificate::proven(peer.certificate.as_ref());
-        let (credential, verified) = match (bearer(headers), &peer.certificate) {
-            (Some(token), _) => (Credential::Token(proven.certificate), issuers.verify(token, &proven).await),
-            (None, Some(certificate)) if may_be_known_by_certificate(headers) => {
-                (Credential::Certificate, issuers.recognise(certificate))
+    /// Verifies the token of a request, which may be one for this target; or, where it has none at all, the certificate of
+    /// its connection.
+    async fn verify(app: &App, call: &Call<'_>, peer: &Peer, at: Option<&str>) -> Result<Self, Problem> {
+        let source = peer.address.ip();
+        let refused = |reason: &dyn fmt::Display| {
+            tracing::info!(%source, %reason, "an identity was refused by the admin API");
+            Problem::unauthenticated()
+        };
+        let shown = Shown::on(peer);
+        let (credential, subject) = match (presented(call.headers), &peer.certificate) {
+            (Some((scheme, token)), _) => {
+                let subject = call.verify(app, scheme, token, shown, at).await.map_err(|error| match error {
+                    NotVerified::Nonce => Problem::nonce(app.proofs.nonce()),
+                    NotVerified::Refused(reason) => refused(&reason),
+                })?;
+                (Credential::Token(shown.proven.certificate), subject)
+            }
+            (None, Some(certificate)) if may_be_known_by_certificate(call.headers) => {
+                let subject = app.node.issuers.recognise(certificate).map_err(|error| refused(&error))?;
+                (Credential::Certificate, subject)
             }
             (None, _) => return Err(Problem::unauthenticated()),
         };
-        let source = peer.address.ip();
-        let subject = verified.map_err(|error| {
-            tracing::info!(%source, reason = %error, "an identity was refused by the admin API");
-            Problem::unauthenticated()
-        })?;
         let policies = app.node.revisions.current().policies_for(&subject);
         Ok(Self { subject: Arc::new(subject), source, credential, policies })
     }
@@ -142,12 +152,66 @@ fn fits(credential: Credential, subject: &Subject, session: Option<Digest>) -> b
     }
 }
 
+/// Why a token does not count.
+enum NotVerified {
+    /// Its proof lacks a nonce that Sluice issued, or has an old one: the caller is given another.
+    Nonce,
+    /// The true reason.
+    Refused(String),
+}
+
+impl Call<'_> {
+    /// Verifies a token, with its proof where it is presented with one. `shown` is what the connection proved.
+    async fn verify(
+        &self,
+        app: &App,
+        scheme: Scheme,
+        token: &str,
+        shown: Shown,
+        at: Option<&str>,
+    ) -> Result<Subject, NotVerified> {
+        let refused = |reason: &dyn fmt::Display| NotVerified::Refused(reason.to_string());
+        let shown = match scheme {
+            Scheme::Bearer => shown,
+            Scheme::Dpop => self.prove(app, Some(token), shown).map_err(|error| match error {
+                ProofError::Nonce => NotVerified::Nonce,
+                other => refused(&other),
+            })?,
+        };
+        let verified = match at {
+            Some(target) => app.node.issuers.verify_for(token, &shown.proven, target).await,
+            None => app.node.issuers.verify(token, &shown.proven).await,
+        };
+        let subject = verified.map_err(|error| refused(&error))?;
+        // RFC 9449, section 7.1: a token that is not bound has no business under this scheme.
+        if scheme == Scheme::Dpop && subject.binding != Binding::Dpop {
+            return Err(refused(&"it is not bound to the key of its proof"));
+        }
+        app.proofs.use_once(&shown, &subject.key).map_err(|error| refused(&error))?;
+        Ok(subject)
+    }
+}
+
+/// How a token is presented.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Scheme {
+    /// By itself (RFC 6750).
+    Bearer,
+    /// With a proof of the key that it is bound to (RFC 9449, section 7.1).
+    Dpop,
+}
+
 /// The token of exactly one well-formed `Authorization` header. Never from the URL, which ends up in logs.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+fn presented(headers: &HeaderMap) -> Option<(Scheme, &str)> {
     let mut all = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(only), None) = (all.next(), all.next()) else { return None };
     let (scheme, token) = only.to_str().ok()?.split_once(' ')?;
-    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then(|| token.trim())
+    let scheme = match scheme.to_ascii_lowercase().as_str() {
+        "bearer" => Scheme::Bearer,
+        "dpop" => Scheme::Dpop,
+        _ => return None,
+    };
+    (!token.is_empty()).then(|| (scheme, token.trim()))
 }
 
 /// Whether a certificate alone will do. It goes along with whatever a browser is made to send, so that no browser may be
@@ -162,8 +226,16 @@ pub(crate) async fn authorise(
     mut request: Request,
     next: Next,
 ) -> Response {
+    let has_proof = request.headers().contains_key(DPOP);
     match admit(&app, access, &mut request).await {
-        Ok(()) => next.run(request).await,
+        Ok(()) => {
+            let mut response = next.run(request).await;
+            // The next nonce comes before the last one ends, so that nobody is asked twice.
+            if let Some(nonce) = app.proofs.nonce().filter(|_| has_proof) {
+                response.headers_mut().insert(DPOP_NONCE, nonce);
+            }
+            response
+        }
         Err(problem) => problem.into_response(),
     }
 }
@@ -174,9 +246,11 @@ async fn admit(app: &App, access: Access, request: &mut Request) -> Result<(), P
         Access::Open => return Ok(()),
         Access::Local(_) if peer.address.ip().to_canonical().is_loopback() => return Ok(()),
         Access::Local(verb) | Access::Verb(verb) => Some(verb),
-        Access::Caller | Access::CallerOr(_) => None,
+        Access::Caller | Access::Session | Access::CallerOr(_) => None,
     };
-    let caller = Caller::verify(app, request.headers(), &peer).await?;
+    let target = if access == Access::Session { target_of(app, request.uri().path()) } else { None };
+    let call = Call { method: request.method(), uri: request.uri(), headers: request.headers() };
+    let caller = Caller::verify(app, &call, &peer, target.as_deref()).await?;
     if let Some(verb) = verb {
         caller
             .may(verb)
@@ -184,6 +258,12 @@ async fn admit(app: &App, access: Access, request: &mut Request) -> Result<(), P
     }
     request.extensions_mut().insert(caller);
     Ok(())
+}
+
+/// The target of the live session that a path names.
+fn target_of(app: &App, path: &str) -> Option<Arc<str>> {
+    let id = path.split('/').nth(3)?.parse().ok()?;
+    app.node.sessions.find(id).map(|(live, _)| live.target)
 }
 
 /// A refusal, which is in the journal too: somebody tried.
@@ -210,10 +290,18 @@ mod tests {
             });
             headers
         };
-        assert_eq!(bearer(&headers(&["Bearer a.b.c"])), Some("a.b.c"));
-        assert_eq!(bearer(&headers(&["bearer a.b.c"])), Some("a.b.c"));
-        for wrong in [vec![], vec!["Basic YTpi"], vec!["Bearer"], vec!["Bearer "], vec!["Bearer a", "Bearer b"]] {
-            assert_eq!(bearer(&headers(&wrong)), None, "{wrong:?}");
+        assert_eq!(presented(&headers(&["Bearer a.b.c"])), Some((Scheme::Bearer, "a.b.c")));
+        assert_eq!(presented(&headers(&["bearer a.b.c"])), Some((Scheme::Bearer, "a.b.c")));
+        assert_eq!(presented(&headers(&["DPoP a.b.c"])), Some((Scheme::Dpop, "a.b.c")));
+        for wrong in [
+            vec![],
+            vec!["Basic YTpi"],
+            vec!["Bearer"],
+            vec!["Bearer "],
+            vec!["Bearer a", "Bearer b"],
+            vec!["Bearer a", "DPoP a"],
+        ] {
+            assert_eq!(presented(&headers(&wrong)), None, "{wrong:?}");
         }
     }
 
@@ -231,6 +319,7 @@ mod tests {
                 expires_at: Timestamp(1),
                 binding,
                 token_id: None,
+                credential: model::subject::Credential::default(),
             };
             fits(credential, &subject, session)
         };

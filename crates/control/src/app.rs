@@ -9,6 +9,7 @@ use store::State;
 use tokio_util::sync::CancellationToken;
 
 use crate::problem::Problem;
+use crate::proof::Proofs;
 
 /// How the admin listener learns that the process ends.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +28,7 @@ pub(crate) struct App {
     /// Where the listener is bound.
     pub(crate) address: SocketAddr,
     pub(crate) is_tls: bool,
+    pub(crate) proofs: Arc<Proofs>,
 }
 
 /// Whoever is connected.

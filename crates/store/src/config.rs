@@ -21,18 +21,21 @@ use model::issuer::Issuer;
 mod archive;
 mod classification;
 mod error;
+mod introspection;
 mod issuer;
 mod reader;
 mod sinks;
 mod sluice;
 mod spiffe;
 mod targets;
+mod tokens;
 mod units;
 mod witness;
 
 pub use archive::ArchiveConfig;
 pub use classification::parse_classification;
 pub use error::ConfigError;
+pub use introspection::{ClientAuthentication, IntrospectionConfig};
 pub use reader::{Document, Section, Setting};
 pub use sinks::{Receiver, SinkConfig, SinkFormat, SinkKind, SinkStart};
 pub use spiffe::{BundleSource, TrustDomainConfig};
@@ -50,6 +53,8 @@ pub const TEMPLATE_CLASSIFICATION_TOML: &str = include_str!("config/templates/cl
 /// `sluice.toml`: what holds for one process and is read once, at its start.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
+    /// Where it was read from.
+    pub file: PathBuf,
     /// Where Sluice keeps its state, journal and tapes.
     pub data_dir: PathBuf,
     /// Where the revision is: `targets.toml`, `classification.toml` and `policies/*.cedar`.
@@ -84,6 +89,8 @@ pub struct Config {
     pub sinks: Vec<SinkConfig>,
     /// Where finished tapes go (`[archive]`).
     pub archive: Option<ArchiveConfig>,
+    /// What Sluice issues for credentials that it accepts (`[tokens]`).
+    pub tokens: TokenConfig,
 }
 
 /// The listener for PostgreSQL clients.
@@ -154,6 +161,8 @@ pub struct IssuerConfig {
     pub issuer: Arc<Issuer>,
     /// Where its keys are.
     pub keys: KeySource,
+    /// How it is asked about tokens that only it can read (`[issuer.introspection]`), if it is.
+    pub introspection: Option<IntrospectionConfig>,
 }
 
 /// Where an issuer's keys are.
@@ -241,6 +250,18 @@ pub enum WitnessKeySource {
     File(PathBuf),
     /// In the configuration itself, as `NAME+ID+KEY`.
     Text(String),
+}
+
+/// What Sluice issues for credentials that it accepts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TokenConfig {
+    /// The `iss` of its tokens: scheme, host and port by which callers reach the admin listener. `None` means that others
+    /// have no way to know them.
+    pub issuer: Option<String>,
+    /// The longest that anything lives which Sluice issues.
+    pub max_lifetime: Duration,
+    /// Passwords of one subject that may be used at a time.
+    pub max_passwords_per_subject: usize,
 }
 
 /// Where a key is kept: never in the configuration itself.

@@ -13,6 +13,7 @@ use model::approval::{Answer, Asked, Consumed, Mode, Status};
 use model::class::DataClass;
 use model::event::Entry;
 use model::id::{ApprovalId, Digest, RequestId, RevisionId, SessionId};
+use model::revocation::{Revocation, Whose};
 use model::subject::SubjectKey;
 use model::time::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -20,6 +21,7 @@ use tokio::sync::broadcast;
 
 use crate::approval::{AnswerError, Approval, AskError, AskedFor, Filter, Limits, Spending, Spent};
 use crate::audit::{ClassReport, Disclosed, FoundEvent, FoundRequest, FoundSession, Search, SessionSearch};
+use crate::password::KeptPassword;
 use crate::vault::{SealedSecret, SecretInfo, VaultChange};
 use crate::window::{WindowRequest, WindowUse};
 use crate::{Error, State};
@@ -30,6 +32,8 @@ mod codec;
 mod index;
 mod migrations;
 mod names;
+mod passwords;
+mod revocations;
 mod rows;
 mod search;
 mod secrets;
@@ -250,6 +254,42 @@ impl State for Sqlite {
 
     fn vault_changes_recorded(&self, last: u64) -> Result<(), Error> {
         self.forget_vault_changes(last)
+    }
+
+    fn keep_password(&self, password: &KeptPassword) -> Result<(), Error> {
+        self.insert_password(password)
+    }
+
+    fn passwords(&self, now: Timestamp) -> Result<Vec<KeptPassword>, Error> {
+        self.list_passwords(now)
+    }
+
+    fn drop_passwords(&self, digests: &[Digest]) -> Result<(), Error> {
+        self.delete_passwords(digests)
+    }
+
+    fn drop_ended_passwords(&self, now: Timestamp) -> Result<(), Error> {
+        self.sweep_passwords(now)
+    }
+
+    fn put_revocation(&self, revocation: &Revocation) -> Result<(), Error> {
+        self.store_revocation(revocation)
+    }
+
+    fn remove_revocations(&self, whose: &Whose) -> Result<(), Error> {
+        self.delete_revocations(whose)
+    }
+
+    fn revocations(&self) -> Result<Vec<Revocation>, Error> {
+        self.list_revocations()
+    }
+
+    fn take_security_event(&self, issuer: &str, id: &str, until: Timestamp) -> Result<bool, Error> {
+        self.note_security_event(issuer, id, until)
+    }
+
+    fn sweep_revocations(&self, now: Timestamp) -> Result<(), Error> {
+        self.forget_what_is_over(now)
     }
 
     fn next_revision(&self, digest: Digest, now: Timestamp) -> Result<RevisionId, Error> {

@@ -5,8 +5,10 @@
 mod access;
 mod approvals;
 mod certificates;
+mod dpop;
 mod outside;
 mod replay;
+mod tokens;
 mod windows;
 mod witness;
 mod world;

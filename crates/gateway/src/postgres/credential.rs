@@ -1,10 +1,10 @@
-//! What a client shows to say who it is: a certificate that names a subject, or a token as its password or by SASL
-//! (`OAUTHBEARER`, RFC 7628). All of it only inside TLS.
+//! Who a client is: the subject of its certificate, or else of the token that it sends as its password or by SASL
+//! (`OAUTHBEARER`, RFC 7628). All of it inside TLS.
 //!
-//! A certificate that names a subject settles it, and nothing is asked: the client proved to hold its key, which is more
-//! than any token proves. So a token cannot change, behind the back of whoever set a workload up, who that workload is. A
-//! client that has both and is to be known by its token says how it wants to be asked for it; the certificate is then only
-//! what the token may be bound to.
+//! A certificate that names a subject settles it, and nothing more is asked for: the client proved to hold its key, which
+//! is more than any password proves. So a token cannot change, behind the back of whoever configured a workload, who that
+//! workload is. A client that holds an X.509-SVID and wants to be known by a token says so when it connects
+//! ([`SETTING`]); the certificate then only proves the key that the token may be bound to.
 
 use identity::IdentityError;
 use model::subject::Subject;
@@ -22,63 +22,63 @@ use super::opening::Applicant;
 use crate::gate::Moved;
 use crate::node::Node;
 
-/// The start-up setting with which a client chooses how it is asked: nothing else in its first message tells a client
-/// that speaks `OAUTHBEARER` from one that has a password.
+/// The start-up setting with which a client chooses how it is asked for its token: nothing else in its first message tells
+/// a client that speaks `OAUTHBEARER` from one that has a password.
 pub(super) const SETTING: &str = "sluice.auth";
 
-/// Says who the client is by its certificate, or else by its answer to what it is asked.
-pub(super) async fn identify(node: &Node, applicant: &mut Applicant) -> Result<Subject, Refusal> {
-    negotiate(node, applicant);
+/// Finds out who the client is that wants to be at the target `at`, and asks it for a token unless its certificate says
+/// so.
+pub(super) async fn identify(node: &Node, applicant: &mut Applicant, at: &str) -> Result<Subject, Refusal> {
+    let mut message = Vec::new();
+    if let Some(unknown) = &applicant.wanted.negotiate {
+        let unknown = unknown.iter().map(String::as_str);
+        let _ = encode::negotiate_version(&mut message, applicant.wanted.version, unknown);
+    }
     let nameless = match by_certificate(node, applicant) {
-        Some(Ok(subject)) => return Ok(subject),
+        Some(Ok(subject)) => {
+            speak(&mut applicant.side, node, &message);
+            return Ok(subject);
+        }
         Some(Err(error)) => Some(error),
         None => None,
     };
-    ask(node, applicant).await.map_err(|refusal| refusal.beside(nameless.as_ref()))
+    by_token(node, applicant, at, message).await.map_err(|refusal| refusal.beside(nameless.as_ref()))
 }
 
-/// Says which version is spoken, if that is not the one that was asked for.
-fn negotiate(node: &Node, applicant: &mut Applicant) {
-    let Some(unknown) = &applicant.wanted.negotiate else { return };
-    let mut message = Vec::new();
-    let _ = encode::negotiate_version(&mut message, applicant.wanted.version, unknown.iter().map(String::as_str));
-    speak(&mut applicant.side, node, &message);
-}
-
-/// What the certificate says, if there is one and the client did not say how it wants to be asked for a token.
+/// What the certificate says, if there is one and the client did not ask to be known by a token.
 fn by_certificate(node: &Node, applicant: &Applicant) -> Option<Result<Subject, IdentityError>> {
     let certificate = applicant.certificate.as_ref().filter(|_| applicant.wanted.authentication.is_none())?;
     Some(node.issuers.recognise(certificate))
 }
 
-/// Asks the client for a token, in the way that it or else the configuration chose, and verifies the answer.
-async fn ask(node: &Node, applicant: &mut Applicant) -> Result<Subject, Refusal> {
-    let mut message = Vec::new();
+/// Asks for a token in the way that the client or else the configuration chose. `message` goes before the question.
+async fn by_token(node: &Node, applicant: &mut Applicant, at: &str, mut message: Vec<u8>) -> Result<Subject, Refusal> {
     match applicant.wanted.authentication.unwrap_or(node.config.postgres.auth) {
         PostgresAuth::Password => {
             let _ = Backend::Authentication(Authentication::CleartextPassword).encode(&mut message);
             speak(&mut applicant.side, node, &message);
-            by_password(node, applicant).await
+            by_password(node, applicant, at).await
         }
         PostgresAuth::OauthBearer => {
             let _ = encode::authentication_sasl(&mut message, &[MECHANISM]);
             speak(&mut applicant.side, node, &message);
-            by_sasl(node, applicant).await
+            by_sasl(node, applicant, at).await
         }
     }
 }
 
-async fn by_password(node: &Node, applicant: &mut Applicant) -> Result<Subject, Refusal> {
+async fn by_password(node: &Node, applicant: &mut Applicant, at: &str) -> Result<Subject, Refusal> {
     let body = answer(applicant).await?;
     let token = password(Part::from(&*body)).ok().and_then(|token| std::str::from_utf8(token.get()).ok());
     let token = token.ok_or_else(|| Refusal::generic("the password is not a token"))?;
-    verify(node, applicant, token).await.map_err(|error| Refusal::generic(error.to_string()))
+    let verified = node.issuers.log_in(token, &applicant.proven(), at).await;
+    verified.map_err(|error| Refusal::generic(error.to_string()))
 }
 
-async fn by_sasl(node: &Node, applicant: &mut Applicant) -> Result<Subject, Refusal> {
+async fn by_sasl(node: &Node, applicant: &mut Applicant, at: &str) -> Result<Subject, Refusal> {
     let body = answer(applicant).await?;
     let reason = match token(&body)? {
-        Initial::Token(token) => match verify(node, applicant, token).await {
+        Initial::Token(token) => match node.issuers.verify_for(token, &applicant.proven(), at).await {
             Ok(subject) => return Ok(subject),
             Err(error) => error.to_string(),
         },
@@ -94,10 +94,6 @@ async fn by_sasl(node: &Node, applicant: &mut Applicant) -> Result<Subject, Refu
         FINISHED => Err(Refusal::generic(reason)),
         _ => Err(Refusal::generic(format!("{reason}; and it went on with something else"))),
     }
-}
-
-async fn verify(node: &Node, applicant: &Applicant, token: &str) -> Result<Subject, IdentityError> {
-    node.issuers.verify(token, &applicant.proven()).await
 }
 
 /// The token in the client's first message of the exchange.

@@ -216,11 +216,13 @@ async fn admit(
     source: IpAddr,
     applicant: &mut Applicant,
 ) -> Result<Admitted, Refusal> {
-    let subject = credential::identify(node, applicant).await?;
-    let wanted = &applicant.wanted;
     let active = node.revisions.current();
-    let target =
-        active.route(&wanted.database).cloned().ok_or_else(|| Refusal::generic("no target has this database"))?;
+    let target = active.route(&applicant.wanted.database).cloned();
+    // What has no target is verified all the same: whether there is one is not to be told from the answer or its time.
+    let at = target.as_ref().map_or("", |target| &target.target.name);
+    let subject = credential::identify(node, applicant, at).await?;
+    let target = target.ok_or_else(|| Refusal::generic("no target has this database"))?;
+    let wanted = &applicant.wanted;
     let policies = active.policies_for(&subject);
     let mut place = Place {
         model: Arc::new(target.target.clone()),
@@ -435,6 +437,7 @@ fn begin(
         binding: subject.binding,
         certificate: proven.certificate,
     };
+    signals.live_by(subject.token_id.clone());
     let entered = node.sessions.enter(live, Arc::clone(&signals), cancel.clone(), among_its_subjects);
     node.metrics.sessions.inc();
     node.metrics.sessions_opened.inc();
@@ -445,7 +448,7 @@ fn begin(
     let wall = Wall::opened(&policies, &place);
     let session = Session {
         node: Arc::clone(node),
-        caller: Caller { session: id, subject, proven, source, opened_at, reason: None, user: None },
+        caller: Caller { session: id, subject, proven, source, opened_at, reason: None, user: None, vouched: None },
         place,
         signals,
         epoch: Epoch { revision: active.id, catalog: 1, state: 1 },

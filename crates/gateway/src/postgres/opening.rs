@@ -25,7 +25,7 @@ pub(super) struct Wanted {
     pub(super) database: Arc<str>,
     pub(super) application: Arc<str>,
     pub(super) settings: Vec<(String, String)>,
-    /// How it wants to be asked who it is, if it said so.
+    /// How it wants to be asked for a token, whatever its certificate says, if it said so.
     pub(super) authentication: Option<PostgresAuth>,
 }
 

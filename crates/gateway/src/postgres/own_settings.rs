@@ -1,5 +1,7 @@
 //! What a client says to Sluice itself, in the target's own language: `SET sluice.…`.
 
+use std::sync::Arc;
+
 use effects::postgres::{Own, OwnSetting};
 use model::event::Event;
 use wire::postgres::pipeline::Sent;
@@ -42,9 +44,11 @@ impl Session {
                 Ok("SET")
             }
             Own::Set { setting: OwnSetting::UserToken, value, local } => {
-                let verified = self.node.issuers.verify(value, &self.caller.proven).await;
+                let at = &self.place.model.name;
+                let verified = self.node.issuers.verify_for(value, &self.caller.proven, at).await;
                 let subject = verified.map_err(|error| self.token_refused(&error.to_string()))?;
-                self.caller.user = Some(subject.key);
+                self.caller.user = Some(subject.key.clone());
+                self.caller.vouched = Some(Arc::new(subject));
                 self.user_is_local = *local;
                 Ok("SET")
             }
@@ -55,6 +59,7 @@ impl Session {
             Own::Reset(OwnSetting::Token) => Err(Refusal::Unsupported("RESET sluice.token")),
             Own::Reset(OwnSetting::UserToken) => {
                 self.caller.user = None;
+                self.caller.vouched = None;
                 Ok("RESET")
             }
             Own::Reset(OwnSetting::Reason) => {
@@ -66,7 +71,7 @@ impl Session {
     }
 
     pub(super) async fn verify_renewal(&self, token: &str) -> Result<model::subject::Subject, Refusal> {
-        match self.node.issuers.verify(token, &self.caller.proven).await {
+        match self.node.issuers.log_in(token, &self.caller.proven, &self.place.model.name).await {
             Ok(subject) if self.caller.subject.may_be_renewed_by(&subject) => Ok(subject),
             Ok(_) => Err(self.token_refused(ANOTHERS)),
             Err(error) => Err(self.token_refused(&error.to_string())),

@@ -2,14 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
     ApprovalConfig, CertificateFiles, Config, ConfigError, Document, IssuerConfig, JournalConfig, KeyLocation, Limits,
     Listen, LockMemory, LogConfig, LogFormat, LogLevel, OauthHint, PostgresAuth, PostgresListen, Section,
-    SessionConfig, archive, issuer, sinks, spiffe, witness,
+    SessionConfig, archive, issuer, sinks, spiffe, tokens, witness,
 };
 use crate::revision::read_text;
 
@@ -32,7 +32,8 @@ impl Config {
     /// # Errors
     /// Every mistake in it.
     pub fn parse(text: &str, file: &Path) -> Result<Self, Vec<ConfigError>> {
-        Document::new(file, text).read(config)
+        let config = Document::new(file, text).read(config)?;
+        Ok(Self { file: file.to_owned(), ..config })
     }
 }
 
@@ -46,8 +47,8 @@ fn config(root: &Section<'_, '_>) -> Config {
         root.report("listen.admin.address", "both listeners have this address", "give each a port of its own");
     }
     Config {
+        file: PathBuf::new(),
         trust_domains: spiffe::trust_domains(root, &issuers),
-        issuers,
         revision_dir: root.path("revision_dir").unwrap_or_else(|| root.beside("revision")),
         data_dir,
         lock_memory: lock_memory(root),
@@ -63,6 +64,8 @@ fn config(root: &Section<'_, '_>) -> Config {
         sessions: sessions(root.table("sessions")),
         sinks: sinks::sinks(root),
         archive: archive::archive(root.table("archive")),
+        tokens: tokens::tokens(root.table("tokens"), &issuers),
+        issuers,
     }
 }
 
