@@ -1,0 +1,19 @@
+//! `./dev conformance identity`: providers of identities as they are installed in the world, and Sluice believing them.
+//! Each part is a module with one function.
+
+mod spire;
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+/// Runs the part of this name with the programs in `programs`, and the `sluice` program.
+///
+/// # Errors
+/// There is no such part, something does not start, or Sluice believes what it must not or the other way round.
+pub fn run(part: &str, programs: &Path, sluice: &Path) -> Result<()> {
+    match part {
+        "spire" => spire::run(programs, sluice),
+        _ => bail!("there is no part {part:?}; there is spire"),
+    }
+}
