@@ -5,7 +5,8 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::answer::Answer;
-use crate::{approvals, audit, health, revision, sessions, targets, windows};
+use crate::token::{self, metadata};
+use crate::{approvals, audit, events, health, revision, revocations, revoke, sessions, targets, windows};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -13,9 +14,11 @@ use crate::{approvals, audit, health, revision, sessions, targets, windows};
         Errors are application/problem+json (RFC 9457)."),
     paths(
         health::healthz, health::readyz, health::metrics, describe,
+        token::token, metadata::jwks, metadata::oauth, metadata::openid,
         revision::whoami, revision::get, targets::catalog,
         approvals::list, approvals::get, approvals::answer, approvals::withdraw, windows::request,
         sessions::list, sessions::history, sessions::get, sessions::kill, sessions::renew, sessions::tape, sessions::remove_tape,
+        revocations::list, revocations::put, revocations::put_issuer, revocations::lift, revoke::token, events::receive,
         audit::search, audit::disclosed, audit::report, audit::events,
     ),
     security(("bearer" = [])),

@@ -11,13 +11,17 @@ use identity::{
     SecurityEvent, UnknownKey,
 };
 use model::subject::{Credential, Subject};
+use store::config::TrustDomainConfig;
 use tokio::sync::Notify;
 
 use crate::clock;
 use crate::fetch;
 use crate::introspection::{Asked, Introspectors};
+use crate::passwords::{self, Passwords};
 use crate::revocations::Revocations;
 use crate::sessions::Sessions;
+use crate::spiffe::TrustDomains;
+use crate::tls::ClientCertificate;
 
 mod changes;
 
@@ -92,11 +96,15 @@ impl Drop for Attempt<'_> {
     }
 }
 
-/// Every issuer of the configuration.
+/// Every issuer and trust domain of the configuration.
 pub struct TrustedIssuers {
     sources: ArcSwap<Sources>,
+    trust_domains: TrustDomains,
+    /// Sluice's own token endpoint, whose tokens stand for subjects of all of them.
+    endpoint: Option<(Arc<Issuer>, Arc<KeySet>)>,
+    passwords: Option<Arc<Passwords>>,
     current: ArcSwap<Issuers>,
-    /// The latest generation. Held while the two above are changed: `current` is never made from sources that are not the
+    /// The latest generation. Held while `sources` and `current` are changed: `current` is never made from what is not the
     /// latest.
     publishing: Mutex<u64>,
     timing: KeyTiming,
@@ -127,12 +135,42 @@ impl TrustedIssuers {
                 (Arc::clone(&source.issuer.alias), source)
             })
             .collect();
-        let (sources, current) = (ArcSwap::from_pointee(sources), ArcSwap::default());
-        let asked = Introspectors::default();
-        let trusted =
-            Self { sources, current, publishing: Mutex::default(), timing, revocations: revocations.into(), asked };
+        let trusted = Self {
+            sources: ArcSwap::from_pointee(sources),
+            trust_domains: TrustDomains::default(),
+            endpoint: None,
+            passwords: None,
+            current: ArcSwap::default(),
+            publishing: Mutex::default(),
+            timing,
+            revocations: revocations.into(),
+            asked: Introspectors::default(),
+        };
         trusted.publish();
         trusted
+    }
+
+    /// With these trust domains, whose bundles are read where they are in files. Blocks.
+    #[must_use]
+    pub fn with_trust_domains(mut self, trust_domains: impl IntoIterator<Item = TrustDomainConfig>) -> Self {
+        self.trust_domains = TrustDomains::read(trust_domains);
+        self.publish();
+        self
+    }
+
+    /// With the tokens of Sluice's own token endpoint.
+    #[must_use]
+    pub fn with_endpoint(mut self, issuer: Issuer, keys: KeySet) -> Self {
+        self.endpoint = Some((Arc::new(issuer), Arc::new(keys)));
+        self.publish();
+        self
+    }
+
+    /// With the short-lived passwords that Sluice issued.
+    #[must_use]
+    pub fn with_passwords(mut self, passwords: Arc<Passwords>) -> Self {
+        self.passwords = Some(passwords);
+        self
     }
 
     /// Asks these issuers about opaque tokens from now on, and no others. What is known of one that is asked as before
@@ -146,22 +184,56 @@ impl TrustedIssuers {
         self.asked.compare(asked)
     }
 
-    /// Verifies a token, fetching the issuer's keys if the token names one that is not known.
+    /// Verifies what a client of `target` gave as its password: a token, or a short-lived password that Sluice issued.
+    ///
+    /// # Errors
+    /// As [`TrustedIssuers::verify`].
+    pub async fn log_in(&self, password: &str, proven: &Proven, target: &str) -> Result<Subject, IdentityError> {
+        let Some(passwords) = self.passwords.as_ref().filter(|_| passwords::is_one(password)) else {
+            return self.verify_for(password, proven, target).await;
+        };
+        self.standing(&passwords.find(password, proven, target, clock::now())?)
+    }
+
+    /// Verifies a token that is shown to Sluice itself, fetching the issuer's keys if the token names one that is not known.
     ///
     /// # Errors
     /// The true reason, for the journal; the caller is told [`IdentityError::client_message`].
     pub async fn verify(&self, token: &str, proven: &Proven) -> Result<Subject, IdentityError> {
+        self.verify_at(token, proven, None).await
+    }
+
+    /// Verifies a token that is shown for a target: one that is good there alone will do too.
+    ///
+    /// # Errors
+    /// As [`TrustedIssuers::verify`].
+    pub async fn verify_for(&self, token: &str, proven: &Proven, target: &str) -> Result<Subject, IdentityError> {
+        self.verify_at(token, proven, Some(target)).await
+    }
+
+    async fn verify_at(&self, token: &str, proven: &Proven, at: Option<&str>) -> Result<Subject, IdentityError> {
         if let Some(introspector) = self.asked.about(token) {
             // Before it is asked: whoever is removed meanwhile is not believed.
-            let generation = generation(&self.sources.load(), introspector.alias())?;
+            let generation = self.generation(introspector.alias())?;
             return self.believed(introspector.verify(token, proven, generation).await?);
         }
         let verify = |issuers: &Issuers, sources: &Sources| {
-            let subject = identity::verify(token, issuers, proven, clock::now())?;
-            let generation = generation(sources, &subject.key.issuer)?;
+            let subject = match at {
+                Some(target) => identity::verify_for(token, issuers, proven, target, clock::now())?,
+                None => identity::verify(token, issuers, proven, clock::now())?,
+            };
+            let generation = generation(issuers, sources, &subject.key.issuer)?;
             Ok(Subject { credential: Credential { generation, ..subject.credential }, ..subject })
         };
         self.believed(self.with_keys(verify).await?)
+    }
+
+    /// Says who a client is by the certificate that it proved to hold in the handshake of this connection.
+    ///
+    /// # Errors
+    /// The true reason, for the journal. The certificate may still be what a token is bound to.
+    pub fn recognise(&self, certificate: &ClientCertificate) -> Result<Subject, IdentityError> {
+        self.believed(identity::verify_certificate(certificate.chain(), &self.current.load(), clock::now())?)
     }
 
     /// What a revocation has to know of a token, fetching keys as for [`TrustedIssuers::verify`].
@@ -190,15 +262,24 @@ impl TrustedIssuers {
     /// # Errors
     /// An issuer is not configured any more, or not as it was; or something of the subject was revoked.
     pub fn standing(&self, subject: &Subject) -> Result<Subject, IdentityError> {
-        let sources = self.sources.load();
         for identity in subject.identities() {
-            generation(&sources, &identity.issuer)?;
+            self.generation(&identity.issuer)?;
         }
-        if generation(&sources, &subject.key.issuer)? != subject.credential.generation {
+        if self.generation(&subject.key.issuer)? != subject.credential.generation {
             return Err(IdentityError::Revoked(format!("issuer {} was changed", subject.key.issuer).into()));
         }
         self.asked.standing(subject)?;
         self.believed(subject.clone())
+    }
+
+    /// Whether anybody of this alias is believed: a subject of another one cannot be meant.
+    pub fn has(&self, alias: &str) -> bool {
+        self.current.load().knows(alias)
+    }
+
+    fn generation(&self, alias: &Arc<str>) -> Result<u64, IdentityError> {
+        let sources = self.sources.load();
+        generation(&self.current.load(), &sources, alias)
     }
 
     /// The last step of every way to a subject: what was revoked is not believed.
@@ -259,6 +340,12 @@ impl TrustedIssuers {
         (inspect(), failed.map(|error| error.to_string()))
     }
 
+    /// Follows the bundles of every trust domain, for as long as it is polled.
+    pub async fn follow_trust_domains(self: Arc<Self>) {
+        let publishing = Arc::clone(&self);
+        self.trust_domains.follow(Arc::new(move || publishing.publish())).await;
+    }
+
     /// Asks about the opaque tokens that sessions live by, and tells the sessions of those that do not count any more, for
     /// as long as it is polled.
     pub async fn keep_asking(&self, sessions: &Arc<Sessions>) {
@@ -300,22 +387,31 @@ impl TrustedIssuers {
 
     fn publish(&self) {
         let _alone = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.current.store(Arc::new(issuers(&self.sources.load())));
+        self.current.store(Arc::new(self.issuers(&self.sources.load())));
+    }
+
+    /// What credentials are verified by, made from these sources and whatever else is trusted.
+    fn issuers(&self, sources: &Sources) -> Issuers {
+        let endpoint = self.endpoint.iter().fold(Issuers::new(), |issuers, (issuer, keys)| {
+            issuers.with_endpoint(Arc::clone(issuer), Arc::clone(keys))
+        });
+        let issuers = sources.values().fold(endpoint, |issuers, source| match &source.keys {
+            KeySource::Fixed(keys) => issuers.with_keys(Arc::clone(&source.issuer), Arc::clone(keys)),
+            KeySource::Discovery { .. } | KeySource::File(_) => {
+                issuers.with(Arc::clone(&source.issuer), &source.cache())
+            }
+        });
+        self.trust_domains.add_to(issuers)
     }
 }
 
-/// What tokens are verified by, made from these sources.
-fn issuers(sources: &Sources) -> Issuers {
-    sources.values().fold(Issuers::new(), |issuers, source| match &source.keys {
-        KeySource::Fixed(keys) => issuers.with_keys(Arc::clone(&source.issuer), Arc::clone(keys)),
-        KeySource::Discovery { .. } | KeySource::File(_) => issuers.with(Arc::clone(&source.issuer), &source.cache()),
-    })
-}
-
-/// By which state of its configuration an issuer is believed.
-fn generation(sources: &Sources, alias: &Arc<str>) -> Result<u64, IdentityError> {
-    let source = sources.get(alias).ok_or_else(|| IdentityError::UnknownIssuer(format!("`{alias}`")))?;
-    Ok(source.generation)
+/// By which state of its configuration an issuer is believed. What is trusted beside the issuers has but one.
+fn generation(issuers: &Issuers, sources: &Sources, alias: &Arc<str>) -> Result<u64, IdentityError> {
+    match sources.get(alias) {
+        Some(source) => Ok(source.generation),
+        None if issuers.knows(alias) => Ok(0),
+        None => Err(IdentityError::UnknownIssuer(format!("`{alias}`"))),
+    }
 }
 
 /// Why an issuer's keys could not be had.

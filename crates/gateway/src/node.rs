@@ -23,12 +23,14 @@ use crate::issuers::{KeySource, TrustedIssuers};
 use crate::live_tapes::LiveTapes;
 use crate::metrics::Metrics;
 use crate::packing::Packing;
+use crate::passwords::Passwords;
 use crate::postgres::Catalogs;
 use crate::recorder::Recorder;
 use crate::revision::{self, Refused, Revisions};
 use crate::revocations::Revocations;
 use crate::sessions::Sessions;
 use crate::tls::TlsError;
+use crate::tokens::Tokens;
 use crate::witnesses::{Witnesses, WitnessesError};
 
 mod journal;
@@ -43,6 +45,9 @@ pub const LOCAL_ISSUER: &str = "sluice";
 pub const LOCAL_ISSUER_URL: &str = "urn:sluice:local";
 /// The `aud` of Sluice's own tokens.
 pub const LOCAL_AUDIENCE: &str = "urn:sluice";
+/// The `iss` of what the token endpoint issues, where the configuration names no URL. It is not that of
+/// [`LOCAL_ISSUER`], as its tokens name subjects of every issuer.
+pub const ENDPOINT_ISSUER_URL: &str = "urn:sluice:tokens";
 
 /// Why the process cannot start, with what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -137,7 +142,11 @@ pub struct Node {
     pub state: Arc<dyn State>,
     /// Who is believed.
     pub issuers: Arc<TrustedIssuers>,
-    /// Who is no longer.
+    /// What is issued to whoever is believed.
+    pub tokens: Tokens,
+    /// The short-lived passwords among it.
+    pub passwords: Arc<Passwords>,
+    /// Who is no longer believed.
     pub revocations: Arc<Revocations>,
     /// Who is connected.
     pub sessions: Arc<Sessions>,
@@ -274,8 +283,12 @@ impl Node {
         crate::restart::settle(state.as_ref(), &recorder, &tapes).map_err(|error| explained(error.into()))?;
         let revisions = Revisions::start(config.revision_dir.clone(), checked, state.as_ref(), &recorder)?;
         let vault = open_vault(&config, &state)?.map(Arc::new);
+        let tokens = Tokens::open(&config.tokens, &layout)?;
+        let most = config.tokens.max_passwords_per_subject;
+        let passwords = Arc::new(Passwords::open(Arc::clone(&state), most, clock::now())?);
         let revocations = Arc::new(Revocations::open(Arc::clone(&state), metrics.revocations.clone())?);
-        let issuers = trusted(&config, &layout, Some(Arc::clone(&revocations)))?;
+        let issuers = trusted(&config, &layout, &tokens, Some(Arc::clone(&revocations)))?;
+        let issuers = issuers.with_passwords(Arc::clone(&passwords));
         issuers.ask(asked(&config.issuers, vault.as_ref()));
         let issuers = Arc::new(issuers);
         let mask_keys = Keys::derive(seed(&layout.key("masking.key"))?.expose());
@@ -292,6 +305,8 @@ impl Node {
             recorder,
             state,
             issuers,
+            tokens,
+            passwords,
             revocations,
             sessions: Arc::default(),
             running: Running::default(),
@@ -430,6 +445,7 @@ pub fn local_key(layout: &Layout) -> Result<TokenKey, StartError> {
 fn trusted(
     config: &Config,
     layout: &Layout,
+    tokens: &Tokens,
     revocations: Option<Arc<Revocations>>,
 ) -> Result<TrustedIssuers, StartError> {
     let key = local_key(layout)?;
@@ -440,7 +456,9 @@ fn trusted(
     let keys = KeySet::from_jwks(key.jwks().as_bytes(), &local.algorithms)
         .map_err(|error| StartError::Internal(error.to_string()))?;
     let own = std::iter::once((local, KeySource::Fixed(Arc::new(keys))));
-    Ok(TrustedIssuers::new(own.chain(configured(&config.issuers)), KeyTiming::default(), revocations))
+    let trusted = TrustedIssuers::new(own.chain(configured(&config.issuers)), KeyTiming::default(), revocations);
+    let (endpoint, keys) = tokens.as_issuer().map_err(|error| StartError::Internal(error.to_string()))?;
+    Ok(trusted.with_trust_domains(config.trust_domains.iter().cloned()).with_endpoint(endpoint, keys))
 }
 
 /// The issuers of the configuration, to verify a token with where no Sluice runs; with its own, if its key is there. They
@@ -452,9 +470,10 @@ pub fn inspecting_issuers(config: &Config) -> Result<TrustedIssuers, StartError>
     let layout = Layout::of(&config.data_dir);
     let has_key = layout.key("token.key").exists();
     let issuers = if has_key {
-        trusted(config, &layout, None)?
+        trusted(config, &layout, &Tokens::open(&config.tokens, &layout)?, None)?
     } else {
         TrustedIssuers::new(configured(&config.issuers), KeyTiming::default(), None)
+            .with_trust_domains(config.trust_domains.iter().cloned())
     };
     issuers.ask(asked(&config.issuers, None));
     Ok(issuers)

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use model::id::SessionId;
-use model::subject::{Subject, SubjectKey};
+use model::id::{Digest, SessionId};
+use model::subject::{Binding, Subject, SubjectKey};
 use model::time::Timestamp;
 use serde::Serialize;
 use tokio::sync::{Notify, oneshot};
@@ -73,6 +73,16 @@ impl Signals {
         }
     }
 
+    /// Whether this was raised and not taken yet.
+    pub(crate) fn is_raised(&self, signal: Signal) -> bool {
+        self.flags.load(Ordering::Acquire) & signal.bit() != 0
+    }
+
+    /// Waits until something more is raised. Cancel safe.
+    pub(crate) async fn raised_again(&self) {
+        self.notify.notified().await;
+    }
+
     /// Takes what was raised since the last look.
     pub(crate) fn take(&self) -> impl Fn(Signal) -> bool + use<> {
         let flags = self.flags.swap(0, Ordering::AcqRel);
@@ -130,6 +140,11 @@ pub struct LiveSession {
     pub source: IpAddr,
     /// Since when.
     pub opened_at: Timestamp,
+    /// How its credential was tied to the connection when it opened.
+    pub binding: Binding,
+    /// The SHA-256 of the client certificate of its connection, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Digest>,
 }
 
 /// A client's key for cancelling, ours and never the target's (protocol docs, "BackendKeyData").

@@ -123,7 +123,7 @@ impl Inspection {
 /// [`crate::verify`], and how each check went.
 pub fn inspect(token: &str, issuers: &Issuers, proven: &Proven, now: Timestamp) -> Inspection {
     let mut passed = 0_usize;
-    let result = step_by_step(token, issuers, proven, now, &mut |_| passed = passed.saturating_add(1));
+    let result = step_by_step(token, issuers, proven, None, now, &mut |_| passed = passed.saturating_add(1));
     let (header, claims) = token::shown(token).unzip();
     Inspection { header, claims, ..Inspection::of(&Check::OF_SIGNED, passed, result) }
 }

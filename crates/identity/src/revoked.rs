@@ -36,10 +36,15 @@ impl Revoked {
         joined
     }
 
-    /// Believes them again; returns what is no longer in force.
-    pub fn lift(&mut self, whose: &Whose) -> Vec<Revocation> {
-        let lifted = self.all.remove(whose).unwrap_or_default();
-        self.tokens = self.tokens.saturating_sub(usize::from(whose.is_token() && !lifted.is_empty()));
+    /// Believes them again, or as far as revocations of one kind go; returns what is no longer in force.
+    pub fn lift(&mut self, whose: &Whose, kind: Option<&str>) -> Vec<Revocation> {
+        let Some(entry) = self.all.get_mut(whose) else { return Vec::new() };
+        let is_meant = |revocation: &mut Revocation| kind.is_none_or(|kind| revocation.extent.kind() == kind);
+        let lifted = entry.extract_if(.., is_meant).collect();
+        if entry.is_empty() {
+            self.all.remove(whose);
+            self.tokens = self.tokens.saturating_sub(usize::from(whose.is_token()));
+        }
         lifted
     }
 
@@ -91,7 +96,7 @@ impl Revoked {
             let is_older = issued_at <= revocation.at;
             match &revocation.extent {
                 _ if revocation.is_over(now) => {}
-                Extent::All => return Err(refused(revocation)),
+                Extent::All | Extent::Disabled => return Err(refused(revocation)),
                 Extent::Issued if is_older => return Err(refused(revocation)),
                 // Groups are the caller's own: nobody else's grant it anything.
                 Extent::GroupsBut(kept) if is_older && is_of(&revocation.whose, &subject.key) => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use model::id::Digest;
 use model::issuer::{Issuer, KindRule};
 use model::subject::{Binding, Credential, Subject, SubjectKey, SubjectKind};
 use model::time::Timestamp;
@@ -22,17 +23,26 @@ const MAX_NAME: usize = 255;
 /// Who a verified credential names, before its groups are read.
 pub(crate) struct Named<'a> {
     /// The caller's own claims: the outermost actor's, or the token's when nobody acts for its subject.
-    principal: &'a Object,
-    key: SubjectKey,
-    on_behalf_of: Vec<SubjectKey>,
+    pub(crate) principal: &'a Object,
+    pub(crate) key: SubjectKey,
+    pub(crate) on_behalf_of: Vec<SubjectKey>,
 }
 
 /// Reads the names from the claims of a verified credential.
 pub(crate) fn parties<'a>(issuer: &Issuer, claims: &'a Object) -> Result<Named<'a>, IdentityError> {
+    parties_by(issuer, claims, |party| key(issuer, party))
+}
+
+/// [`parties`], each with the name that `key` reads.
+pub(crate) fn parties_by<'a>(
+    issuer: &Issuer,
+    claims: &'a Object,
+    key: impl Fn(&Object) -> Result<SubjectKey, IdentityError>,
+) -> Result<Named<'a>, IdentityError> {
     let actors = actors(issuer, claims)?;
     // The caller first.
     let parties: Vec<&Object> = actors.into_iter().chain([claims]).collect();
-    let keys = parties.iter().map(|party| key(issuer, party)).collect::<Result<Vec<_>, _>>()?;
+    let keys = parties.iter().map(|party| key(party)).collect::<Result<Vec<_>, _>>()?;
     let (Some(principal), Some((key, on_behalf_of))) = (parties.first(), keys.split_first()) else {
         return Err(IdentityError::Name("subject"));
     };
@@ -70,20 +80,27 @@ pub(crate) fn binding(claims: &Object, proven: &Proven) -> Result<Binding, Ident
     };
     let confirmation = confirmation.object().ok_or(IdentityError::Binding("`cnf` is not an object"))?;
     let only = confirmation.first_key_value().filter(|_| confirmation.len() == 1);
-    let Some(("x5t#S256", thumbprint)) = only.map(|(name, value)| (name.as_str(), value)) else {
-        return Err(IdentityError::Binding("`cnf` is not a certificate thumbprint (x5t#S256) alone"));
+    let is = |named: &Json, shown: Digest| {
+        let named = named.text().and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
+        named.is_some_and(|named| named == shown.0)
     };
-    let thumbprint = thumbprint.text().and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
-    let certificate = proven.certificate.ok_or(IdentityError::Binding("the connection has no client certificate"))?;
-    if thumbprint.is_some_and(|thumbprint| thumbprint == certificate.0) {
-        Ok(Binding::Mtls)
-    } else {
-        Err(IdentityError::Binding("the client certificate is another"))
+    match only.map(|(name, value)| (name.as_str(), value)) {
+        Some(("x5t#S256", named)) => {
+            let shown = proven.certificate.ok_or(IdentityError::Binding("the connection has no client certificate"))?;
+            let fits = is(named, shown);
+            if fits { Ok(Binding::Mtls) } else { Err(IdentityError::Binding("the client certificate is another")) }
+        }
+        Some(("jkt", named)) => {
+            let shown = proven.proof_key.ok_or(IdentityError::Binding("there is no DPoP proof"))?;
+            let fits = is(named, shown);
+            if fits { Ok(Binding::Dpop) } else { Err(IdentityError::Binding("the DPoP proof is by another key")) }
+        }
+        _ => Err(IdentityError::Binding("`cnf` is not one certificate (x5t#S256) or one key (jkt) alone")),
     }
 }
 
 /// The `act` objects, the outermost first.
-fn actors<'a>(issuer: &Issuer, claims: &'a Object) -> Result<Vec<&'a Object>, IdentityError> {
+pub(crate) fn actors<'a>(issuer: &Issuer, claims: &'a Object) -> Result<Vec<&'a Object>, IdentityError> {
     let mut actors = Vec::new();
     let mut outer = claims;
     while let Some(actor) = outer.get("act") {
@@ -109,10 +126,13 @@ pub(crate) fn key(issuer: &Issuer, party: &Object) -> Result<SubjectKey, Identit
 /// The subject of this name. Printable ASCII alone, as OpenID Connect demands of `sub`: so no two names look alike, and
 /// none needs a canonical form.
 pub(crate) fn named(issuer: &Issuer, id: Option<&str>) -> Result<SubjectKey, IdentityError> {
-    let is_plain =
-        |id: &&str| is_short_and_trimmed(id) && id.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
-    let id = id.filter(is_plain).ok_or(IdentityError::Name("subject or actor"))?;
+    let id = id.filter(|id| is_name(id)).ok_or(IdentityError::Name("subject or actor"))?;
     Ok(SubjectKey { issuer: Arc::clone(&issuer.alias), id: id.into() })
+}
+
+/// Whether a text may name a subject.
+pub(crate) fn is_name(id: &str) -> bool {
+    is_short_and_trimmed(id) && id.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
 }
 
 fn kind(rule: &KindRule, party: &Object) -> SubjectKind {

@@ -23,9 +23,12 @@ mod attacks;
 mod claims;
 mod delegation;
 mod differential;
+mod dpop;
 mod events;
+mod issued;
 mod profiles;
 mod properties;
+mod svids;
 mod vectors;
 
 pub(crate) const NOW: u64 = 1_800_000_000;

@@ -21,6 +21,7 @@ use tokio::sync::broadcast;
 
 use crate::approval::{AnswerError, Approval, AskError, AskedFor, Filter, Limits, Spending, Spent};
 use crate::audit::{ClassReport, Disclosed, FoundEvent, FoundRequest, FoundSession, Search, SessionSearch};
+use crate::password::KeptPassword;
 use crate::vault::{SealedSecret, SecretInfo, VaultChange};
 use crate::window::{WindowRequest, WindowUse};
 use crate::{Error, State};
@@ -31,6 +32,7 @@ mod codec;
 mod index;
 mod migrations;
 mod names;
+mod passwords;
 mod revocations;
 mod rows;
 mod search;
@@ -254,16 +256,36 @@ impl State for Sqlite {
         self.forget_vault_changes(last)
     }
 
+    fn keep_password(&self, password: &KeptPassword) -> Result<(), Error> {
+        self.insert_password(password)
+    }
+
+    fn passwords(&self, now: Timestamp) -> Result<Vec<KeptPassword>, Error> {
+        self.list_passwords(now)
+    }
+
+    fn drop_passwords(&self, digests: &[Digest]) -> Result<(), Error> {
+        self.delete_passwords(digests)
+    }
+
+    fn drop_ended_passwords(&self, now: Timestamp) -> Result<(), Error> {
+        self.sweep_passwords(now)
+    }
+
     fn put_revocation(&self, revocation: &Revocation) -> Result<(), Error> {
         self.store_revocation(revocation)
     }
 
-    fn remove_revocations(&self, whose: &Whose) -> Result<(), Error> {
-        self.delete_revocations(whose)
+    fn remove_revocations(&self, whose: &Whose, kind: Option<&str>) -> Result<(), Error> {
+        self.delete_revocations(whose, kind)
     }
 
     fn revocations(&self) -> Result<Vec<Revocation>, Error> {
         self.list_revocations()
+    }
+
+    fn has_security_event(&self, issuer: &str, id: &str) -> Result<bool, Error> {
+        self.knows_security_event(issuer, id)
     }
 
     fn take_security_event(&self, issuer: &str, id: &str, until: Timestamp) -> Result<bool, Error> {

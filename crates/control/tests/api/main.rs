@@ -4,8 +4,12 @@
 
 mod access;
 mod approvals;
+mod certificates;
+mod dpop;
 mod outside;
 mod replay;
+mod revocations;
+mod tokens;
 mod windows;
 mod witness;
 mod world;

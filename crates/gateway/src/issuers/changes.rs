@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use model::issuer::Issuer;
 
-use super::{KeySource, Known, Source, Sources, TrustedIssuers, issuers};
+use super::{KeySource, Known, Source, Sources, TrustedIssuers};
 
 /// What differs, by alias.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -106,7 +106,7 @@ impl TrustedIssuers {
             sources.insert(Arc::clone(&source.issuer.alias), source);
         }
         // In this order: whoever reads the new sources verifies by the new issuers.
-        self.current.store(Arc::new(issuers(&sources)));
+        self.current.store(Arc::new(self.issuers(&sources)));
         self.sources.store(Arc::new(sources));
     }
 }

@@ -13,14 +13,22 @@ use super::LIMIT;
 
 /// A call: the status, and the JSON answer (null if it is none).
 pub fn call(site: &Site, token: &str, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
+    let body = body.map(Value::to_string).unwrap_or_default();
+    send(site, method, path, &format!("Authorization: Bearer {token}\r\nContent-Type: application/json\r\n"), &body)
+}
+
+/// A call that nobody is named in, with a body of another type.
+pub fn post_as(site: &Site, path: &str, content_type: &str, body: &str) -> Result<(u16, Value)> {
+    send(site, "POST", path, &format!("Content-Type: {content_type}\r\n"), body)
+}
+
+fn send(site: &Site, method: &str, path: &str, headers: &str, body: &str) -> Result<(u16, Value)> {
     let address = site.process()?.address("admin")?;
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
     stream.set_read_timeout(Some(LIMIT))?;
-    let body = body.map(Value::to_string).unwrap_or_default();
     write!(
         stream,
-        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n{body}",
         body.len()
     )?;
     let mut answer = Vec::new();

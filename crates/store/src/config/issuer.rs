@@ -13,7 +13,7 @@ use super::sluice::seconds;
 use super::{IntrospectionConfig, IssuerConfig, KeySource, Section, Setting};
 
 /// Sluice's own issuer has this alias, so no other may.
-const OWN_ALIAS: &str = "sluice";
+pub(super) const OWN_ALIAS: &str = "sluice";
 
 pub(super) fn issuers(root: &Section<'_, '_>) -> Vec<IssuerConfig> {
     let (mut aliases, mut urls) = (BTreeSet::from([Arc::from(OWN_ALIAS)]), BTreeSet::new());
@@ -55,8 +55,8 @@ fn issuer(section: &Section<'_, '_>) -> Option<IssuerConfig> {
     let groups_claim = groups_claim(section);
     let group_claims = group_claims(section);
     let bare_groups = bare_groups(section);
-    let max_lifetime = section.duration("max_lifetime", seconds(1, 7 * 86_400));
-    let leeway = section.duration("leeway", seconds(0, 120));
+    let max_lifetime = section.duration("max_lifetime", seconds(1, Issuer::LONGEST_LIFETIME));
+    let leeway = section.duration("leeway", seconds(0, Issuer::LONGEST_LEEWAY));
     let events = section.flag("events").unwrap_or(false);
 
     let alias: Option<Arc<str>> = section.required("alias", alias, "write alias = \"corp\"");
@@ -136,7 +136,7 @@ pub(super) fn is_loopback(url: &str) -> bool {
 }
 
 /// One text or a list of them; none empty.
-fn audiences(section: &Section<'_, '_>) -> Option<BTreeSet<Arc<str>>> {
+pub(super) fn audiences(section: &Section<'_, '_>) -> Option<BTreeSet<Arc<str>>> {
     let setting = section.take("audience")?;
     let advice = "write \"sluice\", or a list of such texts";
     let texts = match &setting.value {

@@ -1,34 +1,27 @@
-//! What `./dev conformance identity` does: identity products that are too large for every run of the tests, in front of a
-//! real Sluice and a real PostgreSQL.
+//! `./dev conformance identity`: providers of identities as they are installed in the world, and Sluice believing them.
+//! Each part is a module with one function.
 
 mod keycloak;
 mod login;
+mod spire;
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
-use super::report::line;
-
-/// Where the products are, as `./dev` has installed them.
-#[derive(Clone, Copy, Debug)]
-pub struct Products<'a> {
-    /// The unpacked distribution of Keycloak.
-    pub keycloak: &'a Path,
-}
-
-/// Runs all of it and says what was shown.
+/// Runs the part of this name with the programs in `programs`, and the `sluice` program.
 ///
 /// # Errors
-/// Something does not start, or does otherwise than it must.
-pub fn run(products: &Products<'_>, sluice: &Path) -> Result<()> {
-    line("Keycloak");
-    keycloak::run(products.keycloak, sluice)?;
-    line("\nall of it is as it must be");
-    Ok(())
+/// There is no such part, something does not start, or Sluice believes what it must not or the other way round.
+pub fn run(part: &str, programs: &Path, sluice: &Path) -> Result<()> {
+    match part {
+        "keycloak" => keycloak::run(programs, sluice),
+        "spire" => spire::run(programs, sluice),
+        _ => bail!("there is no part {part:?}; there are keycloak and spire"),
+    }
 }
 
 /// Says that something was shown.
 fn shown(what: &str) {
-    line(&format!("  shown: {what}"));
+    super::report::line(&format!("  shown: {what}"));
 }
