@@ -267,3 +267,6 @@ impl Drop for Asking<'_> {
         self.introspector.answered.notify_waiters();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,5 @@
-//! `./dev conformance identity`: providers of identities as they are installed in the world, and Sluice believing them.
-//! Each part is a module with one function.
+//! `./dev conformance identity`: identity products that are too large for every run of the tests, in front of a real Sluice
+//! and a real PostgreSQL. Each part is a module with one function.
 
 mod keycloak;
 mod login;
@@ -9,19 +9,21 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-/// Runs the part of this name with the programs in `programs`, and the `sluice` program.
+use super::report::line;
+
+/// Runs the part of this name with the product in `installed`, and the `sluice` program, and says what was shown.
 ///
 /// # Errors
-/// There is no such part, something does not start, or Sluice believes what it must not or the other way round.
-pub fn run(part: &str, programs: &Path, sluice: &Path) -> Result<()> {
+/// There is no such part, something does not start, or does otherwise than it must.
+pub fn run(part: &str, installed: &Path, sluice: &Path) -> Result<()> {
     match part {
-        "keycloak" => keycloak::run(programs, sluice),
-        "spire" => spire::run(programs, sluice),
+        "keycloak" => keycloak::run(installed, sluice),
+        "spire" => spire::run(installed, sluice),
         _ => bail!("there is no part {part:?}; there are keycloak and spire"),
     }
 }
 
 /// Says that something was shown.
 fn shown(what: &str) {
-    super::report::line(&format!("  shown: {what}"));
+    line(&format!("  shown: {what}"));
 }
