@@ -114,10 +114,8 @@ pub(crate) async fn renew(
     Id(id): Id<SessionId>,
 ) -> Result<impl IntoResponse, Problem> {
     let subject = &caller.subject;
-    let found = app.node.sessions.find(id);
-    // The same issuer, subject and actors; somebody else's session looks like none.
-    let own = found.filter(|(live, _)| live.subject == subject.key && live.on_behalf_of == subject.on_behalf_of);
-    let (_, signals) = own.ok_or_else(|| Problem::not_found("live session of yours"))?;
+    let own = app.node.sessions.own(id, subject);
+    let signals = own.ok_or_else(|| Problem::not_found("live session of yours"))?;
     journal::act(&app, &caller, "session.renew", id.to_string()).await?;
     signals.renew(subject.as_ref().clone());
     Ok(Answer::ok(serde_json::json!({ "session": id, "expires_at": subject.expires_at })))

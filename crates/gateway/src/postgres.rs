@@ -29,6 +29,7 @@ mod own_settings;
 mod query;
 mod record;
 mod refusal;
+mod renewal;
 mod rest;
 mod revise;
 mod rotate;

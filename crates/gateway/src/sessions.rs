@@ -197,6 +197,12 @@ impl Sessions {
         self.lock().get(&session).map(|entry| (entry.live.clone(), Arc::clone(&entry.signals)))
     }
 
+    /// The mailbox of a session of this caller: the same issuer, subject and actors. Somebody else's looks like none.
+    pub fn own(&self, session: SessionId, caller: &Subject) -> Option<Arc<Signals>> {
+        let (live, signals) = self.find(session)?;
+        (live.subject == caller.key && live.on_behalf_of == caller.on_behalf_of).then_some(signals)
+    }
+
     /// Tells every session something.
     pub fn tell_all(&self, signal: Signal) {
         self.lock().values().for_each(|entry| entry.signals.raise(signal));

@@ -24,6 +24,7 @@ pub mod marked;
 pub mod mutation;
 pub mod normal;
 pub mod payments;
+pub mod people;
 pub mod postgres;
 pub mod process;
 mod random;

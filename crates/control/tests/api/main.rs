@@ -6,6 +6,7 @@ mod access;
 mod approvals;
 mod outside;
 mod replay;
+mod roles;
 mod windows;
 mod witness;
 mod world;

@@ -27,7 +27,7 @@ use wire::postgres::frame::{Limits, Phase, frontend};
 use wire::postgres::frontend::password;
 use wire::postgres::part::Bytes as Part;
 use wire::postgres::pipeline::Pipeline;
-use wire::postgres::startup::Version;
+use wire::postgres::startup::{SESSION_PARAMETER, Version};
 
 use super::analysed::{Epoch, Memo};
 use super::names::Names;
@@ -124,6 +124,14 @@ async fn let_in(
                 Err(_) => Err(too_long()),
             }
         }
+        Ok(Ok(Opening::Renewal(applicant, sessions))) => {
+            let renewing = Box::pin(super::renewal::renew(node, applicant, sessions));
+            match tokio::time::timeout_at(deadline, renewing).await {
+                Ok(Ok(())) => return None,
+                Ok(Err(failed)) => Err(failed),
+                Err(_) => Err(too_long()),
+            }
+        }
         Ok(Ok(Opening::Cancel(key, leg))) => {
             if let Some(passed_on) = node.sessions.cancel(&key) {
                 let _ = tokio::time::timeout(PASSING_ON, passed_on).await;
@@ -157,7 +165,7 @@ async fn refuse(node: &Node, session: SessionId, source: IpAddr, refusal: Refusa
 }
 
 /// Says something of Sluice's own before there is a session.
-fn speak(side: &mut ClientSide, node: &Node, message: &[u8]) {
+pub(super) fn speak(side: &mut ClientSide, node: &Node, message: &[u8]) {
     let mut outbox = Outbox::new(blind(node));
     if outbox.own(message).is_ok() {
         side.send(Released::untaped(outbox.finish()));
@@ -302,7 +310,7 @@ async fn tape(node: &Arc<Node>, id: SessionId, target: &TargetConfig) -> Result<
 }
 
 /// Asks for the token as a password, inside TLS.
-async fn ask_for_token(node: &Node, applicant: &mut Applicant) -> Result<String, Refusal> {
+pub(super) async fn ask_for_token(node: &Node, applicant: &mut Applicant) -> Result<String, Refusal> {
     let mut message = Vec::new();
     if let Some(unknown) = &applicant.wanted.negotiate {
         let unknown = unknown.iter().map(String::as_str);
@@ -465,7 +473,7 @@ fn begin(
     node.metrics.sessions_opened.inc();
     tracing::info!(session = %id, subject = %subject.key, target = %place.model.name, "session opened");
     let mut side = applicant.side;
-    greet(&mut side, &lens, &connected, &cancel);
+    greet(&mut side, &lens, &connected, &cancel, applicant.wanted.wants_id.then_some(id));
     let limits = session_limits(node);
     let wall = Wall::opened(&policies, &place);
     let session = Session {
@@ -539,8 +547,15 @@ fn session_limits(node: &Node) -> Limits {
     }
 }
 
-/// AuthenticationOk, the settings that the target reports, our own cancel key, and ReadyForQuery.
-fn greet(side: &mut ClientSide, lens: &Arc<masking::Lens>, connected: &Connected, cancel: &CancelKey) {
+/// AuthenticationOk, the settings that the target reports, the session's id for whoever asked, our own cancel key, and
+/// ReadyForQuery.
+fn greet(
+    side: &mut ClientSide,
+    lens: &Arc<masking::Lens>,
+    connected: &Connected,
+    cancel: &CancelKey,
+    told: Option<SessionId>,
+) {
     let mut outbox = Outbox::new(Arc::clone(lens));
     let mut message = Vec::new();
     let _ = Backend::Authentication(Authentication::Ok).encode(&mut message);
@@ -549,6 +564,9 @@ fn greet(side: &mut ClientSide, lens: &Arc<masking::Lens>, connected: &Connected
         outbox.parameter_status(name.as_bytes(), value.as_bytes());
     }
     message.clear();
+    if let Some(id) = told {
+        super::renewal::report(&mut message, SESSION_PARAMETER, &id.to_string());
+    }
     let key = wire::postgres::backend::BackendKeyData {
         process: u32::from_be_bytes(cancel.process_id.to_be_bytes()),
         key: Part::from(cancel.secret.as_slice()),

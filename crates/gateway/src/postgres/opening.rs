@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
 use effects::postgres::settings;
+use model::id::SessionId;
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
-use wire::postgres::startup::{FirstPacket, Stage, StartupMessage, Version, decode};
+use wire::postgres::startup::{FirstPacket, RENEW_OPTION, SESSION_OPTION, Stage, StartupMessage, Version, decode};
 
 use crate::gate::{ClientSide, Early, Leg, Moved, Stream};
 use crate::sessions::CancelKey;
 use crate::tls::ALPN_POSTGRES;
 
 use super::login::Refusal;
+use super::renewal;
 
 /// What the client's StartupMessage said.
 pub(super) struct Wanted {
@@ -22,6 +24,10 @@ pub(super) struct Wanted {
     pub(super) database: Arc<str>,
     pub(super) application: Arc<str>,
     pub(super) settings: Vec<(String, String)>,
+    /// Whether the client is told the session's id.
+    pub(super) wants_id: bool,
+    /// The sessions to renew in place of beginning one.
+    pub(super) renews: Option<Vec<SessionId>>,
 }
 
 /// A client that has asked for a session inside TLS.
@@ -32,6 +38,8 @@ pub(super) struct Applicant {
 
 pub(super) enum Opening {
     Session(Applicant),
+    /// Of sessions that live.
+    Renewal(Applicant, Vec<SessionId>),
     /// And the connection, which tells the client by its end that the cancel was passed on.
     Cancel(CancelKey, Leg),
 }
@@ -68,7 +76,10 @@ pub(super) async fn open(stream: TcpStream, tls: Arc<ServerConfig>) -> Result<Op
             First::Startup(wanted) => {
                 let side = ClientSide::new(leg);
                 return match *wanted {
-                    Ok(wanted) => Ok(Opening::Session(Applicant { side, wanted })),
+                    Ok(mut wanted) => Ok(match wanted.renews.take() {
+                        Some(sessions) => Opening::Renewal(Applicant { side, wanted }, sessions),
+                        None => Opening::Session(Applicant { side, wanted }),
+                    }),
                     Err(refusal) => Err((refusal, Some(side))),
                 };
             }
@@ -142,10 +153,12 @@ fn wanted(message: &StartupMessage<'_>) -> Result<Wanted, Refusal> {
     let negotiate = message.needs_negotiation();
     Ok(Wanted {
         version: message.negotiated(),
-        negotiate: negotiate.then(|| message.protocol_options().map(str::to_owned).collect()),
+        negotiate: negotiate.then(|| message.unknown_options().map(str::to_owned).collect()),
         database: database.into(),
         application: application.into(),
         settings,
+        wants_id: message.get(SESSION_OPTION).is_some(),
+        renews: message.get(RENEW_OPTION).map(renewal::sessions).transpose()?,
     })
 }
 
