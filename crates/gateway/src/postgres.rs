@@ -13,6 +13,7 @@ mod client;
 mod closing;
 mod copy_in;
 mod copy_out;
+mod credential;
 mod end;
 mod ends;
 mod extended;

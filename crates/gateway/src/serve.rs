@@ -61,6 +61,7 @@ fn begin_background(node: &Arc<Node>) -> Background {
     };
     keep("journal", |node| Box::pin(Arc::clone(&node.recorder).run()));
     keep("issuers", |node| Box::pin(async move { node.issuers.keep_fresh().await }));
+    keep("trust_domains", |node| Box::pin(Arc::clone(&node.issuers).follow_trust_domains()));
     keep("revisions", |node| Box::pin(watch_revisions(node)));
     keep("index", |node| Box::pin(crate::indexer::run(Arc::clone(&node.state), Arc::clone(&node.recorder))));
     keep("approvals", |node| Box::pin(async move { expire_approvals(&node).await }));
@@ -84,7 +85,10 @@ async fn watch_revisions(node: Arc<Node>) {
 async fn expire_approvals(node: &Node) {
     loop {
         tokio::time::sleep(EXPIRY).await;
-        let state = Arc::clone(&node.state);
+        let (state, passwords) = (Arc::clone(&node.state), Arc::clone(&node.passwords));
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || passwords.sweep(clock::now())).await {
+            tracing::error!(%error, "passwords that ended cannot be removed");
+        }
         match tokio::task::spawn_blocking(move || state.expire(clock::now())).await {
             Ok(Ok(ended)) => ended.into_iter().for_each(|approval| {
                 let (status, reason) = (model::approval::Status::Expired, "its time is over".into());

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use model::id::SessionId;
-use model::subject::{Subject, SubjectKey};
+use model::id::{Digest, SessionId};
+use model::subject::{Binding, Subject, SubjectKey};
 use model::time::Timestamp;
 use serde::Serialize;
 use tokio::sync::{Notify, oneshot};
@@ -116,6 +116,11 @@ pub struct LiveSession {
     pub source: IpAddr,
     /// Since when.
     pub opened_at: Timestamp,
+    /// How its credential was tied to the connection when it opened.
+    pub binding: Binding,
+    /// The SHA-256 of the client certificate of its connection, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Digest>,
 }
 
 /// A client's key for cancelling, ours and never the target's (protocol docs, "BackendKeyData").
@@ -195,12 +200,6 @@ impl Sessions {
     /// The mailbox of one session and whose it is.
     pub fn find(&self, session: SessionId) -> Option<(LiveSession, Arc<Signals>)> {
         self.lock().get(&session).map(|entry| (entry.live.clone(), Arc::clone(&entry.signals)))
-    }
-
-    /// The mailbox of a session of this caller: the same issuer, subject and actors. Somebody else's looks like none.
-    pub fn own(&self, session: SessionId, caller: &Subject) -> Option<Arc<Signals>> {
-        let (live, signals) = self.find(session)?;
-        (live.subject == caller.key && live.on_behalf_of == caller.on_behalf_of).then_some(signals)
     }
 
     /// Tells every session something.

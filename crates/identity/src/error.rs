@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use model::error::ErrorKind;
 
+use crate::svid::SvidError;
+
 /// Why a token was refused. Its text is the true reason, for the journal; it never holds the token, a signature or more
 /// than an escaped excerpt of what the token says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -97,6 +99,12 @@ pub enum IdentityError {
     /// The token is bound (`cnf`) to a key that this connection did not prove.
     #[error("the token is bound to another key: {0}")]
     Binding(&'static str),
+    /// The client certificate names nobody.
+    #[error(transparent)]
+    Certificate(#[from] SvidError),
+    /// A short-lived password that Sluice did not issue, or that ended, was dropped, or is for another target.
+    #[error("the password is none that Sluice issued for this: {0}")]
+    Password(&'static str),
 }
 
 impl IdentityError {

@@ -21,34 +21,54 @@
 //!
 //! Without `act` the principal is `sub`, and `on_behalf_of` is empty.
 //!
+//! # SPIFFE
+//!
+//! [`verify_certificate`] does the same with the chain of a client certificate that is an X.509-SVID, by the
+//! [`TrustBundle`] of its trust domain alone; a JWT-SVID is a token, whose trust domain is that of its `sub`.
+//!
+//! # Tokens that Sluice issues
+//!
+//! The tokens of Sluice's own token endpoint ([`Issued`]) stand for subjects of any trusted issuer: there `sub` and each
+//! actor are `alias|id`, and groups are as policies name them. Nobody else's token is read so
+//! ([`Issuers::with_endpoint`]). One that is good at a single target says so in `aud` and counts there alone
+//! ([`verify_for`]).
+//!
 //! # Where to start
 //!
 //! [`verify`], then `token` (the form), `claims` (the times and places), `subject` (the names). [`KeySet`] is what an
 //! issuer publishes, [`KeyCache`] says when to fetch it again, [`SigningKey`] is Sluice's own issuer.
+//! [`TrustBundle`] is what a trust domain publishes, and [`dpop`] verifies proofs of possession.
 #![forbid(unsafe_code)]
 
+mod bundle;
 mod cache;
 mod claims;
+pub mod dpop;
 mod error;
+mod issued;
 mod issuers;
 mod json;
 mod keys;
 mod mint;
 mod proven;
 mod subject;
+mod svid;
 mod token;
 mod verify;
 
+pub use bundle::{BundleError, TrustBundle};
 pub use cache::{KeyCache, KeyTiming, UnknownKey};
 pub use error::{IdentityError, KeySetError};
+pub use issued::{Issued, TARGET_AUDIENCE};
 pub use issuers::Issuers;
 pub use keys::KeySet;
 pub use mint::{Claims, MintError, SigningKey};
-pub use model::issuer::Issuer;
-pub use proven::Proven;
+pub use model::issuer::{Algorithm, Issuer};
+pub use proven::{Confirmation, Proven};
 pub use subject::{MAX_ACTORS, MAX_GROUPS};
+pub use svid::{SvidError, thumbprint, verify_certificate};
 pub use token::MAX_TOKEN;
-pub use verify::verify;
+pub use verify::{verify, verify_for};
 
 #[cfg(test)]
 mod tests;

@@ -23,7 +23,10 @@ mod attacks;
 mod claims;
 mod delegation;
 mod differential;
+mod dpop;
+mod issued;
 mod properties;
+mod svids;
 mod vectors;
 
 const NOW: u64 = 1_800_000_000;

@@ -1,44 +1,108 @@
 //! The order of the checks: form, algorithm, issuer, key, signature, and only then what the claims say.
 
+use model::spiffe::SpiffeId;
 use model::subject::Subject;
 use model::time::Timestamp;
 
 use crate::error::{IdentityError, excerpt};
-use crate::issuers::{Issuers, Trusted};
+use crate::issuers::{Issuers, Names, Trusted, TrustedDomain};
 use crate::json::Json;
 use crate::keys::Key;
 use crate::proven::Proven;
 use crate::token::Token;
-use crate::{claims, subject};
+use crate::{claims, issued, subject, svid};
 
 /// Verifies a JWT and says who the caller is.
 ///
-/// `proven` is what the caller showed beside the token, to which the token may be bound. `now` is wall-clock time.
+/// `proven` is what the caller showed beside the token, to which the token may be bound. `now` is wall-clock time. A token
+/// that is good at one target alone is refused: it is for [`verify_for`].
 ///
 /// # Errors
 /// The first check that fails, as the true reason for the journal. [`IdentityError::UnknownKey`] and
 /// [`IdentityError::KeysTooOld`] are the two that may pass after the issuer's keys are fetched again
 /// ([`crate::KeyCache::unknown_key`]); all others are final.
 pub fn verify(token: &str, issuers: &Issuers, proven: &Proven, now: Timestamp) -> Result<Subject, IdentityError> {
+    check(token, issuers, proven, None, now)
+}
+
+/// As [`verify`], where the caller wants to be at `target`: a token that is good at that target alone will do too.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_for(
+    token: &str,
+    issuers: &Issuers,
+    proven: &Proven,
+    target: &str,
+    now: Timestamp,
+) -> Result<Subject, IdentityError> {
+    check(token, issuers, proven, Some(target), now)
+}
+
+fn check(
+    token: &str,
+    issuers: &Issuers,
+    proven: &Proven,
+    target: Option<&str>,
+    now: Timestamp,
+) -> Result<Subject, IdentityError> {
     let token = Token::parse(token)?;
-    let trusted = issuer(issuers, &token)?;
+    let signer = signer(issuers, &token)?;
+    let trusted = signer.trusted();
     let key = key(trusted, &token, now)?;
     if !key.verifies(token.signed, &token.signature) {
         return Err(IdentityError::Signature);
     }
     let issuer = &trusted.issuer;
     claims::check_kind(issuer.profile, token.kind.as_deref(), &token.claims)?;
-    claims::check_audience(issuer, &token.claims)?;
+    match trusted.names {
+        Names::ItsOwn => claims::check_audience(issuer, &token.claims)?,
+        Names::Everybodys => issued::check_audience(issuer, &token.claims, target)?,
+    }
     let expires_at = claims::check_times(issuer, &token.claims, now)?;
     let binding = subject::binding(&token.claims, proven)?;
-    subject::subject(issuer, &token.claims, binding, expires_at)
+    let subject = match trusted.names {
+        Names::ItsOwn => subject::subject(issuer, &token.claims, binding, expires_at)?,
+        Names::Everybodys => issued::subject(issuers, issuer, &token.claims, binding, expires_at)?,
+    };
+    match signer {
+        Signer::Issuer(_) => Ok(subject),
+        Signer::TrustDomain(trusted) => svid::of_trust_domain(&trusted.domain, subject),
+    }
 }
 
-fn issuer<'a>(issuers: &'a Issuers, token: &Token<'_>) -> Result<&'a Trusted, IdentityError> {
-    let Some(Json::Text(url)) = token.claims.get("iss") else {
-        return Err(IdentityError::UnknownIssuer(String::from("(absent)")));
+/// Who must have signed the token.
+#[derive(Clone, Copy)]
+enum Signer<'a> {
+    Issuer(&'a Trusted),
+    TrustDomain(&'a TrustedDomain),
+}
+
+impl<'a> Signer<'a> {
+    const fn trusted(self) -> &'a Trusted {
+        match self {
+            Self::Issuer(trusted) => trusted,
+            Self::TrustDomain(trusted) => &trusted.tokens,
+        }
+    }
+}
+
+/// The issuer that `iss` names. A JWT-SVID need not have one, and is of the trust domain of its `sub` (JWT-SVID, section
+/// 3.1): only that trust domain's own keys can make it true.
+fn signer<'a>(issuers: &'a Issuers, token: &Token<'_>) -> Result<Signer<'a>, IdentityError> {
+    let text = |claim| token.claims.get(claim).and_then(Json::text);
+    let url = text("iss");
+    if let Some(trusted) = url.and_then(|url| issuers.by_url(url)) {
+        return Ok(Signer::Issuer(trusted));
+    }
+    let workload = text("sub").and_then(SpiffeId::parse);
+    let domain = workload.and_then(|id| issuers.by_trust_domain(id.trust_domain()));
+    let unknown = || match (url, workload) {
+        (Some(url), _) => excerpt(url),
+        (None, Some(id)) => excerpt(id.as_str()),
+        (None, None) => String::from("(absent)"),
     };
-    issuers.by_url(url).ok_or_else(|| IdentityError::UnknownIssuer(excerpt(url)))
+    domain.map(Signer::TrustDomain).ok_or_else(|| IdentityError::UnknownIssuer(unknown()))
 }
 
 /// One of the issuer's own keys, and only for the algorithm that it is pinned to.

@@ -21,6 +21,7 @@ pub mod id;
 pub mod issuer;
 pub mod lineage;
 pub mod secret;
+pub mod spiffe;
 pub mod subject;
 pub mod target;
 pub mod time;

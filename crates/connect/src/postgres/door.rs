@@ -244,7 +244,7 @@ async fn session<S: AsyncRead + AsyncWrite + Unpin>(door: &Door, house: &House, 
         Ok(begun) => begun,
         Err(error) => return unreached(door, &mut peer, &error).await,
     };
-    let entered = begun.session.map(|session| house.sessions.enter(session, current.number));
+    let entered = begun.session.map(|session| house.sessions.enter(session, &begun.database, current.number));
     if entered.is_none() {
         tracing::warn!(target = door.target, "Sluice does not name its session, which ends with its token");
     }

@@ -35,6 +35,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a login may take once there is a connection: Sluice connects to the target in it.
 const LOGIN: Duration = Duration::from_secs(30);
 
+/// A name that means nothing to Sluice.
+const USER: &str = "sluice-connect";
+
+/// However Sluice is configured, and whatever a certificate says: the token is who this is.
+const AS_PASSWORD: (&str, &str) = ("sluice.auth", "password");
+
 /// How many sessions are renewed by one connection; Sluice takes no more.
 const RENEWED_AT_ONCE: usize = 256;
 
@@ -89,6 +95,8 @@ pub(super) struct Begun {
     pub(super) greeting: Vec<u8>,
     /// Its id, where Sluice told it.
     pub(super) session: Option<SessionId>,
+    /// The database that it is in.
+    pub(super) database: String,
 }
 
 impl Gateway {
@@ -155,8 +163,10 @@ impl Gateway {
 
     /// Begins a session for a program, as whoever the token says.
     pub(super) async fn begin(&self, startup: &Startup, database: &str, token: &Token) -> Result<Begun, GatewayError> {
-        let has_database = startup.parameters.iter().any(|(name, _)| name == "database");
-        let own = [("user", "sluice-connect"), (SESSION_OPTION, "1")];
+        let said = startup.parameters.iter().find(|(name, _)| name == "database");
+        let has_database = said.is_some();
+        let database = said.map_or(database, |(_, database)| database.as_str());
+        let own = [("user", USER), AS_PASSWORD, (SESSION_OPTION, "1")];
         let named = (!has_database).then_some(("database", database));
         let given = startup.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let parameters = own.into_iter().chain(named).chain(given);
@@ -166,7 +176,7 @@ impl Gateway {
             exchange.log_in(startup.version, parameters, token, |message| matches!(message, Backend::ReadyForQuery(_)));
         tokio::time::timeout(LOGIN, logged_in).await.map_err(|_| GatewayError::Deadline)??;
         let Exchange { greeting, said, .. } = exchange;
-        Ok(Begun { peer, greeting, session: said.session })
+        Ok(Begun { peer, greeting, session: said.session, database: database.to_owned() })
     }
 
     /// Passes a CancelRequest on. It ends when Sluice has passed it on too.
@@ -180,12 +190,17 @@ impl Gateway {
         tokio::time::timeout(LOGIN, ended).await.map_err(|_| GatewayError::Deadline)
     }
 
-    /// Renews sessions with a new token; returns those that were.
-    pub(super) async fn renew(&self, sessions: &[SessionId], token: &Token) -> Result<Vec<SessionId>, GatewayError> {
+    /// Renews sessions of a database with a new token; returns those that were.
+    pub(super) async fn renew(
+        &self,
+        database: &str,
+        sessions: &[SessionId],
+        token: &Token,
+    ) -> Result<Vec<SessionId>, GatewayError> {
         let mut renewed = Vec::new();
         for some in sessions.chunks(RENEWED_AT_ONCE) {
             let ids = some.iter().map(SessionId::to_string).collect::<Vec<_>>().join(",");
-            let parameters = [("user", "sluice-connect"), (RENEW_OPTION, ids.as_str())];
+            let parameters = [("user", USER), AS_PASSWORD, ("database", database), (RENEW_OPTION, ids.as_str())];
             let mut peer = self.connect().await?;
             let mut exchange = Exchange { gateway: self, peer: &mut peer, greeting: Vec::new(), said: Said::default() };
             let logged_in = exchange.log_in(Version::V3_0, parameters.into_iter(), token, |message| {

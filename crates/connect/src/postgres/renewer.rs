@@ -1,6 +1,6 @@
 //! Live sessions, and how they get each new token before the old one ends.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -13,11 +13,17 @@ use super::gateway::GatewayError;
 use crate::backoff::Backoff;
 use crate::keeper::Current;
 
-/// The sessions that live, each with the number of the token that it has.
+/// The sessions that live.
 #[derive(Default)]
 pub struct Sessions {
-    live: Mutex<HashMap<SessionId, u64>>,
+    live: Mutex<HashMap<SessionId, Live>>,
     entered: Notify,
+}
+
+struct Live {
+    database: Arc<str>,
+    /// The number of the token that it has.
+    token: u64,
 }
 
 impl Sessions {
@@ -26,26 +32,30 @@ impl Sessions {
         self.lock().len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, u64>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Live>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Enters a session that began with this token; it leaves when the guard is dropped.
-    pub(super) fn enter(self: &Arc<Self>, session: SessionId, token: u64) -> Entered {
-        self.lock().insert(session, token);
+    pub(super) fn enter(self: &Arc<Self>, session: SessionId, database: &str, token: u64) -> Entered {
+        self.lock().insert(session, Live { database: database.into(), token });
         self.entered.notify_one();
         Entered { sessions: Arc::clone(self), session }
     }
 
-    /// Those that have an older token.
-    fn behind(&self, token: u64) -> Vec<SessionId> {
-        self.lock().iter().filter(|(_, has)| **has < token).map(|(session, _)| *session).collect()
+    /// Those that have an older token, by their databases.
+    fn behind(&self, token: u64) -> BTreeMap<Arc<str>, Vec<SessionId>> {
+        let mut behind = BTreeMap::<_, Vec<SessionId>>::new();
+        for (session, live) in self.lock().iter().filter(|(_, live)| live.token < token) {
+            behind.entry(Arc::clone(&live.database)).or_default().push(*session);
+        }
+        behind
     }
 
     fn caught_up(&self, sessions: &[SessionId], token: u64) {
         let mut live = self.lock();
         sessions.iter().for_each(|session| {
-            live.entry(*session).and_modify(|has| *has = token);
+            live.entry(*session).and_modify(|live| live.token = token);
         });
     }
 }
@@ -94,14 +104,15 @@ pub(super) async fn run(house: &House, stop: CancellationToken) {
 }
 
 async fn renew(house: &House, current: &Current) -> Result<(), GatewayError> {
-    let behind = house.sessions.behind(current.number);
-    if behind.is_empty() || current.token.is_over(SystemTime::now()) {
+    if current.token.is_over(SystemTime::now()) {
         return Ok(());
     }
-    let renewed = house.gateway.renew(&behind, &current.token).await?;
-    // Whatever Sluice did not renew is no session of its any more: it ends by itself.
-    house.sessions.caught_up(&behind, current.number);
-    tracing::info!(sessions = renewed.len(), of = behind.len(), "sessions renewed");
+    for (database, behind) in house.sessions.behind(current.number) {
+        let renewed = house.gateway.renew(&database, &behind, &current.token).await?;
+        // Whatever Sluice did not renew is no session of its any more: it ends by itself.
+        house.sessions.caught_up(&behind, current.number);
+        tracing::info!(%database, sessions = renewed.len(), of = behind.len(), "sessions renewed");
+    }
     Ok(())
 }
 
@@ -113,13 +124,14 @@ mod tests {
     fn a_session_is_behind_until_it_has_the_newest_token() {
         let sessions = Arc::new(Sessions::default());
         let (one, two) = (SessionId::from_bits(1), SessionId::from_bits(2));
-        let entered = sessions.enter(one, 1);
-        let _stays = sessions.enter(two, 2);
-        assert_eq!(sessions.behind(1), []);
-        assert_eq!(sessions.behind(2), [one]);
+        let entered = sessions.enter(one, "payments", 1);
+        let _stays = sessions.enter(two, "orders", 2);
+        assert_eq!(sessions.behind(1), BTreeMap::new());
+        assert_eq!(sessions.behind(2), BTreeMap::from([("payments".into(), vec![one])]));
         sessions.caught_up(&[one, SessionId::from_bits(3)], 2);
         assert_eq!((sessions.behind(2).len(), sessions.count()), (0, 2));
         drop(entered);
-        assert_eq!((sessions.behind(3), sessions.count()), (vec![two], 1));
+        assert_eq!(sessions.behind(3), BTreeMap::from([("orders".into(), vec![two])]));
+        assert_eq!(sessions.count(), 1);
     }
 }

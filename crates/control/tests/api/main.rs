@@ -4,9 +4,12 @@
 
 mod access;
 mod approvals;
+mod certificates;
+mod dpop;
 mod outside;
 mod replay;
 mod roles;
+mod tokens;
 mod windows;
 mod witness;
 mod world;

@@ -65,7 +65,7 @@ async fn cell(world: &World, role: &Role, method: &str, path: &str, access: Acce
         (_, Access::Open | Access::Verb(_)) => "yes",
         (_, Access::Local(_)) => "here",
         (_, Access::CallerOr(verb)) if role.verbs.contains(verb.as_str()) => "yes",
-        (_, Access::Caller | Access::CallerOr(_)) => "own",
+        (_, Access::Caller | Access::Session | Access::CallerOr(_)) => "own",
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use testkit::command::run;
+use testkit::command::{path_with_clients, run};
 use testkit::demo::site::{Site, Tuning};
 use testkit::people::{People, browse};
 use testkit::process::{Running, http_get};
@@ -194,7 +194,7 @@ fn machines_prove_themselves_by_secret_and_by_key() -> Result<()> {
         let command = ["--", "psql", "-X", "-At", "-c", "SELECT count(*) FROM orders"];
         let mut connect = world.sluice(&[&way, arguments, &command].concat());
         connect.env("SLUICE_GATEWAY", world.site.process()?.address("postgres")?.to_string());
-        connect.env("SLUICE_CA_FILE", world.site.ca()).envs(environment);
+        connect.env("SLUICE_CA_FILE", world.site.ca()).env("PATH", path_with_clients()?).envs(environment);
         assert_eq!(run(connect, b"")?.success().context(client)?.trim(), "300", "{client}");
     }
     // Another key is not the client's.

@@ -38,6 +38,7 @@ impl Caller {
         command.arg("connect").args(arguments).current_dir(self.home.path());
         command.env("SLUICE_GATEWAY", site.process()?.address("postgres")?.to_string());
         command.env("SLUICE_CA_FILE", site.ca()).env("SLUICE_ISSUER", site.issuer().url());
+        command.env("PATH", testkit::command::path_with_clients()?);
         command.env("XDG_STATE_HOME", self.home.path()).env_remove("SLUICE_TOKEN").env_remove("SLUICE_TOKEN_FILE");
         Ok(command)
     }

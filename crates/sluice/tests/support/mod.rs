@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
 
 pub mod admin;
+pub mod certificates;
 pub mod door;
 pub mod faulty_disk;
 pub mod oracle;

@@ -11,7 +11,7 @@ use super::sluice::seconds;
 use super::{IssuerConfig, KeySource, Section};
 
 /// Sluice's own issuer has this alias, so no other may.
-const OWN_ALIAS: &str = "sluice";
+pub(super) const OWN_ALIAS: &str = "sluice";
 
 pub(super) fn issuers(root: &Section<'_, '_>) -> Vec<IssuerConfig> {
     let (mut aliases, mut urls) = (BTreeSet::from([Arc::from(OWN_ALIAS)]), BTreeSet::new());
@@ -116,7 +116,7 @@ pub(super) fn is_loopback(url: &str) -> bool {
 }
 
 /// One text or a list of them; none empty.
-fn audiences(section: &Section<'_, '_>) -> Option<BTreeSet<Arc<str>>> {
+pub(super) fn audiences(section: &Section<'_, '_>) -> Option<BTreeSet<Arc<str>>> {
     let setting = section.take("audience")?;
     let advice = "write \"sluice\", or a list of such texts";
     let texts = match &setting.value {

@@ -39,7 +39,7 @@ fn the_templates_are_right_and_say_the_defaults() {
     let template = config(TEMPLATE_SLUICE_TOML).unwrap();
     assert_eq!(template, config("").unwrap());
     assert_eq!(template.data_dir, Path::new("/etc/sluice/data"));
-    assert_eq!(template.postgres.address.to_string(), "127.0.0.1:6432");
+    assert_eq!(template.postgres.listen.address.to_string(), "127.0.0.1:6432");
     assert_eq!(template.admin.address.to_string(), "127.0.0.1:7632");
     assert_eq!(template.approvals.hold_max.as_secs(), 120);
     assert_eq!(template.journal.wait_deadline.as_secs(), 5);
@@ -66,11 +66,12 @@ fn what_the_templates_comment_out_is_right_too() {
         });
         lines.collect::<String>()
     };
-    let is_both = |line: &&str| !line.starts_with("ca_file") && !line.starts_with("key_env");
+    let is_both = |line: &&str| !["ca_file", "key_env", "workload_api"].iter().any(|other| line.starts_with(other));
     let text = uncomment(TEMPLATE_SLUICE_TOML);
     let text: String = text.lines().filter(is_both).map(|line| format!("{line}\n")).collect();
     let all = config(&text).unwrap();
     assert_eq!(all.issuers.len(), 1);
+    assert_eq!((all.trust_domains.len(), all.trust_domains[0].domain.groups.len()), (1, 2));
     let archive = all.archive.unwrap();
     assert_eq!((&*archive.bucket, &*archive.prefix, &*archive.endpoint), ("tapes", "sluice", "https://s3.example.com"));
     assert_eq!(archive.keep_local, Duration::from_secs(7 * 86_400));
@@ -471,4 +472,43 @@ fn an_archive_is_safe_or_refused() {
     let shown = config("[archive]\nsecret = \"hunter2\"\n").unwrap_err();
     assert_eq!(shown.len(), 4, "{shown:?}");
     assert!(!format!("{shown:?}").contains("hunter2"));
+}
+
+const DOMAIN: &str = "[[trust_domain]]\nname = \"prod.acme\"\nalias = \"prod\"\n";
+
+#[test]
+fn a_trust_domain_is_read() {
+    let text = format!(
+        "{DOMAIN}workload_api = \"/run/agent.sock\"\naudience = [\"sluice\", \"gateway\"]\nmax_lifetime = \"5m\"\n\
+         [trust_domain.groups]\norders = [\"/ns/orders/**\"]\n"
+    );
+    let config = config(&text).unwrap();
+    let [TrustDomainConfig { domain, bundle }] = config.trust_domains.as_slice() else { panic!("{config:?}") };
+    assert_eq!(*bundle, BundleSource::WorkloadApi("/run/agent.sock".into()));
+    assert_eq!((&*domain.name, &*domain.issuer.alias, domain.certificates), ("prod.acme", "prod", true));
+    assert_eq!((domain.issuer.profile, domain.issuer.max_lifetime), (Profile::JwtSvid, 300));
+    assert_eq!(domain.issuer.audiences.len(), 2);
+    assert_eq!(domain.groups.len(), 1);
+}
+
+#[test]
+fn a_trust_domain_has_a_name_an_alias_and_a_bundle_of_its_own() {
+    let file = "bundle_file = \"b.pem\"\n";
+    assert_mistake(config(DOMAIN), 1, "trust_domain.bundle_file");
+    assert_mistake(config(&format!("{DOMAIN}{file}workload_api = \"/s\"\n")), 4, "trust_domain.bundle_file");
+    let named = |name: &str| config(&format!("{DOMAIN}{file}").replace("prod.acme", name));
+    for wrong in ["", "Prod.acme", "spiffe://prod.acme", "prod.acme/x", "prod acme"] {
+        assert_mistake(named(wrong), 2, "trust_domain.name");
+    }
+    let two = |second: &str| config(&format!("{DOMAIN}{file}{}{file}", DOMAIN.replace("prod.acme", second)));
+    assert_mistake(two("other.acme"), 7, "trust_domain.alias");
+    let same = DOMAIN.replace("\"prod\"", "\"other\"");
+    assert_mistake(config(&format!("{DOMAIN}{file}{same}{file}")), 6, "trust_domain.name");
+    assert_mistake(config(&format!("{ISSUER}{DOMAIN}{file}").replace("\"prod\"", "\"corp\"")), 7, "trust_domain.alias");
+    assert_mistake(config(&format!("{DOMAIN}{file}").replace("\"prod\"", "\"sluice\"")), 3, "trust_domain.alias");
+    assert_mistake(config(&format!("{DOMAIN}{file}certificates = false\n")), 5, "trust_domain.certificates");
+    for wrong in ["[]", "[\"ns\"]", "\"/ns\"", "[\"/**/a\"]"] {
+        assert_mistake(config(&format!("{DOMAIN}{file}groups = {{ a = {wrong} }}\n")), 5, "trust_domain.groups.a");
+    }
+    assert_mistake(config(&format!("{DOMAIN}{file}groups = {{ \"a|b\" = [\"/x\"] }}\n")), 5, "trust_domain.groups.a|b");
 }
