@@ -55,7 +55,7 @@ def main(url, name, abort):
             break
         if abort and form.decline and form.decline[0] == "link":
             url, text = open_page(urllib.parse.urljoin(url, form.decline[1]))
-            continue
+            break
         fields = form.fields
         if abort and form.decline:
             fields = {key: value for key, value in fields.items() if key != "confirm"} | {"abort": form.decline[1]}
@@ -64,6 +64,8 @@ def main(url, name, abort):
                 fields[field] = name
         data = urllib.parse.urlencode(fields).encode()
         url, text = open_page(urllib.request.Request(urllib.parse.urljoin(url, form.action), data=data))
+        if "abort" in fields:
+            break
     print(text)
 
 

@@ -1,27 +1,21 @@
 //! A door: a loopback port or a Unix socket that leads to one target.
 
+mod entry;
+
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use model::secret::Secret;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::House;
-use super::gateway::GatewayError;
-use super::local::{self, LocalError, Opened, Startup};
-use super::peer::Peer;
-use super::relay;
-
-/// How long a program may take to say what it wants.
-const OPENING: Duration = Duration::from_secs(10);
 
 /// How long sessions may go on after the end was asked for.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -137,7 +131,7 @@ impl Door {
             tokio::select! {
                 accepted = door.accept() => match accepted {
                     Ok(stream) => {
-                        sessions.spawn(serve(Arc::clone(&door), Arc::clone(&house), stream));
+                        sessions.spawn(entry::serve(Arc::clone(&door), Arc::clone(&house), stream));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a connection cannot be accepted");
@@ -196,84 +190,6 @@ fn bind_socket(directory: &Path, path: &Path) -> Result<UnixListener, DoorError>
     let _ = fs::remove_file(&inside);
     let _ = fs::remove_dir(&hidden);
     bound.map_err(failed)
-}
-
-async fn serve(door: Arc<Door>, house: Arc<House>, stream: Knocking) {
-    match stream {
-        Knocking::Tcp(stream) => let_in(&door, &house, Peer::new(stream)).await,
-        Knocking::Socket(stream) => let_in(&door, &house, Peer::new(stream)).await,
-    }
-}
-
-async fn let_in<S: AsyncRead + AsyncWrite + Unpin>(door: &Door, house: &House, mut peer: Peer<S>) {
-    let opening = async {
-        let opened = local::open(&mut peer).await?;
-        if let (Opened::Session(_), Some(password)) = (&opened, door.password()) {
-            local::check_password(&mut peer, password).await?;
-        }
-        Ok::<_, LocalError>(opened)
-    };
-    match tokio::time::timeout(OPENING, opening).await {
-        Ok(Ok(Opened::Session(startup))) => session(door, house, peer, startup).await,
-        Ok(Ok(Opened::Cancel { process, key })) => {
-            if let Err(error) = house.gateway.cancel(process, &key).await {
-                tracing::warn!(target = door.target, %error, "a cancel cannot be passed on");
-            }
-        }
-        Ok(Err(LocalError::Password)) => {
-            tracing::warn!(target = door.target, "a program gave the wrong password at a local port");
-            let hint = "The password is that of this `sluice connect`, and no token.";
-            local::refuse(&mut peer, "28P01", "the local password is wrong", Some(hint)).await;
-        }
-        Ok(Err(error @ (LocalError::Io(_) | LocalError::Tls))) => tracing::debug!(%error, "nobody came in"),
-        Ok(Err(error)) => local::refuse(&mut peer, "08P01", &error.to_string(), None).await,
-        Err(_) => {}
-    }
-}
-
-async fn session<S: AsyncRead + AsyncWrite + Unpin>(door: &Door, house: &House, mut peer: Peer<S>, startup: Startup) {
-    let current = house.keeper.watch().borrow().clone();
-    if current.token.is_over(SystemTime::now()) {
-        let why = current.failing.as_deref().unwrap_or("the token is over and does not change");
-        tracing::warn!(target = door.target, reason = why, "no session without a token");
-        let message = "sluice connect has no token that lasts";
-        local::refuse(&mut peer, "28000", message, Some("Its own log or health says why.")).await;
-        return;
-    }
-    let mut begun = match house.gateway.begin(&startup, &door.database, &current.token).await {
-        Ok(begun) => begun,
-        Err(error) => return unreached(door, &mut peer, &error).await,
-    };
-    let entered = begun.session.map(|session| house.sessions.enter(session, &begun.database, current.number));
-    if entered.is_none() {
-        tracing::warn!(target = door.target, "Sluice does not name its session, which ends with its token");
-    }
-    let carried = async {
-        peer.send(&begun.greeting).await?;
-        // What came early, on either side.
-        peer.send(&begun.peer.inbox).await?;
-        begun.peer.send(&peer.inbox).await?;
-        relay::carry(&mut peer.stream, &mut begun.peer.stream).await
-    };
-    if let Err(error) = carried.await {
-        tracing::debug!(target = door.target, %error, "a session broke");
-    }
-}
-
-/// Tells the program why there is no session: in Sluice's own words, where there are any.
-async fn unreached<S: AsyncRead + AsyncWrite + Unpin>(door: &Door, peer: &mut Peer<S>, error: &GatewayError) {
-    tracing::warn!(target = door.target, %error, "no session");
-    match error {
-        GatewayError::Refused { report, .. } => {
-            let _ = peer.send(report).await;
-        }
-        GatewayError::Protocol(..) => {
-            local::refuse(peer, "08P01", "what answers in place of Sluice is not Sluice", None).await;
-        }
-        _ => {
-            local::refuse(peer, "08006", "Sluice cannot be reached", Some("The log of sluice connect says why.")).await
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,21 +1,22 @@
 //! `sluice connect`: local doors to targets.
 
+mod doors;
+mod settings;
+
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use connect::child::{self, ChildError};
-use connect::config::{Settings, TargetSettings};
+use connect::config::Settings;
+use connect::health;
 use connect::keeper::Keeper;
-use connect::postgres::{Door, DoorError, Gateway, GatewayError, House, Place, Sessions};
-use connect::source::Source;
-use connect::source::file;
-use connect::{health, private};
-use model::secret::Secret;
+use connect::postgres::{Gateway, GatewayError, House, Sessions};
 use store::config::{LogConfig, LogFormat, LogLevel};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::account::{self, AccountArgs};
@@ -173,59 +174,60 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 /// Returns the status of the command, if there is one.
 async fn work(args: &Args) -> Result<Option<u8>, Failure> {
-    let settings = settings(args)?;
-    let address = settings.gateway.as_deref();
-    let address = address.ok_or_else(|| Failure::Usage(String::from("say where Sluice is: --gateway HOST:PORT")))?;
-    let trust = settings.trust().map_err(|error| Failure::Usage(error.to_string()))?;
-    let gateway = Gateway::new(address, &trust).map_err(|error| gateway_failure(&error))?;
-    let targets = targets(args, &settings)?;
-    let keeper = Keeper::start(source(&settings)?, PATIENCE).await.map_err(|error| account::failure(&error))?;
-    gateway.try_connect().await.map_err(|error| gateway_failure(&error))?;
-    let house = Arc::new(House { gateway, keeper: Arc::new(keeper), sessions: Arc::new(Sessions::default()) });
+    let settings = settings::settings(args)?;
+    let targets = doors::targets(args, &settings)?;
+    let house = Arc::new(house(&settings).await?);
     let health = match settings.health {
         Some(address) => Some(health::bind(address).await.map_err(Failure::failed)?),
         None => None,
     };
     let stop = CancellationToken::new();
     let signals = args.command.is_empty().then(|| serve::end_on_signal(stop.clone())).transpose()?;
-    let mut doors = Vec::new();
-    let mut opened = None;
+    let (mut opened, mut of_command) = (Vec::new(), None);
     for (name, target) in targets {
-        let (door, password) = open(&name, &target, !args.command.is_empty()).await?;
-        opened =
-            opened.or(door.address().zip(password).map(|(at, password)| (at, door.database().to_owned(), password)));
-        doors.push(door);
+        let (door, password) = doors::open(&name, &target, !args.command.is_empty()).await?;
+        let way = door.address().zip(password);
+        of_command =
+            of_command.or(way.map(|(address, password)| child::environment(address, door.database(), &password)));
+        opened.push(door);
     }
-    let telling = health.map(|listener| {
-        let _ = listener.local_addr().map(|address| put_line(&format!("health at http://{address}/healthz")));
-        tokio::spawn(health::serve(listener, Arc::clone(&house), stop.clone()))
-    });
-    let keeping = {
-        let (house, stop) = (Arc::clone(&house), stop.clone());
-        tokio::spawn(async move { house.keep(stop).await })
-    };
-    let mut serving = tokio::task::JoinSet::new();
-    for door in doors {
+    let mut beside = JoinSet::new();
+    if let Some(listener) = health {
+        let address = listener.local_addr().map_err(Failure::failed)?;
+        put_line(&format!("health at http://{address}/healthz"))?;
+        beside.spawn(health::serve(listener, Arc::clone(&house), stop.clone()));
+    }
+    let keeping = (Arc::clone(&house), stop.clone());
+    beside.spawn(async move { keeping.0.keep(keeping.1).await });
+    let mut serving = JoinSet::new();
+    for door in opened {
         if args.command.is_empty() {
             put_line(&format!("listening on {} for {}", door.place(), show::safe(door.target())))?;
         }
         serving.spawn(door.serve(Arc::clone(&house), stop.clone()));
     }
-    let status = match (args.command.split_first(), opened) {
-        (Some((program, arguments)), Some((address, database, password))) => {
-            let environment = child::environment(address, &database, &password);
-            Some(run_command(program, arguments, &environment).await)
-        }
+    let status = match (args.command.split_first(), of_command) {
+        (Some((program, arguments)), Some(environment)) => Some(run_command(program, arguments, &environment).await),
         _ => {
             while serving.join_next().await.is_some() {}
             None
         }
     };
     stop.cancel();
-    keeping.abort();
     signals.into_iter().for_each(|signals| signals.abort());
-    telling.into_iter().for_each(|telling| telling.abort());
     Ok(status)
+}
+
+/// Gets the first token, and looks whether Sluice is there.
+async fn house(settings: &Settings) -> Result<House, Failure> {
+    let address = settings.gateway.as_deref();
+    let address = address.ok_or_else(|| Failure::Usage(String::from("say where Sluice is: --gateway HOST:PORT")))?;
+    let trust = settings.trust().map_err(|error| Failure::Usage(error.to_string()))?;
+    let gateway = Gateway::new(address, &trust).map_err(|error| gateway_failure(&error))?;
+    let source = settings::source(settings)?;
+    let keeper = Keeper::start(source, PATIENCE).await.map_err(|error| account::failure(&error))?;
+    gateway.try_connect().await.map_err(|error| gateway_failure(&error))?;
+    Ok(House { gateway, keeper: Arc::new(keeper), sessions: Arc::new(Sessions::default()) })
 }
 
 async fn run_command(program: &OsString, arguments: &[OsString], environment: &[(&'static str, String)]) -> u8 {
@@ -240,156 +242,6 @@ async fn run_command(program: &OsString, arguments: &[OsString], environment: &[
             }
         }
     }
-}
-
-/// The file, and what the command line says over it.
-fn settings(args: &Args) -> Result<Settings, Failure> {
-    let file = args.config.as_deref().map(Settings::load).transpose();
-    let mut settings = file.map_err(|error| Failure::Failed(error.to_string()))?.unwrap_or_default();
-    over(&mut settings.gateway, &args.gateway);
-    over(&mut settings.ca_file, &args.ca_file);
-    over(&mut settings.certificate_file, &args.certificate_file);
-    over(&mut settings.key_file, &args.key_file);
-    over(&mut settings.health, &args.health);
-    let identity = &mut settings.identity;
-    over(&mut identity.issuer, &args.account.issuer);
-    over(&mut identity.issuer_ca_file, &args.account.issuer_ca_file);
-    over(&mut identity.client_id, &args.account.client_id);
-    over(&mut identity.client_secret_file, &args.account.client_secret_file);
-    over(&mut identity.private_key_file, &args.proof.private_key_file);
-    over(&mut identity.key_id, &args.proof.key_id);
-    over(&mut identity.assertion_audience, &args.proof.assertion_audience);
-    over(&mut identity.token_file, &args.proof.token_file);
-    over(&mut identity.token_env, &args.proof.token_env);
-    identity.client_secret_post |= args.proof.client_secret_post;
-    identity.pss |= args.proof.pss;
-    identity.client_certificate |= args.proof.client_certificate;
-    identity.wanted = args.account.wanted(&identity.wanted);
-    Ok(settings)
-}
-
-fn over<T: Clone>(setting: &mut Option<T>, said: &Option<T>) {
-    if said.is_some() {
-        setting.clone_from(said);
-    }
-}
-
-fn source(settings: &Settings) -> Result<Source, Failure> {
-    let variable = |name: &str| std::env::var(name).ok();
-    let secret = variable("SLUICE_CLIENT_SECRET").filter(|secret| !secret.is_empty()).map(Secret::new);
-    let source = settings.source(secret, variable).map_err(|error| Failure::Usage(error.to_string()))?;
-    if let Some(source) = source {
-        return Ok(source);
-    }
-    if let Some(token) = variable("SLUICE_TOKEN").filter(|token| !token.trim().is_empty()) {
-        return Ok(Source::Value(Secret::new(token.trim().to_owned())));
-    }
-    let login = account::login()?;
-    if login.exists() {
-        return Ok(Source::Login(Arc::new(login)));
-    }
-    Err(Failure::Usage(String::from(
-        "say who you are: `sluice login`, --token-file, or a client of an issuer (--help)",
-    )))
-}
-
-/// The targets that are meant, each with how programs reach it.
-fn targets(args: &Args, settings: &Settings) -> Result<Vec<(String, TargetSettings)>, Failure> {
-    let named = args.targets.iter().map(|named| {
-        let (name, database) = named.split_once('=').map_or((named.as_str(), None), |(name, of)| (name, Some(of)));
-        let mut target = settings.targets.get(name).cloned().unwrap_or_default();
-        over(&mut target.database, &database.map(str::to_owned));
-        (name.to_owned(), target)
-    });
-    let of_file = settings.targets.iter().map(|(name, target)| (name.clone(), target.clone()));
-    let mut targets: Vec<_> = if args.targets.is_empty() { of_file.collect() } else { named.collect() };
-    let says_where = args.door.listen.is_some() || args.door.socket.is_some() || args.door.password_file.is_some();
-    match (targets.as_slice(), args.command.is_empty()) {
-        ([], _) => return Err(Failure::Usage(String::from("say which target"))),
-        ([_], _) => {}
-        (_, false) => return Err(Failure::Usage(String::from("a command is run with one target"))),
-        (_, true) if says_where => {
-            return Err(Failure::Usage(String::from("with several targets, say in the file where each is")));
-        }
-        (_, true) => {}
-    }
-    for (_, target) in &mut targets {
-        if args.door.listen.is_some() || args.door.socket.is_some() {
-            target.listen = args.door.listen;
-            target.socket.clone_from(&args.door.socket);
-        }
-        over(&mut target.port, &args.door.port);
-        over(&mut target.password_file, &args.door.password_file);
-        target.no_password |= args.door.no_password;
-    }
-    Ok(targets)
-}
-
-/// Opens a door; for a command, always a port with a password of its own.
-async fn open(
-    name: &str,
-    target: &TargetSettings,
-    is_command: bool,
-) -> Result<(Door, Option<Secret<String>>), Failure> {
-    let database = target.database.as_deref().unwrap_or(name);
-    let place = match &target.socket {
-        Some(directory) if !is_command => {
-            Place::Socket { directory: directory.clone(), port: target.port.unwrap_or(5432) }
-        }
-        _ => {
-            let address = target.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
-            Place::Tcp { address, password: password(name, target, is_command)? }
-        }
-    };
-    let told = match &place {
-        Place::Tcp { password: Some(password), .. } if is_command => Some(Secret::new(password.expose().clone())),
-        _ => None,
-    };
-    let door = Door::open(name, database, place).await.map_err(|error| match error {
-        DoorError::NotLoopback(_) => Failure::Usage(error.to_string()),
-        _ => Failure::failed(error),
-    })?;
-    Ok((door, told))
-}
-
-/// The password of a port: nobody's but the command's, the file's, or shown to whoever sits there.
-fn password(name: &str, target: &TargetSettings, is_command: bool) -> Result<Option<Secret<String>>, Failure> {
-    let random = || connect::random_word().map(Secret::new).map_err(Failure::failed);
-    if is_command {
-        return random().map(Some);
-    }
-    if let Some(path) = &target.password_file {
-        return kept_password(path).map(Some);
-    }
-    if target.no_password {
-        return Ok(None);
-    }
-    if !std::io::stderr().is_terminal() {
-        return Err(Failure::Usage(format!(
-            "say how programs prove themselves at the port of {name}: --password-file FILE, --socket DIR in place of a \
-             port, or --no-password"
-        )));
-    }
-    let password = random()?;
-    tell(&format!(
-        "the password for {} is {} (for this run; --password-file keeps one)",
-        show::safe(name),
-        password.expose()
-    ));
-    Ok(Some(password))
-}
-
-/// The password in a file, which is made if it is not there.
-fn kept_password(path: &Path) -> Result<Secret<String>, Failure> {
-    let failed = |error: std::io::Error| Failure::failed(format!("{}: {error}", path.display()));
-    if !path.exists() {
-        let password = connect::random_word().map_err(Failure::failed)?;
-        private::write(path, password.as_bytes()).map_err(failed)?;
-    }
-    if private::is_open_to_others(path).map_err(failed)? {
-        return Err(Failure::Failed(format!("{} is open to others: run chmod 600 on it", path.display())));
-    }
-    file::read(path).map(Secret::new).map_err(Failure::failed)
 }
 
 fn gateway_failure(error: &GatewayError) -> Failure {

@@ -12,7 +12,6 @@ use testkit::people::{People, browse};
 use testkit::process::{Running, http_get};
 use testkit::wait::eventually_blocking;
 
-use crate::support::door::Caller;
 use crate::support::oracle::Watched;
 use crate::support::{LIMIT, site};
 
@@ -162,20 +161,12 @@ fn a_login_renews_itself_for_the_command_line_and_for_programs() -> Result<()> {
     eventually_blocking(LIMIT, "the login to renew itself", || {
         Ok((world.whoami()?["expires_at"] != first).then_some(()))
     })?;
-    // An account without a permission to connect is told so; the identity is the login's.
-    let caller = Caller {
-        client: testkit::issuer::Client {
-            id: String::new(),
-            secret: String::new(),
-            groups: Vec::new(),
-            lifetime: std::time::Duration::ZERO,
-        },
-        home: tempfile::tempdir()?,
-    };
-    let mut connect = caller.anybody(&world.site, &[world.site.database(), "--", "psql", "-c", "SELECT 1"])?;
-    connect.env("XDG_STATE_HOME", world.home.path()).env_remove("SLUICE_ISSUER");
-    let refused = run(connect, b"")?;
-    assert!(refused.stderr.contains("the connection is not allowed"), "{}", refused.stderr);
+    // `sluice connect` is whoever signed in, unless it is told who it is.
+    let command = ["--", "psql", "-X", "-At", "-c", "SELECT count(*) FROM refunds"];
+    let mut connect = world.sluice(&[&["connect", world.site.database()][..], &command].concat());
+    connect.env("SLUICE_GATEWAY", world.site.process()?.address("postgres")?.to_string());
+    connect.env("SLUICE_CA_FILE", world.site.ca()).env("PATH", path_with_clients()?);
+    assert_eq!(run(connect, b"")?.success()?.trim(), "20");
     Ok(())
 }
 
