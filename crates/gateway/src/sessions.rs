@@ -25,6 +25,8 @@ pub enum Signal {
     Drain,
     /// A renewed credential waits in the mailbox.
     Renew,
+    /// Whom Sluice believes has changed: look whether the caller still is believed.
+    Trust,
 }
 
 impl Signal {
@@ -35,6 +37,7 @@ impl Signal {
             Self::Cancel => 4,
             Self::Drain => 8,
             Self::Renew => 16,
+            Self::Trust => 32,
         }
     }
 }
@@ -45,6 +48,8 @@ pub struct Signals {
     flags: AtomicU32,
     renewal: Mutex<Option<Subject>>,
     cancels: Mutex<Vec<PassingOn>>,
+    /// The id of the credential that the session lives by, if it has one.
+    credential: Mutex<Option<Arc<str>>>,
     notify: Notify,
 }
 
@@ -78,6 +83,15 @@ impl Signals {
     pub fn renew(&self, subject: Subject) {
         *self.renewal.lock().unwrap_or_else(PoisonError::into_inner) = Some(subject);
         self.raise(Signal::Renew);
+    }
+
+    /// Says which credential the session lives by.
+    pub(crate) fn live_by(&self, token_id: Option<Arc<str>>) {
+        *self.credential.lock().unwrap_or_else(PoisonError::into_inner) = token_id;
+    }
+
+    fn lives_by(&self) -> Option<Arc<str>> {
+        self.credential.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Asks to cancel what runs. What is returned ends when that was passed on to the target, or was not needed: a client
@@ -200,6 +214,17 @@ impl Sessions {
     /// The mailbox of one session and whose it is.
     pub fn find(&self, session: SessionId) -> Option<(LiveSession, Arc<Signals>)> {
         self.lock().get(&session).map(|entry| (entry.live.clone(), Arc::clone(&entry.signals)))
+    }
+
+    /// The sessions that live by each credential of an issuer, by the credential's id.
+    pub(crate) fn living_by(&self, issuer: &str) -> HashMap<Arc<str>, Vec<SessionId>> {
+        let mut living: HashMap<Arc<str>, Vec<SessionId>> = HashMap::new();
+        for (session, entry) in self.lock().iter().filter(|(_, entry)| *entry.live.subject.issuer == *issuer) {
+            if let Some(token_id) = entry.signals.lives_by() {
+                living.entry(token_id).or_default().push(*session);
+            }
+        }
+        living
     }
 
     /// Tells every session something.

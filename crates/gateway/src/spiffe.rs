@@ -26,6 +26,7 @@ const MAX_FILE: u64 = 1024 * 1024;
 pub(crate) type Publish = Arc<dyn Fn() + Send + Sync>;
 
 /// Every trust domain of the configuration.
+#[derive(Default)]
 pub(crate) struct TrustDomains(Vec<Arc<Followed>>);
 
 struct Followed {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use model::id::Digest;
 use model::spiffe::{SpiffeId, TrustDomain};
-use model::subject::{Binding, Subject, SubjectKey, SubjectKind};
+use model::subject::{Binding, Credential, Subject, SubjectKey, SubjectKind};
 use model::time::Timestamp;
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
 use webpki::aws_lc_rs as algorithms;
@@ -128,6 +128,7 @@ pub fn verify_certificate(
         expires_at,
         binding: Binding::Mtls,
         token_id: Some(format!("sha256:{}", thumbprint(leaf)).into()),
+        credential: Credential { issued_at: validity(&parsed).0, digest: Some(thumbprint(leaf)), generation: 0 },
     })
 }
 

@@ -1,9 +1,15 @@
 //! The order of the checks: form, algorithm, issuer, key, signature, and only then what the claims say.
 
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use model::id::Digest;
+use model::issuer::Issuer;
 use model::spiffe::SpiffeId;
-use model::subject::Subject;
+use model::subject::{Credential, Subject};
 use model::time::Timestamp;
 
+use crate::check::Check;
 use crate::error::{IdentityError, excerpt};
 use crate::issuers::{Issuers, Names, Trusted, TrustedDomain};
 use crate::json::Json;
@@ -22,7 +28,7 @@ use crate::{claims, issued, subject, svid};
 /// [`IdentityError::KeysTooOld`] are the two that may pass after the issuer's keys are fetched again
 /// ([`crate::KeyCache::unknown_key`]); all others are final.
 pub fn verify(token: &str, issuers: &Issuers, proven: &Proven, now: Timestamp) -> Result<Subject, IdentityError> {
-    check(token, issuers, proven, None, now)
+    step_by_step(token, issuers, proven, None, now, &mut |_| {})
 }
 
 /// As [`verify`], where the caller wants to be at `target`: a token that is good at that target alone will do too.
@@ -36,45 +42,86 @@ pub fn verify_for(
     target: &str,
     now: Timestamp,
 ) -> Result<Subject, IdentityError> {
-    check(token, issuers, proven, Some(target), now)
+    step_by_step(token, issuers, proven, Some(target), now, &mut |_| {})
 }
 
-fn check(
+/// [`verify`] or, with a target, [`verify_for`], which tells `passed` of each check once it is passed.
+pub(crate) fn step_by_step(
     token: &str,
     issuers: &Issuers,
     proven: &Proven,
     target: Option<&str>,
     now: Timestamp,
+    passed: &mut dyn FnMut(Check),
 ) -> Result<Subject, IdentityError> {
     let token = Token::parse(token)?;
-    let signer = signer(issuers, &token)?;
-    let trusted = signer.trusted();
-    let key = key(trusted, &token, now)?;
-    if !key.verifies(token.signed, &token.signature) {
-        return Err(IdentityError::Signature);
-    }
-    let issuer = &trusted.issuer;
+    passed(Check::Form);
+    let signer = signed(issuers, &token, now, passed)?;
+    let issuer = signer.issuer();
     claims::check_kind(issuer.profile, token.kind.as_deref(), &token.claims)?;
-    match trusted.names {
+    passed(Check::Kind);
+    match signer.names() {
         Names::ItsOwn => claims::check_audience(issuer, &token.claims)?,
         Names::Everybodys => issued::check_audience(issuer, &token.claims, target)?,
     }
+    passed(Check::Audience);
     let expires_at = claims::check_times(issuer, &token.claims, now)?;
+    passed(Check::Times);
     let binding = subject::binding(&token.claims, proven)?;
-    let subject = match trusted.names {
-        Names::ItsOwn => subject::subject(issuer, &token.claims, binding, expires_at)?,
-        Names::Everybodys => issued::subject(issuers, issuer, &token.claims, binding, expires_at)?,
+    passed(Check::Binding);
+    let issued_at = claims::issued_at(issuer, &token.claims)?;
+    let credential = Credential { issued_at, digest: fingerprint(&token), generation: 0 };
+    let named = match signer.names() {
+        Names::ItsOwn => subject::parties(issuer, &token.claims)?,
+        Names::Everybodys => issued::parties(issuers, issuer, &token.claims)?,
     };
-    match signer {
-        Signer::Issuer(_) => Ok(subject),
-        Signer::TrustDomain(trusted) => svid::of_trust_domain(&trusted.domain, subject),
+    let token_id = subject::token_id(&token.claims)?;
+    passed(Check::Names);
+    let subject = match signer.names() {
+        Names::ItsOwn => named.subject(issuer, binding, expires_at, token_id, credential)?,
+        Names::Everybodys => issued::subject(named, binding, expires_at, token_id, credential)?,
+    };
+    let subject = match signer {
+        Signer::Issuer(_) => subject,
+        Signer::TrustDomain(trusted) => svid::of_trust_domain(&trusted.domain, subject)?,
+    };
+    passed(Check::Groups);
+    Ok(subject)
+}
+
+/// The one that the token names, when it has signed it.
+pub(crate) fn signer<'a>(issuers: &'a Issuers, token: &Token<'_>, now: Timestamp) -> Result<Signer<'a>, IdentityError> {
+    signed(issuers, token, now, &mut |_| {})
+}
+
+fn signed<'a>(
+    issuers: &'a Issuers,
+    token: &Token<'_>,
+    now: Timestamp,
+    passed: &mut dyn FnMut(Check),
+) -> Result<Signer<'a>, IdentityError> {
+    let signer = named(issuers, token)?;
+    passed(Check::Issuer);
+    let key = key(signer.trusted(), token, now)?;
+    passed(Check::Key);
+    if !key.verifies(token.signed, &token.signature) {
+        return Err(IdentityError::Signature);
     }
+    passed(Check::Signature);
+    Ok(signer)
+}
+
+/// What tells the token from all others ([`model::revocation::Whose::Token`]).
+pub(crate) fn fingerprint(token: &Token<'_>) -> Option<Digest> {
+    digest(&SHA256, token.signed).as_ref().try_into().ok().map(Digest)
 }
 
 /// Who must have signed the token.
 #[derive(Clone, Copy)]
-enum Signer<'a> {
+pub(crate) enum Signer<'a> {
+    /// An issuer of the configuration, or Sluice's own.
     Issuer(&'a Trusted),
+    /// A SPIFFE trust domain.
     TrustDomain(&'a TrustedDomain),
 }
 
@@ -85,11 +132,21 @@ impl<'a> Signer<'a> {
             Self::TrustDomain(trusted) => &trusted.tokens,
         }
     }
+
+    /// By whose rules the token is read.
+    pub(crate) const fn issuer(self) -> &'a Arc<Issuer> {
+        &self.trusted().issuer
+    }
+
+    /// Whom the token may name.
+    pub(crate) const fn names(self) -> Names {
+        self.trusted().names
+    }
 }
 
 /// The issuer that `iss` names. A JWT-SVID need not have one, and is of the trust domain of its `sub` (JWT-SVID, section
 /// 3.1): only that trust domain's own keys can make it true.
-fn signer<'a>(issuers: &'a Issuers, token: &Token<'_>) -> Result<Signer<'a>, IdentityError> {
+fn named<'a>(issuers: &'a Issuers, token: &Token<'_>) -> Result<Signer<'a>, IdentityError> {
     let text = |claim| token.claims.get(claim).and_then(Json::text);
     let url = text("iss");
     if let Some(trusted) = url.and_then(|url| issuers.by_url(url)) {

@@ -21,6 +21,7 @@ use model::issuer::Issuer;
 mod archive;
 mod classification;
 mod error;
+mod introspection;
 mod issuer;
 mod reader;
 mod sinks;
@@ -34,6 +35,7 @@ mod witness;
 pub use archive::ArchiveConfig;
 pub use classification::parse_classification;
 pub use error::ConfigError;
+pub use introspection::{ClientAuthentication, IntrospectionConfig};
 pub use reader::{Document, Section, Setting};
 pub use sinks::{Receiver, SinkConfig, SinkFormat, SinkKind, SinkStart};
 pub use spiffe::{BundleSource, TrustDomainConfig};
@@ -51,6 +53,8 @@ pub const TEMPLATE_CLASSIFICATION_TOML: &str = include_str!("config/templates/cl
 /// `sluice.toml`: what holds for one process and is read once, at its start.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
+    /// Where it was read from.
+    pub file: PathBuf,
     /// Where Sluice keeps its state, journal and tapes.
     pub data_dir: PathBuf,
     /// Where the revision is: `targets.toml`, `classification.toml` and `policies/*.cedar`.
@@ -157,6 +161,8 @@ pub struct IssuerConfig {
     pub issuer: Arc<Issuer>,
     /// Where its keys are.
     pub keys: KeySource,
+    /// How it is asked about tokens that only it can read (`[issuer.introspection]`), if it is.
+    pub introspection: Option<IntrospectionConfig>,
 }
 
 /// Where an issuer's keys are.

@@ -18,6 +18,7 @@ fn stands_for(id: &str, seconds: u64) -> StandsFor {
         expires_at: NOW.plus_millis(seconds * 1000),
         binding: Binding::Bearer,
         token_id: Some("t".into()),
+        credential: model::subject::Credential::default(),
     };
     StandsFor { subject, target: "payments".into(), confirmation: None }
 }

@@ -445,6 +445,7 @@ fn begin(
         binding: subject.binding,
         certificate: proven.certificate,
     };
+    signals.live_by(subject.token_id.clone());
     let entered = node.sessions.enter(live, Arc::clone(&signals), cancel.clone(), among_its_subjects);
     node.metrics.sessions.inc();
     node.metrics.sessions_opened.inc();
@@ -455,7 +456,7 @@ fn begin(
     let wall = Wall::opened(&policies, &place);
     let session = Session {
         node: Arc::clone(node),
-        caller: Caller { session: id, subject, proven, source, opened_at, reason: None, user: None },
+        caller: Caller { session: id, subject, proven, source, opened_at, reason: None, user: None, vouched: None },
         place,
         signals,
         epoch: Epoch { revision: active.id, catalog: 1, state: 1 },

@@ -161,6 +161,11 @@ impl Session {
                 self.token_refused(super::own_settings::ANOTHERS);
             }
         }
+        if raised(Signal::Trust) {
+            self.stand()?;
+            // What is held may be so on behalf of somebody who is not believed any more.
+            self.retry_held();
+        }
         if raised(Signal::Revision) {
             self.take_revision().await?;
         }
@@ -178,9 +183,12 @@ impl Session {
         if !self.caller.subject.may_be_renewed_by(&subject) {
             return Err(End::Internal("a credential of somebody else was handed in"));
         }
+        // It may have been revoked while it lay in the mailbox.
+        let subject = self.node.issuers.standing(&subject).map_err(|error| End::Revoked(error.to_string()))?;
         let before = &self.caller.subject;
         let changed = before.groups != subject.groups || before.binding != subject.binding;
         let expires_at = subject.expires_at;
+        self.signals.live_by(subject.token_id.clone());
         self.caller.subject = subject;
         self.node.recorder.note(Event::SessionRenewed { session: self.caller.session, expires_at });
         if changed {

@@ -36,6 +36,7 @@ fn order_service() -> Subject {
         expires_at: Timestamp::from_seconds(NOW + 300),
         binding: Binding::Bearer,
         token_id: Some("t-9".into()),
+        credential: model::subject::Credential::default(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +32,8 @@ impl Config {
     /// # Errors
     /// Every mistake in it.
     pub fn parse(text: &str, file: &Path) -> Result<Self, Vec<ConfigError>> {
-        Document::new(file, text).read(config)
+        let config = Document::new(file, text).read(config)?;
+        Ok(Self { file: file.to_owned(), ..config })
     }
 }
 
@@ -46,6 +47,7 @@ fn config(root: &Section<'_, '_>) -> Config {
         root.report("listen.admin.address", "both listeners have this address", "give each a port of its own");
     }
     Config {
+        file: PathBuf::new(),
         trust_domains: spiffe::trust_domains(root, &issuers),
         revision_dir: root.path("revision_dir").unwrap_or_else(|| root.beside("revision")),
         data_dir,
