@@ -72,7 +72,8 @@ impl Connect {
     }
 }
 
-fn read_token(path: &Path) -> Result<Secret<String>, Failure> {
+/// The token in a file.
+pub(super) fn read_token(path: &Path) -> Result<Secret<String>, Failure> {
     if store::credential::is_open_to_others(path) {
         super::tell(&format!(
             "warning: {} is open to others; run chmod 600 on it",

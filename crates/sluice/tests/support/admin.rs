@@ -14,21 +14,13 @@ use super::LIMIT;
 /// A call: the status, and the JSON answer (null if it is none).
 pub fn call(site: &Site, token: &str, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
     let address = site.process()?.address("admin")?;
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
-    stream.set_read_timeout(Some(LIMIT))?;
     let body = body.map(Value::to_string).unwrap_or_default();
-    write!(
-        stream,
+    let head = format!(
         "{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+         Content-Type: application/json\r\nContent-Length: {}",
         body.len()
-    )?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
-    let status = head.split(' ').nth(1).context("no HTTP status")?.parse()?;
-    Ok((status, serde_json::from_str(body).unwrap_or(Value::Null)))
+    );
+    send(site, &format!("{head}\r\n\r\n{body}"))
 }
 
 /// Answers an approval; returns the status.
@@ -49,4 +41,33 @@ pub fn wait_for_status(site: &Site, token: &str, approval: &str, wanted: &str) -
     eventually_blocking(LIMIT, &format!("{approval} to be {wanted}"), || {
         Ok((status(site, token, approval)? == wanted).then_some(()))
     })
+}
+
+/// Exchanges a token at the token endpoint: the status, and the answer.
+pub fn exchange(site: &Site, token: &str, more: &[(&str, &str)]) -> Result<(u16, Value)> {
+    let kind = "urn:ietf:params:oauth:token-type:access_token";
+    let grant = "urn:ietf:params:oauth:grant-type:token-exchange";
+    let fields = [("grant_type", grant), ("subject_token", token), ("subject_token_type", kind)];
+    let fields: Vec<String> = fields.iter().chain(more).map(|(name, value)| format!("{name}={value}")).collect();
+    // None of the values has a character that a form would have to escape.
+    let body = fields.join("&");
+    let address = site.process()?.address("admin")?;
+    let head = format!(
+        "POST /token HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}",
+        body.len()
+    );
+    send(site, &format!("{head}\r\n\r\n{body}"))
+}
+
+fn send(site: &Site, request: &str) -> Result<(u16, Value)> {
+    let mut stream = TcpStream::connect_timeout(&site.process()?.address("admin")?, Duration::from_secs(5))?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    stream.write_all(request.as_bytes())?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
+    let status = head.split(' ').nth(1).context("no HTTP status")?.parse()?;
+    Ok((status, serde_json::from_str(body).unwrap_or(Value::Null)))
 }
