@@ -22,7 +22,8 @@ use crate::proof::{Call, DPOP, DPOP_NONCE, Shown};
 /// What it takes to call a route.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Access {
-    /// Nothing: health, and the description of the API.
+    /// Nothing: health, the description of the API, and what proves by itself who says it: a token that is given up, an
+    /// issuer's signed event.
     Open,
     /// Nothing from this machine; the verb from elsewhere.
     Local(AdminVerb),

@@ -6,13 +6,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use identity::{IdentityError, Issuer, Issuers, KeyCache, KeySet, KeyTiming, Proven, UnknownKey};
-use model::subject::Subject;
+use identity::{
+    EventError, IdentityError, Issuer, Issuers, KeyCache, KeySet, KeyTiming, Proven, Revocable, SecurityEvent,
+    UnknownKey,
+};
+use model::subject::{Credential, Subject};
 use tokio::sync::Notify;
 
 use crate::clock;
 use crate::fetch;
 use crate::passwords::{self, Passwords};
+use crate::revocations::Revocations;
+
+mod changes;
+
+pub use changes::IssuerChanges;
 
 /// How long a login waits for somebody else's fetch of the same keys.
 const AWAIT_FETCH: Duration = Duration::from_secs(10);
@@ -33,16 +41,32 @@ pub enum KeySource {
     Fixed(Arc<KeySet>),
 }
 
+/// The issuers by alias.
+type Sources = BTreeMap<Arc<str>, Arc<Source>>;
+
 struct Source {
     issuer: Arc<Issuer>,
     keys: KeySource,
+    known: Arc<Known>,
+    /// Another one for each state of its configuration.
+    generation: u64,
+}
+
+/// The keys as they are known, which outlive a change of what else the configuration says of the issuer.
+struct Known {
     cache: Mutex<KeyCache>,
     fetched: Notify,
 }
 
+impl Known {
+    fn new(timing: KeyTiming) -> Arc<Self> {
+        Arc::new(Self { cache: Mutex::new(KeyCache::new(timing)), fetched: Notify::new() })
+    }
+}
+
 impl Source {
     fn cache(&self) -> std::sync::MutexGuard<'_, KeyCache> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -69,32 +93,42 @@ impl Drop for Attempt<'_> {
 
 /// Every issuer of the configuration.
 pub struct TrustedIssuers {
-    sources: BTreeMap<Arc<str>, Source>,
+    sources: ArcSwap<Sources>,
     /// Sluice's own token endpoint, whose tokens stand for subjects of all of them.
     endpoint: Option<(Arc<Issuer>, Arc<KeySet>)>,
     passwords: Option<Arc<Passwords>>,
     current: ArcSwap<Issuers>,
+    /// The latest generation. Held while the two above are changed: `current` is never made from sources that are not the
+    /// latest.
+    publishing: Mutex<u64>,
+    timing: KeyTiming,
+    revocations: Arc<Revocations>,
 }
 
 impl std::fmt::Debug for TrustedIssuers {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_set().entries(self.sources.keys()).finish()
+        out.debug_set().entries(self.sources.load().keys()).finish()
     }
 }
 
 impl TrustedIssuers {
     /// Takes the issuers; no key is fetched yet.
-    pub fn new(issuers: impl IntoIterator<Item = (Issuer, KeySource)>, timing: KeyTiming) -> Self {
-        let sources = issuers.into_iter().map(|(issuer, keys)| {
-            let source = Source {
-                issuer: Arc::new(issuer),
-                keys,
-                cache: Mutex::new(KeyCache::new(timing)),
-                fetched: Notify::new(),
-            };
-            (Arc::clone(&source.issuer.alias), source)
-        });
-        let trusted = Self { sources: sources.collect(), endpoint: None, passwords: None, current: ArcSwap::default() };
+    pub fn new(
+        issuers: impl IntoIterator<Item = (Issuer, KeySource)>,
+        timing: KeyTiming,
+        revocations: Arc<Revocations>,
+    ) -> Self {
+        let sources: Sources = issuers
+            .into_iter()
+            .map(|(issuer, keys)| {
+                let known = Known::new(timing);
+                let source = Arc::new(Source { issuer: Arc::new(issuer), keys, known, generation: 0 });
+                (Arc::clone(&source.issuer.alias), source)
+            })
+            .collect();
+        let (sources, current) = (ArcSwap::from_pointee(sources), ArcSwap::default());
+        let (endpoint, passwords) = (None, None);
+        let trusted = Self { sources, endpoint, passwords, current, publishing: Mutex::default(), timing, revocations };
         trusted.publish();
         trusted
     }
@@ -123,10 +157,11 @@ impl TrustedIssuers {
             return self.verify_for(password, proven, target).await;
         };
         let subject = passwords.find(password, proven, target, clock::now())?;
-        let issuers = self.current.load();
-        let gone = subject.identities().find(|identity| !issuers.knows(&identity.issuer));
-        let gone = gone.map(|identity| IdentityError::UnknownIssuer(identity.issuer.to_string()));
-        gone.map_or(Ok(subject), Err)
+        let sources = self.sources.load();
+        for identity in subject.identities() {
+            generation(&sources, &identity.issuer)?;
+        }
+        self.believed(of_its_generation(&sources, subject)?)
     }
 
     /// Verifies a token that is shown to Sluice itself, fetching the issuer's keys if the token names one that is not known.
@@ -146,39 +181,99 @@ impl TrustedIssuers {
     }
 
     async fn verify_at(&self, token: &str, proven: &Proven, at: Option<&str>) -> Result<Subject, IdentityError> {
-        let verify = || {
-            let (issuers, now) = (self.current.load(), clock::now());
-            match at {
-                Some(target) => identity::verify_for(token, &issuers, proven, target, now),
-                None => identity::verify(token, &issuers, proven, now),
-            }
+        let verify = |issuers: &Issuers, sources: &Sources| {
+            let now = clock::now();
+            let subject = match at {
+                Some(target) => identity::verify_for(token, issuers, proven, target, now),
+                None => identity::verify(token, issuers, proven, now),
+            }?;
+            of_its_generation(sources, subject)
         };
-        let refused = match verify() {
-            Ok(subject) => return Ok(subject),
+        self.believed(self.with_keys(verify).await?)
+    }
+
+    /// What a revocation has to know of a token, fetching keys as for [`TrustedIssuers::verify`].
+    ///
+    /// # Errors
+    /// The token would not be believed, so there is nothing to revoke.
+    pub async fn revocable(&self, token: &str) -> Result<Revocable, IdentityError> {
+        self.with_keys(|issuers, _| identity::revocable(token, issuers, clock::now())).await
+    }
+
+    /// Verifies a security event token, fetching keys as for [`TrustedIssuers::verify`].
+    ///
+    /// # Errors
+    /// The true reason, for the journal.
+    pub async fn security_event(&self, token: &str) -> Result<SecurityEvent, EventError> {
+        let read = |issuers: &Issuers, _: &Sources| match identity::security_event(token, issuers, clock::now()) {
+            Err(EventError::Token(error)) => Err(error),
+            other => Ok(other),
+        };
+        self.with_keys(read).await?
+    }
+
+    /// Whoever was verified before, as far as they are still believed: as they were, or with fewer groups. A live session
+    /// asks at [`crate::sessions::Signal::Trust`].
+    ///
+    /// # Errors
+    /// An issuer is not configured any more, or not as it was; or something of the subject was revoked.
+    pub fn standing(&self, subject: &Subject) -> Result<Subject, IdentityError> {
+        let sources = self.sources.load();
+        for identity in subject.identities() {
+            generation(&sources, &identity.issuer)?;
+        }
+        if generation(&sources, &subject.key.issuer)? != subject.credential.generation {
+            return Err(IdentityError::Revoked(format!("issuer {} was changed", subject.key.issuer).into()));
+        }
+        self.believed(subject.clone())
+    }
+
+    /// Whether an issuer of this alias is believed: a subject of another one cannot be meant.
+    pub fn has(&self, alias: &str) -> bool {
+        self.sources.load().contains_key(alias)
+    }
+
+    /// The last step of every way to a subject: what was revoked is not believed.
+    fn believed(&self, subject: Subject) -> Result<Subject, IdentityError> {
+        self.revocations.apply(subject)
+    }
+
+    /// Checks by the keys of the moment, and once more after they were fetched, where that may help.
+    async fn with_keys<T>(
+        &self,
+        check: impl Fn(&Issuers, &Sources) -> Result<T, IdentityError>,
+    ) -> Result<T, IdentityError> {
+        let check = || {
+            // In this order: sources that are new only count with issuers that are.
+            let sources = self.sources.load();
+            check(&self.current.load(), &sources)
+        };
+        let refused = match check() {
+            Ok(checked) => return Ok(checked),
             Err(error) => error,
         };
         let alias = match &refused {
             IdentityError::UnknownKey { issuer, .. } | IdentityError::KeysTooOld { issuer } => issuer,
             _ => return Err(refused),
         };
-        let Some(source) = self.sources.get(alias) else { return Err(refused) };
-        let waiting = source.fetched.notified();
+        let Some(source) = self.sources.load().get(alias).cloned() else { return Err(refused) };
+        let waiting = source.known.fetched.notified();
         let next = source.cache().unknown_key(clock::now());
         match next {
             // Seldom, and large: in a box, so that not every task has room for it.
-            UnknownKey::Fetch => Box::pin(self.fetch(source)).await,
+            UnknownKey::Fetch => Box::pin(self.fetch(&source)).await,
             UnknownKey::Await => {
                 let _ = tokio::time::timeout(AWAIT_FETCH, waiting).await;
             }
             UnknownKey::Refuse => return Err(refused),
         }
-        verify()
+        check()
     }
 
     /// Renews the keys of every issuer when they are due, for as long as it is polled.
     pub async fn keep_fresh(&self) {
         loop {
-            for source in self.sources.values() {
+            for source in self.sources.load_full().values() {
                 let due = !matches!(source.keys, KeySource::Fixed(_)) && source.cache().refresh_due(clock::now());
                 if due {
                     self.fetch(source).await;
@@ -203,21 +298,36 @@ impl TrustedIssuers {
         }
         attempt.end(asked_at);
         self.publish();
-        source.fetched.notify_waiters();
+        source.known.fetched.notify_waiters();
     }
 
     fn publish(&self) {
-        let endpoint = self.endpoint.iter().fold(Issuers::new(), |issuers, (issuer, keys)| {
-            issuers.with_endpoint(Arc::clone(issuer), Arc::clone(keys))
-        });
-        let issuers = self.sources.values().fold(endpoint, |issuers, source| match &source.keys {
-            KeySource::Fixed(keys) => issuers.with_keys(Arc::clone(&source.issuer), Arc::clone(keys)),
-            KeySource::Discovery { .. } | KeySource::File(_) => {
-                issuers.with(Arc::clone(&source.issuer), &source.cache())
-            }
-        });
-        self.current.store(Arc::new(issuers));
+        let _alone = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.current.store(Arc::new(issuers(self.endpoint.as_ref(), &self.sources.load())));
     }
+}
+
+/// What tokens are verified by, made from these sources.
+fn issuers(endpoint: Option<&(Arc<Issuer>, Arc<KeySet>)>, sources: &Sources) -> Issuers {
+    let endpoint = endpoint
+        .into_iter()
+        .fold(Issuers::new(), |issuers, (issuer, keys)| issuers.with_endpoint(Arc::clone(issuer), Arc::clone(keys)));
+    sources.values().fold(endpoint, |issuers, source| match &source.keys {
+        KeySource::Fixed(keys) => issuers.with_keys(Arc::clone(&source.issuer), Arc::clone(keys)),
+        KeySource::Discovery { .. } | KeySource::File(_) => issuers.with(Arc::clone(&source.issuer), &source.cache()),
+    })
+}
+
+/// The subject, believed by the state of its issuer's configuration that there is now.
+fn of_its_generation(sources: &Sources, subject: Subject) -> Result<Subject, IdentityError> {
+    let generation = generation(sources, &subject.key.issuer)?;
+    Ok(Subject { credential: Credential { generation, ..subject.credential }, ..subject })
+}
+
+/// By which state of its configuration an issuer is believed.
+fn generation(sources: &Sources, alias: &Arc<str>) -> Result<u64, IdentityError> {
+    let source = sources.get(alias).ok_or_else(|| IdentityError::UnknownIssuer(format!("`{alias}`")))?;
+    Ok(source.generation)
 }
 
 /// Why an issuer's keys could not be had.

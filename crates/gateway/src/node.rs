@@ -10,7 +10,7 @@ use masking::Keys;
 use model::event::Event;
 use model::issuer::BareGroups;
 use model::secret::Secret;
-use store::config::{Config, KeyLocation, KeySource as ConfiguredKeys};
+use store::config::{Config, IssuerConfig, KeyLocation, KeySource as ConfiguredKeys};
 use store::vault::{Vault, VaultKey};
 use store::{Sqlite, State};
 use tokio_util::task::TaskTracker;
@@ -26,6 +26,7 @@ use crate::passwords::Passwords;
 use crate::postgres::Catalogs;
 use crate::recorder::Recorder;
 use crate::revision::{self, Refused, Revisions};
+use crate::revocations::Revocations;
 use crate::sessions::Sessions;
 use crate::tls::TlsError;
 use crate::tokens::Tokens;
@@ -144,6 +145,8 @@ pub struct Node {
     pub tokens: Tokens,
     /// The short-lived passwords among it.
     pub passwords: Arc<Passwords>,
+    /// Who is no longer.
+    pub revocations: Arc<Revocations>,
     /// Who is connected.
     pub sessions: Arc<Sessions>,
     pub(crate) running: Running,
@@ -278,10 +281,12 @@ impl Node {
         }
         crate::restart::settle(state.as_ref(), &recorder, &tapes).map_err(|error| explained(error.into()))?;
         let revisions = Revisions::start(config.revision_dir.clone(), checked, state.as_ref(), &recorder)?;
+        let revocations = Arc::new(Revocations::open(Arc::clone(&state), metrics.revocations.clone())?);
         let tokens = Tokens::open(&config.tokens, &layout)?;
         let most = config.tokens.max_passwords_per_subject;
         let passwords = Arc::new(Passwords::open(Arc::clone(&state), most, clock::now())?);
-        let issuers = Arc::new(trusted(&config, &layout, &tokens)?.with_passwords(Arc::clone(&passwords)));
+        let issuers = trusted(&config, &layout, &tokens, Arc::clone(&revocations))?;
+        let issuers = Arc::new(issuers.with_passwords(Arc::clone(&passwords)));
         let mask_keys = Keys::derive(seed(&layout.key("masking.key"))?.expose());
         let vault = open_vault(&config, &state)?;
         recorder.flush();
@@ -299,6 +304,7 @@ impl Node {
             issuers,
             tokens,
             passwords,
+            revocations,
             sessions: Arc::default(),
             running: Running::default(),
             live_tapes: Arc::default(),
@@ -428,7 +434,12 @@ pub fn local_key(layout: &Layout) -> Result<TokenKey, StartError> {
     TokenKey::from_seed(&seed(&path)?).map_err(|_| StartError::Key(path))
 }
 
-fn trusted(config: &Config, layout: &Layout, tokens: &Tokens) -> Result<TrustedIssuers, StartError> {
+fn trusted(
+    config: &Config,
+    layout: &Layout,
+    tokens: &Tokens,
+    revocations: Arc<Revocations>,
+) -> Result<TrustedIssuers, StartError> {
     let key = local_key(layout)?;
     let mut local = Issuer::new(LOCAL_ISSUER, LOCAL_ISSUER_URL, LOCAL_AUDIENCE);
     local.kind = model::issuer::KindRule::User;
@@ -436,7 +447,15 @@ fn trusted(config: &Config, layout: &Layout, tokens: &Tokens) -> Result<TrustedI
     local.bare_groups = BareGroups::Only(std::collections::BTreeSet::from([Arc::from("sluice-admin")]));
     let keys = KeySet::from_jwks(key.jwks().as_bytes(), &local.algorithms)
         .map_err(|error| StartError::Internal(error.to_string()))?;
-    let configured = config.issuers.iter().map(|configured| {
+    let own = std::iter::once((local, KeySource::Fixed(Arc::new(keys))));
+    let trusted = TrustedIssuers::new(own.chain(configured(&config.issuers)), KeyTiming::default(), revocations);
+    let (endpoint, keys) = tokens.as_issuer().map_err(|error| StartError::Internal(error.to_string()))?;
+    Ok(trusted.with_endpoint(endpoint, keys))
+}
+
+/// The issuers of the configuration, as they are trusted.
+pub(crate) fn configured(issuers: &[IssuerConfig]) -> impl Iterator<Item = (Issuer, KeySource)> {
+    issuers.iter().map(|configured| {
         let keys = match &configured.keys {
             ConfiguredKeys::Discovery { ca_file } => KeySource::Discovery {
                 ca_file: ca_file.clone(),
@@ -446,11 +465,7 @@ fn trusted(config: &Config, layout: &Layout, tokens: &Tokens) -> Result<TrustedI
             ConfiguredKeys::File(path) => KeySource::File(path.clone()),
         };
         ((*configured.issuer).clone(), keys)
-    });
-    let own = std::iter::once((local, KeySource::Fixed(Arc::new(keys))));
-    let trusted = TrustedIssuers::new(own.chain(configured), KeyTiming::default());
-    let (endpoint, keys) = tokens.as_issuer().map_err(|error| StartError::Internal(error.to_string()))?;
-    Ok(trusted.with_endpoint(endpoint, keys))
+    })
 }
 
 fn open_vault(config: &Config, state: &Arc<dyn State>) -> Result<Option<Vault>, StartError> {

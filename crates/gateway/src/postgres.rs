@@ -38,6 +38,7 @@ mod script;
 mod session;
 mod shape;
 mod staging;
+mod standing;
 mod tape;
 mod upstream;
 mod waiting;

@@ -61,6 +61,7 @@ fn begin_background(node: &Arc<Node>) -> Background {
     };
     keep("journal", |node| Box::pin(Arc::clone(&node.recorder).run()));
     keep("issuers", |node| Box::pin(async move { node.issuers.keep_fresh().await }));
+    keep("trust", |node| Box::pin(crate::trust::run(node)));
     keep("revisions", |node| Box::pin(watch_revisions(node)));
     keep("index", |node| Box::pin(crate::indexer::run(Arc::clone(&node.state), Arc::clone(&node.recorder))));
     keep("approvals", |node| Box::pin(async move { expire_approvals(&node).await }));

@@ -25,6 +25,8 @@ pub enum Signal {
     Drain,
     /// A renewed credential waits in the mailbox.
     Renew,
+    /// Whom Sluice believes has changed: look whether the caller still is believed.
+    Trust,
 }
 
 impl Signal {
@@ -35,6 +37,7 @@ impl Signal {
             Self::Cancel => 4,
             Self::Drain => 8,
             Self::Renew => 16,
+            Self::Trust => 32,
         }
     }
 }

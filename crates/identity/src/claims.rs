@@ -79,8 +79,15 @@ pub(crate) fn check_times(issuer: &Issuer, claims: &Object, now: Timestamp) -> R
     }
 }
 
+/// The earliest moment, by our clock, at which a token with these claims can have been issued: the issuer's may be ahead by
+/// as much as the leeway.
+pub(crate) fn issued_at(issuer: &Issuer, claims: &Object) -> Result<Timestamp, IdentityError> {
+    let issued = seconds(claims, "iat")?.ok_or(IdentityError::Claim { claim: "iat", problem: "absent" })?;
+    Ok(Timestamp::from_seconds(issued.saturating_sub(issuer.leeway)))
+}
+
 /// A NumericDate. Fractions are allowed by RFC 7519, but no issuer writes them, and parsers differ about them.
-fn seconds(claims: &Object, claim: &'static str) -> Result<Option<u64>, IdentityError> {
+pub(crate) fn seconds(claims: &Object, claim: &'static str) -> Result<Option<u64>, IdentityError> {
     match claims.get(claim) {
         None => Ok(None),
         Some(Json::Whole(seconds)) if *seconds <= LATEST => Ok(Some(*seconds)),

@@ -100,6 +100,9 @@ pub enum IdentityError {
     /// A short-lived password that Sluice did not issue, or that ended, was dropped, or is for another target.
     #[error("the password is none that Sluice issued for this: {0}")]
     Password(&'static str),
+    /// The token, a subject or an issuer in it was revoked.
+    #[error("revoked: {0}")]
+    Revoked(Arc<str>),
 }
 
 impl IdentityError {

@@ -6,8 +6,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use model::id::Digest;
 use model::secret::Secret;
-use model::subject::{Binding, Subject, SubjectKey, SubjectKind};
+use model::subject::{Binding, Credential, Subject, SubjectKey, SubjectKind};
 use model::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -28,7 +31,7 @@ pub struct Issued<'a> {
     /// The `aud` of a token that is good everywhere.
     pub audience: &'a str,
     /// Whom it stands for. Its expiry, in whole seconds, becomes `exp`, and its token id `jti`, without which the token is
-    /// never accepted.
+    /// never accepted. Its credential names the tokens that it is issued for.
     pub subject: &'a Subject,
     /// The only target at which it is good; `None` means wherever the subject may be.
     pub target: Option<&'a str>,
@@ -44,6 +47,7 @@ impl SigningKey {
         let mut claims = json!({
             "iss": issued.issuer, "aud": audience, "client_id": subject.key.to_string(),
             "iat": now.seconds(), "exp": subject.expires_at.seconds(), "jti": subject.token_id,
+            "made_of": subject.credential.made_of.iter().map(|of| URL_SAFE_NO_PAD.encode(of.0)).collect::<Vec<_>>(),
         });
         for (name, value) in parties(subject) {
             put(&mut claims, &name, value);
@@ -102,6 +106,7 @@ pub(crate) fn subject(
     claims: &Object,
     binding: Binding,
     expires_at: Timestamp,
+    credential: Credential,
 ) -> Result<Subject, IdentityError> {
     let actors = actors(issuer, claims)?;
     // As `actors` has them, the outermost first: it is the caller.
@@ -119,17 +124,29 @@ pub(crate) fn subject(
         expires_at,
         binding,
         token_id: Some(token_id),
+        credential: Credential { made_of: made_of(claims)?, ..credential },
     })
 }
 
 /// `alias|id` of an issuer that is still trusted.
-fn key(issuers: &Issuers, party: &Object) -> Result<SubjectKey, IdentityError> {
+pub(crate) fn key(issuers: &Issuers, party: &Object) -> Result<SubjectKey, IdentityError> {
     let named = party.get("sub").and_then(Json::text).and_then(|named| named.split_once('|'));
     let (issuer, id) = named.filter(|(_, id)| is_name(id)).ok_or(IdentityError::Name("subject or actor"))?;
     if !issuers.knows(issuer) {
         return Err(IdentityError::UnknownIssuer(excerpt(issuer)));
     }
     Ok(SubjectKey { issuer: issuer.into(), id: id.into() })
+}
+
+/// The digests of the tokens that it was issued for.
+fn made_of(claims: &Object) -> Result<Vec<Digest>, IdentityError> {
+    let wrong = IdentityError::Claim { claim: "made_of", problem: "not a list of digests" };
+    let listed = claims.get("made_of").and_then(Json::list).ok_or_else(|| wrong.clone())?;
+    let digest = |one: &Json| {
+        let bytes = one.text().and_then(|text| URL_SAFE_NO_PAD.decode(text).ok())?;
+        bytes.try_into().ok().map(Digest)
+    };
+    listed.iter().map(digest).collect::<Option<_>>().ok_or(wrong)
 }
 
 fn kind(principal: &Object) -> Result<SubjectKind, IdentityError> {

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use model::id::Digest;
 use model::issuer::{BareGroups, ClaimPath, Issuer, KindRule};
-use model::subject::{Binding, Subject, SubjectKey, SubjectKind};
+use model::subject::{Binding, Credential, Subject, SubjectKey, SubjectKind};
 use model::time::Timestamp;
 
 use crate::error::IdentityError;
@@ -28,6 +28,7 @@ pub(crate) fn subject(
     claims: &Object,
     binding: Binding,
     expires_at: Timestamp,
+    credential: Credential,
 ) -> Result<Subject, IdentityError> {
     let actors = actors(issuer, claims)?;
     // The caller first: the outermost actor, or the token's own subject when nobody acts for it.
@@ -44,6 +45,7 @@ pub(crate) fn subject(
         expires_at,
         binding,
         token_id: token_id(claims)?,
+        credential,
     })
 }
 
@@ -93,11 +95,15 @@ pub(crate) fn actors<'a>(issuer: &Issuer, claims: &'a Object) -> Result<Vec<&'a 
     Ok(actors)
 }
 
-/// The party's name. Printable ASCII alone, as OpenID Connect demands of `sub`: so no two names look alike, and none
-/// needs a canonical form.
-fn key(issuer: &Issuer, party: &Object) -> Result<SubjectKey, IdentityError> {
-    let id = party.get(&*issuer.id_claim).and_then(Json::text).filter(|id| is_name(id));
-    let id = id.ok_or(IdentityError::Name("subject or actor"))?;
+/// The party's name.
+pub(crate) fn key(issuer: &Issuer, party: &Object) -> Result<SubjectKey, IdentityError> {
+    named(issuer, party.get(&*issuer.id_claim).and_then(Json::text))
+}
+
+/// The subject of this name. Printable ASCII alone, as OpenID Connect demands of `sub`: so no two names look alike, and
+/// none needs a canonical form.
+pub(crate) fn named(issuer: &Issuer, id: Option<&str>) -> Result<SubjectKey, IdentityError> {
+    let id = id.filter(|id| is_name(id)).ok_or(IdentityError::Name("subject or actor"))?;
     Ok(SubjectKey { issuer: Arc::clone(&issuer.alias), id: id.into() })
 }
 
@@ -119,7 +125,7 @@ fn kind(rule: &KindRule, party: &Object) -> SubjectKind {
 
 /// The party's groups, as policies name them, sorted and each once. No claim means no groups; a claim that is elsewhere,
 /// oversized or of another type means that they are unknown, and the token is refused.
-fn groups(issuer: &Issuer, party: &Object) -> Result<Vec<Arc<str>>, IdentityError> {
+pub(crate) fn groups(issuer: &Issuer, party: &Object) -> Result<Vec<Arc<str>>, IdentityError> {
     let Some(path) = &issuer.groups_claim else {
         return Ok(Vec::new());
     };
@@ -140,7 +146,7 @@ fn groups(issuer: &Issuer, party: &Object) -> Result<Vec<Arc<str>>, IdentityErro
 }
 
 /// The value at the path; `None` where a name on it is absent, an error where what should hold it is no object.
-fn find<'a>(party: &'a Object, path: &ClaimPath) -> Result<Option<&'a Json>, IdentityError> {
+pub(crate) fn find<'a>(party: &'a Object, path: &ClaimPath) -> Result<Option<&'a Json>, IdentityError> {
     let Some((last, outer)) = path.names().split_last() else {
         return Ok(None);
     };

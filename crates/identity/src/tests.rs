@@ -24,6 +24,7 @@ mod claims;
 mod delegation;
 mod differential;
 mod dpop;
+mod events;
 mod issued;
 mod properties;
 mod vectors;

@@ -1,6 +1,8 @@
 //! The order of the checks: form, algorithm, issuer, key, signature, and only then what the claims say.
 
-use model::subject::Subject;
+use aws_lc_rs::digest::{SHA256, digest};
+use model::id::Digest;
+use model::subject::{Credential, Subject};
 use model::time::Timestamp;
 
 use crate::error::{IdentityError, excerpt};
@@ -46,11 +48,7 @@ fn check(
     now: Timestamp,
 ) -> Result<Subject, IdentityError> {
     let token = Token::parse(token)?;
-    let trusted = issuer(issuers, &token)?;
-    let key = key(trusted, &token, now)?;
-    if !key.verifies(token.signed, &token.signature) {
-        return Err(IdentityError::Signature);
-    }
+    let trusted = signer(issuers, &token, now)?;
     let issuer = &trusted.issuer;
     claims::check_kind(issuer.profile, token.kind.as_deref(), &token.claims)?;
     match trusted.names {
@@ -59,10 +57,28 @@ fn check(
     }
     let expires_at = claims::check_times(issuer, &token.claims, now)?;
     let binding = subject::binding(&token.claims, proven)?;
+    let issued_at = claims::issued_at(issuer, &token.claims)?;
+    let credential = Credential { issued_at, digest: fingerprint(&token), generation: 0, made_of: Vec::new() };
     match trusted.names {
-        Names::ItsOwn => subject::subject(issuer, &token.claims, binding, expires_at),
-        Names::Everybodys => issued::subject(issuers, issuer, &token.claims, binding, expires_at),
+        Names::ItsOwn => subject::subject(issuer, &token.claims, binding, expires_at, credential),
+        Names::Everybodys => issued::subject(issuers, issuer, &token.claims, binding, expires_at, credential),
     }
+}
+
+/// The issuer that the token names, when it has signed it.
+pub(crate) fn signer<'a>(
+    issuers: &'a Issuers,
+    token: &Token<'_>,
+    now: Timestamp,
+) -> Result<&'a Trusted, IdentityError> {
+    let trusted = issuer(issuers, token)?;
+    let key = key(trusted, token, now)?;
+    if key.verifies(token.signed, &token.signature) { Ok(trusted) } else { Err(IdentityError::Signature) }
+}
+
+/// What tells the token from all others ([`model::revocation::Whose::Token`]).
+pub(crate) fn fingerprint(token: &Token<'_>) -> Option<Digest> {
+    digest(&SHA256, token.signed).as_ref().try_into().ok().map(Digest)
 }
 
 fn issuer<'a>(issuers: &'a Issuers, token: &Token<'_>) -> Result<&'a Trusted, IdentityError> {

@@ -30,9 +30,17 @@ pub struct Issuer {
     pub max_lifetime: u64,
     /// How far the issuer's clock may be ahead of ours, in seconds: for `iat` and `nbf`. It never prolongs `exp`.
     pub leeway: u64,
+    /// Whether its security events (RFC 8417) are believed.
+    pub events: bool,
 }
 
 impl Issuer {
+    /// The most that [`Issuer::max_lifetime`] can be, in seconds: 7 days. What was issued longer ago has ended.
+    pub const LONGEST_LIFETIME: u64 = 7 * 86_400;
+
+    /// The most that [`Issuer::leeway`] can be, in seconds.
+    pub const LONGEST_LEEWAY: u64 = 120;
+
     /// The default of [`Issuer::max_lifetime`], in seconds: one hour.
     pub const MAX_LIFETIME: u64 = 3600;
 
@@ -50,6 +58,7 @@ impl Issuer {
             bare_groups: BareGroups::default(),
             max_lifetime: Self::MAX_LIFETIME,
             leeway: 0,
+            events: false,
         }
     }
 }

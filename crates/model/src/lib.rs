@@ -20,6 +20,7 @@ pub mod event;
 pub mod id;
 pub mod issuer;
 pub mod lineage;
+pub mod revocation;
 pub mod secret;
 pub mod subject;
 pub mod target;

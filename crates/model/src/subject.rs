@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::Digest;
 use crate::time::Timestamp;
 
 /// What names a subject everywhere: the issuer's alias and the issuer's own id for it, shown as `alias|id`.
@@ -62,6 +63,23 @@ pub struct Subject {
     pub binding: Binding,
     /// The credential's own id (`jti`), for the record.
     pub token_id: Option<Arc<str>>,
+    /// What a revocation may go by. For this process alone: it is in no record.
+    #[serde(skip)]
+    pub credential: Credential,
+}
+
+/// What is known of a credential beside what it says of its subject. The default is that of one as old as can be, which
+/// every revocation reaches.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Credential {
+    /// The earliest moment, by our clock, at which it can have been issued.
+    pub issued_at: Timestamp,
+    /// The SHA-256 of what is signed of a token; `None` for what is no token.
+    pub digest: Option<Digest>,
+    /// By which state of its issuer's configuration it was believed: what the gateway counts up when that changes.
+    pub generation: u64,
+    /// The digests of the tokens for which it was issued, if Sluice issued it: when one of them is revoked, so is it.
+    pub made_of: Vec<Digest>,
 }
 
 impl Subject {

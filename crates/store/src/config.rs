@@ -49,6 +49,8 @@ pub const TEMPLATE_CLASSIFICATION_TOML: &str = include_str!("config/templates/cl
 /// `sluice.toml`: what holds for one process and is read once, at its start.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
+    /// Where it was read from.
+    pub file: PathBuf,
     /// Where Sluice keeps its state, journal and tapes.
     pub data_dir: PathBuf,
     /// Where the revision is: `targets.toml`, `classification.toml` and `policies/*.cedar`.

@@ -4,6 +4,7 @@ use model::approval::{Answer, Asked, Consumed, Status};
 use model::class::DataClass;
 use model::event::Entry;
 use model::id::{ApprovalId, Digest, RequestId, RevisionId, SessionId};
+use model::revocation::{Revocation, Whose};
 use model::subject::SubjectKey;
 use model::time::Timestamp;
 use tokio::sync::broadcast;
@@ -150,6 +151,26 @@ pub trait State: Send + Sync {
 
     /// Removes those that have ended. Nothing depends on its being called in time.
     fn drop_ended_passwords(&self, now: Timestamp) -> Result<(), Error>;
+
+    // ---- Who is no longer believed
+
+    /// Keeps a revocation, in place of an earlier one of the same kind.
+    fn put_revocation(&self, revocation: &Revocation) -> Result<(), Error>;
+
+    /// Forgets every revocation of these credentials, or those of one kind.
+    fn remove_revocations(&self, whose: &Whose, kind: Option<&str>) -> Result<(), Error>;
+
+    /// Every revocation, in no order.
+    fn revocations(&self) -> Result<Vec<Revocation>, Error>;
+
+    /// Whether a security event was taken.
+    fn has_security_event(&self, issuer: &str, id: &str) -> Result<bool, Error>;
+
+    /// Notes that a security event was taken; false if it was before. It is remembered until `until`.
+    fn take_security_event(&self, issuer: &str, id: &str, until: Timestamp) -> Result<bool, Error>;
+
+    /// Forgets revocations and security events whose time is over.
+    fn sweep_revocations(&self, now: Timestamp) -> Result<(), Error>;
 
     // ---- Revisions
 

@@ -472,7 +472,7 @@ fn begin(
     let wall = Wall::opened(&policies, &place);
     let session = Session {
         node: Arc::clone(node),
-        caller: Caller { session: id, subject, source, opened_at, reason: None, user: None },
+        caller: Caller { session: id, subject, source, opened_at, reason: None, user: None, vouched: None },
         place,
         signals,
         epoch: Epoch { revision: active.id, catalog: 1, state: 1 },

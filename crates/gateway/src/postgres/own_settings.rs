@@ -1,5 +1,7 @@
 //! What a client says to Sluice itself, in the target's own language: `SET sluice.…`.
 
+use std::sync::Arc;
+
 use effects::postgres::{Own, OwnSetting};
 use model::event::Event;
 use wire::postgres::pipeline::Sent;
@@ -42,7 +44,8 @@ impl Session {
                 let at = &self.place.model.name;
                 let verified = self.node.issuers.verify_for(value, &identity::Proven::NOTHING, at).await;
                 let subject = verified.map_err(|error| self.token_refused(&error.to_string()))?;
-                self.caller.user = Some(subject.key);
+                self.caller.user = Some(subject.key.clone());
+                self.caller.vouched = Some(Arc::new(subject));
                 self.user_is_local = *local;
                 Ok("SET")
             }
@@ -53,6 +56,7 @@ impl Session {
             Own::Reset(OwnSetting::Token) => Err(Refusal::Unsupported("RESET sluice.token")),
             Own::Reset(OwnSetting::UserToken) => {
                 self.caller.user = None;
+                self.caller.vouched = None;
                 Ok("RESET")
             }
             Own::Reset(OwnSetting::Reason) => {

@@ -55,6 +55,8 @@ pub(super) struct Caller {
     pub(super) reason: Option<Arc<str>>,
     /// On whose behalf the statements of this transaction are (`SET LOCAL sluice.user_token`), verified.
     pub(super) user: Option<SubjectKey>,
+    /// The credential of that user, which may end or be revoked before the session.
+    pub(super) vouched: Option<Arc<Subject>>,
 }
 
 /// Where the session leads.
@@ -221,6 +223,8 @@ impl Session {
     }
 
     async fn turns(&mut self) -> Result<std::convert::Infallible, End> {
+        // What was revoked since the login was verified, before this session could be told.
+        self.stand()?;
         loop {
             let has_more = self.serve_client().await?;
             self.commit().await?;

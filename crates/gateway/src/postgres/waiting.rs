@@ -156,6 +156,11 @@ impl Session {
         {
             self.renew(subject)?;
         }
+        if raised(Signal::Trust) {
+            self.stand()?;
+            // What is held may be so on behalf of somebody who is not believed any more.
+            self.retry_held();
+        }
         if raised(Signal::Revision) {
             self.take_revision().await?;
         }
@@ -173,6 +178,8 @@ impl Session {
         if !self.caller.subject.is_same_caller(&subject) {
             return Err(End::Internal("a credential of somebody else was handed in"));
         }
+        // It may have been revoked while it lay in the mailbox.
+        let subject = self.node.issuers.standing(&subject).map_err(|error| End::Revoked(error.to_string()))?;
         let regrouped = self.caller.subject.groups != subject.groups;
         let expires_at = subject.expires_at;
         self.caller.subject = subject;

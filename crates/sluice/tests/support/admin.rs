@@ -13,14 +13,30 @@ use super::LIMIT;
 
 /// A call: the status, and the JSON answer (null if it is none).
 pub fn call(site: &Site, token: &str, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
-    let address = site.process()?.address("admin")?;
     let body = body.map(Value::to_string).unwrap_or_default();
-    let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {}",
+    send(site, method, path, &format!("Authorization: Bearer {token}\r\nContent-Type: application/json\r\n"), &body)
+}
+
+/// A call that nobody is named in, with a body of another type.
+pub fn post_as(site: &Site, path: &str, content_type: &str, body: &str) -> Result<(u16, Value)> {
+    send(site, "POST", path, &format!("Content-Type: {content_type}\r\n"), body)
+}
+
+fn send(site: &Site, method: &str, path: &str, headers: &str, body: &str) -> Result<(u16, Value)> {
+    let address = site.process()?.address("admin")?;
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n{body}",
         body.len()
-    );
-    send(site, &format!("{head}\r\n\r\n{body}"))
+    )?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
+    let status = head.split(' ').nth(1).context("no HTTP status")?.parse()?;
+    Ok((status, serde_json::from_str(body).unwrap_or(Value::Null)))
 }
 
 /// Answers an approval; returns the status.
@@ -50,24 +66,5 @@ pub fn exchange(site: &Site, token: &str, more: &[(&str, &str)]) -> Result<(u16,
     let fields = [("grant_type", grant), ("subject_token", token), ("subject_token_type", kind)];
     let fields: Vec<String> = fields.iter().chain(more).map(|(name, value)| format!("{name}={value}")).collect();
     // None of the values has a character that a form would have to escape.
-    let body = fields.join("&");
-    let address = site.process()?.address("admin")?;
-    let head = format!(
-        "POST /token HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
-         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}",
-        body.len()
-    );
-    send(site, &format!("{head}\r\n\r\n{body}"))
-}
-
-fn send(site: &Site, request: &str) -> Result<(u16, Value)> {
-    let mut stream = TcpStream::connect_timeout(&site.process()?.address("admin")?, Duration::from_secs(5))?;
-    stream.set_read_timeout(Some(LIMIT))?;
-    stream.write_all(request.as_bytes())?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
-    let status = head.split(' ').nth(1).context("no HTTP status")?.parse()?;
-    Ok((status, serde_json::from_str(body).unwrap_or(Value::Null)))
+    post_as(site, "/token", "application/x-www-form-urlencoded", &fields.join("&"))
 }

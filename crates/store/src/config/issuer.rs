@@ -46,8 +46,9 @@ fn issuer(section: &Section<'_, '_>) -> Option<IssuerConfig> {
     let id_claim = section.parsed("id_claim", "the name of a claim", |text| (!text.is_empty()).then(|| text.into()));
     let groups_claim = groups_claim(section);
     let bare_groups = bare_groups(section);
-    let max_lifetime = section.duration("max_lifetime", seconds(1, 7 * 86_400));
-    let leeway = section.duration("leeway", seconds(0, 120));
+    let max_lifetime = section.duration("max_lifetime", seconds(1, Issuer::LONGEST_LIFETIME));
+    let leeway = section.duration("leeway", seconds(0, Issuer::LONGEST_LEEWAY));
+    let events = section.flag("events").unwrap_or(false);
 
     let alias: Option<Arc<str>> = section.required("alias", alias, "write alias = \"corp\"");
     let url = section.required("url", url, "write the `iss` of its tokens, such as \"https://id.example.com\"");
@@ -62,6 +63,7 @@ fn issuer(section: &Section<'_, '_>) -> Option<IssuerConfig> {
     issuer.bare_groups = bare_groups.unwrap_or_default();
     issuer.max_lifetime = max_lifetime.map_or(issuer.max_lifetime, |duration| duration.as_secs());
     issuer.leeway = leeway.map_or(issuer.leeway, |duration| duration.as_secs());
+    issuer.events = events;
     Some(IssuerConfig { issuer: Arc::new(issuer), keys: keys? })
 }
 

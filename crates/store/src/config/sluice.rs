@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{
@@ -30,7 +30,8 @@ impl Config {
     /// # Errors
     /// Every mistake in it.
     pub fn parse(text: &str, file: &Path) -> Result<Self, Vec<ConfigError>> {
-        Document::new(file, text).read(config)
+        let config = Document::new(file, text).read(config)?;
+        Ok(Self { file: file.to_owned(), ..config })
     }
 }
 
@@ -44,6 +45,7 @@ fn config(root: &Section<'_, '_>) -> Config {
     let issuers = issuer::issuers(root);
     let data_dir = root.path("data_dir").unwrap_or_else(|| root.beside("data"));
     Config {
+        file: PathBuf::new(),
         revision_dir: root.path("revision_dir").unwrap_or_else(|| root.beside("revision")),
         data_dir,
         lock_memory: lock_memory(root),
