@@ -94,6 +94,8 @@ fn session(sessions: &Arc<Sessions>, subject: &Subject) -> (Arc<Signals>, Entere
         database: "payments".into(),
         source: IpAddr::from([127, 0, 0, 1]),
         opened_at: clock::now(),
+        binding: subject.binding,
+        certificate: None,
     };
     let cancel = CancelKey { process_id: 1, secret: vec![0; 4] };
     let place = sessions.admit_subject(&subject.key, 1).unwrap();
@@ -126,7 +128,7 @@ async fn other_groups_reach_the_session_and_an_end_takes_it_away() {
     let again = active(&["a"]);
     endpoint.says(again.clone());
     introspectors.ask_again(&sessions).await;
-    signals.take();
+    drop(signals.take());
     endpoint.says(again);
     introspectors.ask_again(&sessions).await;
     let raised = signals.take();
