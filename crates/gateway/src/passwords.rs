@@ -73,7 +73,7 @@ impl std::fmt::Debug for Passwords {
     }
 }
 
-/// Whether a text has the form of one; no token has.
+/// Whether a text has the form of one; no signed token has.
 pub(crate) fn is_one(text: &str) -> bool {
     text.len() == LENGTH && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
@@ -122,6 +122,11 @@ impl Passwords {
             return Err(error.into());
         }
         Ok(password)
+    }
+
+    /// Whether a text is one, good or not: it is nobody else's then.
+    pub(crate) fn knows(&self, text: &str) -> bool {
+        self.held().contains_key(&sha256(text))
     }
 
     /// Whom a password stands for at this target.

@@ -111,7 +111,7 @@ async fn a_revocation_at_the_issuer_ends_the_sessions_of_a_token_that_only_it_ca
     let Some(provider) = provider()? else { return Ok(()) };
     let site: Watched<Site> = site("identity_opaque", trusting(Some(&provider), None))?;
     let (revoked, other) = (provider.token(OPAQUE)?, provider.token(OPAQUE)?);
-    let mut ends = Raw::login(&site, &revoked).await?;
+    let mut ends = Raw::login(&site, &revoked).await.with_context(|| refusals(&site).unwrap_or_default())?;
     let mut stays = Raw::login(&site, &other).await?;
     assert_eq!(ends.simple("SELECT 1").await?.column(), ["1"]);
     provider.revoke(&revoked)?;
