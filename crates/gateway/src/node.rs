@@ -16,13 +16,15 @@ use store::{Sqlite, State};
 use tokio_util::task::TaskTracker;
 
 use crate::archive::Archive;
+use crate::backends::Backends;
 use crate::broken_off::{Running, Tapes};
 use crate::clock;
+use crate::credentials::Credentials;
 use crate::issuers::{KeySource, TrustedIssuers};
 use crate::live_tapes::LiveTapes;
 use crate::metrics::Metrics;
 use crate::packing::Packing;
-use crate::postgres::Catalogs;
+use crate::postgres::{Catalogs, Roles};
 use crate::recorder::Recorder;
 use crate::revision::{self, Refused, Revisions};
 use crate::sessions::Sessions;
@@ -148,6 +150,12 @@ pub struct Node {
     /// The keys of tapes.
     pub tape_keys: Arc<KeyStore>,
     pub(crate) catalogs: Arc<Catalogs>,
+    /// The logins of targets.
+    pub(crate) credentials: Credentials,
+    /// The roles that sessions have for themselves.
+    pub(crate) roles: Arc<Roles>,
+    /// Which server processes at targets are Sluice's.
+    pub(crate) backends: Arc<Backends>,
     pub(crate) witnesses: Witnesses,
     /// Where finished tapes go, if anywhere.
     pub(crate) archive: Option<Archive>,
@@ -293,6 +301,9 @@ impl Node {
             mask_keys,
             tape_keys,
             catalogs: Arc::default(),
+            credentials: Credentials::default(),
+            roles: Arc::default(),
+            backends: Arc::default(),
             witnesses,
             archive,
             packing: Packing::default(),

@@ -23,6 +23,7 @@ mod keeper;
 pub mod marked;
 pub mod mutation;
 pub mod normal;
+pub mod openbao;
 pub mod payments;
 pub mod postgres;
 pub mod process;

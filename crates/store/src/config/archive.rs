@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::issuer::{is_fetchable, is_loopback};
 use super::sluice::seconds;
-use super::targets::{SOURCE_ADVICE, secret};
+use super::credential::{SOURCE_ADVICE, secret};
 use super::{CredentialSource, Section};
 
 /// A bucket of an object storage that speaks S3.
