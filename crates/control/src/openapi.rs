@@ -13,7 +13,7 @@ use crate::{approvals, audit, health, revision, sessions, targets, windows};
         Errors are application/problem+json (RFC 9457)."),
     paths(
         health::healthz, health::readyz, health::metrics, describe,
-        revision::whoami, revision::get, targets::catalog,
+        revision::whoami, revision::get, targets::catalog, targets::doctor,
         approvals::list, approvals::get, approvals::answer, approvals::withdraw, windows::request,
         sessions::list, sessions::history, sessions::get, sessions::kill, sessions::renew, sessions::tape, sessions::remove_tape,
         audit::search, audit::disclosed, audit::report, audit::events,

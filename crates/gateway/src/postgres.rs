@@ -13,6 +13,7 @@ mod client;
 mod closing;
 mod copy_in;
 mod copy_out;
+mod doctor;
 mod end;
 mod ends;
 mod extended;
@@ -46,6 +47,7 @@ mod wall;
 
 pub(crate) use catalogs::Catalogs;
 pub use catalogs::{ExportError, export as export_catalog};
+pub use doctor::{Advised, Report, examine};
 pub use listener::Listener;
 pub(crate) use own_settings::RENEWAL;
 pub(crate) use roles::Roles;

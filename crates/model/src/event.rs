@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::approval::{Answer, Asked};
+use crate::bypass::Finding;
 use crate::decision::{Denial, Need, Outcome};
 use crate::disclosure::Disclosure;
 use crate::effect::{Effect, Facts};
@@ -312,11 +313,20 @@ pub enum Event {
         /// How many bytes there are.
         length: u64,
     },
+    /// Somebody looked for ways past Sluice at a target (`sluice target doctor`).
+    Bypass {
+        /// The target.
+        target: Arc<str>,
+        /// The database that was looked at.
+        database: Arc<str>,
+        /// What was found, the gravest first; empty when nothing was.
+        findings: Vec<Finding>,
+    },
 }
 
 impl Event {
     /// What kinds of events there are, in the order of the enum: the words of [`Event::kind`].
-    pub const KINDS: [&str; 29] = [
+    pub const KINDS: [&str; 30] = [
         "started",
         "stopped",
         "session_opened",
@@ -346,6 +356,7 @@ impl Event {
         "clock_moved",
         "tape_part_ended",
         "tape_archived",
+        "bypass",
     ];
 
     /// The word for its kind, as it stands in JSON.
@@ -380,6 +391,7 @@ impl Event {
             Self::ClockMoved { .. } => "clock_moved",
             Self::TapePartEnded { .. } => "tape_part_ended",
             Self::TapeArchived { .. } => "tape_archived",
+            Self::Bypass { .. } => "bypass",
         }
     }
 
@@ -414,7 +426,8 @@ impl Event {
             | Self::AdminAction { .. }
             | Self::KeyRotated { .. }
             | Self::HoldBecameTicket { .. }
-            | Self::ClockMoved { .. } => None,
+            | Self::ClockMoved { .. }
+            | Self::Bypass { .. } => None,
         }
     }
 }

@@ -113,7 +113,14 @@ impl OpenBao {
     }
 
     /// Has it make users of a server's database, members of these roles, that live so long.
-    pub fn database(&self, postgres: &Postgres, database: &str, roles: &[&str], ttl: &str, max_ttl: &str) -> Result<()> {
+    pub fn database(
+        &self,
+        postgres: &Postgres,
+        database: &str,
+        roles: &[&str],
+        ttl: &str,
+        max_ttl: &str,
+    ) -> Result<()> {
         let admin = postgres.login("bao_admin", crate::postgres::Authentication::Scram)?;
         let granted = roles.join(", ");
         let grant = format!("ALTER ROLE bao_admin CREATEROLE; GRANT {granted} TO bao_admin WITH ADMIN OPTION");
@@ -128,7 +135,9 @@ impl OpenBao {
             "password": admin.password,
         });
         self.done("POST", "database/config/server", Some(&connection))?;
-        let create = format!("CREATE ROLE \"{{{{name}}}}\" LOGIN PASSWORD '{{{{password}}}}' VALID UNTIL '{{{{expiration}}}}' IN ROLE {granted}");
+        let create = format!(
+            "CREATE ROLE \"{{{{name}}}}\" LOGIN PASSWORD '{{{{password}}}}' VALID UNTIL '{{{{expiration}}}}' IN ROLE {granted}"
+        );
         let role = json!({
             "db_name": "server",
             "creation_statements": [create],

@@ -110,6 +110,7 @@ const EVENTS: [(&str, &str, &str); 29] = [
     ("TapeRemoved", "gateway/src/retention.rs", "a_tape_whose_time_is_over_goes"),
     ("TapePartEnded", "gateway/src/postgres/rotate.rs", "rc_14_a_part_ends_when_it_is_old_while_nothing_is_asked"),
     ("TapeArchived", "gateway/src/archive/round.rs", "rc_11_nothing_goes_before_its_object_is_what_it_was"),
+    ("Bypass", "gateway/src/postgres/doctor.rs", "every_way_past_sluice_is_found"),
     ("ClockMoved", "gateway/src/recorder/clocks.rs", "rc_09_a_clock_that_is_set_has_an_entry"),
 ];
 

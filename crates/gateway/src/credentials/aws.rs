@@ -99,4 +99,3 @@ async fn exchange(
         status => Err(FetchError::Status(status).into()),
     }
 }
-

@@ -109,7 +109,11 @@ async fn speak(child: &mut Child, asked: &str) -> Result<Spoken, ExecError> {
     };
     let reading = async {
         let output = bounded(stdout, MAX_OUTPUT).await?;
-        if output.len() > usize::try_from(MAX_OUTPUT).unwrap_or(usize::MAX) { Err(ExecError::TooMuch) } else { Ok(output) }
+        if output.len() > usize::try_from(MAX_OUTPUT).unwrap_or(usize::MAX) {
+            Err(ExecError::TooMuch)
+        } else {
+            Ok(output)
+        }
     };
     let erring = async {
         let mut stderr = stderr;
@@ -120,7 +124,14 @@ async fn speak(child: &mut Child, asked: &str) -> Result<Spoken, ExecError> {
         }
         Ok(error)
     };
-    let ((), output, error) = tokio::try_join!(async { asking.await; Ok(()) }, reading, erring)?;
+    let ((), output, error) = tokio::try_join!(
+        async {
+            asking.await;
+            Ok(())
+        },
+        reading,
+        erring
+    )?;
     let status = child.wait().await.map_err(ExecError::Start)?;
     Ok(Spoken { output, error, status })
 }
@@ -143,7 +154,8 @@ fn found(answer: Answer) -> Result<Found, ExecError> {
         None => None,
         Some(at) => {
             let now = Duration::from_millis(clock::now().0);
-            let left = Duration::from_secs(at).checked_sub(now).filter(|left| !left.is_zero()).ok_or(ExecError::Ended)?;
+            let left =
+                Duration::from_secs(at).checked_sub(now).filter(|left| !left.is_zero()).ok_or(ExecError::Ended)?;
             Some(Instant::now() + left.min(LONGEST))
         }
     };

@@ -71,7 +71,8 @@ async fn tend(credentials: &Credentials, node: &Node) {
 fn forget_what_no_target_has(credentials: &Credentials, node: &Node) {
     let active = node.revisions.current();
     locked(&credentials.sources).retain(|(target, source), known| {
-        let is_named = active.targets.get(target).is_some_and(|target| target.credential.password.as_ref() == Some(source));
+        let is_named =
+            active.targets.get(target).is_some_and(|target| target.credential.password.as_ref() == Some(source));
         if !is_named && let Some(Ok(pair)) = locked(&known.last).as_ref().map(|last| &last.outcome) {
             pair.close();
         }

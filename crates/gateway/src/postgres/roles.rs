@@ -17,7 +17,7 @@ use store::config::{EphemeralRole, OwnedObjects, TargetConfig};
 use tokio::sync::{Notify, OwnedMutexGuard};
 
 use super::session::Place;
-use super::upstream::{self, Connected, ConnectError, OwnConnection, Whom};
+use super::upstream::{self, ConnectError, Connected, OwnConnection, Whom};
 use crate::node::Node;
 
 mod statements;

@@ -10,7 +10,8 @@ use crate::world::World;
 const LEASE: &str = "password = { openbao = \"corp\", lease = \"database/creds/payments\" }";
 
 fn roles(world: &World) -> Vec<String> {
-    let rows = world.server.sql("postgres", "SELECT rolname FROM pg_roles WHERE rolname LIKE 'v-%' ORDER BY 1").unwrap();
+    let rows =
+        world.server.sql("postgres", "SELECT rolname FROM pg_roles WHERE rolname LIKE 'v-%' ORDER BY 1").unwrap();
     rows.lines().map(str::to_owned).collect()
 }
 

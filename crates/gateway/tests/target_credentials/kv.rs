@@ -8,7 +8,8 @@ use testkit::openbao::OpenBao;
 use super::place::{LIMIT, app_role, apply, is_nowhere, is_recorded, is_refused, private, served_by, targets};
 use crate::world::World;
 
-const KV: &str = "password = { openbao = \"corp\", kv = \"secret/data/payments\", field = \"pw\", user_field = \"user\" }";
+const KV: &str =
+    "password = { openbao = \"corp\", kv = \"secret/data/payments\", field = \"pw\", user_field = \"user\" }";
 
 /// Makes this the password of the target's user, there and in the secret.
 fn rotate(world: &World, bao: &OpenBao, password: &str) {
@@ -106,7 +107,12 @@ fn without_openbao_nobody_gets_in_and_whoever_is_in_stays() {
     }
     served_by(&world);
     // No longer permitted, and permitted again.
-    bao.done("PUT", "sys/policies/acl/sluice", Some(&json!({ "policy": "path \"other\" { capabilities = [\"read\"] }" }))).unwrap();
+    bao.done(
+        "PUT",
+        "sys/policies/acl/sluice",
+        Some(&json!({ "policy": "path \"other\" { capabilities = [\"read\"] }" })),
+    )
+    .unwrap();
     is_refused(&world);
     let policy = json!({ "policy": "path \"secret/data/*\" { capabilities = [\"read\"] }" });
     bao.done("PUT", "sys/policies/acl/sluice", Some(&policy)).unwrap();

@@ -30,9 +30,13 @@ fn a_program_gives_user_and_password_and_is_told_what_for() {
     assert_eq!(served_by(&world), *user);
     let seen = std::fs::read_to_string(seen).unwrap();
     let asked: serde_json::Value = serde_json::from_str(seen.split_inclusive('}').next().unwrap()).unwrap();
-    let wanted = serde_json::json!({ "version": 1, "target": "payments", "user": "nobody", "reference": "of payments" });
+    let wanted =
+        serde_json::json!({ "version": 1, "target": "payments", "user": "nobody", "reference": "of payments" });
     assert_eq!(asked, wanted);
-    assert!(seen.contains("an argument") && seen.contains("CARGO_MANIFEST_DIR=") && !seen.contains("CARGO_PKG_NAME"), "{seen}");
+    assert!(
+        seen.contains("an argument") && seen.contains("CARGO_MANIFEST_DIR=") && !seen.contains("CARGO_PKG_NAME"),
+        "{seen}"
+    );
     let real = plugin.display().to_string();
     assert!(is_recorded(&world, &format!("exec:{real}:of payments")));
     is_nowhere(&world, password);
@@ -71,7 +75,8 @@ fn an_answer_with_an_end_is_used_until_then() {
 fn a_program_that_gives_none_lets_nobody_in_and_does_no_harm() {
     let world = World::start(200);
     let password = &world.payments.login.password;
-    let answer = format!("{{\"version\":1,\"username\":\"{}\",\"password\":\"{password}\"}}", world.payments.login.user);
+    let answer =
+        format!("{{\"version\":1,\"username\":\"{}\",\"password\":\"{password}\"}}", world.payments.login.user);
     let bad = [
         ("hangs", "sleep 1000 & sleep 1000".to_owned()),
         ("floods", "yes aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa".to_owned()),

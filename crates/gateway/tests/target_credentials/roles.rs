@@ -11,9 +11,8 @@ fn prepared(owned: &str) -> World {
     let world = World::start(200);
     let admin = world.server.login("role_admin", Authentication::Scram).unwrap();
     let owner = &world.payments.login.user;
-    let grant = format!(
-        "ALTER ROLE role_admin CREATEROLE; GRANT {owner}, testkit_scram TO role_admin WITH ADMIN OPTION"
-    );
+    let grant =
+        format!("ALTER ROLE role_admin CREATEROLE; GRANT {owner}, testkit_scram TO role_admin WITH ADMIN OPTION");
     world.server.sql("postgres", &grant).unwrap();
     let file = private(&world, "admin-password", &admin.password);
     let credential = format!(

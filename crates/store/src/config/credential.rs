@@ -14,10 +14,10 @@ mod aws;
 mod openbao;
 mod role;
 
-pub use aws::{AwsAccess, AwsAccount, AwsSecret};
 pub(super) use aws::accounts;
-pub use openbao::{OpenBaoAuth, OpenBaoPath, OpenBaoSecret, OpenBaoServer};
+pub use aws::{AwsAccess, AwsAccount, AwsSecret};
 pub(super) use openbao::servers;
+pub use openbao::{OpenBaoAuth, OpenBaoPath, OpenBaoSecret, OpenBaoServer};
 pub use role::{EphemeralRole, OwnedObjects};
 
 /// As whom Sluice logs in at a target.
@@ -154,11 +154,7 @@ fn password(section: &Section<'_, '_>, servers: &Servers) -> Option<Option<Passw
 }
 
 /// The table that says where a secret is. Whatever stands there instead may be the secret, so it is never shown.
-fn source_table<'d, 't>(
-    section: &Section<'d, 't>,
-    key: &'static str,
-    advice: &str,
-) -> Option<Option<Section<'d, 't>>> {
+fn source_table<'d, 't>(section: &Section<'d, 't>, key: &'static str, advice: &str) -> Option<Option<Section<'d, 't>>> {
     let Some(setting) = section.take(key) else { return Some(None) };
     if !matches!(setting.value, DeValue::Table(_)) {
         setting.report("a secret must not stand in a configuration file", advice);

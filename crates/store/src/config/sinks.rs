@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use model::event::Event;
 
-use super::issuer::{is_alias, is_fetchable, is_loopback};
 use super::credential::{SOURCE_ADVICE, secret};
+use super::issuer::{is_alias, is_fetchable, is_loopback};
 use super::targets::address;
 use super::{CredentialSource, Section};
 

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::target::{Durability, OnUnmaskable, TapeMode, Target};
 use super::credential::{self, Credential, PasswordSource, Servers};
 use super::sluice::{GIB, KIB, certificate, seconds};
 use super::{CertificateFiles, ConfigError, Document, Section};
+use model::target::{Durability, OnUnmaskable, TapeMode, Target};
 
 /// A backend: what policy may know of it, and what only the gateway does.
 #[derive(Clone, PartialEq, Eq, Debug)]

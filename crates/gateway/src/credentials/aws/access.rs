@@ -30,7 +30,8 @@ pub(super) async fn keys(node: &Node, account: &AwsAccount) -> Result<Keys, AwsE
                 encode(token.expose())
             );
             let url = format!("{}/", account.sts_url);
-            let headers = [header("content-type", "application/x-www-form-urlencoded"), header("accept", "application/json")];
+            let headers =
+                [header("content-type", "application/x-www-form-urlencoded"), header("accept", "application/json")];
             let answer = exchange(account, Method::POST, &url, &headers, query).await?;
             let result = answer.get("AssumeRoleWithWebIdentityResponse");
             let result = result.and_then(|answer| answer.get("AssumeRoleWithWebIdentityResult"));

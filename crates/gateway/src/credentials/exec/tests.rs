@@ -6,7 +6,14 @@ fn an_answer_is_one_object_of_this_version_with_a_password() {
     let found = found(parsed(good).unwrap()).unwrap();
     assert_eq!((found.user.as_deref(), found.password.expose().as_str()), (Some("u"), "p"));
     assert!(found.until.unwrap() > Instant::now());
-    for bad in [&b"{}"[..], b"", b"p", br#"{"version":2,"password":"p"}"#, br#"{"version":1}"#, br#"{"version":1,"password":"p"} x"#] {
+    for bad in [
+        &b"{}"[..],
+        b"",
+        b"p",
+        br#"{"version":2,"password":"p"}"#,
+        br#"{"version":1}"#,
+        br#"{"version":1,"password":"p"} x"#,
+    ] {
         assert!(parsed(bad).is_err(), "{}", String::from_utf8_lossy(bad));
     }
     let ended = Answer { version: 1, username: None, password: "p".into(), expires_at: Some(1) };

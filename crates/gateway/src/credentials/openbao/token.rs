@@ -102,11 +102,8 @@ impl Server {
         match (renewed.as_ref(), held, life.given) {
             (Ok(_), Some(held), Some(given)) => {
                 let goes_on = held >= given / 2;
-                *life = Life {
-                    given: life.given,
-                    end: Some(asked + held),
-                    renew_at: goes_on.then_some(asked + held / 2),
-                };
+                *life =
+                    Life { given: life.given, end: Some(asked + held), renew_at: goes_on.then_some(asked + held / 2) };
             }
             (Err(ServerError::Fetch(_) | ServerError::Sealed), ..) => {
                 life.renew_at = Some(Instant::now() + Duration::from_secs(1));

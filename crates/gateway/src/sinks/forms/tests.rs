@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use model::approval::{Answer, Asked, Mode, Status};
+use model::bypass::{self, Finding};
 use model::class::DataClass;
 use model::decision::{Denial, Need, Outcome};
 use model::disclosure::{Counts, Disclosure};
@@ -177,6 +178,15 @@ fn people() -> Vec<Event> {
             object: "tapes/028t5cy4tqkff/00002.tapez".into(),
             digest: Digest([10; 32]),
             length: 1 << 28,
+        },
+        Event::Bypass {
+            target: "payments".into(),
+            database: "app".into(),
+            findings: vec![Finding {
+                severity: bypass::Severity::Serious,
+                check: "superuser".into(),
+                what: "statements can be run as \"postgres\"".into(),
+            }],
         },
     ]
 }

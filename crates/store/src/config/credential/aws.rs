@@ -96,9 +96,8 @@ fn account(section: &Section<'_, '_>) -> Option<AwsAccount> {
     }
     let region = region?;
     let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-    let service = |told: Option<String>, service: &str| {
-        told.unwrap_or_else(|| format!("https://{service}.{region}.{domain}"))
-    };
+    let service =
+        |told: Option<String>, service: &str| told.unwrap_or_else(|| format!("https://{service}.{region}.{domain}"));
     let (secrets_url, sts_url) = (service(secrets_url, "secretsmanager"), service(sts_url, "sts"));
     Some(AwsAccount { name: name?, region: region.clone(), access: access?, secrets_url, sts_url, timeout })
 }

@@ -106,7 +106,8 @@ fn server(section: &Section<'_, '_>) -> Option<OpenBaoServer> {
     let name = name(section);
     let address = url(section, "url");
     let ca_file = section.path("ca_file");
-    let namespace = section.parsed("namespace", "a path such as \"team\"", |text| is_path(text).then(|| text.to_owned()));
+    let namespace =
+        section.parsed("namespace", "a path such as \"team\"", |text| is_path(text).then(|| text.to_owned()));
     let timeout = section.duration("timeout", seconds(1, 60)).unwrap_or(Duration::from_secs(5));
     let auth = section.take("auth").map(super::super::Setting::section);
     let is_told = auth.is_some();
@@ -124,15 +125,19 @@ const AUTH_ADVICE: &str = "write auth = { approle = \"ROLE_ID\", secret_id = { f
     { token = { file = \"…\" } }";
 
 fn auth_of(section: Section<'_, '_>) -> Option<OpenBaoAuth> {
-    let word = |key| section.parsed(key, "a text that is not empty", |text| (!text.is_empty()).then(|| text.to_owned()));
+    let word =
+        |key| section.parsed(key, "a text that is not empty", |text| (!text.is_empty()).then(|| text.to_owned()));
     let (role_id, jwt, kubernetes) = (word("approle"), word("jwt"), word("kubernetes"));
     let mount = section.parsed("mount", "a path such as \"approle\"", |text| is_path(text).then(|| text.to_owned()));
     let (secret_id, token) = (super::secret(&section, "secret_id"), super::secret(&section, "token"));
     let mounted = |default: &str| mount.clone().unwrap_or_else(|| default.to_owned());
     let needed = |key, source: Option<Option<CredentialSource>>| section.required(key, source?, SOURCE_ADVICE);
     let auth = match (role_id, jwt, kubernetes) {
-        (Some(role_id), None, None) => needed("secret_id", secret_id)
-            .map(|secret_id| OpenBaoAuth::AppRole { mount: mounted("approle"), role_id, secret_id }),
+        (Some(role_id), None, None) => needed("secret_id", secret_id).map(|secret_id| OpenBaoAuth::AppRole {
+            mount: mounted("approle"),
+            role_id,
+            secret_id,
+        }),
         (None, Some(role), None) => {
             needed("token", token).map(|token| OpenBaoAuth::Jwt { mount: mounted("jwt"), role, token })
         }
@@ -159,13 +164,13 @@ fn auth_of(section: Section<'_, '_>) -> Option<OpenBaoAuth> {
 /// `openbao = "server"` and what goes with it.
 pub(super) fn secret(source: &Section<'_, '_>, servers: &[Arc<OpenBaoServer>]) -> Option<Option<OpenBaoSecret>> {
     let Some(setting) = source.take("openbao") else { return Some(None) };
-    let server = setting.parsed("the name of an [[openbao]]", |text| {
-        servers.iter().find(|server| &*server.name == text).cloned()
-    });
+    let server = setting
+        .parsed("the name of an [[openbao]]", |text| servers.iter().find(|server| &*server.name == text).cloned());
     let is_kv = |text: &str| is_path(text) && text.contains("/data/");
-    let kv = source.parsed("kv", "a path such as \"secret/data/payments\"", |text| is_kv(text).then(|| text.to_owned()));
-    let lease =
-        source.parsed("lease", "a path such as \"database/creds/payments\"", |text| is_path(text).then(|| text.to_owned()));
+    let kv =
+        source.parsed("kv", "a path such as \"secret/data/payments\"", |text| is_kv(text).then(|| text.to_owned()));
+    let lease = source
+        .parsed("lease", "a path such as \"database/creds/payments\"", |text| is_path(text).then(|| text.to_owned()));
     let field = source.text("field");
     let user_field = source.text("user_field");
     let path = match (kv, lease) {

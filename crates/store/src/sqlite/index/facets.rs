@@ -46,6 +46,7 @@ impl<'a> Facets<'a> {
             }
             Event::AdminAction { subject, .. } => Self { subject: Some(subject), ..none },
             Event::OwnStatement { session, target, .. } => Self { session: *session, target: Some(target), ..none },
+            Event::Bypass { target, .. } => Self { target: Some(target), ..none },
             Event::Gap { session, .. } => Self { session: *session, ..none },
             Event::TapeCut { session, .. }
             | Event::TapePartEnded { session, .. }
