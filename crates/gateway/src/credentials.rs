@@ -11,13 +11,16 @@
 //! leases is in `leases`.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
+use ledger::Level;
+use model::event::Event;
 use model::secret::Secret;
 use store::config::{CredentialSource, PasswordSource, TargetConfig};
 
 use crate::node::Node;
+use crate::recorder::entry;
 
 mod aws;
 mod exec;
@@ -55,7 +58,28 @@ struct Source {
 /// What was asked for last, and what came of it.
 struct Last {
     asked: Instant,
-    outcome: Result<Arc<Pair>, NoCredential>,
+    outcome: Result<Kept, NoCredential>,
+}
+
+/// What came, for whoever else may use it.
+enum Kept {
+    /// It holds until some moment, and is kept.
+    UntilItsEnd(Arc<Pair>),
+    /// It is for those who ask at the same time: nothing keeps it longer than its user.
+    WhileUsed(Weak<Pair>),
+}
+
+impl Kept {
+    fn new(pair: &Arc<Pair>) -> Self {
+        if pair.has_end() { Self::UntilItsEnd(Arc::clone(pair)) } else { Self::WhileUsed(Arc::downgrade(pair)) }
+    }
+
+    fn pair(&self) -> Option<Arc<Pair>> {
+        match self {
+            Self::UntilItsEnd(pair) => Some(Arc::clone(pair)),
+            Self::WhileUsed(pair) => pair.upgrade(),
+        }
+    }
 }
 
 type Key = (Arc<str>, PasswordSource);
@@ -125,14 +149,19 @@ impl Credentials {
         }
         let asked = Instant::now();
         let found = self.ask(node, target, from).await;
-        let outcome = found.map(|found| Arc::new(Pair::new(found))).map_err(|reason| failed(from, reason));
-        let first = outcome.clone().and_then(|pair| Use::of(&pair).ok_or_else(|| failed(from, "it has ended already")));
-        if let Ok(pair) = &outcome {
-            self.keep(pair);
-        }
+        let (used, outcome) = match found.map(|found| Arc::new(Pair::new(found))) {
+            Ok(pair) => {
+                self.keep(&pair);
+                (Use::of(&pair).ok_or_else(|| failed(from, "it has ended already")), Ok(Kept::new(&pair)))
+            }
+            Err(reason) => {
+                let error = failed(from, reason);
+                (Err(error.clone()), Err(error))
+            }
+        };
         *locked(&source.last) = Some(Last { asked, outcome });
         drop(turn);
-        first
+        used
     }
 
     fn keep(&self, pair: &Arc<Pair>) {
@@ -171,7 +200,8 @@ impl Source {
         let last = last.as_ref()?;
         let is_fresh = last.asked >= came;
         match &last.outcome {
-            Ok(pair) if is_fresh || pair.has_end() => Use::of(pair).map(Ok),
+            Ok(kept @ Kept::UntilItsEnd(_)) => kept.pair().and_then(|pair| Use::of(&pair)).map(Ok),
+            Ok(kept) if is_fresh => kept.pair().and_then(|pair| Use::of(&pair)).map(Ok),
             Err(error) if is_fresh => Some(Err(error.clone())),
             Ok(_) | Err(_) => None,
         }
@@ -180,6 +210,14 @@ impl Source {
 
 fn failed(source: &PasswordSource, reason: impl ToString) -> NoCredential {
     NoCredential { reference: source.to_string().into(), reason: reason.to_string().into() }
+}
+
+/// A secret of this machine that proves Sluice to `server`. That it is used is journaled before.
+async fn proof(node: &Node, server: &str, source: &CredentialSource) -> Result<Secret<String>, String> {
+    let (target, reference) = (server.into(), source.to_string().into());
+    let used = entry(Event::SecretUsed { session: None, target, reference });
+    node.recorder.record(vec![used], Level::Process).await.map_err(|error| error.to_string())?;
+    stored_secret(node, source)
 }
 
 /// A secret of this machine.

@@ -3,6 +3,8 @@
 
 mod world;
 
+#[path = "target_credentials/aws.rs"]
+mod aws;
 #[path = "target_credentials/dynamic.rs"]
 mod dynamic;
 #[path = "target_credentials/kv.rs"]

@@ -7,3 +7,5 @@ mod support;
 mod doctor;
 #[path = "e2e_targets/leftovers.rs"]
 mod leftovers;
+#[path = "e2e_targets/sources.rs"]
+mod sources;

@@ -34,7 +34,7 @@ pub(crate) async fn finish(node: &Node) {
             give_back(pair, node).await;
         }
         for server in node.credentials.servers.all() {
-            server.log_out(node).await;
+            server.log_out().await;
         }
     };
     if tokio::time::timeout(GOODBYE, returning).await.is_err() {
@@ -48,7 +48,7 @@ async fn tend(credentials: &Credentials, node: &Node) {
         return;
     }
     for server in credentials.servers.all() {
-        server.renew_token(node).await;
+        server.renew_token().await;
     }
     forget_what_no_target_has(credentials, node);
     for pair in &leased {
@@ -73,8 +73,8 @@ fn forget_what_no_target_has(credentials: &Credentials, node: &Node) {
     locked(&credentials.sources).retain(|(target, source), known| {
         let is_named =
             active.targets.get(target).is_some_and(|target| target.credential.password.as_ref() == Some(source));
-        if !is_named && let Some(Ok(pair)) = locked(&known.last).as_ref().map(|last| &last.outcome) {
-            pair.close();
+        if !is_named && let Some(Ok(kept)) = locked(&known.last).as_ref().map(|last| &last.outcome) {
+            kept.pair().iter().for_each(|pair| pair.close());
         }
         is_named
     });

@@ -8,10 +8,10 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, StatusCode};
 use model::secret::Secret;
 use serde_json::{Value, json};
-use store::config::{OpenBaoAuth, OpenBaoPath, OpenBaoServer};
+use store::config::{CredentialSource, OpenBaoPath, OpenBaoServer};
 
 use super::pair::{Found, Lease};
-use super::{locked, stored_secret};
+use super::{locked, proof};
 use crate::fetch::{self, Call, FetchError};
 use crate::node::Node;
 
@@ -170,19 +170,10 @@ impl Server {
         }
     }
 
-    /// What proves Sluice to the server: the path to log in at, and what to say there.
-    fn proof(&self, node: &Node) -> Result<(String, Value), ServerError> {
-        let read = |source| stored_secret(node, source).map_err(ServerError::Proof);
-        Ok(match &self.config.auth {
-            OpenBaoAuth::Token(_) => return Err(ServerError::Answer("a token needs no login")),
-            OpenBaoAuth::AppRole { mount, role_id, secret_id } => {
-                let said = json!({ "role_id": role_id, "secret_id": read(secret_id)?.expose() });
-                (format!("auth/{mount}/login"), said)
-            }
-            OpenBaoAuth::Jwt { mount, role, token } => {
-                (format!("auth/{mount}/login"), json!({ "role": role, "jwt": read(token)?.expose() }))
-            }
-        })
+    /// A secret that proves Sluice to the server.
+    async fn proof(&self, node: &Node, source: &CredentialSource) -> Result<Secret<String>, ServerError> {
+        let server = format!("openbao:{}", self.config.name);
+        proof(node, &server, source).await.map_err(ServerError::Proof)
     }
 }
 

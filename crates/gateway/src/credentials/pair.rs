@@ -166,6 +166,12 @@ impl Use {
         Self(Arc::new(pair))
     }
 
+    /// What has to be held for as long as the session lives: a lease is renewed meanwhile, and anything else is not needed any
+    /// more once it is logged in.
+    pub(crate) fn lasting(self) -> Option<Self> {
+        self.0.is_leased().then_some(self)
+    }
+
     /// The password.
     pub(crate) fn password(&self) -> &Secret<String> {
         &self.0.password

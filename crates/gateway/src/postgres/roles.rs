@@ -55,10 +55,10 @@ pub(super) async fn connect(
         return upstream::connect(node, target, database, session, &receipt, Whom::Sluice, settings).await;
     };
     let making = node.roles.make(node, place, session, wanted);
-    let role = tokio::time::timeout(DEADLINE, making).await.map_err(|_| ConnectError::Deadline)??;
+    let (role, password) = tokio::time::timeout(DEADLINE, making).await.map_err(|_| ConnectError::Deadline)??;
     let receipt = upstream::record_role(node, target, session, &role).await?;
-    let mut connected =
-        upstream::connect(node, target, database, session, &receipt, Whom::Role(&role), settings).await?;
+    let whom = Whom::Role(&role, &password);
+    let mut connected = upstream::connect(node, target, database, session, &receipt, whom, settings).await?;
     connected.held.role = Some(role);
     Ok(connected)
 }
@@ -66,7 +66,6 @@ pub(super) async fn connect(
 /// A role that was made for one session; it is dropped when this is.
 pub(super) struct MadeRole {
     name: Arc<str>,
-    password: Secret<String>,
     roles: Arc<Roles>,
     left: Option<Left>,
 }
@@ -74,10 +73,6 @@ pub(super) struct MadeRole {
 impl MadeRole {
     pub(super) fn name(&self) -> &Arc<str> {
         &self.name
-    }
-
-    pub(super) const fn password(&self) -> &Secret<String> {
-        &self.password
     }
 }
 
@@ -147,21 +142,21 @@ impl Roles {
         place: &Place,
         session: SessionId,
         wanted: &EphemeralRole,
-    ) -> Result<MadeRole, ConnectError> {
+    ) -> Result<(MadeRole, Secret<String>), ConnectError> {
         let password = statements::password().map_err(|_| ConnectError::Internal("no randomness"))?;
         let name: Arc<str> = statements::name(session).into();
         let left = Left { session, target: Arc::clone(&place.target), database: Arc::clone(&place.database) };
         self.used().insert(session);
         // Whatever fails from here on, it is dropped: if it was not made, that does nothing.
-        let role = MadeRole { name, password, roles: Arc::clone(self), left: Some(left) };
+        let role = MadeRole { name, roles: Arc::clone(self), left: Some(left) };
         let name = OwnStatement::CreateRole;
         let mut administration = self.administration(node, &place.target, &place.database, name).await?;
         let connection = &mut administration.connection;
         let until = statements::until(connection).await?;
-        let text = statements::create(&role.name, &role.password, &until, wanted);
+        let text = statements::create(&role.name, &password, &until, wanted);
         run(connection, name, &text.map_err(|_| ConnectError::Internal("no randomness"))?).await?;
         administration.put_back();
-        Ok(role)
+        Ok((role, password))
     }
 
     /// The connection that roles of a target are administered on, once more if it still works. What is about to be done there

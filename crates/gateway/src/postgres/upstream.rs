@@ -81,8 +81,8 @@ pub(super) struct Connected {
 pub(super) struct Held {
     /// Its place among Sluice's own connections.
     _backend: OwnBackend,
-    /// The use of the password that it logged in with.
-    _password: Option<Use>,
+    /// The lease of the password that it logged in with, if it has one.
+    _lease: Option<Use>,
     /// The role that was made for it.
     pub(super) role: Option<MadeRole>,
 }
@@ -92,8 +92,8 @@ pub(super) struct Held {
 pub(super) enum Whom<'a> {
     /// With the credential of the target.
     Sluice,
-    /// As a role that was made for it.
-    Role(&'a MadeRole),
+    /// As a role that was made for it, with this password.
+    Role(&'a MadeRole, &'a Secret<String>),
 }
 
 /// The SQLSTATEs of a server that does not believe a password, or knows no such user (invalid_password,
@@ -112,63 +112,67 @@ pub(super) async fn connect(
     whom: Whom<'_>,
     settings: &[(String, String)],
 ) -> Result<Connected, ConnectError> {
-    let attempt = async {
-        let first = log_in(node, target, database, session, receipt, whom, settings, None).await;
-        let (spent, refused) = match first {
+    let attempt = Attempt { node, target, database, session, whom, settings };
+    let attempts = async {
+        let (spent, refused) = match attempt.log_in(receipt, None).await {
             Ok(connected) => return Ok(connected),
             Err((Some(spent), ConnectError::Refused(code))) if NOT_BELIEVED.contains(&&*code) => (spent, code),
             Err((_, error)) => return Err(error),
         };
         tracing::info!(target = %target.target.name, sqlstate = refused, "the target's credential is read once more");
         let receipt = record_use(node, target, session).await?;
-        let again = log_in(node, target, database, session, &receipt, whom, settings, Some(spent)).await;
-        again.map_err(|(_, error)| error)
+        attempt.log_in(&receipt, Some(spent)).await.map_err(|(_, error)| error)
     };
     let limit = node.config.limits.connect_timeout;
-    tokio::time::timeout(limit, attempt).await.map_err(|_| ConnectError::Deadline)?
+    tokio::time::timeout(limit, attempts).await.map_err(|_| ConnectError::Deadline)?
 }
 
-/// One attempt to log in. `spent` is what the target refused before. A failure comes with what was tried, if it can be tried
-/// again with something newer.
-#[expect(clippy::too_many_arguments, reason = "each is of another kind, and there are two calls")]
-async fn log_in(
-    node: &Node,
-    target: &TargetConfig,
-    database: &str,
+/// Whom to log in where.
+struct Attempt<'a> {
+    node: &'a Node,
+    target: &'a TargetConfig,
+    database: &'a str,
     session: SessionId,
-    receipt: &Receipt,
-    whom: Whom<'_>,
-    settings: &[(String, String)],
-    spent: Option<credentials::Login>,
-) -> Result<Connected, (Option<credentials::Login>, ConnectError)> {
-    let (leg, binding) = encrypted(target, session).await.map_err(|error| (None, error))?;
-    let side = TargetSide::new(leg);
-    let login = match whom {
-        Whom::Sluice => Some(
-            node.credentials
-                .login(node, target, spent)
-                .await
-                .map_err(|error| (None, ConnectError::Credential(error.to_string())))?,
-        ),
-        Whom::Role(_) => None,
-    };
-    let (user, password) = match (&login, whom) {
-        (Some(login), _) => (&login.user, login.password.as_ref().map(Use::password)),
-        (None, Whom::Role(role)) => (role.name(), Some(role.password())),
-        (None, Whom::Sluice) => return Err((None, ConnectError::Internal("there is nobody to log in as"))),
-    };
-    let mut exchange = Login { side, session, receipt, target, user, password, binding };
-    let finished = match exchange.start(database, settings) {
-        Ok(()) => exchange.finish().await,
-        Err(error) => Err(error),
-    };
-    match finished {
-        Ok(LoggedIn { side, status, parameters, cancel }) => {
-            let _backend = node.backends.enter(&target.target.name, cancel.process);
-            let held = Held { _backend, _password: login.and_then(|login| login.password), role: None };
-            Ok(Connected { side, status, parameters, cancel, held })
+    whom: Whom<'a>,
+    settings: &'a [(String, String)],
+}
+
+impl Attempt<'_> {
+    /// Connects, and logs in once. `spent` is what the target refused before. A failure comes with what was tried, if
+    /// something newer may be tried.
+    async fn log_in(
+        &self,
+        receipt: &Receipt,
+        spent: Option<credentials::Login>,
+    ) -> Result<Connected, (Option<credentials::Login>, ConnectError)> {
+        let (target, session) = (self.target, self.session);
+        let (leg, binding) = encrypted(target, session).await.map_err(|error| (None, error))?;
+        let side = TargetSide::new(leg);
+        let login = match self.whom {
+            Whom::Sluice => {
+                let login = self.node.credentials.login(self.node, target, spent).await;
+                Some(login.map_err(|error| (None, ConnectError::Credential(error.to_string())))?)
+            }
+            Whom::Role(..) => None,
+        };
+        let (user, password) = match (&login, self.whom) {
+            (Some(login), _) => (&login.user, login.password.as_ref().map(Use::password)),
+            (None, Whom::Role(role, password)) => (role.name(), Some(password)),
+            (None, Whom::Sluice) => return Err((None, ConnectError::Internal("there is nobody to log in as"))),
+        };
+        let mut exchange = Login { side, session, receipt, target, user, password, binding };
+        let finished = match exchange.start(self.database, self.settings) {
+            Ok(()) => exchange.finish().await,
+            Err(error) => Err(error),
+        };
+        match finished {
+            Ok(LoggedIn { side, status, parameters, cancel }) => {
+                let _backend = self.node.backends.enter(&target.target.name, cancel.process);
+                let _lease = login.and_then(|login| login.password).and_then(Use::lasting);
+                Ok(Connected { side, status, parameters, cancel, held: Held { _backend, _lease, role: None } })
+            }
+            Err(error) => Err((login.filter(|login| login.password.is_some()), error)),
         }
-        Err(error) => Err((login.filter(|login| login.password.is_some()), error)),
     }
 }
 

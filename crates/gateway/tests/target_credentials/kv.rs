@@ -2,10 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use model::event::Event;
 use serde_json::json;
 use testkit::openbao::OpenBao;
 
-use super::place::{LIMIT, app_role, apply, is_nowhere, is_recorded, is_refused, private, served_by, targets};
+use super::place::{LIMIT, app_role, apply, events, is_nowhere, is_recorded, is_refused, private, served_by, targets};
 use crate::world::World;
 
 const KV: &str =
@@ -72,14 +73,14 @@ fn a_password_that_the_target_refuses_is_read_once_more() {
     );
     apply(&world, &targets(&world, &server, KV));
     is_refused(&world);
-    let uses = |world: &World| {
-        let is_use = |event: &model::event::Event| matches!(event, model::event::Event::SecretUsed { .. });
-        super::place::events(world).into_iter().filter(is_use).count()
+    let uses = |of: &str| {
+        let is_use = |event: &Event| matches!(event, Event::SecretUsed { target, .. } if **target == *of);
+        events(&world).into_iter().filter(is_use).count()
     };
-    let before = uses(&world);
+    let before = (uses("payments"), uses("openbao:corp"));
     is_refused(&world);
-    // The catalog's connection, twice, and no more: the session was refused there.
-    assert_eq!(uses(&world) - before, 2);
+    // By the catalog's connection, twice and no more: the session was refused there. So is what proves Sluice to OpenBao.
+    assert_eq!((uses("payments") - before.0, uses("openbao:corp") - before.1), (2, 2));
     tell(&world, &bao, &world.payments.login.password);
     served_by(&world);
 }

@@ -215,3 +215,6 @@ fn url(section: &Section<'_, '_>, key: &'static str) -> Option<String> {
     section.report(key, "secrets cannot be had safely from there", advice);
     None
 }
+
+#[cfg(test)]
+mod tests;

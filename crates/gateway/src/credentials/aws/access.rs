@@ -4,9 +4,9 @@ use hyper::Method;
 use hyper::header::HeaderValue;
 use model::secret::Secret;
 use serde_json::Value;
-use store::config::{AwsAccess, AwsAccount};
+use store::config::{AwsAccess, AwsAccount, CredentialSource};
 
-use super::super::stored_secret;
+use super::super::proof;
 use super::sign::{Keys, encode};
 use super::{AwsError, exchange};
 use crate::node::Node;
@@ -16,14 +16,13 @@ const SESSION: &str = "sluice";
 
 /// The keys to sign with, asked for at each use.
 pub(super) async fn keys(node: &Node, account: &AwsAccount) -> Result<Keys, AwsError> {
-    let read = |source| stored_secret(node, source).map_err(AwsError::Proof);
     match &account.access {
         AwsAccess::Key { id, secret, session_token } => {
-            let session_token = session_token.as_ref().map(read).transpose()?;
-            Ok(Keys { id: id.clone(), secret: read(secret)?, session_token })
+            let session_token = read_any(node, account, session_token).await?;
+            Ok(Keys { id: id.clone(), secret: read(node, account, secret).await?, session_token })
         }
         AwsAccess::WebIdentity { role_arn, token } => {
-            let token = read(token)?;
+            let token = read(node, account, token).await?;
             let query = format!(
                 "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleSessionName={SESSION}&RoleArn={}&WebIdentityToken={}",
                 encode(role_arn),
@@ -39,7 +38,7 @@ pub(super) async fn keys(node: &Node, account: &AwsAccount) -> Result<Keys, AwsE
             named(keys, "SessionToken")
         }
         AwsAccess::Container { url, token } => {
-            let token = token.as_ref().map(read).transpose()?;
+            let token = read_any(node, account, token).await?;
             let mut headers = vec![header("accept", "application/json")];
             if let Some(token) = &token {
                 HeaderValue::from_str(token.expose())
@@ -49,6 +48,22 @@ pub(super) async fn keys(node: &Node, account: &AwsAccount) -> Result<Keys, AwsE
             let answer = exchange(account, Method::GET, url, &headers, String::new()).await?;
             named(Some(&answer), "Token")
         }
+    }
+}
+
+/// A secret that proves Sluice to AWS.
+async fn read(node: &Node, account: &AwsAccount, source: &CredentialSource) -> Result<Secret<String>, AwsError> {
+    proof(node, &format!("aws:{}", account.name), source).await.map_err(AwsError::Proof)
+}
+
+async fn read_any(
+    node: &Node,
+    account: &AwsAccount,
+    source: &Option<CredentialSource>,
+) -> Result<Option<Secret<String>>, AwsError> {
+    match source {
+        Some(source) => read(node, account, source).await.map(Some),
+        None => Ok(None),
     }
 }
 

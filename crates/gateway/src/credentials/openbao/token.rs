@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use store::config::OpenBaoAuth;
 
 use super::{Server, ServerError, seconds, text};
-use crate::credentials::{locked, stored_secret};
+use crate::credentials::locked;
 use crate::node::Node;
 
 /// A token, and for how long it holds.
@@ -60,7 +60,7 @@ impl Server {
     /// A token that may be used now; another one than `spent`, which the server refused.
     pub(super) async fn token(&self, node: &Node, spent: Option<&Arc<Token>>) -> Result<Arc<Token>, ServerError> {
         if let OpenBaoAuth::Token(source) = &self.config.auth {
-            let secret = stored_secret(node, source).map_err(ServerError::Proof)?;
+            let secret = self.proof(node, source).await?;
             let life = Life { given: None, end: None, renew_at: None };
             return Ok(Arc::new(Token { secret, life: Mutex::new(life) }));
         }
@@ -77,9 +77,19 @@ impl Server {
     }
 
     async fn log_in(&self, node: &Node) -> Result<Token, ServerError> {
+        let (mount, said) = match &self.config.auth {
+            OpenBaoAuth::Token(_) => return Err(ServerError::Answer("a token needs no login")),
+            OpenBaoAuth::AppRole { mount, role_id, secret_id } => {
+                let secret_id = self.proof(node, secret_id).await?;
+                (mount, json!({ "role_id": role_id, "secret_id": secret_id.expose() }))
+            }
+            OpenBaoAuth::Jwt { mount, role, token } => {
+                let token = self.proof(node, token).await?;
+                (mount, json!({ "role": role, "jwt": token.expose() }))
+            }
+        };
         let asked = Instant::now();
-        let (path, proof) = self.proof(node)?;
-        let answer = self.exchange(Method::POST, &path, None, Some(&proof)).await?;
+        let answer = self.exchange(Method::POST, &format!("auth/{mount}/login"), None, Some(&said)).await?;
         let auth = answer.get("auth").ok_or(ServerError::Answer("no token"))?;
         let secret = text(auth.get("client_token")).ok_or(ServerError::Answer("no token"))?;
         let is_renewable = auth.get("renewable").and_then(Value::as_bool).unwrap_or(false);
@@ -91,7 +101,7 @@ impl Server {
     }
 
     /// Renews the token if that is due. One that cannot be renewed is followed by a login before it ends.
-    pub(in crate::credentials) async fn renew_token(&self, node: &Node) {
+    pub(in crate::credentials) async fn renew_token(&self) {
         let held = self.token.lock().await.clone();
         let Some(token) = held.filter(|token| token.is_due(Instant::now())) else { return };
         let asked = Instant::now();
@@ -112,12 +122,12 @@ impl Server {
         }
         drop(life);
         if let Err(error) = renewed {
-            tracing::warn!(server = self.name(), %error, node = node.config.journal.name, "a token is not renewed");
+            tracing::warn!(server = self.name(), %error, "a token is not renewed");
         }
     }
 
     /// Gives up the token that Sluice logged in for, and with it whatever was taken with it and is left.
-    pub(in crate::credentials) async fn log_out(&self, _node: &Node) {
+    pub(in crate::credentials) async fn log_out(&self) {
         let Some(token) = self.token.lock().await.take() else { return };
         if let Err(error) = self.ask(Method::POST, "auth/token/revoke-self", &token, Some(&json!({}))).await {
             tracing::warn!(server = self.name(), %error, "a token is left to end by itself");
