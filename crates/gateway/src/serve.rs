@@ -28,6 +28,8 @@ pub async fn serve(node: Arc<Node>, listener: Listener, stop: CancellationToken)
     drain(&node).await;
     node.tasks.close();
     let _ = tokio::time::timeout(GOODBYE, node.tasks.wait()).await;
+    node.roles.finish(&node).await;
+    crate::credentials::finish(&node).await;
     // A witness that was not asked yet keeps the end from being signed.
     let _ = tokio::time::timeout(GOODBYE, node.recorder.asked()).await;
     background.stop().await;
@@ -70,6 +72,8 @@ fn begin_background(node: &Arc<Node>) -> Background {
     keep("live_tapes", |node| Box::pin(async move { crate::live_tapes::run(&node).await }));
     keep("archive", |node| Box::pin(crate::archive::run(node)));
     keep("vault", |node| Box::pin(async move { crate::vault_changes::run(&node).await }));
+    keep("credentials", |node| Box::pin(async move { crate::credentials::run(&node).await }));
+    keep("roles", |node| Box::pin(async move { node.roles.run(&node).await }));
     keep("witnesses", |node| Box::pin(async move { node.witnesses.run(around(&node)).await }));
     keep("tiles", |node| Box::pin(async move { crate::tiles::run(&node).await }));
     background

@@ -115,6 +115,7 @@ fn every_kind_of_thing_that_matters_has_its_entry() {
         "clock_moved",
         "tape_part_ended",
         "tape_archived",
+        "bypass",
     ];
     let found = kinds(&world);
     let missing: Vec<_> =

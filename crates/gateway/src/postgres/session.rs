@@ -201,6 +201,8 @@ pub(super) struct Session {
     pub(super) tape: SessionTape,
     pub(super) client: ClientSide,
     pub(super) target: TargetSide,
+    /// What the connection to the target has for as long as it lives.
+    pub(super) credential: super::upstream::Held,
     pub(super) limits: Limits,
     pub(super) cancelled: bool,
     /// Whether any of the requests is cut.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::client::{Client, encode};
+use super::client::{Client, encode, with_query};
 use super::connect::Connect;
 use super::failure::Failure;
 use super::{put, put_line, show};
@@ -19,6 +19,27 @@ pub(super) enum Command {
         sluice target catalog --target shop --database shop --save revision/tests/shop.catalog"
     )]
     Catalog(CatalogArgs),
+    /// Look for ways past Sluice at a target; exit 1 if there is a serious one
+    #[command(
+        after_help = "It looks with Sluice's own credential and changes nothing. What it found goes into the record.\n\n\
+        Example:\n  sluice target doctor payments"
+    )]
+    Doctor(DoctorArgs),
+}
+
+/// Which target
+#[derive(clap::Args)]
+pub(super) struct DoctorArgs {
+    /// The target
+    target: String,
+    #[command(flatten)]
+    connect: Connect,
+    /// The target's database; its first unless given
+    #[arg(long)]
+    database: Option<String>,
+    /// For programs
+    #[arg(long)]
+    json: bool,
 }
 
 /// Which database, and where to
@@ -41,7 +62,13 @@ pub(super) struct CatalogArgs {
 }
 
 pub(super) fn run(command: &Command) -> Result<(), Failure> {
-    let Command::Catalog(args) = command;
+    match command {
+        Command::Catalog(args) => catalog(args),
+        Command::Doctor(args) => doctor(args),
+    }
+}
+
+fn catalog(args: &CatalogArgs) -> Result<(), Failure> {
     let database = args.database.as_ref().unwrap_or(&args.target);
     let mut text = read_catalog(&args.connect.client()?, &args.target, database)?;
     if args.users_part {
@@ -50,6 +77,45 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
     let Some(path) = &args.save else { return put(&text) };
     std::fs::write(path, &text).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
     put_line(&format!("{} has {} lines", show::safe(&path.display().to_string()), text.lines().count()))
+}
+
+fn doctor(args: &DoctorArgs) -> Result<(), Failure> {
+    let asked: Vec<_> = args.database.iter().map(|database| ("database", database.clone())).collect();
+    let path = format!("/v1/targets/{}/doctor", encode(&args.target));
+    let report = args.connect.client()?.post(&with_query(&path, &asked), &Value::Null)?;
+    if args.json {
+        put(&show::json(&report))?;
+    } else {
+        tell_of(&report)?;
+    }
+    let is_serious = |finding: &&Value| show::text(finding, "/severity") == "serious";
+    match show::list(&report, "/findings").iter().filter(is_serious).count() {
+        0 => Ok(()),
+        1 => Err(Failure::failed("there is a way past Sluice")),
+        count => Err(Failure::failed(format!("there are {count} ways past Sluice"))),
+    }
+}
+
+/// Each finding with what to do about it, and what could not be looked at.
+fn tell_of(report: &Value) -> Result<(), Failure> {
+    let findings = show::list(report, "/findings");
+    for finding in findings {
+        let part = |name| show::safe(&show::text(finding, name));
+        put_line(&format!(
+            "{:8} {}: {}\n         {}",
+            part("/severity"),
+            part("/check"),
+            part("/what"),
+            part("/advice")
+        ))?;
+    }
+    if findings.is_empty() {
+        put_line("nothing was found")?;
+    }
+    for unchecked in show::list(report, "/unchecked") {
+        put_line(&format!("not looked at: {}", show::safe(unchecked.as_str().unwrap_or_default())))?;
+    }
+    Ok(())
 }
 
 /// The catalog of a database, as the Sluice that runs reads it.

@@ -398,7 +398,7 @@ fn a_target_is_read_as_meant() {
     assert_eq!(target.databases, Databases::All);
     assert_eq!(target.tls.mode, TlsMode::Require);
     assert_eq!(target.tls.client.as_ref().unwrap().key, Path::new("/r/k.pem"));
-    assert_eq!(target.credential, Credential { user: "sluice".into(), password: None });
+    assert_eq!(target.credential, Credential { user: Some("sluice".into()), password: None, ephemeral_role: None });
     assert_eq!((target.durability, target.tape), (Durability::Power, TapeMode::Requests));
     assert_eq!((target.tape_cap, target.retention), (Some(1 << 30), Some(Duration::from_secs(400 * 86_400))));
     assert_eq!(target.tape_part, PartLimits { size: 64 << 10, age: Duration::from_secs(3600) });
@@ -407,7 +407,7 @@ fn a_target_is_read_as_meant() {
     assert_eq!(target.tls, TargetTls { mode: TlsMode::VerifyFull, ca_file: None, client: None });
     assert_eq!((target.durability, target.tape), (Durability::Auto, TapeMode::Full));
     assert_eq!(target.tape_part, PartLimits { size: 1 << 30, age: Duration::from_secs(86_400) });
-    assert_eq!(target.credential.password, Some(CredentialSource::Env("P".into())));
+    assert_eq!(target.credential.password, Some(PasswordSource::Stored(CredentialSource::Env("P".into()))));
 }
 
 #[test]
@@ -423,7 +423,7 @@ fn a_secret_in_the_file_is_refused_and_never_repeated() {
     let connection_string = targets(&TARGET.replace("db:5432", "postgres://u:hunter2@db:5432/payments"));
     assert!(!lines(&connection_string.unwrap_err()).contains("hunter2"));
     let literal = lines(&targets(&TARGET.replace("{ env = \"P\" }", "\"hunter2\"")).unwrap_err());
-    assert!(literal.contains("{ env = \"VARIABLE\" }, { file = \"path\" } or { vault = \"name\" }"), "{literal}");
+    assert!(literal.contains("{ env = \"VARIABLE\" }, { file = \"path\" }, { vault = \"name\" }"), "{literal}");
     let sources = "{ env = \"A\", vault = \"b\" }";
     assert_mistake(targets(&TARGET.replace("{ env = \"P\" }", sources)), 5, "payments.credential.password");
     assert_mistake(targets(&TARGET.replace(", password = { env = \"P\" }", "")), 5, "payments.credential.password");
