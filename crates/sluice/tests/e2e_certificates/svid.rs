@@ -50,7 +50,7 @@ fn a_workload_gets_in_with_its_svid_and_no_password() -> Result<()> {
     assert_eq!(subject.key.to_string(), format!("prod|{LOADER}"));
     assert_eq!(subject.groups, [std::sync::Arc::from("prod|etl")]);
     assert_eq!(subject.binding, model::subject::Binding::Mtls);
-    assert!(subject.token_id.is_some_and(|id| id.starts_with("sha256:")));
+    assert!(subject.token_id.is_some_and(|id| id.starts_with("x509-sha256:")));
     // A password that nobody asked for is not sent, so it changes nothing.
     assert_eq!(rows(&site, &svid.with_token("not a token"), "SELECT 1")?, "1");
     // Another workload of the trust domain is somebody else, without the group.
