@@ -30,6 +30,7 @@ mod own_settings;
 mod query;
 mod record;
 mod refusal;
+mod renewal;
 mod rest;
 mod revise;
 mod rotate;

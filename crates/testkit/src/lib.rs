@@ -27,6 +27,7 @@ pub mod normal;
 pub mod openbao;
 pub mod openbao_issuer;
 pub mod payments;
+pub mod people;
 pub mod postgres;
 pub mod process;
 pub mod provider;

@@ -9,6 +9,7 @@ mod dpop;
 mod outside;
 mod replay;
 mod revocations;
+mod roles;
 mod tokens;
 mod windows;
 mod witness;

@@ -51,6 +51,11 @@ fn by_certificate(node: &Node, applicant: &Applicant) -> Option<Result<Subject, 
     Some(node.issuers.recognise(certificate))
 }
 
+/// Whether [`identify`] goes by the certificate.
+pub(super) fn is_by_certificate(node: &Node, applicant: &Applicant) -> bool {
+    by_certificate(node, applicant).is_some_and(|recognised| recognised.is_ok())
+}
+
 /// Asks for a token in the way that the client or else the configuration chose. `message` goes before the question.
 async fn by_token(node: &Node, applicant: &mut Applicant, at: &str, mut message: Vec<u8>) -> Result<Subject, Refusal> {
     match applicant.wanted.authentication.unwrap_or(node.config.postgres.auth) {

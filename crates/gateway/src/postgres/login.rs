@@ -27,7 +27,7 @@ use wire::postgres::encode::Severity;
 use wire::postgres::frame::Limits;
 use wire::postgres::part::Bytes as Part;
 use wire::postgres::pipeline::Pipeline;
-use wire::postgres::startup::Version;
+use wire::postgres::startup::{SESSION_PARAMETER, Version};
 
 use super::analysed::{Epoch, Memo};
 use super::credential;
@@ -130,6 +130,14 @@ async fn let_in(
             let logged_in = tokio::time::timeout_at(deadline + node.config.limits.connect_timeout, logging_in).await;
             match logged_in {
                 Ok(begun) => begun,
+                Err(_) => Err(too_long()),
+            }
+        }
+        Ok(Ok(Opening::Renewal(applicant, sessions))) => {
+            let renewing = Box::pin(super::renewal::renew(node, applicant, sessions));
+            match tokio::time::timeout_at(deadline, renewing).await {
+                Ok(Ok(())) => return None,
+                Ok(Err(failed)) => Err(failed),
                 Err(_) => Err(too_long()),
             }
         }
@@ -443,7 +451,7 @@ fn begin(
     node.metrics.sessions_opened.inc();
     tracing::info!(session = %id, subject = %subject.key, target = %place.model.name, "session opened");
     let mut side = applicant.side;
-    greet(&mut side, &lens, &connected, &cancel);
+    greet(&mut side, &lens, &connected, &cancel, applicant.wanted.wants_id.then_some(id));
     let limits = session_limits(node);
     let wall = Wall::opened(&policies, &place);
     let session = Session {
@@ -527,8 +535,15 @@ fn session_limits(node: &Node) -> Limits {
     }
 }
 
-/// AuthenticationOk, the settings that the target reports, our own cancel key, and ReadyForQuery.
-fn greet(side: &mut ClientSide, lens: &Arc<masking::Lens>, connected: &Connected, cancel: &CancelKey) {
+/// AuthenticationOk, the settings that the target reports, the session's id for whoever asked, our own cancel key, and
+/// ReadyForQuery.
+fn greet(
+    side: &mut ClientSide,
+    lens: &Arc<masking::Lens>,
+    connected: &Connected,
+    cancel: &CancelKey,
+    told: Option<SessionId>,
+) {
     let mut outbox = Outbox::new(Arc::clone(lens));
     let mut message = Vec::new();
     let _ = Backend::Authentication(Authentication::Ok).encode(&mut message);
@@ -537,6 +552,9 @@ fn greet(side: &mut ClientSide, lens: &Arc<masking::Lens>, connected: &Connected
         outbox.parameter_status(name.as_bytes(), value.as_bytes());
     }
     message.clear();
+    if let Some(id) = told {
+        super::renewal::report(&mut message, SESSION_PARAMETER, &id.to_string());
+    }
     let key = wire::postgres::backend::BackendKeyData {
         process: u32::from_be_bytes(cancel.process_id.to_be_bytes()),
         key: Part::from(cancel.secret.as_slice()),

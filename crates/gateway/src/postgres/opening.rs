@@ -5,11 +5,12 @@ use std::sync::Arc;
 use bytes::{Buf, BytesMut};
 use effects::postgres::settings;
 use identity::Proven;
+use model::id::SessionId;
 use rustls::ServerConfig;
 use store::config::PostgresAuth;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
-use wire::postgres::startup::{FirstPacket, Stage, StartupMessage, Version, decode};
+use wire::postgres::startup::{FirstPacket, RENEW_OPTION, SESSION_OPTION, Stage, StartupMessage, Version, decode};
 
 use crate::gate::{ClientSide, Early, Leg, Moved, Stream};
 use crate::sessions::CancelKey;
@@ -17,6 +18,7 @@ use crate::tls::{ALPN_POSTGRES, ClientCertificate};
 
 use super::credential;
 use super::login::Refusal;
+use super::renewal;
 
 /// What the client's StartupMessage said.
 pub(super) struct Wanted {
@@ -27,6 +29,10 @@ pub(super) struct Wanted {
     pub(super) settings: Vec<(String, String)>,
     /// How it wants to be asked for a token, whatever its certificate says, if it said so.
     pub(super) authentication: Option<PostgresAuth>,
+    /// Whether the client is told the session's id.
+    pub(super) wants_id: bool,
+    /// The sessions to renew in place of beginning one.
+    pub(super) renews: Option<Vec<SessionId>>,
 }
 
 /// A client that has asked for a session inside TLS.
@@ -46,6 +52,8 @@ impl Applicant {
 
 pub(super) enum Opening {
     Session(Applicant),
+    /// Of sessions that live.
+    Renewal(Applicant, Vec<SessionId>),
     /// And the connection, which tells the client by its end that the cancel was passed on.
     Cancel(CancelKey, Leg),
 }
@@ -86,7 +94,10 @@ pub(super) async fn open(stream: TcpStream, tls: Arc<ServerConfig>) -> Result<Op
             First::Startup(wanted) => {
                 let side = ClientSide::new(leg);
                 return match *wanted {
-                    Ok(wanted) => Ok(Opening::Session(Applicant { side, wanted, certificate })),
+                    Ok(mut wanted) => Ok(match wanted.renews.take() {
+                        Some(sessions) => Opening::Renewal(Applicant { side, wanted, certificate }, sessions),
+                        None => Opening::Session(Applicant { side, wanted, certificate }),
+                    }),
                     Err(refusal) => Err((refusal, Some(side))),
                 };
             }
@@ -161,11 +172,13 @@ fn wanted(message: &StartupMessage<'_>) -> Result<Wanted, Refusal> {
     let negotiate = message.needs_negotiation();
     Ok(Wanted {
         version: message.negotiated(),
-        negotiate: negotiate.then(|| message.protocol_options().map(str::to_owned).collect()),
+        negotiate: negotiate.then(|| message.unknown_options().map(str::to_owned).collect()),
         database: database.into(),
         application: application.into(),
         settings,
         authentication,
+        wants_id: message.get(SESSION_OPTION).is_some(),
+        renews: message.get(RENEW_OPTION).map(renewal::sessions).transpose()?,
     })
 }
 
