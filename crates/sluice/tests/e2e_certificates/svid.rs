@@ -146,6 +146,34 @@ fn a_bundle_file_is_followed_and_its_last_good_form_stays() -> Result<()> {
     Ok(())
 }
 
+/// Whoever is not vouched for any more has no session either: another authority, and a trust domain that is gone.
+#[test]
+fn a_session_ends_when_nobody_vouches_for_its_svid_any_more() -> Result<()> {
+    let (first, second) = (Authority::generate("one")?, Authority::generate("two")?);
+    let site = site("svid_withdrawn", first.certificate_pem())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let ends = |svid: &Certificate, withdraw: &dyn Fn() -> Result<()>| {
+        runtime.block_on(async {
+            let (client, connection) = connect(&site, svid).await?;
+            let driving = tokio::spawn(connection);
+            client.simple_query("SELECT 1").await?;
+            withdraw()?;
+            let ended = tokio::time::timeout(LIMIT, driving).await??.unwrap_err();
+            assert_eq!(ended.code(), Some(&tokio_postgres::error::SqlState::ADMIN_SHUTDOWN), "{ended:?}");
+            anyhow::Ok(())
+        })
+    };
+    ends(&first.svid(LOADER, |_| ())?, &|| Ok(fs::write(site.home().join("prod.pem"), second.certificate_pem())?))?;
+    let svid = second.svid(LOADER, |_| ())?;
+    ends(&svid, &|| {
+        let text = fs::read_to_string(site.config())?;
+        let (rest, _) = text.split_once("[[trust_domain]]").unwrap();
+        Ok(fs::write(site.config(), rest)?)
+    })?;
+    assert_not_let_in(&site, &shown(&site, "gone", &svid));
+    Ok(())
+}
+
 /// An SVID says who the caller is, unless the client asks to be known by a token that may be bound to it.
 #[test]
 fn a_client_with_an_svid_may_ask_to_be_known_by_a_token() -> Result<()> {
