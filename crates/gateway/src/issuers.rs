@@ -19,7 +19,7 @@ use crate::fetch;
 use crate::introspection::{Asked, Introspectors};
 use crate::passwords::{self, Passwords};
 use crate::revocations::Revocations;
-use crate::sessions::Sessions;
+use crate::sessions::{Sessions, Signal};
 use crate::spiffe::TrustDomains;
 use crate::tls::ClientCertificate;
 
@@ -233,7 +233,10 @@ impl TrustedIssuers {
     /// # Errors
     /// The true reason, for the journal. The certificate may still be what a token is bound to.
     pub fn recognise(&self, certificate: &ClientCertificate) -> Result<Subject, IdentityError> {
-        self.believed(identity::verify_certificate(certificate.chain(), &self.current.load(), clock::now())?)
+        let issuers = self.current.load();
+        let subject = identity::verify_certificate(certificate.chain(), &issuers, clock::now())?;
+        let generation = issuers.generation(&subject.key.issuer).unwrap_or_default();
+        self.believed(Subject { credential: Credential { generation, ..subject.credential }, ..subject })
     }
 
     /// What a revocation has to know of a token, fetching keys as for [`TrustedIssuers::verify`].
@@ -340,10 +343,15 @@ impl TrustedIssuers {
         (inspect(), failed.map(|error| error.to_string()))
     }
 
-    /// Follows the bundles of every trust domain, for as long as it is polled.
-    pub async fn follow_trust_domains(self: Arc<Self>) {
+    /// Follows the bundles of every trust domain, for as long as it is polled, and has sessions look whether theirs still
+    /// vouches for them.
+    pub async fn follow_trust_domains(self: Arc<Self>, sessions: Arc<Sessions>) {
         let publishing = Arc::clone(&self);
-        self.trust_domains.follow(Arc::new(move || publishing.publish())).await;
+        let publish = move || {
+            publishing.publish();
+            sessions.tell_all(Signal::Trust);
+        };
+        self.trust_domains.follow(Arc::new(publish)).await;
     }
 
     /// Asks about the opaque tokens that sessions live by, and tells the sessions of those that do not count any more, for
@@ -405,11 +413,11 @@ impl TrustedIssuers {
     }
 }
 
-/// By which state of its configuration an issuer is believed. What is trusted beside the issuers has but one.
+/// By which state of its configuration an issuer or a trust domain is believed. What is trusted beside these has but one.
 fn generation(issuers: &Issuers, sources: &Sources, alias: &Arc<str>) -> Result<u64, IdentityError> {
     match sources.get(alias) {
         Some(source) => Ok(source.generation),
-        None if issuers.knows(alias) => Ok(0),
+        None if issuers.knows(alias) => Ok(issuers.generation(alias).unwrap_or_default()),
         None => Err(IdentityError::UnknownIssuer(format!("`{alias}`"))),
     }
 }

@@ -63,7 +63,7 @@ fn begin_background(node: &Arc<Node>) -> Background {
     };
     keep("journal", |node| Box::pin(Arc::clone(&node.recorder).run()));
     keep("issuers", |node| Box::pin(keep_issuers(node)));
-    keep("trust_domains", |node| Box::pin(Arc::clone(&node.issuers).follow_trust_domains()));
+    keep("trust_domains", |node| Box::pin(Arc::clone(&node.issuers).follow_trust_domains(Arc::clone(&node.sessions))));
     keep("trust", |node| Box::pin(crate::trust::run(node)));
     keep("revisions", |node| Box::pin(watch_revisions(node)));
     keep("index", |node| Box::pin(crate::indexer::run(Arc::clone(&node.state), Arc::clone(&node.recorder))));

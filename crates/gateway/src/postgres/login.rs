@@ -431,7 +431,7 @@ fn begin(
         cancel,
         among_its_subjects,
     } = admitted;
-    let (opened_at, proven) = (clock::now(), applicant.proven());
+    let opened_at = clock::now();
     let live = LiveSession {
         session: id,
         subject: subject.key.clone(),
@@ -441,7 +441,7 @@ fn begin(
         source,
         opened_at,
         binding: subject.binding,
-        certificate: proven.certificate,
+        certificate: applicant.proven().certificate,
     };
     signals.live_by(subject.token_id.clone());
     let entered = node.sessions.enter(live, Arc::clone(&signals), cancel.clone(), among_its_subjects);
@@ -458,7 +458,7 @@ fn begin(
             session: id,
             ends_at: super::standing::ends_at(node, &subject),
             subject,
-            proven,
+            certificate: applicant.certificate,
             source,
             opened_at,
             reason: None,
