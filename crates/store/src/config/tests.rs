@@ -117,7 +117,8 @@ fn every_mistake_is_reported_with_its_line() {
     let errors = config(text).unwrap_err();
     let expected = [
         "/etc/sluice/sluice.toml:1: data_dri: there is no such setting; the settings here are: listen, data_dir, issuer, \
-         revision_dir, lock_memory, limits, approvals, journal, vault, tapes, witness, log, sessions, sink, archive",
+         trust_domain, revision_dir, lock_memory, limits, approvals, journal, vault, tapes, witness, log, sessions, sink, \
+         archive, tokens",
         "/etc/sluice/sluice.toml:2: listen.postgres.tls_key: it is absent; write the path of the certificate's private key",
         "/etc/sluice/sluice.toml:3: listen.postgres.address: \"localhost\" is not understood; write an IP address and a \
          port, such as \"127.0.0.1:6432\" or \"[::]:6432\"",
@@ -306,6 +307,21 @@ fn a_secret_of_introspection_is_never_in_the_file() {
     }
     let none = format!("{ISSUER}[issuer.introspection]\nclient_id = \"sluice\"\n");
     assert_mistake(config(&none), 5, "issuer.introspection.client_secret");
+}
+
+#[test]
+fn every_table_of_the_guides_is_read_as_it_stands_there() {
+    let pages = [include_str!("../../../../docs/identity.md"), include_str!("../../../../docs/identity/issuers.md")];
+    let blocks = |page: &'static str| page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let mut aliases = Vec::new();
+    for block in pages.into_iter().flat_map(blocks) {
+        match config(block) {
+            Ok(config) => aliases.extend(config.issuers.iter().map(|issuer| issuer.issuer.alias.to_string())),
+            Err(errors) => panic!("{block}\n{}", lines(&errors)),
+        }
+    }
+    let expected = ["keycloak", "entra", "okta", "auth0", "google", "k8s", "github", "gitlab", "aws", "bao", "corp"];
+    assert_eq!(aliases, expected);
 }
 
 #[test]
