@@ -43,11 +43,19 @@ impl World {
     fn sluice(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.site.binary());
         command.args(arguments).current_dir(self.home.path()).env("XDG_STATE_HOME", self.home.path());
-        ["SLUICE_TOKEN", "SLUICE_TOKEN_FILE", "SLUICE_CONFIG", "DISPLAY", "WAYLAND_DISPLAY", "BROWSER"]
-            .iter()
-            .for_each(|name| {
-                command.env_remove(name);
-            });
+        [
+            "SLUICE_TOKEN",
+            "SLUICE_TOKEN_FILE",
+            "SPIFFE_ENDPOINT_SOCKET",
+            "SLUICE_CONFIG",
+            "DISPLAY",
+            "WAYLAND_DISPLAY",
+            "BROWSER",
+        ]
+        .iter()
+        .for_each(|name| {
+            command.env_remove(name);
+        });
         command
     }
 

@@ -132,7 +132,10 @@ async fn only_the_caller_itself_renews_a_session_and_nothing_else_changes() -> R
         let said = renewal(site, wrong, &own).await?;
         assert!(said.contains(refused) && !said.contains(&own), "{said}");
     }
-    for malformed in ["nobody", "", "0000000000001;"] {
+    // Without any, it only asks whether one is known.
+    assert_eq!(renewal(site, &token, "").await?, "");
+    assert!(renewal(site, "a.b.c", "").await?.contains("28000"));
+    for malformed in ["nobody", ",", "0000000000001;"] {
         let said = renewal(site, &token, malformed).await?;
         assert!(said.contains("08P01"), "{malformed}: {said}");
     }
