@@ -163,7 +163,7 @@ fn id_22_a_person_signs_in_with_a_code_on_any_device_or_declines_what_they_did_n
 
 #[test]
 fn a_login_renews_itself_for_the_command_line_and_for_programs() -> Result<()> {
-    let Some(world) = World::start("connect_login", 4)? else { return Ok(()) };
+    let Some(world) = World::start("connect_login", 12)? else { return Ok(()) };
     world.sign_in("dana")?;
     let first = world.whoami()?["expires_at"].clone();
     eventually_blocking(LIMIT, "the login to renew itself", || {
