@@ -26,7 +26,8 @@ const OF_BROWSERS: [&str; 3] = ["origin", "sec-fetch-site", "cookie"];
 /// What it takes to call a route.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Access {
-    /// Nothing: health, and the description of the API.
+    /// Nothing: health, the description of the API, and what proves by itself who says it: a token that is given up, an
+    /// issuer's signed event.
     Open,
     /// Nothing from this machine; the verb from elsewhere.
     Local(AdminVerb),

@@ -168,7 +168,7 @@ pub(crate) async fn tape(
         replay::OpenError::Unreadable(reason) => Problem::conflict(reason),
     })?;
     journal::act(&app, &caller, "session.replay", id.to_string()).await?;
-    Ok(stream::lines(Arc::clone(&app.node), tape))
+    Ok(stream::lines(Arc::clone(&app.node), Arc::clone(&caller.subject), tape))
 }
 
 /// Why a tape is removed.

@@ -203,6 +203,10 @@ impl Introspector {
         let asked_at = clock::now();
         let answer = self.endpoint.ask(self, token, asked_at).await;
         let answer = self.answers().answered(digest, answer, asked_at);
+        if let Err(IdentityError::Inactive) = &answer {
+            // Whoever relies on it does not stand any more.
+            self.held().remove(&digest);
+        }
         drop(asking);
         answer
     }

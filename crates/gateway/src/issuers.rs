@@ -272,6 +272,11 @@ impl TrustedIssuers {
         self.believed(subject.clone())
     }
 
+    /// Whether anybody of this alias is believed: a subject of another one cannot be meant.
+    pub fn has(&self, alias: &str) -> bool {
+        self.current.load().knows(alias)
+    }
+
     fn generation(&self, alias: &Arc<str>) -> Result<u64, IdentityError> {
         let sources = self.sources.load();
         generation(&self.current.load(), &sources, alias)

@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use identity::{IdentityError, Revoked};
+use model::issuer::Issuer;
 use model::revocation::{Revocation, Whose};
 use model::subject::Subject;
 use model::time::Timestamp;
@@ -18,6 +19,12 @@ use crate::sessions::Signal;
 
 /// The most single tokens that can be revoked at a time, and the most subjects and issuers.
 const MOST: usize = 50_000;
+
+/// When everything has ended by itself that was issued until `at`, whatever an issuer's configuration says or said.
+pub const fn ended_by_then(at: Timestamp) -> Timestamp {
+    let seconds = Issuer::LONGEST_LIFETIME.saturating_add(Issuer::LONGEST_LEEWAY);
+    at.plus_millis(seconds.saturating_mul(1000))
+}
 
 /// Why a revocation is not in force, or not for good.
 #[derive(Debug, thiserror::Error)]
@@ -103,15 +110,15 @@ impl Revocations {
         Ok(self.state.put_revocation(&joined)?)
     }
 
-    /// Ends every one of these credentials; returns what was in force. Blocks.
+    /// Ends every one of these credentials, or those of one kind; returns what was in force. Blocks.
     ///
     /// # Errors
     /// State cannot be changed: nothing is.
-    pub(crate) fn lift(&self, whose: &Whose) -> Result<Vec<Revocation>, store::Error> {
+    pub(crate) fn lift(&self, whose: &Whose, kind: Option<&str>) -> Result<Vec<Revocation>, store::Error> {
         let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         // State first: what is forgotten here alone would come back.
-        self.state.remove_revocations(whose)?;
-        let lifted = self.write().lift(whose);
+        self.state.remove_revocations(whose, kind)?;
+        let lifted = self.write().lift(whose, kind);
         self.count();
         Ok(lifted)
     }
@@ -158,13 +165,14 @@ impl Node {
         put.await?
     }
 
-    /// Believes these credentials again, as the journal has it; returns what was in force.
+    /// Believes these credentials again, as the journal has it, or as far as revocations of one kind go
+    /// ([`model::revocation::Extent::kind`]); returns what was in force.
     ///
     /// # Errors
     /// State cannot be changed: nothing is.
-    pub async fn restore(&self, whose: Whose) -> Result<Vec<Revocation>, RevokeError> {
+    pub async fn restore(&self, whose: Whose, kind: Option<&'static str>) -> Result<Vec<Revocation>, RevokeError> {
         let revocations = Arc::clone(&self.revocations);
-        Ok(tokio::task::spawn_blocking(move || revocations.lift(&whose)).await??)
+        Ok(tokio::task::spawn_blocking(move || revocations.lift(&whose, kind)).await??)
     }
 }
 

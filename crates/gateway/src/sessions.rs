@@ -73,6 +73,16 @@ impl Signals {
         }
     }
 
+    /// Whether this was raised and not taken yet.
+    pub(crate) fn is_raised(&self, signal: Signal) -> bool {
+        self.flags.load(Ordering::Acquire) & signal.bit() != 0
+    }
+
+    /// Waits until something more is raised. Cancel safe.
+    pub(crate) async fn raised_again(&self) {
+        self.notify.notified().await;
+    }
+
     /// Takes what was raised since the last look.
     pub(crate) fn take(&self) -> impl Fn(Signal) -> bool + use<> {
         let flags = self.flags.swap(0, Ordering::AcqRel);

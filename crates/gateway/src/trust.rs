@@ -15,7 +15,7 @@ use store::config::Config;
 
 use crate::clock;
 use crate::node::{LOCAL_ISSUER, Node, configured};
-use crate::recorder::entry;
+use crate::recorder::{Clocks, entry};
 use crate::sessions::Signal;
 
 /// How often the file is looked at.
@@ -35,8 +35,13 @@ pub(crate) async fn run(node: Arc<Node>) {
     let (mut before, mut seen) = (None, None);
     let (mut read_at, mut swept_at) = (Instant::now(), Instant::now());
     let mut refused = Vec::new();
+    let clocks = Clocks::new(clock::now());
     loop {
         tokio::time::sleep(LOOK).await;
+        if clocks.moved(clock::now()).is_some() {
+            // Credentials may have ended that a timer will end later: each session sets its own anew.
+            node.sessions.tell_all(Signal::Trust);
+        }
         if swept_at.elapsed() >= SWEEP {
             swept_at = Instant::now();
             sweep(&node).await;

@@ -149,7 +149,7 @@ impl Introspected {
         passed(Check::Names);
         // Without `iat`, one as old as can be, which every revocation reaches.
         let issued_at = claims::issued_at(issuer, claims).unwrap_or_default();
-        let credential = Credential { issued_at, digest: Some(token.0), generation: 0 };
+        let credential = Credential { issued_at, digest: Some(token.0), ..Credential::default() };
         let subject = named.subject(issuer, binding, expires_at, Some(token.token_id()), credential)?;
         passed(Check::Groups);
         Ok(subject)

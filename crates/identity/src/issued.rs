@@ -6,6 +6,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use model::id::Digest;
 use model::secret::Secret;
 use model::subject::{Binding, Credential, Subject, SubjectKey, SubjectKind};
 use model::time::Timestamp;
@@ -28,7 +31,7 @@ pub struct Issued<'a> {
     /// The `aud` of a token that is good everywhere.
     pub audience: &'a str,
     /// Whom it stands for. Its expiry, in whole seconds, becomes `exp`, and its token id `jti`, without which the token is
-    /// never accepted.
+    /// never accepted. Its credential names the tokens that it is issued for.
     pub subject: &'a Subject,
     /// The only target at which it is good; `None` means wherever the subject may be.
     pub target: Option<&'a str>,
@@ -44,6 +47,7 @@ impl SigningKey {
         let mut claims = json!({
             "iss": issued.issuer, "aud": audience, "client_id": subject.key.to_string(),
             "iat": now.seconds(), "exp": subject.expires_at.seconds(), "jti": subject.token_id,
+            "made_of": subject.credential.made_of.iter().map(|of| URL_SAFE_NO_PAD.encode(of.0)).collect::<Vec<_>>(),
         });
         for (name, value) in written(subject) {
             put(&mut claims, &name, value);
@@ -128,6 +132,17 @@ pub(crate) fn key(issuers: &Issuers, party: &Object) -> Result<SubjectKey, Ident
         return Err(IdentityError::UnknownIssuer(excerpt(issuer)));
     }
     Ok(SubjectKey { issuer: issuer.into(), id: id.into() })
+}
+
+/// The digests of the tokens that it was issued for.
+pub(crate) fn made_of(claims: &Object) -> Result<Vec<Digest>, IdentityError> {
+    let wrong = IdentityError::Claim { claim: "made_of", problem: "not a list of digests" };
+    let listed = claims.get("made_of").and_then(Json::list).ok_or_else(|| wrong.clone())?;
+    let digest = |one: &Json| {
+        let bytes = one.text().and_then(|text| URL_SAFE_NO_PAD.decode(text).ok())?;
+        bytes.try_into().ok().map(Digest)
+    };
+    listed.iter().map(digest).collect::<Option<_>>().ok_or(wrong)
 }
 
 fn kind(principal: &Object) -> Result<SubjectKind, IdentityError> {

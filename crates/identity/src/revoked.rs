@@ -36,10 +36,15 @@ impl Revoked {
         joined
     }
 
-    /// Believes them again; returns what is no longer in force.
-    pub fn lift(&mut self, whose: &Whose) -> Vec<Revocation> {
-        let lifted = self.all.remove(whose).unwrap_or_default();
-        self.tokens = self.tokens.saturating_sub(usize::from(whose.is_token() && !lifted.is_empty()));
+    /// Believes them again, or as far as revocations of one kind go; returns what is no longer in force.
+    pub fn lift(&mut self, whose: &Whose, kind: Option<&str>) -> Vec<Revocation> {
+        let Some(entry) = self.all.get_mut(whose) else { return Vec::new() };
+        let is_meant = |revocation: &mut Revocation| kind.is_none_or(|kind| revocation.extent.kind() == kind);
+        let lifted = entry.extract_if(.., is_meant).collect();
+        if entry.is_empty() {
+            self.all.remove(whose);
+            self.tokens = self.tokens.saturating_sub(usize::from(whose.is_token()));
+        }
         lifted
     }
 
@@ -82,7 +87,8 @@ impl Revoked {
         }
         let (issuer, token) = (Arc::clone(&subject.key.issuer), &subject.token_id);
         let by_id = token.clone().map(|id| Whose::TokenId { issuer, id });
-        let by_digest = subject.credential.digest.map(Whose::Token);
+        let tokens = subject.credential.made_of.iter().copied().chain(subject.credential.digest);
+        let by_digest = tokens.map(Whose::Token);
         let of_identity = |key: &SubjectKey| [Whose::Subject(key.clone()), Whose::Issuer(Arc::clone(&key.issuer))];
         let named: Vec<Whose> =
             by_id.into_iter().chain(by_digest).chain(subject.identities().flat_map(of_identity)).collect();
@@ -91,7 +97,7 @@ impl Revoked {
             let is_older = issued_at <= revocation.at;
             match &revocation.extent {
                 _ if revocation.is_over(now) => {}
-                Extent::All => return Err(refused(revocation)),
+                Extent::All | Extent::Disabled => return Err(refused(revocation)),
                 Extent::Issued if is_older => return Err(refused(revocation)),
                 // Groups are the caller's own: nobody else's grant it anything.
                 Extent::GroupsBut(kept) if is_older && is_of(&revocation.whose, &subject.key) => {

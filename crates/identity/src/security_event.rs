@@ -16,9 +16,8 @@ use crate::json::{Json, Object};
 use crate::token::Token;
 use crate::{claims, groups, subject, verify};
 
-/// How old an event may be, in milliseconds: 7 days, the longest that a configured issuer's tokens may live
-/// (`max_lifetime`). Older ones are about tokens that have ended.
-pub const MAX_EVENT_AGE: u64 = 7 * 86_400_000;
+/// How old an event may be, in milliseconds: older ones are about tokens that have ended.
+pub const MAX_EVENT_AGE: u64 = Issuer::LONGEST_LIFETIME * 1000;
 
 /// The most events in one token. Transmitters put one into each (OpenID Shared Signals 1.0, section 4.1.8).
 const MAX_EVENTS: usize = 8;
@@ -63,19 +62,6 @@ pub enum What {
     AccountDisabled,
     /// RISC `account-enabled`: takes back what `account-disabled` said, and nothing else.
     AccountEnabled,
-}
-
-impl What {
-    /// The event's name, with `_`.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::SessionRevoked => "session_revoked",
-            Self::CredentialChanged => "credential_change",
-            Self::GroupsNow(_) | Self::ClaimsChanged => "token_claims_change",
-            Self::AccountDisabled => "account_disabled",
-            Self::AccountEnabled => "account_enabled",
-        }
-    }
 }
 
 /// Why a security event token is refused.

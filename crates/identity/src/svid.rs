@@ -128,7 +128,11 @@ pub fn verify_certificate(
         expires_at,
         binding: Binding::Mtls,
         token_id: Some(format!("sha256:{}", thumbprint(leaf)).into()),
-        credential: Credential { issued_at: validity(&parsed).0, digest: Some(thumbprint(leaf)), generation: 0 },
+        credential: Credential {
+            issued_at: validity(&parsed).0,
+            digest: Some(thumbprint(leaf)),
+            ..Credential::default()
+        },
     })
 }
 

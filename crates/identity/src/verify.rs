@@ -70,7 +70,11 @@ pub(crate) fn step_by_step(
     let binding = subject::binding(&token.claims, proven)?;
     passed(Check::Binding);
     let issued_at = claims::issued_at(issuer, &token.claims)?;
-    let credential = Credential { issued_at, digest: fingerprint(&token), generation: 0 };
+    let made_of = match signer.names() {
+        Names::ItsOwn => Vec::new(),
+        Names::Everybodys => issued::made_of(&token.claims)?,
+    };
+    let credential = Credential { issued_at, digest: fingerprint(&token), generation: 0, made_of };
     let named = match signer.names() {
         Names::ItsOwn => subject::parties(issuer, &token.claims)?,
         Names::Everybodys => issued::parties(issuers, issuer, &token.claims)?,

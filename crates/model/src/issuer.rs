@@ -37,6 +37,12 @@ pub struct Issuer {
 }
 
 impl Issuer {
+    /// The most that [`Issuer::max_lifetime`] can be, in seconds: 7 days. What was issued longer ago has ended.
+    pub const LONGEST_LIFETIME: u64 = 7 * 86_400;
+
+    /// The most that [`Issuer::leeway`] can be, in seconds.
+    pub const LONGEST_LEEWAY: u64 = 120;
+
     /// The default of [`Issuer::max_lifetime`], in seconds: one hour.
     pub const MAX_LIFETIME: u64 = 3600;
 

@@ -55,6 +55,8 @@ pub enum Extent {
     Issued,
     /// Whatever they have, and whenever it was issued.
     All,
+    /// The same, as their issuer says (RISC `account-disabled`), until it says otherwise.
+    Disabled,
     /// Of what was issued up to that moment, every group but these, as policies name them. It gives nobody a group.
     GroupsBut(BTreeSet<Arc<str>>),
 }
@@ -65,6 +67,7 @@ impl Extent {
         match self {
             Self::Issued => "issued",
             Self::All => "all",
+            Self::Disabled => "disabled",
             Self::GroupsBut(_) => "groups",
         }
     }

@@ -70,7 +70,7 @@ pub struct Subject {
 
 /// What is known of a credential beside what it says of its subject. The default is that of one as old as can be, which
 /// every revocation reaches.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Credential {
     /// The earliest moment, by our clock, at which it can have been issued.
     pub issued_at: Timestamp,
@@ -78,6 +78,8 @@ pub struct Credential {
     pub digest: Option<Digest>,
     /// By which state of its issuer's configuration it was believed: what the gateway counts up when that changes.
     pub generation: u64,
+    /// The digests of the tokens for which it was issued, if Sluice issued it: when one of them is revoked, so is it.
+    pub made_of: Vec<Digest>,
 }
 
 impl Subject {

@@ -19,6 +19,7 @@ mod failure;
 mod files;
 mod growth;
 mod init;
+mod issuers;
 mod journal;
 mod listing;
 mod local;
@@ -37,6 +38,7 @@ mod secret;
 mod serve;
 mod sessions;
 mod show;
+mod subjects;
 mod target;
 mod tiles;
 mod time;
@@ -86,6 +88,12 @@ enum Command {
     /// See, replay and end sessions
     #[command(subcommand)]
     Sessions(sessions::Command),
+    /// Believe subjects or single tokens no more, and lift that again
+    #[command(subcommand)]
+    Subjects(subjects::Command),
+    /// Believe an issuer no more, and lift that again
+    #[command(subcommand)]
+    Issuers(issuers::Command),
     /// Search the record, and verify it
     #[command(subcommand)]
     Audit(audit::Command),
@@ -135,6 +143,8 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Approvals(command) => approvals::run(command),
         Command::Request(args) => request::run(&args),
         Command::Sessions(command) => sessions::run(command),
+        Command::Subjects(command) => subjects::run(&command),
+        Command::Issuers(command) => issuers::run(&command),
         Command::Audit(command) => audit::run(command),
         Command::Connect(args) => local::run(&args),
         Command::Login(args) => login::login(&args),

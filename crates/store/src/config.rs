@@ -50,7 +50,7 @@ pub const TEMPLATE_TARGETS_TOML: &str = include_str!("config/templates/targets.t
 /// A `classification.toml` with explained rules; `sluice init` writes it.
 pub const TEMPLATE_CLASSIFICATION_TOML: &str = include_str!("config/templates/classification.toml");
 
-/// `sluice.toml`: what holds for one process and is read once, at its start.
+/// `sluice.toml`: what holds for one process and is read once, at its start, but for the issuers, which are followed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
     /// Where it was read from.

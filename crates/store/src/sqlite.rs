@@ -276,12 +276,16 @@ impl State for Sqlite {
         self.store_revocation(revocation)
     }
 
-    fn remove_revocations(&self, whose: &Whose) -> Result<(), Error> {
-        self.delete_revocations(whose)
+    fn remove_revocations(&self, whose: &Whose, kind: Option<&str>) -> Result<(), Error> {
+        self.delete_revocations(whose, kind)
     }
 
     fn revocations(&self) -> Result<Vec<Revocation>, Error> {
         self.list_revocations()
+    }
+
+    fn has_security_event(&self, issuer: &str, id: &str) -> Result<bool, Error> {
+        self.knows_security_event(issuer, id)
     }
 
     fn take_security_event(&self, issuer: &str, id: &str, until: Timestamp) -> Result<bool, Error> {

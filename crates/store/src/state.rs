@@ -157,11 +157,14 @@ pub trait State: Send + Sync {
     /// Keeps a revocation, in place of an earlier one of the same kind.
     fn put_revocation(&self, revocation: &Revocation) -> Result<(), Error>;
 
-    /// Forgets every revocation of these credentials.
-    fn remove_revocations(&self, whose: &Whose) -> Result<(), Error>;
+    /// Forgets every revocation of these credentials, or those of one kind.
+    fn remove_revocations(&self, whose: &Whose, kind: Option<&str>) -> Result<(), Error>;
 
     /// Every revocation, in no order.
     fn revocations(&self) -> Result<Vec<Revocation>, Error>;
+
+    /// Whether a security event was taken.
+    fn has_security_event(&self, issuer: &str, id: &str) -> Result<bool, Error>;
 
     /// Notes that a security event was taken; false if it was before. It is remembered until `until`.
     fn take_security_event(&self, issuer: &str, id: &str, until: Timestamp) -> Result<bool, Error>;

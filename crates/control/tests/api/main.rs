@@ -8,6 +8,7 @@ mod certificates;
 mod dpop;
 mod outside;
 mod replay;
+mod revocations;
 mod roles;
 mod tokens;
 mod windows;

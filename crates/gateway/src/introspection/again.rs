@@ -111,7 +111,10 @@ impl Introspector {
     fn act(&self, digest: TokenDigest, found: Found, lives: &[SessionId], sessions: &Sessions) {
         let now = clock::now();
         let mut held = self.held();
-        let Some(token) = held.get_mut(&digest) else { return };
+        let Some(token) = held.get_mut(&digest) else {
+            drop(held);
+            return tell(lives, sessions);
+        };
         let reason = match found {
             Found::Same => {
                 token.confirmed_at = token.asked_at;

@@ -456,7 +456,17 @@ fn begin(
     let wall = Wall::opened(&policies, &place);
     let session = Session {
         node: Arc::clone(node),
-        caller: Caller { session: id, subject, proven, source, opened_at, reason: None, user: None, vouched: None },
+        caller: Caller {
+            session: id,
+            ends_at: super::standing::ends_at(node, &subject),
+            subject,
+            proven,
+            source,
+            opened_at,
+            reason: None,
+            user: None,
+            vouched: None,
+        },
         place,
         signals,
         epoch: Epoch { revision: active.id, catalog: 1, state: 1 },

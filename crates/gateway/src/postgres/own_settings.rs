@@ -44,8 +44,7 @@ impl Session {
                 Ok("SET")
             }
             Own::Set { setting: OwnSetting::UserToken, value, local } => {
-                let at = &self.place.model.name;
-                let verified = self.node.issuers.verify_for(value, &self.caller.proven, at).await;
+                let verified = self.verify(value).await;
                 let subject = verified.map_err(|error| self.token_refused(&error.to_string()))?;
                 self.caller.user = Some(subject.key.clone());
                 self.caller.vouched = Some(Arc::new(subject));
@@ -71,7 +70,7 @@ impl Session {
     }
 
     pub(super) async fn verify_renewal(&self, token: &str) -> Result<model::subject::Subject, Refusal> {
-        match self.node.issuers.log_in(token, &self.caller.proven, &self.place.model.name).await {
+        match self.verify_credential(token).await {
             Ok(subject) if self.caller.subject.may_be_renewed_by(&subject) => Ok(subject),
             Ok(_) => Err(self.token_refused(ANOTHERS)),
             Err(error) => Err(self.token_refused(&error.to_string())),

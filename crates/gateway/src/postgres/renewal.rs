@@ -117,6 +117,7 @@ mod tests {
             expires_at: Timestamp(1),
             binding,
             token_id: None,
+            credential: model::subject::Credential::default(),
         }
     }
 

@@ -52,6 +52,8 @@ pub(super) struct Caller {
     pub(super) subject: Subject,
     /// What the connection proved in its handshake, for every token that comes on it.
     pub(super) proven: Proven,
+    /// When its credential ends, by a clock that nobody can set.
+    pub(super) ends_at: Instant,
     pub(super) source: IpAddr,
     pub(super) opened_at: Timestamp,
     /// Why, in the caller's words (`SET sluice.reason`).

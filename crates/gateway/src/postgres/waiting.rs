@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use model::event::Event;
 use model::subject::Subject;
@@ -12,6 +11,7 @@ use tokio::time::Instant;
 
 use super::end::End;
 use super::session::{Hold, Session, Stall};
+use super::standing::{ends_at, expiry};
 use crate::clock;
 use crate::gate::{HIGH_WATER, Moved};
 use crate::sessions::{PassingOn, Signal};
@@ -108,8 +108,8 @@ impl Session {
 
     /// The next moment at which something has to happen by itself.
     fn deadline(&self) -> Instant {
-        let expiry = self.caller.subject.expires_at.plus_millis(millis(self.node.config.sessions.grace));
-        let mut next = Instant::now() + Duration::from_millis(expiry.millis_since(clock::now()));
+        // By whichever clock it is over first.
+        let mut next = ends_at(&self.node, &self.caller.subject).min(self.caller.ends_at);
         if let Some(idle) = self.node.config.limits.idle_timeout {
             next = next.min(self.last_activity + idle);
         }
@@ -123,8 +123,7 @@ impl Session {
 
     fn act_on_deadline(&mut self) -> Result<(), End> {
         let now = Instant::now();
-        let expiry = self.caller.subject.expires_at.plus_millis(millis(self.node.config.sessions.grace));
-        if clock::now() >= expiry {
+        if now >= self.caller.ends_at || clock::now() >= expiry(&self.node, &self.caller.subject) {
             return Err(End::Expired);
         }
         if self.draining.is_some_and(|until| now >= until) {
@@ -189,7 +188,7 @@ impl Session {
         let changed = before.groups != subject.groups || before.binding != subject.binding;
         let expires_at = subject.expires_at;
         self.signals.live_by(subject.token_id.clone());
-        self.caller.subject = subject;
+        self.hold_by(subject);
         self.node.recorder.note(Event::SessionRenewed { session: self.caller.session, expires_at });
         if changed {
             self.adopt(Arc::clone(&self.active));
@@ -221,10 +220,6 @@ impl Session {
             drop(waiting);
         });
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Hold {

@@ -46,7 +46,7 @@ fn they_hold_at_once_and_after_a_restart_until_they_are_lifted() {
         assert!(revocations.apply(subject(Timestamp(u64::MAX))).is_ok(), "a newer one is believed");
         assert_eq!(revocations.in_force.get(), 1);
     }
-    assert_eq!(revocations.lift(&Whose::Subject(key("corp|jane"))).unwrap().len(), 1);
+    assert_eq!(revocations.lift(&Whose::Subject(key("corp|jane")), None).unwrap().len(), 1);
     for revocations in [&revocations, &again()] {
         assert!(revocations.apply(before.clone()).is_ok());
         assert_eq!(revocations.in_force.get(), 0);

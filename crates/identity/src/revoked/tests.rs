@@ -20,7 +20,12 @@ fn subject() -> Subject {
         expires_at: Timestamp(1_000),
         binding: Binding::Bearer,
         token_id: Some("t-1".into()),
-        credential: Credential { issued_at: Timestamp(100), digest: Some(Digest([7; 32])), generation: 0 },
+        credential: Credential {
+            issued_at: Timestamp(100),
+            digest: Some(Digest([7; 32])),
+            generation: 0,
+            made_of: Vec::new(),
+        },
     }
 }
 
@@ -101,7 +106,10 @@ fn it_ends_when_it_is_over_or_lifted() {
     assert_eq!(revoked.others(), 0);
     revoked.insert(of(whose.clone(), Extent::All, 1));
     revoked.insert(of(whose.clone(), Extent::Issued, 1));
-    assert_eq!((revoked.others(), revoked.lift(&whose).len()), (1, 2));
+    assert_eq!((revoked.others(), revoked.lift(&whose, Some("all")).len()), (1, 1));
+    assert!(revoked.apply(subject(), Timestamp(2)).is_ok(), "the other one is about older tokens");
+    assert_eq!((revoked.others(), revoked.lift(&whose, None).len()), (1, 1));
+    assert_eq!(revoked.others(), 0);
     assert!(revoked.apply(subject(), Timestamp(2)).is_ok());
 }
 
@@ -110,7 +118,7 @@ fn single_tokens_are_counted_apart() {
     let token = Whose::Token(Digest([7; 32]));
     let mut revoked = revoked([of(token.clone(), Extent::All, 1), of(token.clone(), Extent::All, 2)]);
     assert_eq!((revoked.tokens(), revoked.others()), (1, 0));
-    revoked.lift(&token);
-    revoked.lift(&token);
+    revoked.lift(&token, None);
+    revoked.lift(&token, None);
     assert_eq!(revoked.tokens(), 0);
 }

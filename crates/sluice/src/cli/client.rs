@@ -104,6 +104,20 @@ impl Client {
         self.call(Method::POST, path, Some(body))
     }
 
+    /// As whom it calls.
+    pub(super) fn token(&self) -> &str {
+        self.token.expose()
+    }
+
+    /// Sends a form, and no token but what is in it.
+    pub(super) fn form(&self, path: &str, fields: &[(&str, &str)]) -> Result<Value, Failure> {
+        let fields: Vec<(&str, String)> = fields.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        let request = Request::builder().method(Method::POST).uri(path).header(HOST, self.url.authority());
+        let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let request = request.body(Full::new(query(&fields).into())).map_err(Failure::failed)?;
+        run(async { read(self.deliver(request).await?).await })
+    }
+
     /// Asks for something that may be long, and hands on each line as it comes.
     pub(super) fn lines(&self, path: &str, mut take: impl FnMut(&str) -> Result<(), Failure>) -> Result<(), Failure> {
         run(async {
@@ -122,15 +136,14 @@ impl Client {
     }
 
     fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
-        run(async {
-            let response = self.send(method, path, body).await?;
-            let bytes = collect(response).await?;
-            serde_json::from_slice(&bytes).map_err(|_| Failure::failed("what answers there is not Sluice's admin API"))
-        })
+        run(async { read(self.send(method, path, body).await?).await })
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Response<Incoming>, Failure> {
-        let request = self.request(method, path, body)?;
+        self.deliver(self.request(method, path, body)?).await
+    }
+
+    async fn deliver(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
         let connected =
             tokio::time::timeout(CONNECT, TcpStream::connect((self.url.host.as_str(), self.url.port))).await;
         let tcp = match connected {
@@ -191,6 +204,11 @@ impl Client {
     }
 }
 
+async fn read(response: Response<Incoming>) -> Result<Value, Failure> {
+    let bytes = collect(response).await?;
+    serde_json::from_slice(&bytes).map_err(|_| Failure::failed("what answers there is not Sluice's admin API"))
+}
+
 /// The reason of a refusal in the API's own words.
 async fn refusal(response: Response<Incoming>) -> Failure {
     let status = response.status();
@@ -198,7 +216,8 @@ async fn refusal(response: Response<Incoming>) -> Failure {
         Ok(bytes) => serde_json::from_slice::<Value>(&bytes).ok(),
         Err(failure) => return failure,
     };
-    let detail = detail.as_ref().and_then(|problem| problem.get("detail")).and_then(Value::as_str);
+    let detail = detail.as_ref().and_then(|problem| problem.get("detail").or_else(|| problem.get("error_description")));
+    let detail = detail.and_then(Value::as_str);
     Failure::failed(detail.map_or_else(|| status.to_string(), str::to_owned))
 }
 

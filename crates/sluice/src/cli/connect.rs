@@ -84,7 +84,8 @@ fn of_login() -> Result<Secret<String>, Failure> {
     token.map(|token| Secret::new(token.expose().to_owned())).map_err(|error| account::failure(&error))
 }
 
-fn read_token(path: &Path) -> Result<Secret<String>, Failure> {
+/// The token in a file.
+pub(super) fn read_token(path: &Path) -> Result<Secret<String>, Failure> {
     if store::credential::is_open_to_others(path) {
         super::tell(&format!(
             "warning: {} is open to others; run chmod 600 on it",

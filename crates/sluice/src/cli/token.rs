@@ -12,6 +12,7 @@ use super::failure::Failure;
 use super::paths::ConfigArg;
 use super::{put_line, time};
 
+mod exchange;
 mod inspect;
 
 /// Whom a token of the local key names unless told otherwise.
@@ -48,11 +49,15 @@ pub(super) struct Args {
 enum Command {
     /// Say which check a token passes, and which it fails
     Inspect(inspect::Args),
+    /// Get a short-lived token or database password for the token that you have
+    Exchange(exchange::Args),
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    if let Some(Command::Inspect(args)) = &args.command {
-        return inspect::run(args);
+    match &args.command {
+        Some(Command::Inspect(args)) => return inspect::run(args),
+        Some(Command::Exchange(args)) => return exchange::run(args),
+        None => {}
     }
     let config = args.config.load()?;
     if args.life > LONGEST || args.life.is_zero() {

@@ -8,10 +8,11 @@ use rustls::pki_types::pem::PemObject;
 use serde_json::json;
 use testkit::demo::site::{Site, Tuning};
 use testkit::issuer::Grant;
+use testkit::spiffe::clients::{Shown, psql, rows};
 use testkit::tls::{Authority, Certificate};
 
 use crate::support::admin::call;
-use crate::support::certificates::{Shown, assert_not_let_in, presenting, psql, rows};
+use crate::support::certificates::{assert_not_let_in, presenting};
 use crate::support::record;
 use crate::support::tls::MakeRustls;
 use crate::support::{LIMIT, site, sqlstates};

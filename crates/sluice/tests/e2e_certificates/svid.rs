@@ -8,12 +8,13 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyUsagePurpose};
 use testkit::demo::site::Site;
 use testkit::issuer::Grant;
 use testkit::process::http_get;
+use testkit::spiffe::clients::{LOADER, Shown, psql, rows, trusting};
 use testkit::spiffe::{Authority, ended, ends_in, uri};
 use testkit::tls::Certificate;
 use testkit::wait::eventually_blocking;
 use tokio_postgres::{Client, Connection, Socket};
 
-use crate::support::certificates::{LOADER, Shown, assert_not_let_in, presenting, psql, rows, trusting};
+use crate::support::certificates::{assert_not_let_in, presenting};
 use crate::support::oracle::Watched;
 use crate::support::tls::{Encrypted, MakeRustls};
 use crate::support::{LIMIT, prepare, record};

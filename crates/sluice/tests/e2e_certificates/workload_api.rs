@@ -6,10 +6,10 @@ use anyhow::Result;
 use serde_json::json;
 use testkit::demo::site::Site;
 use testkit::process::http_get;
+use testkit::spiffe::clients::{Shown, psql, trusting};
 use testkit::spiffe::{Authority, Fetched, WorkloadApi};
 use testkit::wait::eventually_blocking;
 
-use crate::support::certificates::{Shown, psql, trusting};
 use crate::support::oracle::Watched;
 use crate::support::{LIMIT, prepare};
 

@@ -126,6 +126,7 @@ async fn a_revocation_at_the_issuer_ends_the_sessions_of_a_token_that_only_it_ca
     eventually_blocking(LIMIT, "the user's token to be refused", || {
         Ok(is_refused(&run(&site, &user, "SELECT 1")?).then_some(()))
     })?;
+    assert_eq!(stays.simple("SELECT 3").await?.errors(), ["28000"], "nobody acts for a user who is not believed");
     // Neither the journal nor the log has a token, or the secret that Sluice asks with.
     let told = format!("{}{:?}", site.log(), crate::support::record::events(&site)?);
     for secret in [&revoked, &other, &user, provider.introspection_secret()] {

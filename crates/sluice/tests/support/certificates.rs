@@ -8,7 +8,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use testkit::demo::site::Site;
-pub use testkit::spiffe::clients::{LOADER, Shown, psql, rows, trusting};
+use testkit::spiffe::clients::{Shown, psql};
 use testkit::tls::Certificate;
 
 use super::tls;

@@ -55,8 +55,8 @@ fn issuer(section: &Section<'_, '_>) -> Option<IssuerConfig> {
     let groups_claim = groups_claim(section);
     let group_claims = group_claims(section);
     let bare_groups = bare_groups(section);
-    let max_lifetime = section.duration("max_lifetime", seconds(1, 7 * 86_400));
-    let leeway = section.duration("leeway", seconds(0, 120));
+    let max_lifetime = section.duration("max_lifetime", seconds(1, Issuer::LONGEST_LIFETIME));
+    let leeway = section.duration("leeway", seconds(0, Issuer::LONGEST_LEEWAY));
     let events = section.flag("events").unwrap_or(false);
 
     let alias: Option<Arc<str>> = section.required("alias", alias, "write alias = \"corp\"");

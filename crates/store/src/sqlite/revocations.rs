@@ -21,10 +21,10 @@ impl Sqlite {
         })
     }
 
-    pub(super) fn delete_revocations(&self, whose: &Whose) -> Result<(), Error> {
+    pub(super) fn delete_revocations(&self, whose: &Whose, kind: Option<&str>) -> Result<(), Error> {
         let whose = key(whose)?;
         self.write(|tx| {
-            tx.execute("DELETE FROM revocations WHERE whose = ?", [whose])?;
+            tx.execute("DELETE FROM revocations WHERE whose = ?1 AND kind = coalesce(?2, kind)", params![whose, kind])?;
             Ok(())
         })
     }
@@ -38,6 +38,13 @@ impl Sqlite {
                 revocations.push(from_json(&row.get::<_, String>(0)?, "a revocation")?);
             }
             Ok(revocations)
+        })
+    }
+
+    pub(super) fn knows_security_event(&self, issuer: &str, id: &str) -> Result<bool, Error> {
+        self.write(|tx| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM security_events WHERE issuer = ? AND id = ?)";
+            Ok(tx.query_row(sql, [issuer, id], |row| row.get(0))?)
         })
     }
 

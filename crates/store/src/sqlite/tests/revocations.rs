@@ -33,7 +33,9 @@ fn revocations_outlive_the_process_and_end_in_their_time() {
     assert_eq!(sorted(state.revocations().unwrap()), sorted(all.to_vec()));
     state.sweep_revocations(T).unwrap();
     assert_eq!(state.revocations().unwrap().len(), 4);
-    state.remove_revocations(&jane).unwrap();
+    state.remove_revocations(&jane, Some("groups")).unwrap();
+    assert_eq!(state.revocations().unwrap().len(), 3);
+    state.remove_revocations(&jane, None).unwrap();
     assert_eq!(state.revocations().unwrap().len(), 2);
 }
 
@@ -41,7 +43,9 @@ fn revocations_outlive_the_process_and_end_in_their_time() {
 fn a_security_event_is_taken_once_until_it_is_forgotten() {
     let dir = TempDir::new().unwrap();
     let state = Sqlite::open(dir.path()).unwrap();
+    assert!(!state.has_security_event("corp", "e-1").unwrap());
     assert!(state.take_security_event("corp", "e-1", T).unwrap());
+    assert!(state.has_security_event("corp", "e-1").unwrap());
     assert!(!state.take_security_event("corp", "e-1", T).unwrap());
     assert!(state.take_security_event("other", "e-1", T).unwrap());
     drop(state);
