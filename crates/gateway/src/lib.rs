@@ -40,4 +40,4 @@ mod unrecorded;
 mod vault_changes;
 pub mod witnesses;
 
-pub use serve::serve;
+pub use serve::{alone, serve};

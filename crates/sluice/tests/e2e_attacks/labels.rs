@@ -24,15 +24,17 @@ const LABELS: [(&str, &[&str]); 5] = [
 ];
 
 /// The kinds of work beside the sessions.
-const WORK: [&str; 11] = [
+const WORK: [&str; 13] = [
     "approvals",
     "archive",
+    "credentials",
     "index",
     "issuers",
     "journal",
     "live_tapes",
     "retention",
     "revisions",
+    "roles",
     "tiles",
     "vault",
     "witnesses",
