@@ -46,4 +46,4 @@ mod unrecorded;
 mod vault_changes;
 pub mod witnesses;
 
-pub use serve::serve;
+pub use serve::{alone, serve};

@@ -1,13 +1,17 @@
 //! `sluice target`
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use gateway::node::Node;
+use gateway::postgres::{ExportError, examine};
 use serde_json::Value;
+use tokio::runtime::Builder;
 
 use super::client::{Client, encode, with_query};
 use super::connect::Connect;
 use super::failure::Failure;
-use super::{put, put_line, show};
+use super::{log, put, put_line, serve, show};
 
 /// See what Sluice knows of its targets
 #[derive(clap::Subcommand)]
@@ -37,6 +41,9 @@ pub(super) struct DoctorArgs {
     /// The target's database; its first unless given
     #[arg(long)]
     database: Option<String>,
+    /// Without a Sluice that runs, as the configuration has the target; nobody else may have its journal open
+    #[arg(long)]
+    offline: bool,
     /// For programs
     #[arg(long)]
     json: bool,
@@ -80,9 +87,7 @@ fn catalog(args: &CatalogArgs) -> Result<(), Failure> {
 }
 
 fn doctor(args: &DoctorArgs) -> Result<(), Failure> {
-    let asked: Vec<_> = args.database.iter().map(|database| ("database", database.clone())).collect();
-    let path = format!("/v1/targets/{}/doctor", encode(&args.target));
-    let report = args.connect.client()?.post(&with_query(&path, &asked), &Value::Null)?;
+    let report = if args.offline { examined_here(args)? } else { examined_there(args)? };
     if args.json {
         put(&show::json(&report))?;
     } else {
@@ -94,6 +99,30 @@ fn doctor(args: &DoctorArgs) -> Result<(), Failure> {
         1 => Err(Failure::failed("there is a way past Sluice")),
         count => Err(Failure::failed(format!("there are {count} ways past Sluice"))),
     }
+}
+
+/// What the Sluice that runs finds.
+fn examined_there(args: &DoctorArgs) -> Result<Value, Failure> {
+    let asked: Vec<_> = args.database.iter().map(|database| ("database", database.clone())).collect();
+    let path = format!("/v1/targets/{}/doctor", encode(&args.target));
+    args.connect.client()?.post(&with_query(&path, &asked), &Value::Null)
+}
+
+/// What this process finds.
+fn examined_here(args: &DoctorArgs) -> Result<Value, Failure> {
+    let config = args.connect.config()?;
+    let _budget = log::start(&config.log)?;
+    let node = Node::open(config).map_err(|error| Failure::failed(serve::start_error(&error)))?;
+    let runtime = Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
+    let examining = Arc::clone(&node);
+    let examined = runtime.block_on(gateway::alone(node, async move {
+        examine(&examining, &args.target, args.database.as_deref()).await
+    }));
+    let report = examined.map_err(|error| match error {
+        ExportError::Unknown => Failure::failed("there is no such target or database"),
+        ExportError::Unavailable => Failure::failed("the target cannot be examined; the log says why"),
+    })?;
+    serde_json::to_value(report).map_err(Failure::failed)
 }
 
 /// Each finding with what to do about it, and what could not be looked at.

@@ -188,6 +188,22 @@ fn a_closed_target_has_no_way_past_sluice() {
     assert_eq!(events.iter().filter(acts).count(), 2);
 }
 
+#[test]
+fn a_target_is_examined_before_anything_serves() {
+    let server = Postgres::start(Options::default()).unwrap();
+    let payments = payments::load(&server, 100).unwrap();
+    let site = Site::prepare(&server, &payments, binary(), &Tuning::default()).unwrap();
+    server.sql("postgres", "ALTER ROLE sluice_app SUPERUSER").unwrap();
+    let config = site.config().display().to_string();
+    let command = ["target", "doctor", "payments", "--offline", "--json", "--config", &config];
+    let output = sluice(site.binary(), &command, &[]).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let report: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    assert!(found(&report).contains("superuser/serious"), "{report}");
+    journal_has(&site, "superuser");
+    assert!(matches!(events(&site).last(), Some(Event::Stopped)));
+}
+
 fn events(site: &Site) -> Vec<Event> {
     let mut reader = Reader::open(Arc::new(RealDisk), &site.data().join("journal"), 0);
     std::iter::from_fn(|| reader.next().unwrap()).map(|(_, entry)| entry.event).collect()
