@@ -11,6 +11,7 @@ use identity::{
     SecurityEvent, UnknownKey,
 };
 use model::subject::{Credential, Subject};
+use model::time::Timestamp;
 use store::config::TrustDomainConfig;
 use tokio::sync::Notify;
 
@@ -283,6 +284,13 @@ impl TrustedIssuers {
     fn generation(&self, alias: &Arc<str>) -> Result<u64, IdentityError> {
         let sources = self.sources.load();
         generation(&self.current.load(), &sources, alias)
+    }
+
+    /// When every credential of this issuer has ended by itself that was issued until `at`, whatever its configuration says
+    /// or said; `None` where no bound is known, as there is one for tokens alone.
+    pub fn ended_by_then(&self, alias: &str, at: Timestamp) -> Option<Timestamp> {
+        let seconds = Issuer::LONGEST_LIFETIME.saturating_add(Issuer::LONGEST_LEEWAY);
+        self.sources.load().contains_key(alias).then(|| at.plus_millis(seconds.saturating_mul(1000)))
     }
 
     /// The last step of every way to a subject: what was revoked is not believed.

@@ -33,6 +33,9 @@ pub(super) fn ends_at(node: &Node, subject: &Subject) -> Instant {
     now.checked_add(left).unwrap_or_else(|| now + FARTHEST)
 }
 
+/// Why what was held on behalf of a user is withdrawn.
+pub(super) const UNBELIEVED_USER: &str = "the user is not believed any more";
+
 /// How far ahead an end is looked for at most.
 const FARTHEST: Duration = Duration::from_secs(365 * 86_400);
 

@@ -24,7 +24,7 @@ const LABELS: [(&str, &[&str]); 5] = [
 ];
 
 /// The kinds of work beside the sessions.
-const WORK: [&str; 13] = [
+const WORK: [&str; 15] = [
     "approvals",
     "archive",
     "credentials",

@@ -219,7 +219,7 @@ fn an_issuer_is_read_as_meant() {
     let text = format!(
         "{ISSUER}profile = \"keycloak\"\nalgorithms = [\"RS256\"]\nkind = {{ claim = \"account\", user = \"person\" }}\n\
          id_claim = \"client_id\"\ngroups_claim = \"realm_access.roles\"\nbare_groups = [\"dba\"]\nmax_lifetime = \"5m\"\n\
-         leeway = \"10s\"\nca_file = \"ca.pem\"\n"
+         leeway = \"10s\"\nevents = true\nca_file = \"ca.pem\"\n"
     );
     let issuers = config(&text).unwrap().issuers;
     let IssuerConfig { issuer, keys, introspection } = &issuers[0];
@@ -231,12 +231,14 @@ fn an_issuer_is_read_as_meant() {
     assert_eq!(issuer.groups_claim.as_ref().unwrap().names(), ["realm_access".into(), "roles".into()]);
     assert_eq!(issuer.bare_groups, BareGroups::Only(["dba".into()].into()));
     assert_eq!((issuer.max_lifetime, issuer.leeway, &*issuer.id_claim), (300, 10, "client_id"));
+    assert!(issuer.events);
     assert_eq!(*keys, KeySource::Discovery { ca_file: Some("/etc/sluice/ca.pem".into()) });
     let dotted =
         config(&format!("{ISSUER}groups_claim = [\"https://a.b/groups\"]\nbare_groups = \"*\"\nkind = \"user\""));
     let issuer = &dotted.unwrap().issuers[0].issuer;
     assert_eq!(issuer.groups_claim.as_ref().unwrap().names(), ["https://a.b/groups".into()]);
     assert_eq!((&issuer.bare_groups, &issuer.kind), (&BareGroups::All, &KindRule::User));
+    assert!(!issuer.events, "only who is asked to may send events");
 }
 
 #[test]
