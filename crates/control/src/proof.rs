@@ -78,8 +78,8 @@ impl Call<'_> {
         self.headers.contains_key(DPOP)
     }
 
-    /// Where it was called, if that is this listener: a proof that was made for another server is none here, whatever host a
-    /// request names.
+    /// Where it was called, if that is this listener: a proof that was made for another server is none here, whatever
+    /// host a request names.
     fn own_url(&self, app: &App) -> Option<String> {
         let host = hosts::host(self.uri, self.headers)?;
         let path = self.uri.path();

@@ -98,8 +98,8 @@ pub struct TrustedIssuers {
     endpoint: Option<(Arc<Issuer>, Arc<KeySet>)>,
     passwords: Option<Arc<Passwords>>,
     current: ArcSwap<Issuers>,
-    /// The latest generation. Held while the two above are changed: `current` is never made from sources that are not the
-    /// latest.
+    /// The latest generation. Held while the two above are changed: `current` is never made from sources that are not
+    /// the latest.
     publishing: Mutex<u64>,
     timing: KeyTiming,
     revocations: Arc<Revocations>,
@@ -164,7 +164,8 @@ impl TrustedIssuers {
         self.believed(of_its_generation(&sources, subject)?)
     }
 
-    /// Verifies a token that is shown to Sluice itself, fetching the issuer's keys if the token names one that is not known.
+    /// Verifies a token that is shown to Sluice itself, fetching the issuer's keys if the token names one that is not
+    /// known.
     ///
     /// # Errors
     /// The true reason, for the journal; the caller is told [`IdentityError::client_message`].
@@ -212,8 +213,8 @@ impl TrustedIssuers {
         self.with_keys(read).await?
     }
 
-    /// Whoever was verified before, as far as they are still believed: as they were, or with fewer groups. A live session
-    /// asks at [`crate::sessions::Signal::Trust`].
+    /// Whoever was verified before, as far as they are still believed: as they were, or with fewer groups. A live
+    /// session asks at [`crate::sessions::Signal::Trust`].
     ///
     /// # Errors
     /// An issuer is not configured any more, or not as it was; or something of the subject was revoked.

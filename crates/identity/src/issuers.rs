@@ -53,8 +53,8 @@ impl Issuers {
         self.with_keys_until(issuer, Names::ItsOwn, keys, Timestamp(u64::MAX))
     }
 
-    /// Trusts the tokens of Sluice's own token endpoint, which stand for subjects of any trusted issuer. No other issuer
-    /// may name anybody but its own subjects.
+    /// Trusts the tokens of Sluice's own token endpoint, which stand for subjects of any trusted issuer. No other
+    /// issuer may name anybody but its own subjects.
     #[must_use]
     pub fn with_endpoint(self, issuer: Arc<Issuer>, keys: Arc<KeySet>) -> Self {
         self.with_keys_until(issuer, Names::Everybodys, keys, Timestamp(u64::MAX))

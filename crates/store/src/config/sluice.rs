@@ -42,8 +42,8 @@ fn config(root: &Section<'_, '_>) -> Config {
     if postgres.address == admin.address && postgres.address.port() != 0 {
         root.report("listen.admin.address", "both listeners have this address", "give each a port of its own");
     }
-    let issuers = issuer::issuers(root);
     let data_dir = root.path("data_dir").unwrap_or_else(|| root.beside("data"));
+    let issuers = issuer::issuers(root);
     Config {
         file: PathBuf::new(),
         revision_dir: root.path("revision_dir").unwrap_or_else(|| root.beside("revision")),
