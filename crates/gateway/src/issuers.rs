@@ -196,7 +196,8 @@ impl TrustedIssuers {
         self.standing(&passwords.find(password, proven, target, clock::now())?)
     }
 
-    /// Verifies a token that is shown to Sluice itself, fetching the issuer's keys if the token names one that is not known.
+    /// Verifies a token that is shown to Sluice itself, fetching the issuer's keys if the token names one that is not
+    /// known.
     ///
     /// # Errors
     /// The true reason, for the journal; the caller is told [`IdentityError::client_message`].
@@ -260,8 +261,8 @@ impl TrustedIssuers {
         self.with_keys(read).await?
     }
 
-    /// Whoever was verified before, as far as they are still believed: as they were, or with fewer groups. A live session
-    /// asks at [`crate::sessions::Signal::Trust`].
+    /// Whoever was verified before, as far as they are still believed: as they were, or with fewer groups. A live
+    /// session asks at [`crate::sessions::Signal::Trust`].
     ///
     /// # Errors
     /// An issuer is not configured any more, or not as it was; or something of the subject was revoked.

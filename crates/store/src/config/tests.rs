@@ -602,3 +602,26 @@ fn a_trust_domain_has_a_name_an_alias_and_a_bundle_of_its_own() {
     }
     assert_mistake(config(&format!("{DOMAIN}{file}groups = {{ \"a|b\" = [\"/x\"] }}\n")), 5, "trust_domain.groups.a|b");
 }
+
+#[test]
+fn what_is_issued_is_bounded_and_its_issuer_is_an_origin() {
+    let read =
+        config("[tokens]\nissuer = \"https://sluice.example.com:7632\"\nmax_lifetime = \"5m\"\n").unwrap().tokens;
+    assert_eq!(read.issuer.as_deref(), Some("https://sluice.example.com:7632"));
+    assert_eq!((read.max_lifetime.as_secs(), read.max_passwords_per_subject), (300, 50));
+    assert!(config("[tokens]\nissuer = \"http://127.0.0.1:7632\"\n").is_ok());
+    for wrong in [
+        "http://sluice.example.com",
+        "https://sluice.example.com/",
+        "https://sluice.example.com/x",
+        "https://sluice.example.com?x",
+        "https://user@sluice.example.com",
+        "https://Sluice.example.com",
+        "https://",
+        "sluice.example.com",
+    ] {
+        assert_mistake(config(&format!("[tokens]\nissuer = \"{wrong}\"\n")), 2, "tokens.issuer");
+    }
+    assert_mistake(config("[tokens]\nmax_lifetime = \"2h\"\n"), 2, "tokens.max_lifetime");
+    assert_mistake(config(&format!("[tokens]\nissuer = \"https://id.example.com\"\n{ISSUER}")), 1, "tokens.issuer");
+}
