@@ -35,6 +35,7 @@ mod json;
 mod keys;
 mod mint;
 mod proven;
+pub mod saml;
 mod subject;
 mod token;
 mod verify;

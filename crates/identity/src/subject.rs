@@ -88,10 +88,7 @@ fn actors<'a>(issuer: &Issuer, claims: &'a Object) -> Result<Vec<&'a Object>, Id
 /// The party's name. Printable ASCII alone, as OpenID Connect demands of `sub`: so no two names look alike, and none
 /// needs a canonical form.
 fn key(issuer: &Issuer, party: &Object) -> Result<SubjectKey, IdentityError> {
-    let id = party
-        .get(&*issuer.id_claim)
-        .and_then(Json::text)
-        .filter(|id| is_short_and_trimmed(id) && id.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' '));
+    let id = party.get(&*issuer.id_claim).and_then(Json::text).filter(|id| is_subject_name(id));
     let id = id.ok_or(IdentityError::Name("subject or actor"))?;
     Ok(SubjectKey { issuer: Arc::clone(&issuer.alias), id: id.into() })
 }
@@ -147,15 +144,20 @@ fn find<'a>(party: &'a Object, path: &ClaimPath) -> Result<Option<&'a Json>, Ide
 
 fn group_name(issuer: &Issuer, group: &Json) -> Result<Arc<str>, IdentityError> {
     let group = group.text().ok_or(IdentityError::Groups("one is not a text"))?;
+    group_as_policies_name_it(&issuer.alias, &issuer.bare_groups, group).ok_or(IdentityError::Name("group"))
+}
+
+/// `None` if the name could be mistaken for another.
+pub(crate) fn group_as_policies_name_it(alias: &str, bare: &BareGroups, group: &str) -> Option<Arc<str>> {
     if !is_short_and_trimmed(group) || group.chars().any(is_deceptive) {
-        return Err(IdentityError::Name("group"));
+        return None;
     }
-    let is_bare = match &issuer.bare_groups {
+    let is_bare = match bare {
         BareGroups::All => true,
         BareGroups::Only(names) => names.contains(group),
     };
     // A bare `corp|admins` would be the group `admins` of the issuer `corp`.
-    if is_bare && !group.contains('|') { Ok(group.into()) } else { Ok(format!("{}|{group}", issuer.alias).into()) }
+    Some(if is_bare && !group.contains('|') { group.into() } else { format!("{alias}|{group}").into() })
 }
 
 fn token_id(claims: &Object) -> Result<Option<Arc<str>>, IdentityError> {
@@ -164,6 +166,11 @@ fn token_id(claims: &Object) -> Result<Option<Arc<str>>, IdentityError> {
         Some(Json::Text(id)) if is_short_and_trimmed(id) && !id.chars().any(is_deceptive) => Ok(Some((**id).into())),
         Some(_) => Err(IdentityError::Claim { claim: "jti", problem: "not a short text" }),
     }
+}
+
+/// Printable ASCII, short, and without space around it.
+pub(crate) fn is_subject_name(id: &str) -> bool {
+    is_short_and_trimmed(id) && id.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
 }
 
 fn is_short_and_trimmed(name: &str) -> bool {

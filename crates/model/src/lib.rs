@@ -20,6 +20,7 @@ pub mod event;
 pub mod id;
 pub mod issuer;
 pub mod lineage;
+pub mod saml;
 pub mod secret;
 pub mod subject;
 pub mod target;
