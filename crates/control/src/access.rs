@@ -9,13 +9,15 @@ use axum::http::{HeaderMap, Method, header, request::Parts};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use gateway::clock;
+use identity::dpop::ProofError;
 use model::decision::{Denial, Outcome};
 use model::event::Event;
-use model::subject::Subject;
+use model::subject::{Binding, Subject};
 use policy::{AdminVerb, Context, SubjectPolicies};
 
 use crate::app::{App, Peer};
 use crate::problem::Problem;
+use crate::proof::{Call, DPOP, DPOP_NONCE, Shown};
 
 /// What it takes to call a route.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,6 +28,8 @@ pub enum Access {
     Local(AdminVerb),
     /// A verified token. The handler shows and changes only what is the caller's own.
     Caller,
+    /// A verified token, also one that is good at the session's target alone: the session is the caller's own.
+    Session,
     /// A verified token for what is the caller's own; the verb for the rest.
     CallerOr(AdminVerb),
     /// The verb.
@@ -37,7 +41,7 @@ impl fmt::Display for Access {
         match self {
             Self::Open => out.write_str("open"),
             Self::Local(verb) => write!(out, "local or {}", verb.as_str()),
-            Self::Caller => out.write_str("own"),
+            Self::Caller | Self::Session => out.write_str("own"),
             Self::CallerOr(verb) => write!(out, "own or {}", verb.as_str()),
             Self::Verb(verb) => out.write_str(verb.as_str()),
         }
@@ -53,13 +57,30 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// Verifies the token of a request.
-    async fn verify(app: &App, headers: &HeaderMap, source: IpAddr) -> Result<Self, Problem> {
-        let token = bearer(headers).ok_or_else(Problem::unauthenticated)?;
-        let subject = app.node.issuers.verify(token, &identity::Proven::NOTHING).await.map_err(|error| {
-            tracing::info!(%source, reason = %error, "a token was refused by the admin API");
+    /// Verifies the token of a request, which may be one for this target.
+    async fn verify(app: &App, call: &Call<'_>, source: IpAddr, at: Option<&str>) -> Result<Self, Problem> {
+        let (scheme, token) = presented(call.headers).ok_or_else(Problem::unauthenticated)?;
+        let refused = |reason: &dyn fmt::Display| {
+            tracing::info!(%source, %reason, "a token was refused by the admin API");
             Problem::unauthenticated()
-        })?;
+        };
+        let shown = match scheme {
+            Scheme::Bearer => Shown::default(),
+            Scheme::Dpop => call.prove(app, Some(token)).map_err(|error| match error {
+                ProofError::Nonce => Problem::nonce(app.proofs.nonce()),
+                other => refused(&other),
+            })?,
+        };
+        let verified = match at {
+            Some(target) => app.node.issuers.verify_for(token, &shown.proven, target).await,
+            None => app.node.issuers.verify(token, &shown.proven).await,
+        };
+        let subject = verified.map_err(|error| refused(&error))?;
+        // RFC 9449, section 7.1: a token that is not bound has no business under this scheme.
+        if scheme == Scheme::Dpop && subject.binding != Binding::Dpop {
+            return Err(refused(&"it is not bound to the key of its proof"));
+        }
+        app.proofs.use_once(&shown, &subject.key).map_err(|error| refused(&error))?;
         let policies = app.node.revisions.current().policies_for(&subject);
         Ok(Self { subject: Arc::new(subject), source, policies })
     }
@@ -102,12 +123,26 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
+/// How a token is presented.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Scheme {
+    /// By itself (RFC 6750).
+    Bearer,
+    /// With a proof of the key that it is bound to (RFC 9449, section 7.1).
+    Dpop,
+}
+
 /// The token of exactly one well-formed `Authorization` header. Never from the URL, which ends up in logs.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+fn presented(headers: &HeaderMap) -> Option<(Scheme, &str)> {
     let mut all = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(only), None) = (all.next(), all.next()) else { return None };
     let (scheme, token) = only.to_str().ok()?.split_once(' ')?;
-    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then(|| token.trim())
+    let scheme = match scheme.to_ascii_lowercase().as_str() {
+        "bearer" => Scheme::Bearer,
+        "dpop" => Scheme::Dpop,
+        _ => return None,
+    };
+    (!token.is_empty()).then(|| (scheme, token.trim()))
 }
 
 /// Lets a request through to its handler, or refuses it.
@@ -116,8 +151,16 @@ pub(crate) async fn authorise(
     mut request: Request,
     next: Next,
 ) -> Response {
+    let has_proof = request.headers().contains_key(DPOP);
     match admit(&app, access, &mut request).await {
-        Ok(()) => next.run(request).await,
+        Ok(()) => {
+            let mut response = next.run(request).await;
+            // The next nonce comes before the last one ends, so that nobody is asked twice.
+            if let Some(nonce) = app.proofs.nonce().filter(|_| has_proof) {
+                response.headers_mut().insert(DPOP_NONCE, nonce);
+            }
+            response
+        }
         Err(problem) => problem.into_response(),
     }
 }
@@ -128,9 +171,11 @@ async fn admit(app: &App, access: Access, request: &mut Request) -> Result<(), P
         Access::Open => return Ok(()),
         Access::Local(_) if peer.ip().to_canonical().is_loopback() => return Ok(()),
         Access::Local(verb) | Access::Verb(verb) => Some(verb),
-        Access::Caller | Access::CallerOr(_) => None,
+        Access::Caller | Access::Session | Access::CallerOr(_) => None,
     };
-    let caller = Caller::verify(app, request.headers(), peer.ip()).await?;
+    let target = if access == Access::Session { target_of(app, request.uri().path()) } else { None };
+    let call = Call { method: request.method(), uri: request.uri(), headers: request.headers() };
+    let caller = Caller::verify(app, &call, peer.ip(), target.as_deref()).await?;
     if let Some(verb) = verb {
         caller
             .may(verb)
@@ -138,6 +183,12 @@ async fn admit(app: &App, access: Access, request: &mut Request) -> Result<(), P
     }
     request.extensions_mut().insert(caller);
     Ok(())
+}
+
+/// The target of the live session that a path names.
+fn target_of(app: &App, path: &str) -> Option<Arc<str>> {
+    let id = path.split('/').nth(3)?.parse().ok()?;
+    app.node.sessions.find(id).map(|(live, _)| live.target)
 }
 
 /// A refusal, which is in the journal too: somebody tried.
@@ -164,10 +215,18 @@ mod tests {
             });
             headers
         };
-        assert_eq!(bearer(&headers(&["Bearer a.b.c"])), Some("a.b.c"));
-        assert_eq!(bearer(&headers(&["bearer a.b.c"])), Some("a.b.c"));
-        for wrong in [vec![], vec!["Basic YTpi"], vec!["Bearer"], vec!["Bearer "], vec!["Bearer a", "Bearer b"]] {
-            assert_eq!(bearer(&headers(&wrong)), None, "{wrong:?}");
+        assert_eq!(presented(&headers(&["Bearer a.b.c"])), Some((Scheme::Bearer, "a.b.c")));
+        assert_eq!(presented(&headers(&["bearer a.b.c"])), Some((Scheme::Bearer, "a.b.c")));
+        assert_eq!(presented(&headers(&["DPoP a.b.c"])), Some((Scheme::Dpop, "a.b.c")));
+        for wrong in [
+            vec![],
+            vec!["Basic YTpi"],
+            vec!["Bearer"],
+            vec!["Bearer "],
+            vec!["Bearer a", "Bearer b"],
+            vec!["Bearer a", "DPoP a"],
+        ] {
+            assert_eq!(presented(&headers(&wrong)), None, "{wrong:?}");
         }
     }
 }

@@ -8,6 +8,7 @@ use store::State;
 use tokio_util::sync::CancellationToken;
 
 use crate::problem::Problem;
+use crate::proof::Proofs;
 
 /// How the admin listener learns that the process ends.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +27,7 @@ pub(crate) struct App {
     /// Where the listener is bound.
     pub(crate) address: SocketAddr,
     pub(crate) is_tls: bool,
+    pub(crate) proofs: Arc<Proofs>,
 }
 
 /// The address of whoever is connected.

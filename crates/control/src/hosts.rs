@@ -30,7 +30,7 @@ fn is_ours(app: &App, uri: &Uri, headers: &HeaderMap) -> bool {
 }
 
 /// The one host that the request names.
-fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+pub(crate) fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     let mut all = headers.get_all(header::HOST).iter();
     match (all.next(), all.next(), uri.authority()) {
         (Some(host), None, None) => host.to_str().ok(),
@@ -42,7 +42,7 @@ fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
 }
 
 /// `localhost`, a loopback address or the address that the listener is bound to, with its port.
-fn names_us(app: &App, host: &str) -> bool {
+pub(crate) fn names_us(app: &App, host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if !port.ends_with(']') => {
             if port.parse() != Ok(app.address.port()) {

@@ -22,6 +22,7 @@ mod journal;
 mod listener;
 mod openapi;
 mod problem;
+mod proof;
 pub mod replay;
 mod revision;
 mod routes;
@@ -29,6 +30,7 @@ mod sessions;
 mod stream;
 mod targets;
 pub mod time;
+mod token;
 mod windows;
 pub mod witness;
 

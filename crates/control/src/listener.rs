@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::{App, Peer, Stopping};
+use crate::proof::Proofs;
 use crate::routes;
 
 /// Connections at a time: people and scrapers, not traffic.
@@ -36,6 +37,7 @@ pub struct Listener {
     tcp: TcpListener,
     address: SocketAddr,
     tls: Option<Arc<ServerConfig>>,
+    proofs: Arc<Proofs>,
 }
 
 impl Listener {
@@ -60,7 +62,8 @@ impl Listener {
         let failed = |source| StartError::Listen { address, source };
         let tcp = TcpListener::bind(address).await.map_err(failed)?;
         let address = tcp.local_addr().map_err(failed)?;
-        Ok(Self { tcp, address, tls: tls.map(|config| with_alpn(&config)) })
+        let proofs = Arc::new(Proofs::new()?);
+        Ok(Self { tcp, address, tls: tls.map(|config| with_alpn(&config)), proofs })
     }
 
     /// Where it is bound.
@@ -82,8 +85,9 @@ fn with_alpn(config: &ServerConfig) -> Arc<ServerConfig> {
 
 /// Serves the admin API until [`Stopping::stop`], and then lets the calls that run come to their end.
 pub async fn serve(node: Arc<Node>, listener: Listener, stopping: Stopping) {
-    let app =
-        App { node, draining: stopping.draining.clone(), address: listener.address, is_tls: listener.tls.is_some() };
+    let (address, is_tls, draining) = (listener.address, listener.is_tls(), stopping.draining.clone());
+    let proofs = Arc::clone(&listener.proofs);
+    let app = App { node, draining, address, is_tls, proofs };
     listener.run(routes::router(&app), &stopping.stop).await;
 }
 

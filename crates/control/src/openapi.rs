@@ -5,6 +5,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::answer::Answer;
+use crate::token::{self, metadata};
 use crate::{approvals, audit, health, revision, sessions, targets, windows};
 
 #[derive(OpenApi)]
@@ -13,6 +14,7 @@ use crate::{approvals, audit, health, revision, sessions, targets, windows};
         Errors are application/problem+json (RFC 9457)."),
     paths(
         health::healthz, health::readyz, health::metrics, describe,
+        token::token, metadata::jwks, metadata::oauth, metadata::openid,
         revision::whoami, revision::get, targets::catalog,
         approvals::list, approvals::get, approvals::answer, approvals::withdraw, windows::request,
         sessions::list, sessions::history, sessions::get, sessions::kill, sessions::renew, sessions::tape, sessions::remove_tape,

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use crate::clock;
 use crate::fetch;
+use crate::passwords::{self, Passwords};
 
 /// How long a login waits for somebody else's fetch of the same keys.
 const AWAIT_FETCH: Duration = Duration::from_secs(10);
@@ -69,6 +70,9 @@ impl Drop for Attempt<'_> {
 /// Every issuer of the configuration.
 pub struct TrustedIssuers {
     sources: BTreeMap<Arc<str>, Source>,
+    /// Sluice's own token endpoint, whose tokens stand for subjects of all of them.
+    endpoint: Option<(Arc<Issuer>, Arc<KeySet>)>,
+    passwords: Option<Arc<Passwords>>,
     current: ArcSwap<Issuers>,
 }
 
@@ -90,17 +94,66 @@ impl TrustedIssuers {
             };
             (Arc::clone(&source.issuer.alias), source)
         });
-        let trusted = Self { sources: sources.collect(), current: ArcSwap::default() };
+        let trusted = Self { sources: sources.collect(), endpoint: None, passwords: None, current: ArcSwap::default() };
         trusted.publish();
         trusted
     }
 
-    /// Verifies a token, fetching the issuer's keys if the token names one that is not known.
+    /// With the tokens of Sluice's own token endpoint.
+    #[must_use]
+    pub fn with_endpoint(mut self, issuer: Issuer, keys: KeySet) -> Self {
+        self.endpoint = Some((Arc::new(issuer), Arc::new(keys)));
+        self.publish();
+        self
+    }
+
+    /// With the short-lived passwords that Sluice issued.
+    #[must_use]
+    pub fn with_passwords(mut self, passwords: Arc<Passwords>) -> Self {
+        self.passwords = Some(passwords);
+        self
+    }
+
+    /// Verifies what a client of `target` gave as its password: a token, or a short-lived password that Sluice issued.
+    ///
+    /// # Errors
+    /// As [`TrustedIssuers::verify`].
+    pub async fn log_in(&self, password: &str, proven: &Proven, target: &str) -> Result<Subject, IdentityError> {
+        let Some(passwords) = self.passwords.as_ref().filter(|_| passwords::is_one(password)) else {
+            return self.verify_for(password, proven, target).await;
+        };
+        let subject = passwords.find(password, proven, target, clock::now())?;
+        let issuers = self.current.load();
+        let gone = subject.identities().find(|identity| !issuers.knows(&identity.issuer));
+        let gone = gone.map(|identity| IdentityError::UnknownIssuer(identity.issuer.to_string()));
+        gone.map_or(Ok(subject), Err)
+    }
+
+    /// Verifies a token that is shown to Sluice itself, fetching the issuer's keys if the token names one that is not known.
     ///
     /// # Errors
     /// The true reason, for the journal; the caller is told [`IdentityError::client_message`].
     pub async fn verify(&self, token: &str, proven: &Proven) -> Result<Subject, IdentityError> {
-        let refused = match identity::verify(token, &self.current.load(), proven, clock::now()) {
+        self.verify_at(token, proven, None).await
+    }
+
+    /// Verifies a token that is shown for a target: one that is good there alone will do too.
+    ///
+    /// # Errors
+    /// As [`TrustedIssuers::verify`].
+    pub async fn verify_for(&self, token: &str, proven: &Proven, target: &str) -> Result<Subject, IdentityError> {
+        self.verify_at(token, proven, Some(target)).await
+    }
+
+    async fn verify_at(&self, token: &str, proven: &Proven, at: Option<&str>) -> Result<Subject, IdentityError> {
+        let verify = || {
+            let (issuers, now) = (self.current.load(), clock::now());
+            match at {
+                Some(target) => identity::verify_for(token, &issuers, proven, target, now),
+                None => identity::verify(token, &issuers, proven, now),
+            }
+        };
+        let refused = match verify() {
             Ok(subject) => return Ok(subject),
             Err(error) => error,
         };
@@ -119,7 +172,7 @@ impl TrustedIssuers {
             }
             UnknownKey::Refuse => return Err(refused),
         }
-        identity::verify(token, &self.current.load(), proven, clock::now())
+        verify()
     }
 
     /// Renews the keys of every issuer when they are due, for as long as it is polled.
@@ -154,7 +207,10 @@ impl TrustedIssuers {
     }
 
     fn publish(&self) {
-        let issuers = self.sources.values().fold(Issuers::new(), |issuers, source| match &source.keys {
+        let endpoint = self.endpoint.iter().fold(Issuers::new(), |issuers, (issuer, keys)| {
+            issuers.with_endpoint(Arc::clone(issuer), Arc::clone(keys))
+        });
+        let issuers = self.sources.values().fold(endpoint, |issuers, source| match &source.keys {
             KeySource::Fixed(keys) => issuers.with_keys(Arc::clone(&source.issuer), Arc::clone(keys)),
             KeySource::Discovery { .. } | KeySource::File(_) => {
                 issuers.with(Arc::clone(&source.issuer), &source.cache())

@@ -22,11 +22,13 @@ use crate::issuers::{KeySource, TrustedIssuers};
 use crate::live_tapes::LiveTapes;
 use crate::metrics::Metrics;
 use crate::packing::Packing;
+use crate::passwords::Passwords;
 use crate::postgres::Catalogs;
 use crate::recorder::Recorder;
 use crate::revision::{self, Refused, Revisions};
 use crate::sessions::Sessions;
 use crate::tls::TlsError;
+use crate::tokens::Tokens;
 use crate::witnesses::{Witnesses, WitnessesError};
 
 mod journal;
@@ -41,6 +43,9 @@ pub const LOCAL_ISSUER: &str = "sluice";
 pub const LOCAL_ISSUER_URL: &str = "urn:sluice:local";
 /// The `aud` of Sluice's own tokens.
 pub const LOCAL_AUDIENCE: &str = "urn:sluice";
+/// The `iss` of what the token endpoint issues, where the configuration names no URL. It is not that of
+/// [`LOCAL_ISSUER`], as its tokens name subjects of every issuer.
+pub const ENDPOINT_ISSUER_URL: &str = "urn:sluice:tokens";
 
 /// Why the process cannot start, with what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -135,6 +140,10 @@ pub struct Node {
     pub state: Arc<dyn State>,
     /// Who is believed.
     pub issuers: Arc<TrustedIssuers>,
+    /// What is issued to whoever is believed.
+    pub tokens: Tokens,
+    /// The short-lived passwords among it.
+    pub passwords: Arc<Passwords>,
     /// Who is connected.
     pub sessions: Arc<Sessions>,
     pub(crate) running: Running,
@@ -269,7 +278,10 @@ impl Node {
         }
         crate::restart::settle(state.as_ref(), &recorder, &tapes).map_err(|error| explained(error.into()))?;
         let revisions = Revisions::start(config.revision_dir.clone(), checked, state.as_ref(), &recorder)?;
-        let issuers = Arc::new(trusted(&config, &layout)?);
+        let tokens = Tokens::open(&config.tokens, &layout)?;
+        let most = config.tokens.max_passwords_per_subject;
+        let passwords = Arc::new(Passwords::open(Arc::clone(&state), most, clock::now())?);
+        let issuers = Arc::new(trusted(&config, &layout, &tokens)?.with_passwords(Arc::clone(&passwords)));
         let mask_keys = Keys::derive(seed(&layout.key("masking.key"))?.expose());
         let vault = open_vault(&config, &state)?;
         recorder.flush();
@@ -285,6 +297,8 @@ impl Node {
             recorder,
             state,
             issuers,
+            tokens,
+            passwords,
             sessions: Arc::default(),
             running: Running::default(),
             live_tapes: Arc::default(),
@@ -414,7 +428,7 @@ pub fn local_key(layout: &Layout) -> Result<TokenKey, StartError> {
     TokenKey::from_seed(&seed(&path)?).map_err(|_| StartError::Key(path))
 }
 
-fn trusted(config: &Config, layout: &Layout) -> Result<TrustedIssuers, StartError> {
+fn trusted(config: &Config, layout: &Layout, tokens: &Tokens) -> Result<TrustedIssuers, StartError> {
     let key = local_key(layout)?;
     let mut local = Issuer::new(LOCAL_ISSUER, LOCAL_ISSUER_URL, LOCAL_AUDIENCE);
     local.kind = model::issuer::KindRule::User;
@@ -434,7 +448,9 @@ fn trusted(config: &Config, layout: &Layout) -> Result<TrustedIssuers, StartErro
         ((*configured.issuer).clone(), keys)
     });
     let own = std::iter::once((local, KeySource::Fixed(Arc::new(keys))));
-    Ok(TrustedIssuers::new(own.chain(configured), KeyTiming::default()))
+    let trusted = TrustedIssuers::new(own.chain(configured), KeyTiming::default());
+    let (endpoint, keys) = tokens.as_issuer().map_err(|error| StartError::Internal(error.to_string()))?;
+    Ok(trusted.with_endpoint(endpoint, keys))
 }
 
 fn open_vault(config: &Config, state: &Arc<dyn State>) -> Result<Option<Vault>, StartError> {

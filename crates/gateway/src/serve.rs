@@ -84,7 +84,10 @@ async fn watch_revisions(node: Arc<Node>) {
 async fn expire_approvals(node: &Node) {
     loop {
         tokio::time::sleep(EXPIRY).await;
-        let state = Arc::clone(&node.state);
+        let (state, passwords) = (Arc::clone(&node.state), Arc::clone(&node.passwords));
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || passwords.sweep(clock::now())).await {
+            tracing::error!(%error, "passwords that ended cannot be removed");
+        }
         match tokio::task::spawn_blocking(move || state.expire(clock::now())).await {
             Ok(Ok(ended)) => ended.into_iter().for_each(|approval| {
                 let (status, reason) = (model::approval::Status::Expired, "its time is over".into());

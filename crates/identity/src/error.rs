@@ -97,6 +97,9 @@ pub enum IdentityError {
     /// The token is bound (`cnf`) to a key that this connection did not prove.
     #[error("the token is bound to another key: {0}")]
     Binding(&'static str),
+    /// A short-lived password that Sluice did not issue, or that ended, was dropped, or is for another target.
+    #[error("the password is none that Sluice issued for this: {0}")]
+    Password(&'static str),
 }
 
 impl IdentityError {

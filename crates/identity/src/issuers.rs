@@ -1,6 +1,6 @@
 //! Whom Sluice trusts at one moment, with the keys of that moment: a snapshot that readers share.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use model::time::Timestamp;
@@ -11,11 +11,23 @@ use crate::{Issuer, KeyCache, KeySet};
 #[derive(Debug, Default)]
 pub struct Issuers {
     by_url: HashMap<Arc<str>, Trusted>,
+    /// Whose subjects a token of the token endpoint may stand for.
+    aliases: BTreeSet<Arc<str>>,
+}
+
+/// Whom an issuer may name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Names {
+    /// Its own subjects alone.
+    ItsOwn,
+    /// Subjects of every issuer that is trusted: Sluice's token endpoint.
+    Everybodys,
 }
 
 #[derive(Debug)]
 pub(crate) struct Trusted {
     pub(crate) issuer: Arc<Issuer>,
+    pub(crate) names: Names,
     keys: Arc<KeySet>,
     /// When the keys stop being believed.
     until: Timestamp,
@@ -32,18 +44,38 @@ impl Issuers {
     #[must_use]
     pub fn with(self, issuer: Arc<Issuer>, cache: &KeyCache) -> Self {
         let (keys, until) = cache.keys();
-        self.with_keys_until(issuer, keys, until)
+        self.with_keys_until(issuer, Names::ItsOwn, keys, until)
     }
 
     /// Trusts `issuer` with keys that do not age: Sluice's own.
     #[must_use]
     pub fn with_keys(self, issuer: Arc<Issuer>, keys: Arc<KeySet>) -> Self {
-        self.with_keys_until(issuer, keys, Timestamp(u64::MAX))
+        self.with_keys_until(issuer, Names::ItsOwn, keys, Timestamp(u64::MAX))
     }
 
-    fn with_keys_until(mut self, issuer: Arc<Issuer>, keys: Arc<KeySet>, until: Timestamp) -> Self {
-        self.by_url.insert(Arc::clone(&issuer.url), Trusted { issuer, keys, until });
+    /// Trusts the tokens of Sluice's own token endpoint, which stand for subjects of any trusted issuer. No other issuer
+    /// may name anybody but its own subjects.
+    #[must_use]
+    pub fn with_endpoint(self, issuer: Arc<Issuer>, keys: Arc<KeySet>) -> Self {
+        self.with_keys_until(issuer, Names::Everybodys, keys, Timestamp(u64::MAX))
+    }
+
+    /// Trusts an issuer whose credentials are no JWTs, as far as tokens of the token endpoint stand for its subjects.
+    #[must_use]
+    pub fn with_alias(mut self, alias: Arc<str>) -> Self {
+        self.aliases.insert(alias);
         self
+    }
+
+    fn with_keys_until(mut self, issuer: Arc<Issuer>, names: Names, keys: Arc<KeySet>, until: Timestamp) -> Self {
+        self.aliases.insert(Arc::clone(&issuer.alias));
+        self.by_url.insert(Arc::clone(&issuer.url), Trusted { issuer, names, keys, until });
+        self
+    }
+
+    /// Whether the issuer of this alias is trusted.
+    pub fn knows(&self, alias: &str) -> bool {
+        self.aliases.contains(alias)
     }
 
     pub(crate) fn by_url(&self, url: &str) -> Option<&Trusted> {

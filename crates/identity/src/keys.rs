@@ -10,6 +10,9 @@ use crate::error::{KeySetError, excerpt};
 use crate::json::{Json, Object, parse_object};
 
 mod parse;
+mod thumbprint;
+
+pub(crate) use thumbprint::thumbprint;
 
 /// The longest key set that is read, in bytes. The largest public ones are below 20 KiB.
 pub(crate) const MAX_BYTES: usize = 256 * 1024;
@@ -84,6 +87,15 @@ impl fmt::Debug for KeySet {
 }
 
 impl Key {
+    /// The key that a proof carries in its own header, for the algorithm that the proof is signed with (RFC 9449, section
+    /// 4.2): public, and no weaker than an issuer's has to be. Whose it is, only a token that is bound to it can say.
+    pub(crate) fn of_proof(jwk: &Object, algorithm: Algorithm) -> Result<Self, &'static str> {
+        if is_secret(jwk) {
+            return Err("it is symmetric or private");
+        }
+        parse::public_key(jwk, &BTreeSet::from([algorithm]))?.ok_or("it is not one for that algorithm")
+    }
+
     pub(crate) const fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
@@ -92,6 +104,11 @@ impl Key {
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         self.public.verify_sig(message, signature).is_ok()
     }
+}
+
+fn is_secret(jwk: &Object) -> bool {
+    let is_symmetric = jwk.get("kty").and_then(Json::text) == Some("oct");
+    is_symmetric || SECRET_MEMBERS.iter().any(|member| jwk.contains_key(*member))
 }
 
 fn add(
@@ -105,8 +122,7 @@ fn add(
         Some(_) => return Err(KeySetError::Malformed(String::from("a `kid` is not a text"))),
     };
     let shown = id.as_deref().map_or_else(|| String::from("(no kid)"), excerpt);
-    let is_symmetric = jwk.get("kty").and_then(Json::text) == Some("oct");
-    if is_symmetric || SECRET_MEMBERS.iter().any(|member| jwk.contains_key(*member)) {
+    if is_secret(jwk) {
         return Err(KeySetError::Secret(shown));
     }
     let bad = |reason| KeySetError::BadKey { id: shown.clone(), reason };

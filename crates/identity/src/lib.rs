@@ -21,15 +21,24 @@
 //!
 //! Without `act` the principal is `sub`, and `on_behalf_of` is empty.
 //!
+//! # Tokens that Sluice issues
+//!
+//! The tokens of Sluice's own token endpoint ([`Issued`]) stand for subjects of any trusted issuer: there `sub` and each
+//! actor are `alias|id`, and groups are as policies name them. Nobody else's token is read so
+//! ([`Issuers::with_endpoint`]). One that is good at a single target says so in `aud` and counts there alone
+//! ([`verify_for`]).
+//!
 //! # Where to start
 //!
 //! [`verify`], then `token` (the form), `claims` (the times and places), `subject` (the names). [`KeySet`] is what an
-//! issuer publishes, [`KeyCache`] says when to fetch it again, [`SigningKey`] is Sluice's own issuer.
+//! issuer publishes, [`KeyCache`] says when to fetch it again, [`SigningKey`] is Sluice's own issuer. [`dpop`] verifies proofs of possession.
 #![forbid(unsafe_code)]
 
 mod cache;
 mod claims;
+pub mod dpop;
 mod error;
+mod issued;
 mod issuers;
 mod json;
 mod keys;
@@ -42,14 +51,15 @@ mod verify;
 
 pub use cache::{KeyCache, KeyTiming, UnknownKey};
 pub use error::{IdentityError, KeySetError};
+pub use issued::{Issued, TARGET_AUDIENCE};
 pub use issuers::Issuers;
 pub use keys::KeySet;
 pub use mint::{Claims, MintError, SigningKey};
-pub use model::issuer::Issuer;
-pub use proven::Proven;
+pub use model::issuer::{Algorithm, Issuer};
+pub use proven::{Confirmation, Proven};
 pub use subject::{MAX_ACTORS, MAX_GROUPS};
 pub use token::MAX_TOKEN;
-pub use verify::verify;
+pub use verify::{verify, verify_for};
 
 #[cfg(test)]
 mod tests;

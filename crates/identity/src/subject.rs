@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use model::id::Digest;
 use model::issuer::{BareGroups, ClaimPath, Issuer, KindRule};
 use model::subject::{Binding, Subject, SubjectKey, SubjectKind};
 use model::time::Timestamp;
@@ -54,20 +55,27 @@ pub(crate) fn binding(claims: &Object, proven: &Proven) -> Result<Binding, Ident
     };
     let confirmation = confirmation.object().ok_or(IdentityError::Binding("`cnf` is not an object"))?;
     let only = confirmation.first_key_value().filter(|_| confirmation.len() == 1);
-    let Some(("x5t#S256", thumbprint)) = only.map(|(name, value)| (name.as_str(), value)) else {
-        return Err(IdentityError::Binding("`cnf` is not a certificate thumbprint (x5t#S256) alone"));
+    let is = |named: &Json, shown: Digest| {
+        let named = named.text().and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
+        named.is_some_and(|named| named == shown.0)
     };
-    let thumbprint = thumbprint.text().and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
-    let certificate = proven.certificate.ok_or(IdentityError::Binding("the connection has no client certificate"))?;
-    if thumbprint.is_some_and(|thumbprint| thumbprint == certificate.0) {
-        Ok(Binding::Mtls)
-    } else {
-        Err(IdentityError::Binding("the client certificate is another"))
+    match only.map(|(name, value)| (name.as_str(), value)) {
+        Some(("x5t#S256", named)) => {
+            let shown = proven.certificate.ok_or(IdentityError::Binding("the connection has no client certificate"))?;
+            let fits = is(named, shown);
+            if fits { Ok(Binding::Mtls) } else { Err(IdentityError::Binding("the client certificate is another")) }
+        }
+        Some(("jkt", named)) => {
+            let shown = proven.proof_key.ok_or(IdentityError::Binding("there is no DPoP proof"))?;
+            let fits = is(named, shown);
+            if fits { Ok(Binding::Dpop) } else { Err(IdentityError::Binding("the DPoP proof is by another key")) }
+        }
+        _ => Err(IdentityError::Binding("`cnf` is not one certificate (x5t#S256) or one key (jkt) alone")),
     }
 }
 
 /// The `act` objects, the outermost first.
-fn actors<'a>(issuer: &Issuer, claims: &'a Object) -> Result<Vec<&'a Object>, IdentityError> {
+pub(crate) fn actors<'a>(issuer: &Issuer, claims: &'a Object) -> Result<Vec<&'a Object>, IdentityError> {
     let mut actors = Vec::new();
     let mut outer = claims;
     while let Some(actor) = outer.get("act") {
@@ -88,9 +96,14 @@ fn actors<'a>(issuer: &Issuer, claims: &'a Object) -> Result<Vec<&'a Object>, Id
 /// The party's name. Printable ASCII alone, as OpenID Connect demands of `sub`: so no two names look alike, and none
 /// needs a canonical form.
 fn key(issuer: &Issuer, party: &Object) -> Result<SubjectKey, IdentityError> {
-    let id = party.get(&*issuer.id_claim).and_then(Json::text).filter(|id| is_subject_name(id));
+    let id = party.get(&*issuer.id_claim).and_then(Json::text).filter(|id| is_name(id));
     let id = id.ok_or(IdentityError::Name("subject or actor"))?;
     Ok(SubjectKey { issuer: Arc::clone(&issuer.alias), id: id.into() })
+}
+
+/// Whether a text may name a subject.
+pub(crate) fn is_name(id: &str) -> bool {
+    is_short_and_trimmed(id) && id.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
 }
 
 fn kind(rule: &KindRule, party: &Object) -> SubjectKind {
@@ -160,7 +173,7 @@ pub(crate) fn group_as_policies_name_it(alias: &str, bare: &BareGroups, group: &
     Some(if is_bare && !group.contains('|') { group.into() } else { format!("{alias}|{group}").into() })
 }
 
-fn token_id(claims: &Object) -> Result<Option<Arc<str>>, IdentityError> {
+pub(crate) fn token_id(claims: &Object) -> Result<Option<Arc<str>>, IdentityError> {
     match claims.get("jti") {
         None => Ok(None),
         Some(Json::Text(id)) if is_short_and_trimmed(id) && !id.chars().any(is_deceptive) => Ok(Some((**id).into())),
@@ -168,18 +181,13 @@ fn token_id(claims: &Object) -> Result<Option<Arc<str>>, IdentityError> {
     }
 }
 
-/// Printable ASCII, short, and without space around it.
-pub(crate) fn is_subject_name(id: &str) -> bool {
-    is_short_and_trimmed(id) && id.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
-}
-
-fn is_short_and_trimmed(name: &str) -> bool {
+pub(crate) fn is_short_and_trimmed(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.len()) && name.trim() == name
 }
 
 /// Characters that are not seen, or change how others are seen: controls, line separators, and Unicode's
 /// Default_Ignorable and bidirectional controls.
-fn is_deceptive(character: char) -> bool {
+pub(crate) fn is_deceptive(character: char) -> bool {
     character.is_control()
         || matches!(character,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'

@@ -23,6 +23,8 @@ mod attacks;
 mod claims;
 mod delegation;
 mod differential;
+mod dpop;
+mod issued;
 mod properties;
 mod vectors;
 

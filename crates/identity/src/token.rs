@@ -23,6 +23,8 @@ pub(crate) struct Token<'a> {
     pub(crate) key_id: Option<String>,
     /// `typ`, in lower case and without `application/` (RFC 7515, section 4.1.9).
     pub(crate) kind: Option<String>,
+    /// All of the header: for kinds of tokens that carry their own key there.
+    pub(crate) header: Object,
     pub(crate) claims: Object,
 }
 
@@ -44,6 +46,7 @@ impl<'a> Token<'a> {
             key_id,
             kind,
             claims: decode_object("claims", claims)?,
+            header,
         })
     }
 }

@@ -4,22 +4,47 @@ use model::subject::Subject;
 use model::time::Timestamp;
 
 use crate::error::{IdentityError, excerpt};
-use crate::issuers::{Issuers, Trusted};
+use crate::issuers::{Issuers, Names, Trusted};
 use crate::json::Json;
 use crate::keys::Key;
 use crate::proven::Proven;
 use crate::token::Token;
-use crate::{claims, subject};
+use crate::{claims, issued, subject};
 
 /// Verifies a JWT and says who the caller is.
 ///
-/// `proven` is what the caller showed beside the token, to which the token may be bound. `now` is wall-clock time.
+/// `proven` is what the caller showed beside the token, to which the token may be bound. `now` is wall-clock time. A token
+/// that is good at one target alone is refused: it is for [`verify_for`].
 ///
 /// # Errors
 /// The first check that fails, as the true reason for the journal. [`IdentityError::UnknownKey`] and
 /// [`IdentityError::KeysTooOld`] are the two that may pass after the issuer's keys are fetched again
 /// ([`crate::KeyCache::unknown_key`]); all others are final.
 pub fn verify(token: &str, issuers: &Issuers, proven: &Proven, now: Timestamp) -> Result<Subject, IdentityError> {
+    check(token, issuers, proven, None, now)
+}
+
+/// As [`verify`], where the caller wants to be at `target`: a token that is good at that target alone will do too.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_for(
+    token: &str,
+    issuers: &Issuers,
+    proven: &Proven,
+    target: &str,
+    now: Timestamp,
+) -> Result<Subject, IdentityError> {
+    check(token, issuers, proven, Some(target), now)
+}
+
+fn check(
+    token: &str,
+    issuers: &Issuers,
+    proven: &Proven,
+    target: Option<&str>,
+    now: Timestamp,
+) -> Result<Subject, IdentityError> {
     let token = Token::parse(token)?;
     let trusted = issuer(issuers, &token)?;
     let key = key(trusted, &token, now)?;
@@ -28,10 +53,16 @@ pub fn verify(token: &str, issuers: &Issuers, proven: &Proven, now: Timestamp) -
     }
     let issuer = &trusted.issuer;
     claims::check_kind(issuer.profile, token.kind.as_deref(), &token.claims)?;
-    claims::check_audience(issuer, &token.claims)?;
+    match trusted.names {
+        Names::ItsOwn => claims::check_audience(issuer, &token.claims)?,
+        Names::Everybodys => issued::check_audience(issuer, &token.claims, target)?,
+    }
     let expires_at = claims::check_times(issuer, &token.claims, now)?;
     let binding = subject::binding(&token.claims, proven)?;
-    subject::subject(issuer, &token.claims, binding, expires_at)
+    match trusted.names {
+        Names::ItsOwn => subject::subject(issuer, &token.claims, binding, expires_at),
+        Names::Everybodys => issued::subject(issuers, issuer, &token.claims, binding, expires_at),
+    }
 }
 
 fn issuer<'a>(issuers: &'a Issuers, token: &Token<'_>) -> Result<&'a Trusted, IdentityError> {

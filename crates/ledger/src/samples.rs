@@ -65,9 +65,10 @@ fn need() -> Need {
     Need { policy: "ask-dba".into(), policy_digest: Digest([2; 32]), groups: vec!["dba".into()], quorum: 1 }
 }
 
-fn session_events(session: SessionId) -> Vec<Event> {
-    let source = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let subject = Subject {
+const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+fn subject() -> Subject {
+    Subject {
         key: subject_key(),
         kind: SubjectKind::Service,
         groups: vec!["orders".into()],
@@ -75,7 +76,11 @@ fn session_events(session: SessionId) -> Vec<Event> {
         expires_at: Timestamp(9),
         binding: Binding::Bearer,
         token_id: Some("jti".into()),
-    };
+    }
+}
+
+fn session_events(session: SessionId) -> Vec<Event> {
+    let (subject, source) = (subject(), SOURCE);
     vec![
         Event::Started { version: "0.1.0".into() },
         Event::Stopped,
@@ -214,6 +219,14 @@ pub(crate) fn one_of_each() -> Vec<Entry> {
             digest: Digest([10; 32]),
             length: 1 << 28,
         },
+        Event::TokenIssued {
+            subject: subject(),
+            kind: "access_token".into(),
+            target: Some("payments".into()),
+            issued_for: Some("t-1".into()),
+            source: SOURCE,
+        },
+        Event::TokenRefused { source: SOURCE, reason: "the token expired 9 s ago".into() },
     ]);
     events.into_iter().zip(0..).map(|(event, at)| Entry { at: Timestamp(at), event }).collect()
 }

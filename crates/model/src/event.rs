@@ -312,11 +312,31 @@ pub enum Event {
         /// How many bytes there are.
         length: u64,
     },
+    /// Sluice issued a credential for one that it accepted. Written before it is given out.
+    TokenIssued {
+        /// Whom it stands for, until when, how it is bound, and its own id.
+        subject: Subject,
+        /// Which kind: `access_token` or `database_password`.
+        kind: Arc<str>,
+        /// The only target at which it is good; `None` means wherever the subject may be.
+        target: Option<Arc<str>>,
+        /// The id of the credential that it was issued for (`jti`), where that has one.
+        issued_for: Option<Arc<str>>,
+        /// From where it was asked for.
+        source: IpAddr,
+    },
+    /// A credential, or a proof, that was shown to the token endpoint was not accepted.
+    TokenRefused {
+        /// From where.
+        source: IpAddr,
+        /// The true reason; the caller got a generic one.
+        reason: Arc<str>,
+    },
 }
 
 impl Event {
     /// What kinds of events there are, in the order of the enum: the words of [`Event::kind`].
-    pub const KINDS: [&str; 29] = [
+    pub const KINDS: [&str; 31] = [
         "started",
         "stopped",
         "session_opened",
@@ -346,6 +366,8 @@ impl Event {
         "clock_moved",
         "tape_part_ended",
         "tape_archived",
+        "token_issued",
+        "token_refused",
     ];
 
     /// The word for its kind, as it stands in JSON.
@@ -380,6 +402,8 @@ impl Event {
             Self::ClockMoved { .. } => "clock_moved",
             Self::TapePartEnded { .. } => "tape_part_ended",
             Self::TapeArchived { .. } => "tape_archived",
+            Self::TokenIssued { .. } => "token_issued",
+            Self::TokenRefused { .. } => "token_refused",
         }
     }
 
@@ -414,7 +438,9 @@ impl Event {
             | Self::AdminAction { .. }
             | Self::KeyRotated { .. }
             | Self::HoldBecameTicket { .. }
-            | Self::ClockMoved { .. } => None,
+            | Self::ClockMoved { .. }
+            | Self::TokenIssued { .. }
+            | Self::TokenRefused { .. } => None,
         }
     }
 }

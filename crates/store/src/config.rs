@@ -26,6 +26,7 @@ mod reader;
 mod sinks;
 mod sluice;
 mod targets;
+mod tokens;
 mod units;
 mod witness;
 
@@ -80,6 +81,8 @@ pub struct Config {
     pub sinks: Vec<SinkConfig>,
     /// Where finished tapes go (`[archive]`).
     pub archive: Option<ArchiveConfig>,
+    /// What Sluice issues for credentials that it accepts (`[tokens]`).
+    pub tokens: TokenConfig,
 }
 
 /// One listener.
@@ -194,6 +197,18 @@ pub enum WitnessKeySource {
     File(PathBuf),
     /// In the configuration itself, as `NAME+ID+KEY`.
     Text(String),
+}
+
+/// What Sluice issues for credentials that it accepts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TokenConfig {
+    /// The `iss` of its tokens: scheme, host and port by which callers reach the admin listener. `None` means that others
+    /// have no way to know them.
+    pub issuer: Option<String>,
+    /// The longest that anything lives which Sluice issues.
+    pub max_lifetime: Duration,
+    /// Passwords of one subject that may be used at a time.
+    pub max_passwords_per_subject: usize,
 }
 
 /// Where a key is kept: never in the configuration itself.

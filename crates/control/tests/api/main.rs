@@ -4,8 +4,10 @@
 
 mod access;
 mod approvals;
+mod dpop;
 mod outside;
 mod replay;
+mod tokens;
 mod windows;
 mod witness;
 mod world;

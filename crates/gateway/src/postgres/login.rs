@@ -208,16 +208,18 @@ async fn admit(
     applicant: &mut Applicant,
 ) -> Result<Admitted, Refusal> {
     let token = ask_for_token(node, applicant).await?;
+    let wanted = &applicant.wanted;
+    let active = node.revisions.current();
+    let target = active.route(&wanted.database).cloned();
+    // What has no target is verified all the same: whether there is one is not to be told from the answer or its time.
+    let at = target.as_ref().map_or("", |target| &target.target.name);
     let subject = node
         .issuers
-        .verify(&token, &identity::Proven::NOTHING)
+        .log_in(&token, &identity::Proven::NOTHING, at)
         .await
         .map_err(|error| Refusal::generic(error.to_string()))?;
     drop(token);
-    let wanted = &applicant.wanted;
-    let active = node.revisions.current();
-    let target =
-        active.route(&wanted.database).cloned().ok_or_else(|| Refusal::generic("no target has this database"))?;
+    let target = target.ok_or_else(|| Refusal::generic("no target has this database"))?;
     let policies = active.policies_for(&subject);
     let mut place = Place {
         model: Arc::new(target.target.clone()),

@@ -39,7 +39,8 @@ impl Session {
                 Ok("SET")
             }
             Own::Set { setting: OwnSetting::UserToken, value, local } => {
-                let verified = self.node.issuers.verify(value, &identity::Proven::NOTHING).await;
+                let at = &self.place.model.name;
+                let verified = self.node.issuers.verify_for(value, &identity::Proven::NOTHING, at).await;
                 let subject = verified.map_err(|error| self.token_refused(&error.to_string()))?;
                 self.caller.user = Some(subject.key);
                 self.user_is_local = *local;
@@ -63,7 +64,7 @@ impl Session {
     }
 
     pub(super) async fn verify_renewal(&self, token: &str) -> Result<model::subject::Subject, Refusal> {
-        match self.node.issuers.verify(token, &identity::Proven::NOTHING).await {
+        match self.node.issuers.log_in(token, &identity::Proven::NOTHING, &self.place.model.name).await {
             Ok(subject) if self.caller.subject.is_same_caller(&subject) => Ok(subject),
             Ok(_) => Err(self.token_refused("the token is another caller's")),
             Err(error) => Err(self.token_refused(&error.to_string())),

@@ -82,7 +82,7 @@ impl Session {
         let Some(comment) = comment else { return Ok((text, Origin::default())) };
         let mut origin = Origin { user: None, traceparent: comment.traceparent.map(Arc::from) };
         if let Some(token) = comment.user_token {
-            match self.node.issuers.verify(&token, &identity::Proven::NOTHING).await {
+            match self.node.issuers.verify_for(&token, &identity::Proven::NOTHING, &self.place.model.name).await {
                 Ok(subject) => origin.user = Some(subject.key),
                 Err(_) => return Err(Refusal::TokenRefused),
             }

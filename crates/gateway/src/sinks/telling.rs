@@ -78,6 +78,7 @@ impl<'a> Telling<'a> {
             },
             Event::Gap { .. } | Event::OutcomeUnknown { .. } => Severity::Error,
             Event::SessionRefused { .. }
+            | Event::TokenRefused { .. }
             | Event::BreakGlass { .. }
             | Event::RevisionRefused { .. }
             | Event::ClockMoved { .. }

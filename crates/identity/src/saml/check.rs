@@ -13,7 +13,7 @@ use super::error::SamlError;
 use super::providers::Providers;
 use super::signature;
 use super::xml::Tree;
-use crate::subject::{MAX_GROUPS, group_as_policies_name_it, is_subject_name};
+use crate::subject::{MAX_GROUPS, group_as_policies_name_it, is_name};
 
 /// The longest that a used assertion is remembered, in seconds: no identity lasts longer after it was issued.
 const MAX_REMEMBERED: u64 = 7 * 86_400;
@@ -143,7 +143,7 @@ fn name(assertion: &Assertion, provider: &SamlProvider) -> Result<Arc<str>, Saml
         }
         SubjectName::Attribute(attribute) => only_value(assertion, attribute)?,
     };
-    name.filter(|name| is_subject_name(name)).map(Into::into).ok_or(SamlError::Name("subject"))
+    name.filter(|name| is_name(name)).map(Into::into).ok_or(SamlError::Name("subject"))
 }
 
 fn kind(assertion: &Assertion, rule: &KindRule) -> Result<SubjectKind, SamlError> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{
     ApprovalConfig, CertificateFiles, Config, ConfigError, Document, JournalConfig, KeyLocation, Limits, Listen,
-    LockMemory, LogConfig, LogFormat, LogLevel, Section, SessionConfig, archive, issuer, sinks, witness,
+    LockMemory, LogConfig, LogFormat, LogLevel, Section, SessionConfig, archive, issuer, sinks, tokens, witness,
 };
 use crate::revision::read_text;
 
@@ -41,9 +41,9 @@ fn config(root: &Section<'_, '_>) -> Config {
     if postgres.address == admin.address && postgres.address.port() != 0 {
         root.report("listen.admin.address", "both listeners have this address", "give each a port of its own");
     }
+    let issuers = issuer::issuers(root);
     let data_dir = root.path("data_dir").unwrap_or_else(|| root.beside("data"));
     Config {
-        issuers: issuer::issuers(root),
         revision_dir: root.path("revision_dir").unwrap_or_else(|| root.beside("revision")),
         data_dir,
         lock_memory: lock_memory(root),
@@ -59,6 +59,8 @@ fn config(root: &Section<'_, '_>) -> Config {
         sessions: sessions(root.table("sessions")),
         sinks: sinks::sinks(root),
         archive: archive::archive(root.table("archive")),
+        tokens: tokens::tokens(root.table("tokens"), &issuers),
+        issuers,
     }
 }
 

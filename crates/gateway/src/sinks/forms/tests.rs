@@ -178,6 +178,22 @@ fn people() -> Vec<Event> {
             digest: Digest([10; 32]),
             length: 1 << 28,
         },
+        Event::TokenIssued {
+            subject: Subject {
+                key: ada(),
+                kind: SubjectKind::User,
+                groups: vec![],
+                on_behalf_of: vec![],
+                expires_at: Timestamp(1_795_406_460_000),
+                binding: Binding::Dpop,
+                token_id: Some("t-2".into()),
+            },
+            kind: "access_token".into(),
+            target: Some("payments".into()),
+            issued_for: None,
+            source: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        },
+        Event::TokenRefused { source: IpAddr::V4(Ipv4Addr::LOCALHOST), reason: "the signature is wrong".into() },
     ]
 }
 
