@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use crate::clock;
 use crate::fetch;
 use crate::passwords::{self, Passwords};
+use crate::saml::Saml;
 
 /// How long a login waits for somebody else's fetch of the same keys.
 const AWAIT_FETCH: Duration = Duration::from_secs(10);
@@ -73,6 +74,7 @@ pub struct TrustedIssuers {
     /// Sluice's own token endpoint, whose tokens stand for subjects of all of them.
     endpoint: Option<(Arc<Issuer>, Arc<KeySet>)>,
     passwords: Option<Arc<Passwords>>,
+    saml: Option<Saml>,
     current: ArcSwap<Issuers>,
 }
 
@@ -94,7 +96,8 @@ impl TrustedIssuers {
             };
             (Arc::clone(&source.issuer.alias), source)
         });
-        let trusted = Self { sources: sources.collect(), endpoint: None, passwords: None, current: ArcSwap::default() };
+        let (sources, current) = (sources.collect(), ArcSwap::default());
+        let trusted = Self { sources, endpoint: None, passwords: None, saml: None, current };
         trusted.publish();
         trusted
     }
@@ -112,6 +115,18 @@ impl TrustedIssuers {
     pub fn with_passwords(mut self, passwords: Arc<Passwords>) -> Self {
         self.passwords = Some(passwords);
         self
+    }
+
+    /// With SAML identity providers.
+    #[must_use]
+    pub fn with_saml(mut self, saml: Saml) -> Self {
+        self.saml = Some(saml);
+        self.publish();
+        self
+    }
+
+    pub(crate) const fn saml(&self) -> Option<&Saml> {
+        self.saml.as_ref()
     }
 
     /// Verifies what a client of `target` gave as its password: a token, or a short-lived password that Sluice issued.
@@ -184,6 +199,9 @@ impl TrustedIssuers {
                     self.fetch(source).await;
                 }
             }
+            if let Some(saml) = &self.saml {
+                saml.refresh().await;
+            }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
@@ -216,6 +234,8 @@ impl TrustedIssuers {
                 issuers.with(Arc::clone(&source.issuer), &source.cache())
             }
         });
+        let aliases = self.saml.iter().flat_map(Saml::aliases);
+        let issuers = aliases.fold(issuers, |issuers, alias| issuers.with_alias(Arc::clone(alias)));
         self.current.store(Arc::new(issuers));
     }
 }

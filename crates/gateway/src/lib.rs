@@ -28,6 +28,7 @@ pub mod recorder;
 pub mod restart;
 pub mod retention;
 pub mod revision;
+pub mod saml;
 mod serve;
 pub mod sessions;
 pub mod sinks;

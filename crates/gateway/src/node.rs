@@ -26,6 +26,7 @@ use crate::passwords::Passwords;
 use crate::postgres::Catalogs;
 use crate::recorder::Recorder;
 use crate::revision::{self, Refused, Revisions};
+use crate::saml::Saml;
 use crate::sessions::Sessions;
 use crate::tls::TlsError;
 use crate::tokens::Tokens;
@@ -281,7 +282,9 @@ impl Node {
         let tokens = Tokens::open(&config.tokens, &layout)?;
         let most = config.tokens.max_passwords_per_subject;
         let passwords = Arc::new(Passwords::open(Arc::clone(&state), most, clock::now())?);
-        let issuers = Arc::new(trusted(&config, &layout, &tokens)?.with_passwords(Arc::clone(&passwords)));
+        let saml = Saml::new(&config.saml, Arc::clone(&state));
+        let issuers = trusted(&config, &layout, &tokens)?.with_passwords(Arc::clone(&passwords)).with_saml(saml);
+        let issuers = Arc::new(issuers);
         let mask_keys = Keys::derive(seed(&layout.key("masking.key"))?.expose());
         let vault = open_vault(&config, &state)?;
         recorder.flush();

@@ -36,6 +36,7 @@ mod rows;
 mod search;
 mod secrets;
 mod spending;
+mod used_once;
 
 pub use search::Index;
 
@@ -268,6 +269,10 @@ impl State for Sqlite {
 
     fn drop_ended_passwords(&self, now: Timestamp) -> Result<(), Error> {
         self.sweep_passwords(now)
+    }
+
+    fn use_once(&self, digest: &Digest, ends_at: Timestamp, now: Timestamp) -> Result<bool, Error> {
+        self.note_use(digest, ends_at, now)
     }
 
     fn next_revision(&self, digest: Digest, now: Timestamp) -> Result<RevisionId, Error> {

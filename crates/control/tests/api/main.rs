@@ -7,6 +7,7 @@ mod approvals;
 mod dpop;
 mod outside;
 mod replay;
+mod saml;
 mod tokens;
 mod windows;
 mod witness;

@@ -33,14 +33,17 @@ pub struct Accepted {
 /// Verifies a SAML 2.0 assertion, or a response with one in it, and says who the caller is. `now` is wall-clock time.
 ///
 /// # Errors
-/// The first check that fails, as the true reason for the journal. [`SamlError::MetadataTooOld`] may pass when the
-/// provider's metadata is had again; all others are final.
+/// The first check that fails, as the true reason for the journal. [`SamlError::UnknownKey`] and
+/// [`SamlError::MetadataTooOld`] may pass when the provider's metadata is had again; all others are final.
 pub fn verify(document: &[u8], providers: &Providers, now: Timestamp) -> Result<Accepted, SamlError> {
     let tree = Tree::parse(document)?;
     tree.check_ids()?;
     let element = assertion::find(&tree)?;
     let (provider, keys) = providers.find(&assertion::issuer(element)?, now)?;
-    let octets = signature::verify(element, keys)?;
+    let octets = signature::verify(element, keys).map_err(|error| match error {
+        SamlError::Signature => SamlError::UnknownKey { provider: Arc::clone(&provider.alias) },
+        other => other,
+    })?;
     let signed = octets.tree()?;
     let assertion = Assertion::read(signed.root()?)?;
     if *assertion.issuer != *provider.entity_id {

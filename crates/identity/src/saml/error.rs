@@ -43,8 +43,14 @@ pub enum SamlError {
         /// An excerpt of its name.
         name: String,
     },
-    /// No key in the provider's metadata made the signature.
-    #[error("the signature is by no key of the provider's metadata")]
+    /// No key in the provider's metadata made the signature. Newer metadata may have one.
+    #[error("the signature is by no key in the metadata of provider `{provider}`")]
+    UnknownKey {
+        /// The provider's alias.
+        provider: Arc<str>,
+    },
+    /// No key that was given made the signature.
+    #[error("the signature is wrong")]
     Signature,
     /// The assertion is not what was signed.
     #[error("the assertion is not what was signed: its digest is another")]

@@ -82,6 +82,11 @@ pub(crate) fn judged_by(document: &str, provider: SamlProvider) -> Result<Accept
     verify(document.as_bytes(), &trusting(provider), soon_after(&ASSERTION).max(soon_after(document)))
 }
 
+/// The signature is by none of the provider's keys.
+pub(crate) fn unknown_key() -> SamlError {
+    SamlError::UnknownKey { provider: "corp".into() }
+}
+
 /// What `xmlsec1` says of the first signature.
 #[derive(Clone, Copy)]
 pub(crate) enum Second {

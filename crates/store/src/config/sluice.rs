@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{
     ApprovalConfig, CertificateFiles, Config, ConfigError, Document, JournalConfig, KeyLocation, Limits, Listen,
-    LockMemory, LogConfig, LogFormat, LogLevel, Section, SessionConfig, archive, issuer, sinks, tokens, witness,
+    LockMemory, LogConfig, LogFormat, LogLevel, Section, SessionConfig, archive, issuer, saml, sinks, tokens, witness,
 };
 use crate::revision::read_text;
 
@@ -42,6 +42,7 @@ fn config(root: &Section<'_, '_>) -> Config {
         root.report("listen.admin.address", "both listeners have this address", "give each a port of its own");
     }
     let issuers = issuer::issuers(root);
+    let tokens = tokens::tokens(root.table("tokens"), &issuers);
     let data_dir = root.path("data_dir").unwrap_or_else(|| root.beside("data"));
     Config {
         revision_dir: root.path("revision_dir").unwrap_or_else(|| root.beside("revision")),
@@ -59,7 +60,8 @@ fn config(root: &Section<'_, '_>) -> Config {
         sessions: sessions(root.table("sessions")),
         sinks: sinks::sinks(root),
         archive: archive::archive(root.table("archive")),
-        tokens: tokens::tokens(root.table("tokens"), &issuers),
+        saml: saml::providers(root, &issuers, &tokens),
+        tokens,
         issuers,
     }
 }

@@ -21,6 +21,7 @@ mod now;
 mod people;
 mod property;
 mod runs;
+mod used_once;
 mod windows;
 
 pub(super) const T: Timestamp = Timestamp(1_795_406_400_000);

@@ -50,6 +50,11 @@ impl SimpleSamlPhp {
         Ok(Self { _process: process, _folder: folder, address })
     }
 
+    /// Where its metadata is.
+    pub fn metadata_url(&self) -> String {
+        format!("http://{}/saml2/idp/metadata.php", self.address)
+    }
+
     /// Its metadata.
     pub fn metadata(&self) -> Result<String> {
         self.ask("GET", "/saml2/idp/metadata.php", "", "")

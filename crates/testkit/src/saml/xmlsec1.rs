@@ -15,6 +15,20 @@ const WITH_ID: [&str; 3] = [
     "urn:oasis:names:tc:SAML:2.0:metadata:EntityDescriptor",
 ];
 
+/// What [`sign`] makes a signature of that covers the element of this ID, in which it has to stand.
+pub fn template(id: &str) -> String {
+    format!(
+        "<ds:Signature xmlns:ds=\"http://www.w3.org/2000/09/xmldsig#\"><ds:SignedInfo>\
+         <ds:CanonicalizationMethod Algorithm=\"http://www.w3.org/2001/10/xml-exc-c14n#\"/>\
+         <ds:SignatureMethod Algorithm=\"http://www.w3.org/2001/04/xmldsig-more#rsa-sha256\"/>\
+         <ds:Reference URI=\"#{id}\"><ds:Transforms>\
+         <ds:Transform Algorithm=\"http://www.w3.org/2000/09/xmldsig#enveloped-signature\"/>\
+         <ds:Transform Algorithm=\"http://www.w3.org/2001/10/xml-exc-c14n#\"/></ds:Transforms>\
+         <ds:DigestMethod Algorithm=\"http://www.w3.org/2001/04/xmlenc#sha256\"/><ds:DigestValue/></ds:Reference>\
+         </ds:SignedInfo><ds:SignatureValue/></ds:Signature>"
+    )
+}
+
 /// Whether the first signature of the document is by the key of this certificate. What it covers, nobody asks.
 pub fn verifies(document: &str, signer: &Signer) -> Result<bool> {
     with_files(&[("document.xml", document), ("certificate.pem", &signer.certificate)], |folder| {
