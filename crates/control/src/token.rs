@@ -38,7 +38,8 @@ pub(crate) const DATABASE_PASSWORD: &str = "urn:sluice:token-type:database-passw
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes the form, which `form` reads")]
 pub(crate) struct TokenForm {
-    /// `urn:ietf:params:oauth:grant-type:token-exchange` (RFC 8693) or `…:jwt-bearer` (RFC 7523).
+    /// `urn:ietf:params:oauth:grant-type:token-exchange` (RFC 8693), `…:jwt-bearer` (RFC 7523) or `…:saml2-bearer`
+    /// (RFC 7522).
     grant_type: String,
     /// Token exchange: the credential, of any trusted issuer or Sluice's own.
     subject_token: Option<String>,
@@ -55,7 +56,7 @@ pub(crate) struct TokenForm {
     audience: Option<String>,
     /// The same as `urn:sluice:target:NAME`.
     resource: Option<String>,
-    /// JWT bearer: the credential.
+    /// JWT bearer: the credential. SAML 2.0 bearer: the assertion, or the response with it, in base64url.
     assertion: Option<String>,
 }
 

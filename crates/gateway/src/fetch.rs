@@ -74,9 +74,18 @@ impl Answer {
     }
 }
 
-/// Gets one document. Redirects are not followed: an issuer's URLs are configuration.
+/// Gets one document in JSON. Redirects are not followed: an issuer's URLs are configuration.
 pub(crate) async fn get(url: &str, ca: Option<&Path>, allow_http: bool) -> Result<Vec<u8>, FetchError> {
-    let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
+    get_as("application/json", url, ca, allow_http).await
+}
+
+/// Likewise in any form.
+pub(crate) async fn get_any(url: &str, ca: Option<&Path>, allow_http: bool) -> Result<Vec<u8>, FetchError> {
+    get_as("*/*", url, ca, allow_http).await
+}
+
+async fn get_as(form: &'static str, url: &str, ca: Option<&Path>, allow_http: bool) -> Result<Vec<u8>, FetchError> {
+    let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(form))]);
     let call = Call { url, ca, allow_http, headers };
     let answer = within(DEADLINE, exchange(&call, Method::GET, Bytes::new())).await?;
     match answer.status {

@@ -20,6 +20,7 @@ use crate::fetch;
 use crate::introspection::{Asked, Introspectors};
 use crate::passwords::{self, Passwords};
 use crate::revocations::Revocations;
+use crate::saml::Saml;
 use crate::sessions::{Sessions, Signal};
 use crate::spiffe::TrustDomains;
 use crate::tls::ClientCertificate;
@@ -104,6 +105,7 @@ pub struct TrustedIssuers {
     /// Sluice's own token endpoint, whose tokens stand for subjects of all of them.
     endpoint: Option<(Arc<Issuer>, Arc<KeySet>)>,
     passwords: Option<Arc<Passwords>>,
+    saml: Option<Saml>,
     current: ArcSwap<Issuers>,
     /// The latest generation. Held while `sources` and `current` are changed: `current` is never made from what is not the
     /// latest.
@@ -141,6 +143,7 @@ impl TrustedIssuers {
             trust_domains: TrustDomains::default(),
             endpoint: None,
             passwords: None,
+            saml: None,
             current: ArcSwap::default(),
             publishing: Mutex::default(),
             timing,
@@ -172,6 +175,18 @@ impl TrustedIssuers {
     pub fn with_passwords(mut self, passwords: Arc<Passwords>) -> Self {
         self.passwords = Some(passwords);
         self
+    }
+
+    /// With SAML identity providers.
+    #[must_use]
+    pub fn with_saml(mut self, saml: Saml) -> Self {
+        self.saml = Some(saml);
+        self.publish();
+        self
+    }
+
+    pub(crate) const fn saml(&self) -> Option<&Saml> {
+        self.saml.as_ref()
     }
 
     /// Asks these issuers about opaque tokens from now on, and no others. What is known of one that is asked as before
@@ -295,7 +310,7 @@ impl TrustedIssuers {
     }
 
     /// The last step of every way to a subject: what was revoked is not believed.
-    fn believed(&self, subject: Subject) -> Result<Subject, IdentityError> {
+    pub(crate) fn believed(&self, subject: Subject) -> Result<Subject, IdentityError> {
         match &self.revocations {
             Some(revocations) => revocations.apply(subject),
             None => Ok(subject),
@@ -381,6 +396,9 @@ impl TrustedIssuers {
                     let _ = self.fetch(source).await;
                 }
             }
+            if let Some(saml) = &self.saml {
+                saml.refresh().await;
+            }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
@@ -418,6 +436,8 @@ impl TrustedIssuers {
                 issuers.with(Arc::clone(&source.issuer), &source.cache())
             }
         });
+        let aliases = self.saml.iter().flat_map(Saml::aliases);
+        let issuers = aliases.fold(issuers, |issuers, alias| issuers.with_alias(Arc::clone(alias)));
         self.trust_domains.add_to(issuers)
     }
 }

@@ -32,6 +32,7 @@ pub mod restart;
 pub mod retention;
 pub mod revision;
 pub mod revocations;
+pub mod saml;
 mod serve;
 pub mod sessions;
 pub mod sinks;

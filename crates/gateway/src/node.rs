@@ -30,6 +30,7 @@ use crate::postgres::{Catalogs, Roles};
 use crate::recorder::Recorder;
 use crate::revision::{self, Refused, Revisions};
 use crate::revocations::Revocations;
+use crate::saml::Saml;
 use crate::sessions::Sessions;
 use crate::tls::TlsError;
 use crate::tokens::Tokens;
@@ -296,7 +297,8 @@ impl Node {
         let passwords = Arc::new(Passwords::open(Arc::clone(&state), most, clock::now())?);
         let revocations = Arc::new(Revocations::open(Arc::clone(&state), metrics.revocations.clone())?);
         let issuers = trusted(&config, &layout, &tokens, Some(Arc::clone(&revocations)))?;
-        let issuers = issuers.with_passwords(Arc::clone(&passwords));
+        let saml = Saml::new(&config.saml, Arc::clone(&state));
+        let issuers = issuers.with_passwords(Arc::clone(&passwords)).with_saml(saml);
         issuers.ask(asked(&config.issuers, vault.as_ref()));
         let issuers = Arc::new(issuers);
         let mask_keys = Keys::derive(seed(&layout.key("masking.key"))?.expose());

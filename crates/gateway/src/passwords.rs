@@ -207,7 +207,7 @@ fn room(
     if held.len() >= MOST { Err(PasswordError::TooMany) } else { Ok(()) }
 }
 
-fn sha256(password: &str) -> Digest {
+pub(crate) fn sha256(password: &str) -> Digest {
     let mut out = Digest::default();
     for (to, from) in out.0.iter_mut().zip(digest(&SHA256, password.as_bytes()).as_ref()) {
         *to = *from;

@@ -58,6 +58,7 @@ mod mint;
 mod proven;
 mod revocable;
 mod revoked;
+pub mod saml;
 mod security_event;
 mod subject;
 mod svid;

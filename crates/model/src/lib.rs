@@ -22,6 +22,7 @@ pub mod id;
 pub mod issuer;
 pub mod lineage;
 pub mod revocation;
+pub mod saml;
 pub mod secret;
 pub mod spiffe;
 pub mod subject;

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::issuer::Issuer;
+use model::saml::SamlProvider;
 
 mod archive;
 mod classification;
@@ -25,6 +26,7 @@ mod error;
 mod introspection;
 mod issuer;
 mod reader;
+mod saml;
 mod sinks;
 mod sluice;
 mod spiffe;
@@ -72,6 +74,8 @@ pub struct Config {
     pub issuers: Vec<IssuerConfig>,
     /// Whose workloads it believes (`[[trust_domain]]`).
     pub trust_domains: Vec<TrustDomainConfig>,
+    /// Whose SAML assertions the token endpoint takes (`[[saml]]`).
+    pub saml: Vec<SamlConfig>,
     /// Bounds on what callers may use (`[limits]`).
     pub limits: Limits,
     /// How approvals run (`[approvals]`).
@@ -178,6 +182,36 @@ pub enum KeySource {
     },
     /// In a file that holds a JWK set, read again at every refresh.
     File(PathBuf),
+}
+
+/// A trusted SAML identity provider and where its metadata comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SamlConfig {
+    /// What to believe of its assertions.
+    pub provider: Arc<SamlProvider>,
+    /// Where its metadata is.
+    pub metadata: MetadataSource,
+}
+
+/// Where the metadata of a SAML provider is. Both are read again while Sluice runs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum MetadataSource {
+    /// In a file.
+    File {
+        /// Which.
+        path: PathBuf,
+        /// The certificate by which it has to be signed; `None` means that it is trusted as it is.
+        signer: Option<PathBuf>,
+    },
+    /// At a URL.
+    Url {
+        /// Which.
+        url: String,
+        /// The CA that its server's certificate must chain to; `None` means the system's.
+        ca_file: Option<PathBuf>,
+        /// The certificate by which it has to be signed; `None` means that its server is trusted.
+        signer: Option<PathBuf>,
+    },
 }
 
 /// Bounds on what callers may use. Sizes are bytes.

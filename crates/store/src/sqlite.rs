@@ -38,6 +38,7 @@ mod rows;
 mod search;
 mod secrets;
 mod spending;
+mod used_once;
 
 pub use search::Index;
 
@@ -294,6 +295,10 @@ impl State for Sqlite {
 
     fn sweep_revocations(&self, now: Timestamp) -> Result<(), Error> {
         self.forget_what_is_over(now)
+    }
+
+    fn use_once(&self, digest: &Digest, ends_at: Timestamp, now: Timestamp) -> Result<bool, Error> {
+        self.note_use(digest, ends_at, now)
     }
 
     fn next_revision(&self, digest: Digest, now: Timestamp) -> Result<RevisionId, Error> {

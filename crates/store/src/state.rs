@@ -172,6 +172,12 @@ pub trait State: Send + Sync {
     /// Forgets revocations and security events whose time is over.
     fn sweep_revocations(&self, now: Timestamp) -> Result<(), Error>;
 
+    // ---- What may be used once
+
+    /// Notes that what this digest names is used; whether that is the first time, durably when this returns `Ok`. It is
+    /// remembered until `ends_at`, after which whoever calls this refuses it anyway.
+    fn use_once(&self, digest: &Digest, ends_at: Timestamp, now: Timestamp) -> Result<bool, Error>;
+
     // ---- Revisions
 
     /// The number of the revision with this digest. The digest of the latest keeps its number, any other gets the next.

@@ -29,7 +29,7 @@ enum Leaves {
 use Leaves::{Derived, Events, Nothing};
 
 /// Every operation of `store::State`.
-const STATE: [(&str, Leaves); 42] = [
+const STATE: [(&str, Leaves); 43] = [
     ("ask", Events(&["ApprovalAsked", "ApprovalEnded"])),
     ("request_window", Events(&["ApprovalAsked", "ApprovalEnded", "AdminAction"])),
     ("approval", Nothing),

@@ -12,6 +12,7 @@ use crate::proof::Shown;
 
 mod exchange;
 mod jwt_bearer;
+mod saml2_bearer;
 
 /// One call, as a grant sees it.
 pub(crate) struct Asked<'a> {
@@ -58,17 +59,20 @@ pub(crate) enum Grant {
     Exchange,
     /// RFC 7523, section 2.1.
     JwtBearer,
+    /// RFC 7522, section 2.1.
+    Saml2Bearer,
 }
 
 impl Grant {
     /// Every grant.
-    pub(crate) const ALL: [Self; 2] = [Self::Exchange, Self::JwtBearer];
+    pub(crate) const ALL: [Self; 3] = [Self::Exchange, Self::JwtBearer, Self::Saml2Bearer];
 
     /// Its `grant_type`.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Exchange => "urn:ietf:params:oauth:grant-type:token-exchange",
             Self::JwtBearer => "urn:ietf:params:oauth:grant-type:jwt-bearer",
+            Self::Saml2Bearer => "urn:ietf:params:oauth:grant-type:saml2-bearer",
         }
     }
 
@@ -80,6 +84,7 @@ impl Grant {
         match self {
             Self::Exchange => exchange::redeem(asked).await,
             Self::JwtBearer => jwt_bearer::redeem(asked).await,
+            Self::Saml2Bearer => saml2_bearer::redeem(asked).await,
         }
     }
 }

@@ -69,6 +69,7 @@ fn check_files(config: &Config, errors: &mut Vec<String>) {
         }
     }
     errors.extend(config.trust_domains.iter().filter_map(gateway::spiffe::check));
+    errors.extend(config.saml.iter().filter_map(|provider| gateway::saml::check(provider, gateway::clock::now())));
     for sink in &config.sinks {
         errors.extend(gateway::sinks::check(sink));
     }
