@@ -1,10 +1,13 @@
 //! Ways in which somebody is believed no more: a token is given up, an issuer goes, what is kept cannot be read (ID-14).
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result, ensure};
 use model::decision::Outcome;
 use model::event::Event;
 use serde_json::{Value, json};
 use testkit::demo::site::{AUDITOR, ORDER_SERVICE, Site, Tuning};
+use testkit::issuer::Fault;
 use testkit::process::sluice;
 use testkit::scripted::query;
 use testkit::wait::eventually_blocking;
@@ -60,6 +63,38 @@ async fn id_14_a_login_that_was_verified_in_time_does_not_get_in() -> Result<()>
     assert_eq!(postgres()?.sql("late", inserted)?, "0");
     // Others get through there.
     assert_eq!(somebody(&site, "live-early").await?.simple("SELECT 1").await?.column(), ["1"]);
+    Ok(())
+}
+
+/// Whoever may do what `cleared` may, by Sluice's own tokens.
+const OWN: &str = r#"
+@id("own-connect")
+permit (principal in Group::"sluice|cleared", action == Action::"connect", resource in Target::"payments");
+@id("own-read-and-write")
+permit (principal in Group::"sluice|cleared", action in [Action::"read", Action::"write"], resource in Target::"payments");
+"#;
+
+/// A session verifies a user's token itself. While an issuer takes its time with the keys for that, what the session has
+/// sent to the target runs on; so it must not be deaf.
+#[tokio::test(flavor = "multi_thread")]
+async fn id_14_a_session_hears_of_it_while_keys_are_fetched() -> Result<()> {
+    let slow = Duration::from_secs(20);
+    let mut site =
+        prepare("deafness", Tuning { policies: vec![("50-own.cedar".into(), OWN.into())], ..Tuning::default() })?;
+    site.issuer().fail(Fault::Slow(slow));
+    site.start()?;
+    let asked = Instant::now();
+    let held = locked("deafness").await?;
+    let own = command(&site, &["token", "--subject", "live-deaf", "--group", "cleared"])?.success()?;
+    let mut client = Raw::login(&site, own.trim()).await?;
+    let behind = format!("SELECT 1 /*user_token='{}'*/", token(&site, "live-slow", &[])?);
+    client.send(&[query(&waits("live-deaf")), query(&behind)]).await?;
+    wait_for_running("live-deaf", "1")?;
+    command(&site, &["subjects", "revoke", "sluice|live-deaf"])?.success()?;
+    assert_eq!(client.end().await?.as_deref(), Some("57P01"));
+    wait_for_running("live-deaf", "0")?;
+    ensure!(asked.elapsed() < slow, "the issuer has answered: this shows nothing");
+    drop(held);
     Ok(())
 }
 
