@@ -78,12 +78,10 @@ permit (principal in Group::"sluice|cleared", action in [Action::"read", Action:
 /// sent to the target runs on; so it must not be deaf.
 #[tokio::test(flavor = "multi_thread")]
 async fn id_14_a_session_hears_of_it_while_keys_are_fetched() -> Result<()> {
-    let slow = Duration::from_secs(20);
     let mut site =
         prepare("deafness", Tuning { policies: vec![("50-own.cedar".into(), OWN.into())], ..Tuning::default() })?;
-    site.issuer().fail(Fault::Slow(slow));
+    site.issuer().fail(Fault::Slow(Duration::from_secs(20)));
     site.start()?;
-    let asked = Instant::now();
     let held = locked("deafness").await?;
     let own = command(&site, &["token", "--subject", "live-deaf", "--group", "cleared"])?.success()?;
     let mut client = Raw::login(&site, own.trim()).await?;
@@ -91,9 +89,11 @@ async fn id_14_a_session_hears_of_it_while_keys_are_fetched() -> Result<()> {
     client.send(&[query(&waits("live-deaf")), query(&behind)]).await?;
     wait_for_running("live-deaf", "1")?;
     command(&site, &["subjects", "revoke", "sluice|live-deaf"])?.success()?;
+    let revoked = Instant::now();
     assert_eq!(client.end().await?.as_deref(), Some("57P01"));
     wait_for_running("live-deaf", "0")?;
-    ensure!(asked.elapsed() < slow, "the issuer has answered: this shows nothing");
+    // Half of what it would wait for the keys.
+    assert!(revoked.elapsed() < Duration::from_secs(5), "{:?}", revoked.elapsed());
     drop(held);
     Ok(())
 }
