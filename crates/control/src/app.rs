@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use gateway::node::Node;
+use gateway::tls::ClientCertificate;
 use store::State;
 use tokio_util::sync::CancellationToken;
 
 use crate::problem::Problem;
+use crate::proof::Proofs;
 
 /// How the admin listener learns that the process ends.
 #[derive(Clone, Debug, Default)]
@@ -26,11 +28,16 @@ pub(crate) struct App {
     /// Where the listener is bound.
     pub(crate) address: SocketAddr,
     pub(crate) is_tls: bool,
+    pub(crate) proofs: Arc<Proofs>,
 }
 
-/// The address of whoever is connected.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
+/// Whoever is connected.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    /// What it proved in the handshake of this connection, if it showed one.
+    pub(crate) certificate: Option<ClientCertificate>,
+}
 
 impl App {
     /// Asks state on a thread that may block.

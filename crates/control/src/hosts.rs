@@ -26,11 +26,17 @@ fn is_ours(app: &App, uri: &Uri, headers: &HeaderMap) -> bool {
         return false;
     }
     // Inside TLS the certificate has shown that the name is ours: a rebound name fails the handshake.
-    app.is_tls || host(uri, headers).is_some_and(|host| names_us(app, host))
+    app.is_tls || host(uri, headers).is_some_and(|host| names_us(app, host) || public_url(app, host).is_some())
+}
+
+/// The URL by which others know this listener, if `host` is the one in it.
+pub(crate) fn public_url<'a>(app: &'a App, host: &str) -> Option<&'a str> {
+    let is_its_host = |url: &&str| url.split_once("://").is_some_and(|(_, own)| own.eq_ignore_ascii_case(host));
+    app.node.tokens.public_issuer().filter(is_its_host)
 }
 
 /// The one host that the request names.
-fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+pub(crate) fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     let mut all = headers.get_all(header::HOST).iter();
     match (all.next(), all.next(), uri.authority()) {
         (Some(host), None, None) => host.to_str().ok(),
@@ -42,7 +48,7 @@ fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
 }
 
 /// `localhost`, a loopback address or the address that the listener is bound to, with its port.
-fn names_us(app: &App, host: &str) -> bool {
+pub(crate) fn names_us(app: &App, host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if !port.ends_with(']') => {
             if port.parse() != Ok(app.address.port()) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gateway::recorder::entry;
+use gateway::recorder::{NotRecorded, entry};
 use ledger::Level;
 use model::decision::Outcome;
 use model::event::Event;
@@ -48,13 +48,18 @@ pub(crate) async fn act(
         object: object.into(),
         outcome: Outcome::Allow,
     };
-    match app.node.recorder.record(vec![entry(event.clone())], Level::Power).await {
-        Ok(_) => Ok(()),
-        Err(_) => {
-            app.node.recorder.note(event);
-            Err(Problem::not_recorded())
-        }
-    }
+    record(app, event.clone()).await.map_err(|_| {
+        app.node.recorder.note(event);
+        Problem::not_recorded()
+    })
+}
+
+/// Records something durably before it is done.
+///
+/// # Errors
+/// It is not in the journal, and so must not be done.
+pub(crate) async fn record(app: &App, event: Event) -> Result<(), NotRecorded> {
+    app.node.recorder.record(vec![entry(event)], Level::Power).await.map(|_| ())
 }
 
 /// Notes that the caller was not let.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use gateway::node::{Node, StartError};
-use gateway::tls;
+use gateway::tls::{self, ClientCertificate};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::{App, Peer, Stopping};
+use crate::proof::Proofs;
 use crate::routes;
 
 /// Connections at a time: people and scrapers, not traffic.
@@ -36,6 +37,7 @@ pub struct Listener {
     tcp: TcpListener,
     address: SocketAddr,
     tls: Option<Arc<ServerConfig>>,
+    proofs: Arc<Proofs>,
 }
 
 impl Listener {
@@ -60,7 +62,8 @@ impl Listener {
         let failed = |source| StartError::Listen { address, source };
         let tcp = TcpListener::bind(address).await.map_err(failed)?;
         let address = tcp.local_addr().map_err(failed)?;
-        Ok(Self { tcp, address, tls: tls.map(|config| with_alpn(&config)) })
+        let proofs = Arc::new(Proofs::new()?);
+        Ok(Self { tcp, address, tls: tls.map(|config| with_alpn(&config)), proofs })
     }
 
     /// Where it is bound.
@@ -82,8 +85,9 @@ fn with_alpn(config: &ServerConfig) -> Arc<ServerConfig> {
 
 /// Serves the admin API until [`Stopping::stop`], and then lets the calls that run come to their end.
 pub async fn serve(node: Arc<Node>, listener: Listener, stopping: Stopping) {
-    let app =
-        App { node, draining: stopping.draining.clone(), address: listener.address, is_tls: listener.tls.is_some() };
+    let (address, is_tls, draining) = (listener.address, listener.is_tls(), stopping.draining.clone());
+    let proofs = Arc::clone(&listener.proofs);
+    let app = App { node, draining, address, is_tls, proofs };
     listener.run(routes::router(&app), &stopping.stop).await;
 }
 
@@ -130,11 +134,12 @@ async fn connection(
 ) {
     let _ = stream.set_nodelay(true);
     match tls {
-        None => exchange(router, stream, peer, stop).await,
+        None => exchange(router, stream, Peer { address: peer, certificate: None }, stop).await,
         Some(config) => {
             // A handshake that fails or does not come is that connection's alone.
             if let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, TlsAcceptor::from(config).accept(stream)).await {
-                exchange(router, stream, peer, stop).await;
+                let certificate = ClientCertificate::of(stream.get_ref().1);
+                exchange(router, stream, Peer { address: peer, certificate }, stop).await;
             }
         }
     }
@@ -143,10 +148,10 @@ async fn connection(
 async fn exchange(
     router: Router,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    peer: SocketAddr,
+    peer: Peer,
     stop: CancellationToken,
 ) {
-    let router = router.layer(axum::Extension(Peer(peer)));
+    let router = router.layer(axum::Extension(peer));
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_headers(64);
     let serving = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));

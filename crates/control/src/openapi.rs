@@ -5,6 +5,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::answer::Answer;
+use crate::token::{self, metadata};
 use crate::{approvals, audit, events, health, revision, revocations, revoke, sessions, targets, windows};
 
 #[derive(OpenApi)]
@@ -13,7 +14,8 @@ use crate::{approvals, audit, events, health, revision, revocations, revoke, ses
         Errors are application/problem+json (RFC 9457)."),
     paths(
         health::healthz, health::readyz, health::metrics, describe,
-        revision::whoami, revision::get, targets::catalog,
+        token::token, metadata::jwks, metadata::oauth, metadata::openid,
+        revision::whoami, revision::get, targets::catalog, targets::doctor,
         approvals::list, approvals::get, approvals::answer, approvals::withdraw, windows::request,
         sessions::list, sessions::history, sessions::get, sessions::kill, sessions::renew, sessions::tape, sessions::remove_tape,
         revocations::list, revocations::put, revocations::put_issuer, revocations::lift, revoke::token, events::receive,

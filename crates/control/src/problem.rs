@@ -5,6 +5,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use store::approval::{AnswerError, AskError};
 
+use crate::proof::DPOP_NONCE;
+
 /// Why a call was refused, and what to do about it. It never carries a token, a key or another subject's data.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub(crate) struct Problem {
@@ -14,12 +16,15 @@ pub(crate) struct Problem {
     title: &'static str,
     status: u16,
     detail: String,
+    /// A nonce for the caller's next proof.
+    #[serde(skip)]
+    nonce: Option<HeaderValue>,
 }
 
 impl Problem {
     fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("Error");
-        Self { kind: "about:blank", title, status: status.as_u16(), detail: detail.into() }
+        Self { kind: "about:blank", title, status: status.as_u16(), detail: detail.into(), nonce: None }
     }
 
     /// The call is not of the form that it must have.
@@ -30,6 +35,12 @@ impl Problem {
     /// No token, or not one that is believed. The true reason is in the log, not here.
     pub(crate) fn unauthenticated() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "present a token: `Authorization: Bearer …`, see `sluice token --help`")
+    }
+
+    /// The proof that came with the token has no fresh nonce; here is one (RFC 9449, section 9).
+    pub(crate) fn nonce(nonce: Option<HeaderValue>) -> Self {
+        let detail = "put the DPoP-Nonce of this answer into the proof, and ask again";
+        Self { nonce, ..Self::new(StatusCode::UNAUTHORIZED, detail) }
     }
 
     /// Verified, but not permitted.
@@ -94,8 +105,13 @@ impl IntoResponse for Problem {
         let body = serde_json::to_string(&self).unwrap_or_default();
         let mut response = (status, body).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        let headers = response.headers_mut();
+        if let Some(nonce) = self.nonce {
+            headers.insert(DPOP_NONCE, nonce);
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("DPoP error=\"use_dpop_nonce\""));
+        } else if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static("DPoP"));
         }
         response
     }

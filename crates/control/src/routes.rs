@@ -14,6 +14,7 @@ use crate::access::{Access, authorise};
 use crate::app::App;
 use crate::input::MAX_BODY;
 use crate::problem::Problem;
+use crate::token::{self, metadata};
 use crate::{
     approvals, audit, events, health, hosts, openapi, revision, revocations, revoke, sessions, targets, windows,
 };
@@ -50,15 +51,20 @@ fn changes(path: &'static str, access: Access, handler: MethodRouter<App>) -> Ro
 }
 
 fn all() -> Vec<Route> {
-    use Access::{Caller, CallerOr, Local, Open, Verb};
+    use Access::{Caller, CallerOr, Local, Open, Session, Verb};
     vec![
         reads("/healthz", Open, get(health::healthz)),
         reads("/readyz", Open, get(health::readyz)),
         reads("/metrics", Local(Read), get(health::metrics)),
         reads("/openapi.json", Open, get(openapi::describe)),
+        changes("/token", Open, post(token::token)),
+        reads("/jwks", Open, get(metadata::jwks)),
+        reads("/.well-known/oauth-authorization-server", Open, get(metadata::oauth)),
+        reads("/.well-known/openid-configuration", Open, get(metadata::openid)),
         reads("/v1/whoami", Caller, get(revision::whoami)),
         reads("/v1/revision", Verb(Read), get(revision::get)),
         reads("/v1/targets/{target}/catalog", Verb(Operate), get(targets::catalog)),
+        changes("/v1/targets/{target}/doctor", Verb(Operate), post(targets::doctor)),
         reads("/v1/approvals", Verb(Approve), get(approvals::list)),
         reads("/v1/approvals/{id}", CallerOr(Approve), get(approvals::get)),
         changes("/v1/approvals/{id}/answer", Verb(Approve), post(approvals::answer)),
@@ -68,7 +74,7 @@ fn all() -> Vec<Route> {
         reads("/v1/sessions/history", Verb(Audit), get(sessions::history)),
         reads("/v1/sessions/{id}", Verb(Sessions), get(sessions::get)),
         changes("/v1/sessions/{id}/kill", Verb(Sessions), post(sessions::kill)),
-        changes("/v1/sessions/{id}/token", Caller, post(sessions::renew)),
+        changes("/v1/sessions/{id}/token", Session, post(sessions::renew)),
         reads("/v1/sessions/{id}/tape", Verb(Replay), get(sessions::tape)),
         changes("/v1/sessions/{id}/tape/remove", Verb(Operate), post(sessions::remove_tape)),
         reads("/v1/revocations", Verb(Sessions), get(revocations::list)),

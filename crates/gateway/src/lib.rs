@@ -10,18 +10,22 @@
 #![forbid(unsafe_code)]
 
 pub mod archive;
+mod backends;
 mod background;
 mod broken_off;
 pub mod clock;
+mod credentials;
 mod fetch;
 mod gate;
 pub mod indexer;
+pub mod introspection;
 pub mod issuers;
 pub mod judging;
 mod live_tapes;
 pub mod metrics;
 pub mod node;
 mod packing;
+pub mod passwords;
 pub mod postgres;
 pub mod recorder;
 pub mod restart;
@@ -32,12 +36,14 @@ mod serve;
 pub mod sessions;
 pub mod sinks;
 mod slices;
+pub mod spiffe;
 pub mod threads;
 mod tiles;
 pub mod tls;
+pub mod tokens;
 mod trust;
 mod unrecorded;
 mod vault_changes;
 pub mod witnesses;
 
-pub use serve::serve;
+pub use serve::{alone, serve};

@@ -16,18 +16,23 @@ use store::{Sqlite, State};
 use tokio_util::task::TaskTracker;
 
 use crate::archive::Archive;
+use crate::backends::Backends;
 use crate::broken_off::{Running, Tapes};
 use crate::clock;
+use crate::credentials::Credentials;
+use crate::introspection::Asked;
 use crate::issuers::{KeySource, TrustedIssuers};
 use crate::live_tapes::LiveTapes;
 use crate::metrics::Metrics;
 use crate::packing::Packing;
-use crate::postgres::Catalogs;
+use crate::passwords::Passwords;
+use crate::postgres::{Catalogs, Roles};
 use crate::recorder::Recorder;
 use crate::revision::{self, Refused, Revisions};
 use crate::revocations::Revocations;
 use crate::sessions::Sessions;
 use crate::tls::TlsError;
+use crate::tokens::Tokens;
 use crate::witnesses::{Witnesses, WitnessesError};
 
 mod journal;
@@ -42,6 +47,9 @@ pub const LOCAL_ISSUER: &str = "sluice";
 pub const LOCAL_ISSUER_URL: &str = "urn:sluice:local";
 /// The `aud` of Sluice's own tokens.
 pub const LOCAL_AUDIENCE: &str = "urn:sluice";
+/// The `iss` of what the token endpoint issues, where the configuration names no URL. It is not that of
+/// [`LOCAL_ISSUER`], as its tokens name subjects of every issuer.
+pub const ENDPOINT_ISSUER_URL: &str = "urn:sluice:tokens";
 
 /// Why the process cannot start, with what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -136,7 +144,11 @@ pub struct Node {
     pub state: Arc<dyn State>,
     /// Who is believed.
     pub issuers: Arc<TrustedIssuers>,
-    /// Who is no longer.
+    /// What is issued to whoever is believed.
+    pub tokens: Tokens,
+    /// The short-lived passwords among it.
+    pub passwords: Arc<Passwords>,
+    /// Who is no longer believed.
     pub revocations: Arc<Revocations>,
     /// Who is connected.
     pub sessions: Arc<Sessions>,
@@ -151,6 +163,12 @@ pub struct Node {
     /// The keys of tapes.
     pub tape_keys: Arc<KeyStore>,
     pub(crate) catalogs: Arc<Catalogs>,
+    /// The logins of targets.
+    pub(crate) credentials: Credentials,
+    /// The roles that sessions have for themselves.
+    pub(crate) roles: Arc<Roles>,
+    /// Which server processes at targets are Sluice's.
+    pub(crate) backends: Arc<Backends>,
     pub(crate) witnesses: Witnesses,
     /// Where finished tapes go, if anywhere.
     pub(crate) archive: Option<Archive>,
@@ -159,7 +177,7 @@ pub struct Node {
     /// Held while the journal's static files are written.
     pub(crate) tiles: Arc<Mutex<()>>,
     disk: Arc<dyn Disk>,
-    vault: Option<Vault>,
+    vault: Option<Arc<Vault>>,
 }
 
 impl std::fmt::Debug for Node {
@@ -272,10 +290,16 @@ impl Node {
         }
         crate::restart::settle(state.as_ref(), &recorder, &tapes).map_err(|error| explained(error.into()))?;
         let revisions = Revisions::start(config.revision_dir.clone(), checked, state.as_ref(), &recorder)?;
+        let vault = open_vault(&config, &state)?.map(Arc::new);
+        let tokens = Tokens::open(&config.tokens, &layout)?;
+        let most = config.tokens.max_passwords_per_subject;
+        let passwords = Arc::new(Passwords::open(Arc::clone(&state), most, clock::now())?);
         let revocations = Arc::new(Revocations::open(Arc::clone(&state), metrics.revocations.clone())?);
-        let issuers = Arc::new(trusted(&config, &layout, Arc::clone(&revocations))?);
+        let issuers = trusted(&config, &layout, &tokens, Some(Arc::clone(&revocations)))?;
+        let issuers = issuers.with_passwords(Arc::clone(&passwords));
+        issuers.ask(asked(&config.issuers, vault.as_ref()));
+        let issuers = Arc::new(issuers);
         let mask_keys = Keys::derive(seed(&layout.key("masking.key"))?.expose());
-        let vault = open_vault(&config, &state)?;
         recorder.flush();
         if !recovery.set_aside.is_empty() {
             recorder.sync();
@@ -289,6 +313,8 @@ impl Node {
             recorder,
             state,
             issuers,
+            tokens,
+            passwords,
             revocations,
             sessions: Arc::default(),
             running: Running::default(),
@@ -298,6 +324,9 @@ impl Node {
             mask_keys,
             tape_keys,
             catalogs: Arc::default(),
+            credentials: Credentials::default(),
+            roles: Arc::default(),
+            backends: Arc::default(),
             witnesses,
             archive,
             packing: Packing::default(),
@@ -326,6 +355,11 @@ impl Node {
     pub fn metrics_text(&self) -> String {
         self.recorder.show();
         self.metrics.text()
+    }
+
+    /// Those of these issuers that are asked about opaque tokens.
+    pub(crate) fn asked(&self, issuers: &[IssuerConfig]) -> Vec<Asked> {
+        asked(issuers, self.vault.as_ref())
     }
 
     /// A secret of the vault.
@@ -419,7 +453,12 @@ pub fn local_key(layout: &Layout) -> Result<TokenKey, StartError> {
     TokenKey::from_seed(&seed(&path)?).map_err(|_| StartError::Key(path))
 }
 
-fn trusted(config: &Config, layout: &Layout, revocations: Arc<Revocations>) -> Result<TrustedIssuers, StartError> {
+fn trusted(
+    config: &Config,
+    layout: &Layout,
+    tokens: &Tokens,
+    revocations: Option<Arc<Revocations>>,
+) -> Result<TrustedIssuers, StartError> {
     let key = local_key(layout)?;
     let mut local = Issuer::new(LOCAL_ISSUER, LOCAL_ISSUER_URL, LOCAL_AUDIENCE);
     local.kind = model::issuer::KindRule::User;
@@ -428,7 +467,27 @@ fn trusted(config: &Config, layout: &Layout, revocations: Arc<Revocations>) -> R
     let keys = KeySet::from_jwks(key.jwks().as_bytes(), &local.algorithms)
         .map_err(|error| StartError::Internal(error.to_string()))?;
     let own = std::iter::once((local, KeySource::Fixed(Arc::new(keys))));
-    Ok(TrustedIssuers::new(own.chain(configured(&config.issuers)), KeyTiming::default(), revocations))
+    let trusted = TrustedIssuers::new(own.chain(configured(&config.issuers)), KeyTiming::default(), revocations);
+    let (endpoint, keys) = tokens.as_issuer().map_err(|error| StartError::Internal(error.to_string()))?;
+    Ok(trusted.with_trust_domains(config.trust_domains.iter().cloned()).with_endpoint(endpoint, keys))
+}
+
+/// The issuers of the configuration, to verify a token with where no Sluice runs; with its own, if its key is there. They
+/// know of no revocation, and no secret of the vault.
+///
+/// # Errors
+/// If Sluice's own key cannot be read.
+pub fn inspecting_issuers(config: &Config) -> Result<TrustedIssuers, StartError> {
+    let layout = Layout::of(&config.data_dir);
+    let has_key = layout.key("token.key").exists();
+    let issuers = if has_key {
+        trusted(config, &layout, &Tokens::open(&config.tokens, &layout)?, None)?
+    } else {
+        TrustedIssuers::new(configured(&config.issuers), KeyTiming::default(), None)
+            .with_trust_domains(config.trust_domains.iter().cloned())
+    };
+    issuers.ask(asked(&config.issuers, None));
+    Ok(issuers)
 }
 
 /// The issuers of the configuration, as they are trusted.
@@ -444,6 +503,19 @@ pub(crate) fn configured(issuers: &[IssuerConfig]) -> impl Iterator<Item = (Issu
         };
         ((*configured.issuer).clone(), keys)
     })
+}
+
+/// Those of the issuers that are asked about opaque tokens, with the way to the secret that it takes.
+fn asked(issuers: &[IssuerConfig], vault: Option<&Arc<Vault>>) -> Vec<Asked> {
+    let asked = issuers.iter().filter_map(|issuer| Some((issuer, issuer.introspection.clone()?)));
+    asked
+        .map(|(issuer, config)| {
+            let (source, vault) = (config.client_secret.clone(), vault.cloned());
+            let of_vault = move |name: &str| vault.as_ref().and_then(|vault| vault.secret(name).ok());
+            let secret = Arc::new(move || store::credential::resolve(&source, &of_vault));
+            Asked { issuer: Arc::clone(&issuer.issuer), config, secret }
+        })
+        .collect()
 }
 
 fn open_vault(config: &Config, state: &Arc<dyn State>) -> Result<Option<Vault>, StartError> {

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use model::id::SessionId;
-use model::subject::{Subject, SubjectKey};
+use model::id::{Digest, SessionId};
+use model::subject::{Binding, Subject, SubjectKey};
 use model::time::Timestamp;
 use serde::Serialize;
 use tokio::sync::{Notify, oneshot};
@@ -48,6 +48,8 @@ pub struct Signals {
     flags: AtomicU32,
     renewal: Mutex<Option<Subject>>,
     cancels: Mutex<Vec<PassingOn>>,
+    /// The id of the credential that the session lives by, if it has one.
+    credential: Mutex<Option<Arc<str>>>,
     notify: Notify,
 }
 
@@ -93,6 +95,15 @@ impl Signals {
         self.raise(Signal::Renew);
     }
 
+    /// Says which credential the session lives by.
+    pub(crate) fn live_by(&self, token_id: Option<Arc<str>>) {
+        *self.credential.lock().unwrap_or_else(PoisonError::into_inner) = token_id;
+    }
+
+    fn lives_by(&self) -> Option<Arc<str>> {
+        self.credential.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Asks to cancel what runs. What is returned ends when that was passed on to the target, or was not needed: a client
     /// that goes on before then could have its next statement cancelled.
     pub(crate) fn cancel(&self) -> oneshot::Receiver<()> {
@@ -129,6 +140,11 @@ pub struct LiveSession {
     pub source: IpAddr,
     /// Since when.
     pub opened_at: Timestamp,
+    /// How its credential was tied to the connection when it opened.
+    pub binding: Binding,
+    /// The SHA-256 of the client certificate of its connection, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Digest>,
 }
 
 /// A client's key for cancelling, ours and never the target's (protocol docs, "BackendKeyData").
@@ -208,6 +224,17 @@ impl Sessions {
     /// The mailbox of one session and whose it is.
     pub fn find(&self, session: SessionId) -> Option<(LiveSession, Arc<Signals>)> {
         self.lock().get(&session).map(|entry| (entry.live.clone(), Arc::clone(&entry.signals)))
+    }
+
+    /// The sessions that live by each credential of an issuer, by the credential's id.
+    pub(crate) fn living_by(&self, issuer: &str) -> HashMap<Arc<str>, Vec<SessionId>> {
+        let mut living: HashMap<Arc<str>, Vec<SessionId>> = HashMap::new();
+        for (session, entry) in self.lock().iter().filter(|(_, entry)| *entry.live.subject.issuer == *issuer) {
+            if let Some(token_id) = entry.signals.lives_by() {
+                living.entry(token_id).or_default().push(*session);
+            }
+        }
+        living
     }
 
     /// Tells every session something.

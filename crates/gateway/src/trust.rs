@@ -89,7 +89,11 @@ async fn reload(node: &Node, refused: &mut Vec<String>) {
     };
     refused.clear();
     let issuers: Vec<_> = configured(&config.issuers).collect();
-    let changes = node.issuers.compare(&issuers);
+    let asked = node.asked(&config.issuers);
+    let mut changes = node.issuers.compare(&issuers);
+    node.issuers.compare_trust_domains(&config.trust_domains, &mut changes);
+    let asked_otherwise = node.issuers.compare_asked(&asked).into_iter();
+    changes.changed.extend(asked_otherwise.filter(|alias| !changes.has(alias)).collect::<Vec<_>>());
     if changes.is_empty() {
         return;
     }
@@ -100,6 +104,8 @@ async fn reload(node: &Node, refused: &mut Vec<String>) {
         return;
     }
     tracing::info!(%changes, "the issuers have changed");
+    node.issuers.ask(asked);
+    node.issuers.replace_trust_domains(&config.trust_domains);
     node.issuers.replace(issuers);
     node.sessions.tell_all(Signal::Trust);
 }

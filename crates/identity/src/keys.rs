@@ -10,6 +10,9 @@ use crate::error::{KeySetError, excerpt};
 use crate::json::{Json, Object, parse_object};
 
 mod parse;
+mod thumbprint;
+
+pub(crate) use thumbprint::thumbprint;
 
 /// The longest key set that is read, in bytes. The largest public ones are below 20 KiB.
 pub(crate) const MAX_BYTES: usize = 256 * 1024;
@@ -53,8 +56,19 @@ impl KeySet {
         let mut keys = BTreeMap::new();
         for entry in entries {
             let jwk = entry.object().ok_or_else(|| KeySetError::Malformed(String::from("a key is not an object")))?;
-            add(&mut keys, jwk, allowed)?;
+            add(&mut keys, jwk, "sig", allowed)?;
         }
+        Self::whole(keys)
+    }
+
+    /// The keys of a SPIFFE bundle document whose `use` says that they verify JWT-SVIDs.
+    pub(crate) fn of_svids(entries: &[&Object], allowed: &BTreeSet<Algorithm>) -> Result<Self, KeySetError> {
+        let mut keys = BTreeMap::new();
+        entries.iter().try_for_each(|jwk| add(&mut keys, jwk, "jwt-svid", allowed))?;
+        Self::whole(keys)
+    }
+
+    fn whole(keys: BTreeMap<Option<String>, Key>) -> Result<Self, KeySetError> {
         match keys.len() {
             0 => Err(KeySetError::Empty),
             2.. if keys.contains_key(&None) => Err(KeySetError::Ambiguous(String::from("(absent)"))),
@@ -84,6 +98,16 @@ impl fmt::Debug for KeySet {
 }
 
 impl Key {
+    /// The key that a proof carries in its own header, for the algorithm that the proof is signed with (RFC 9449,
+    /// section 4.2): public, and no weaker than an issuer's has to be. Whose it is, only a token that is bound to it
+    /// can say.
+    pub(crate) fn of_proof(jwk: &Object, algorithm: Algorithm) -> Result<Self, &'static str> {
+        if is_secret(jwk) {
+            return Err("it is symmetric or private");
+        }
+        parse::public_key(jwk, "sig", &BTreeSet::from([algorithm]))?.ok_or("it is not one for that algorithm")
+    }
+
     pub(crate) const fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
@@ -94,9 +118,16 @@ impl Key {
     }
 }
 
+fn is_secret(jwk: &Object) -> bool {
+    let is_symmetric = jwk.get("kty").and_then(Json::text) == Some("oct");
+    is_symmetric || SECRET_MEMBERS.iter().any(|member| jwk.contains_key(*member))
+}
+
+/// Adds a key, unless it says that it has another `usage` or is of an algorithm that is not allowed.
 fn add(
     keys: &mut BTreeMap<Option<String>, Key>,
     jwk: &Object,
+    usage: &str,
     allowed: &BTreeSet<Algorithm>,
 ) -> Result<(), KeySetError> {
     let id = match jwk.get("kid") {
@@ -105,12 +136,11 @@ fn add(
         Some(_) => return Err(KeySetError::Malformed(String::from("a `kid` is not a text"))),
     };
     let shown = id.as_deref().map_or_else(|| String::from("(no kid)"), excerpt);
-    let is_symmetric = jwk.get("kty").and_then(Json::text) == Some("oct");
-    if is_symmetric || SECRET_MEMBERS.iter().any(|member| jwk.contains_key(*member)) {
+    if is_secret(jwk) {
         return Err(KeySetError::Secret(shown));
     }
     let bad = |reason| KeySetError::BadKey { id: shown.clone(), reason };
-    let Some(key) = parse::public_key(jwk, allowed).map_err(bad)? else {
+    let Some(key) = parse::public_key(jwk, usage, allowed).map_err(bad)? else {
         return Ok(());
     };
     match keys.insert(id, key) {

@@ -96,8 +96,13 @@ impl SigningKey {
             "groups": claims.groups.iter().map(|group| &**group).collect::<Vec<_>>(),
             "iat": issued, "exp": expires, "jti": claims.token_id,
         });
+        self.jws(&header, &claims)
+    }
+
+    /// Signs what is said here, in compact serialization (RFC 7515, section 3.1).
+    pub(crate) fn jws(&self, header: &serde_json::Value, claims: &serde_json::Value) -> Secret<String> {
         let encode = |part: &serde_json::Value| URL_SAFE_NO_PAD.encode(part.to_string());
-        let signed = format!("{}.{}", encode(&header), encode(&claims));
+        let signed = format!("{}.{}", encode(header), encode(claims));
         let signature = URL_SAFE_NO_PAD.encode(self.pair.sign(signed.as_bytes()));
         Secret::new(format!("{signed}.{signature}"))
     }

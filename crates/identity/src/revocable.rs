@@ -5,9 +5,9 @@ use model::subject::SubjectKey;
 use model::time::Timestamp;
 
 use crate::error::IdentityError;
-use crate::issuers::Issuers;
+use crate::issuers::{Issuers, Names};
 use crate::token::Token;
-use crate::{claims, subject, verify};
+use crate::{claims, issued, subject, verify};
 
 /// What a revocation has to know of a token that would be believed. It says who may be meant, and is no caller: nobody has
 /// proved to hold the key that the token may be bound to.
@@ -27,11 +27,18 @@ pub struct Revocable {
 /// As [`crate::verify`]: it would not be believed, so there is nothing to revoke.
 pub fn revocable(token: &str, issuers: &Issuers, now: Timestamp) -> Result<Revocable, IdentityError> {
     let token = Token::parse(token)?;
-    let issuer = verify::signer(issuers, &token, now)?;
+    let signer = verify::signer(issuers, &token, now)?;
+    let issuer = signer.issuer();
     claims::check_kind(issuer.profile, token.kind.as_deref(), &token.claims)?;
-    claims::check_audience(issuer, &token.claims)?;
     let expires_at = claims::check_times(issuer, &token.claims, now)?;
-    let subject = subject::key(issuer, &token.claims)?;
+    let subject = match signer.names() {
+        Names::ItsOwn => {
+            claims::check_audience(issuer, &token.claims)?;
+            subject::key(issuer, &token.claims)?
+        }
+        // One that is good at a single target alone may be given up here too.
+        Names::Everybodys => issued::key(issuers, &token.claims)?,
+    };
     let digest = verify::fingerprint(&token).ok_or(IdentityError::NotCompact)?;
     Ok(Revocable { subject, digest, expires_at })
 }

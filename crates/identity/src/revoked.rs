@@ -87,7 +87,8 @@ impl Revoked {
         }
         let (issuer, token) = (Arc::clone(&subject.key.issuer), &subject.token_id);
         let by_id = token.clone().map(|id| Whose::TokenId { issuer, id });
-        let by_digest = subject.credential.digest.map(Whose::Token);
+        let tokens = subject.credential.made_of.iter().copied().chain(subject.credential.digest);
+        let by_digest = tokens.map(Whose::Token);
         let of_identity = |key: &SubjectKey| [Whose::Subject(key.clone()), Whose::Issuer(Arc::clone(&key.issuer))];
         let named: Vec<Whose> =
             by_id.into_iter().chain(by_digest).chain(subject.identities().flat_map(of_identity)).collect();

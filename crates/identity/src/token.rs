@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use model::issuer::Algorithm;
+use serde_json::Value;
 
 use crate::error::{IdentityError, excerpt};
 use crate::json::{Json, Object, parse_object};
@@ -23,6 +24,8 @@ pub(crate) struct Token<'a> {
     pub(crate) key_id: Option<String>,
     /// `typ`, in lower case and without `application/` (RFC 7515, section 4.1.9).
     pub(crate) kind: Option<String>,
+    /// All of the header: for kinds of tokens that carry their own key there.
+    pub(crate) header: Object,
     pub(crate) claims: Object,
 }
 
@@ -44,8 +47,16 @@ impl<'a> Token<'a> {
             key_id,
             kind,
             claims: decode_object("claims", claims)?,
+            header,
         })
     }
+}
+
+/// The header and the claims of a token as they stand there, for people to see; nothing where they cannot be read.
+pub(crate) fn shown(text: &str) -> Option<(Value, Value)> {
+    let (_, header, claims, _) = split(text).ok()?;
+    let read = |part, text| decode_object(part, text).ok().map(|object| Json::shown(&object));
+    Some((read("header", header)?, read("claims", claims)?))
 }
 
 /// The signed bytes, and the three parts.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use model::approval::{Answer, Asked, Mode, Status};
+use model::bypass::{Finding, Severity};
 use model::decision::{Denial, Need, Outcome};
 use model::disclosure::{Counts, Disclosure};
 use model::effect::{ColumnName, Effect, Facts, Object, TableKind, TableName, Verb};
@@ -65,9 +66,10 @@ fn need() -> Need {
     Need { policy: "ask-dba".into(), policy_digest: Digest([2; 32]), groups: vec!["dba".into()], quorum: 1 }
 }
 
-fn session_events(session: SessionId) -> Vec<Event> {
-    let source = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let subject = Subject {
+const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+fn subject() -> Subject {
+    Subject {
         key: subject_key(),
         kind: SubjectKind::Service,
         groups: vec!["orders".into()],
@@ -76,7 +78,11 @@ fn session_events(session: SessionId) -> Vec<Event> {
         binding: Binding::Bearer,
         token_id: Some("jti".into()),
         credential: model::subject::Credential::default(),
-    };
+    }
+}
+
+fn session_events(session: SessionId) -> Vec<Event> {
+    let (subject, source) = (subject(), SOURCE);
     vec![
         Event::Started { version: "0.1.0".into() },
         Event::Stopped,
@@ -214,6 +220,23 @@ pub(crate) fn one_of_each() -> Vec<Entry> {
             object: "tapes/1/00002.tapez".into(),
             digest: Digest([10; 32]),
             length: 1 << 28,
+        },
+        Event::TokenIssued {
+            subject: subject(),
+            kind: "access_token".into(),
+            target: Some("payments".into()),
+            issued_for: Some("t-1".into()),
+            source: SOURCE,
+        },
+        Event::TokenRefused { source: SOURCE, reason: "the token expired 9 s ago".into() },
+        Event::Bypass {
+            target: "payments".into(),
+            database: "app".into(),
+            findings: vec![Finding {
+                severity: Severity::Serious,
+                check: "superuser".into(),
+                what: "Sluice logs in as a superuser".into(),
+            }],
         },
     ]);
     events.into_iter().zip(0..).map(|(event, at)| Entry { at: Timestamp(at), event }).collect()

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::approval::{Answer, Asked};
+use crate::bypass::Finding;
 use crate::decision::{Denial, Need, Outcome};
 use crate::disclosure::Disclosure;
 use crate::effect::{Effect, Facts};
@@ -312,11 +313,40 @@ pub enum Event {
         /// How many bytes there are.
         length: u64,
     },
+    /// Sluice issued a credential for one that it accepted. Written before it is given out.
+    TokenIssued {
+        /// Whom it stands for, until when, how it is bound, and its own id.
+        subject: Subject,
+        /// Which kind: `access_token` or `database_password`.
+        kind: Arc<str>,
+        /// The only target at which it is good; `None` means wherever the subject may be.
+        target: Option<Arc<str>>,
+        /// The id of the credential that it was issued for (`jti`), where that has one.
+        issued_for: Option<Arc<str>>,
+        /// From where it was asked for.
+        source: IpAddr,
+    },
+    /// A credential, or a proof, that was shown to the token endpoint was not accepted.
+    TokenRefused {
+        /// From where.
+        source: IpAddr,
+        /// The true reason; the caller got a generic one.
+        reason: Arc<str>,
+    },
+    /// Somebody looked for ways past Sluice at a target (`sluice target doctor`).
+    Bypass {
+        /// The target.
+        target: Arc<str>,
+        /// The database that was looked at.
+        database: Arc<str>,
+        /// What was found, the gravest first; empty when nothing was.
+        findings: Vec<Finding>,
+    },
 }
 
 impl Event {
     /// What kinds of events there are, in the order of the enum: the words of [`Event::kind`].
-    pub const KINDS: [&str; 29] = [
+    pub const KINDS: [&str; 32] = [
         "started",
         "stopped",
         "session_opened",
@@ -346,6 +376,9 @@ impl Event {
         "clock_moved",
         "tape_part_ended",
         "tape_archived",
+        "token_issued",
+        "token_refused",
+        "bypass",
     ];
 
     /// The word for its kind, as it stands in JSON.
@@ -380,6 +413,9 @@ impl Event {
             Self::ClockMoved { .. } => "clock_moved",
             Self::TapePartEnded { .. } => "tape_part_ended",
             Self::TapeArchived { .. } => "tape_archived",
+            Self::TokenIssued { .. } => "token_issued",
+            Self::TokenRefused { .. } => "token_refused",
+            Self::Bypass { .. } => "bypass",
         }
     }
 
@@ -414,7 +450,10 @@ impl Event {
             | Self::AdminAction { .. }
             | Self::KeyRotated { .. }
             | Self::HoldBecameTicket { .. }
-            | Self::ClockMoved { .. } => None,
+            | Self::ClockMoved { .. }
+            | Self::TokenIssued { .. }
+            | Self::TokenRefused { .. }
+            | Self::Bypass { .. } => None,
         }
     }
 }

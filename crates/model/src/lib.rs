@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod approval;
+pub mod bypass;
 pub mod class;
 pub mod classification;
 pub mod decision;
@@ -22,6 +23,7 @@ pub mod issuer;
 pub mod lineage;
 pub mod revocation;
 pub mod secret;
+pub mod spiffe;
 pub mod subject;
 pub mod target;
 pub mod time;

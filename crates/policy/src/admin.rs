@@ -1,12 +1,13 @@
 //! The first question for the control plane.
 
-use cedar_policy::Entity;
+use cedar_policy::{Entity, EntityUid};
 use model::decision::Denial;
+use model::subject::Subject;
 
 use crate::court::{Court, Ruling};
 use crate::judge::refusal;
 use crate::question::Context;
-use crate::subject::SubjectPolicies;
+use crate::subject::{SubjectPolicies, identity, principal_uid};
 use crate::vocabulary::uid;
 
 /// What somebody may do to Sluice itself, on `Control::"sluice"`.
@@ -48,12 +49,44 @@ impl AdminVerb {
 /// # Errors
 /// Why not.
 pub fn may(policies: &SubjectPolicies, verb: AdminVerb, context: &Context<'_>) -> Result<(), Denial> {
-    let action = verb.as_str();
+    on_control(policies, verb.as_str(), context)
+}
+
+/// Whether the subject may have a credential of Sluice's own for the one that it showed.
+///
+/// # Errors
+/// Why not.
+pub fn may_exchange(policies: &SubjectPolicies, context: &Context<'_>) -> Result<(), Denial> {
+    on_control(policies, "exchange", context)
+}
+
+/// Whether the subject may act on behalf of `whom`, whose own credential was verified too.
+///
+/// # Errors
+/// Why not.
+pub fn may_act_for(policies: &SubjectPolicies, whom: &Subject, context: &Context<'_>) -> Result<(), Denial> {
+    let types = &policies.shared.types;
+    let resource = principal_uid(types, whom.kind, &whom.key);
+    let groups = whom.groups.iter().map(|group| uid(&types.group, group));
+    asked(policies, "delegate", &resource, identity(&resource, &whom.key, groups), context)
+}
+
+fn on_control(policies: &SubjectPolicies, action: &str, context: &Context<'_>) -> Result<(), Denial> {
     let control = uid(&policies.shared.types.control, "sluice");
+    asked(policies, action, &control, Some(Entity::with_uid(control.clone())), context)
+}
+
+fn asked(
+    policies: &SubjectPolicies,
+    action: &str,
+    resource: &EntityUid,
+    entity: Option<Entity>,
+    context: &Context<'_>,
+) -> Result<(), Denial> {
     let court = Court::new(policies, context, None);
-    let ruling = policies.slice_for(action).and_then(|slice| {
-        let entities = court.entities(action, Entity::with_uid(control.clone()))?;
-        Some(court.rule(&slice.all, action, &control, court.circumstances(), &entities))
+    let ruling = policies.slice_for(action).zip(entity).and_then(|(slice, entity)| {
+        let entities = court.entities(action, entity)?;
+        Some(court.rule(&slice.all, action, resource, court.circumstances(), &entities))
     });
     match ruling {
         Some(Ruling::Allow(_)) => Ok(()),

@@ -2,7 +2,8 @@
 //!
 //! Three questions, all put to Cedar policies that were validated strictly against one schema when they were loaded:
 //! may this request be made ([`judge`], [`decide`]), would a human's approval change that (part of the same answer), and
-//! may a value be seen in clear ([`reveal`]). [`may`] asks the first one for the control plane.
+//! may a value be seen in clear ([`reveal`]). [`may`] asks the first one for the control plane,
+//! [`may_exchange`] and [`may_act_for`] for tokens that Sluice issues.
 //!
 //! What it must never do: perform I/O, read a clock, remember a request, or let anything through that no policy permits.
 //! A policy that fails while it is evaluated, a question that does not fit the schema, and a request without effects are
@@ -29,7 +30,7 @@ mod subject;
 mod verdict;
 mod vocabulary;
 
-pub use admin::{AdminVerb, may};
+pub use admin::{AdminVerb, may, may_act_for, may_exchange};
 pub use digest::{BoundTo, Parameter, approval_digest};
 pub use judge::judge;
 pub use load::{PolicyError, PolicySet};

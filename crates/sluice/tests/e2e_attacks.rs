@@ -56,6 +56,8 @@ mod survival;
 mod tampering;
 #[path = "e2e_attacks/tapes.rs"]
 mod tapes;
+#[path = "e2e_attacks/tokens.rs"]
+mod tokens;
 #[path = "e2e_attacks/upgrade.rs"]
 mod upgrade;
 #[path = "e2e_attacks/wide.rs"]

@@ -20,23 +20,31 @@ use model::issuer::Issuer;
 
 mod archive;
 mod classification;
+mod credential;
 mod error;
+mod introspection;
 mod issuer;
 mod reader;
 mod sinks;
 mod sluice;
+mod spiffe;
 mod targets;
+mod tokens;
 mod units;
 mod witness;
 
 pub use archive::ArchiveConfig;
 pub use classification::parse_classification;
+pub use credential::{
+    AwsAccess, AwsAccount, AwsSecret, Credential, EphemeralRole, ExecPlugin, OpenBaoAuth, OpenBaoPath, OpenBaoSecret,
+    OpenBaoServer, OwnedObjects, PasswordSource,
+};
 pub use error::ConfigError;
+pub use introspection::{ClientAuthentication, IntrospectionConfig};
 pub use reader::{Document, Section, Setting};
 pub use sinks::{Receiver, SinkConfig, SinkFormat, SinkKind, SinkStart};
-pub use targets::{
-    Credential, CredentialSource, Databases, PartLimits, TargetConfig, TargetTls, TlsMode, parse_targets,
-};
+pub use spiffe::{BundleSource, TrustDomainConfig};
+pub use targets::{CredentialSource, Databases, PartLimits, TargetConfig, TargetTls, TlsMode, parse_targets};
 
 /// A `sluice.toml` in which every setting is explained and has its default; `sluice init` writes it.
 pub const TEMPLATE_SLUICE_TOML: &str = include_str!("config/templates/sluice.toml");
@@ -57,11 +65,13 @@ pub struct Config {
     /// Whether memory is kept out of swap (`lock_memory`).
     pub lock_memory: LockMemory,
     /// The listener for PostgreSQL clients (`[listen.postgres]`).
-    pub postgres: Listen,
+    pub postgres: PostgresListen,
     /// The listener of the admin interface (`[listen.admin]`).
     pub admin: Listen,
     /// Whom Sluice believes (`[[issuer]]`). May be empty: then only Sluice's own tokens are.
     pub issuers: Vec<IssuerConfig>,
+    /// Whose workloads it believes (`[[trust_domain]]`).
+    pub trust_domains: Vec<TrustDomainConfig>,
     /// Bounds on what callers may use (`[limits]`).
     pub limits: Limits,
     /// How approvals run (`[approvals]`).
@@ -82,6 +92,51 @@ pub struct Config {
     pub sinks: Vec<SinkConfig>,
     /// Where finished tapes go (`[archive]`).
     pub archive: Option<ArchiveConfig>,
+    /// What Sluice issues for credentials that it accepts (`[tokens]`).
+    pub tokens: TokenConfig,
+}
+
+/// The listener for PostgreSQL clients.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PostgresListen {
+    /// Where, and with which certificate.
+    pub listen: Listen,
+    /// How a client is asked for its token, unless it says itself how (`auth`).
+    pub auth: PostgresAuth,
+    /// Where a client that speaks `OAUTHBEARER` is sent to get a token (`oauth`).
+    pub oauth: OauthHint,
+}
+
+/// How a PostgreSQL client is asked for its token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum PostgresAuth {
+    /// As its password, in clear inside TLS, which every client can.
+    #[default]
+    Password,
+    /// By SASL `OAUTHBEARER` (RFC 7628), which libpq 18 and some drivers can.
+    OauthBearer,
+}
+
+impl PostgresAuth {
+    /// Every way.
+    pub const ALL: [Self; 2] = [Self::Password, Self::OauthBearer];
+
+    /// Its name in the configuration, and in a client's `sluice.auth`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::OauthBearer => "oauthbearer",
+        }
+    }
+}
+
+/// What a client without a token is told (RFC 7628, section 3.2.2).
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct OauthHint {
+    /// The URL of the issuer, one of `[[issuer]]`; `None` tells the client nothing.
+    pub issuer: Option<Arc<str>>,
+    /// The scope to ask it for.
+    pub scope: Option<Arc<str>>,
 }
 
 /// One listener.
@@ -109,6 +164,8 @@ pub struct IssuerConfig {
     pub issuer: Arc<Issuer>,
     /// Where its keys are.
     pub keys: KeySource,
+    /// How it is asked about tokens that only it can read (`[issuer.introspection]`), if it is.
+    pub introspection: Option<IntrospectionConfig>,
 }
 
 /// Where an issuer's keys are.
@@ -196,6 +253,18 @@ pub enum WitnessKeySource {
     File(PathBuf),
     /// In the configuration itself, as `NAME+ID+KEY`.
     Text(String),
+}
+
+/// What Sluice issues for credentials that it accepts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TokenConfig {
+    /// The `iss` of its tokens: scheme, host and port by which callers reach the admin listener. `None` means that others
+    /// have no way to know them.
+    pub issuer: Option<String>,
+    /// The longest that anything lives which Sluice issues.
+    pub max_lifetime: Duration,
+    /// Passwords of one subject that may be used at a time.
+    pub max_passwords_per_subject: usize,
 }
 
 /// Where a key is kept: never in the configuration itself.

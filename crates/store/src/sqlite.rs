@@ -21,6 +21,7 @@ use tokio::sync::broadcast;
 
 use crate::approval::{AnswerError, Approval, AskError, AskedFor, Filter, Limits, Spending, Spent};
 use crate::audit::{ClassReport, Disclosed, FoundEvent, FoundRequest, FoundSession, Search, SessionSearch};
+use crate::password::KeptPassword;
 use crate::vault::{SealedSecret, SecretInfo, VaultChange};
 use crate::window::{WindowRequest, WindowUse};
 use crate::{Error, State};
@@ -31,6 +32,7 @@ mod codec;
 mod index;
 mod migrations;
 mod names;
+mod passwords;
 mod revocations;
 mod rows;
 mod search;
@@ -252,6 +254,22 @@ impl State for Sqlite {
 
     fn vault_changes_recorded(&self, last: u64) -> Result<(), Error> {
         self.forget_vault_changes(last)
+    }
+
+    fn keep_password(&self, password: &KeptPassword) -> Result<(), Error> {
+        self.insert_password(password)
+    }
+
+    fn passwords(&self, now: Timestamp) -> Result<Vec<KeptPassword>, Error> {
+        self.list_passwords(now)
+    }
+
+    fn drop_passwords(&self, digests: &[Digest]) -> Result<(), Error> {
+        self.delete_passwords(digests)
+    }
+
+    fn drop_ended_passwords(&self, now: Timestamp) -> Result<(), Error> {
+        self.sweep_passwords(now)
     }
 
     fn put_revocation(&self, revocation: &Revocation) -> Result<(), Error> {

@@ -11,6 +11,7 @@ use tokio::sync::broadcast;
 
 use crate::approval::{AnswerError, Approval, AskError, AskedFor, Filter, Limits, Spending, Spent};
 use crate::audit::{ClassReport, Disclosed, FoundEvent, FoundRequest, FoundSession, Search, SessionSearch};
+use crate::password::KeptPassword;
 use crate::vault::{SealedSecret, SecretInfo, VaultChange};
 use crate::window::{WindowRequest, WindowUse};
 use crate::{Error, Index};
@@ -136,6 +137,20 @@ pub trait State: Send + Sync {
 
     /// The changes up to this number are in the journal.
     fn vault_changes_recorded(&self, last: u64) -> Result<(), Error>;
+
+    // ---- Short-lived passwords
+
+    /// Keeps a password that is about to be given out; it is durable when this returns `Ok`.
+    fn keep_password(&self, password: &KeptPassword) -> Result<(), Error>;
+
+    /// Those that have not ended.
+    fn passwords(&self, now: Timestamp) -> Result<Vec<KeptPassword>, Error>;
+
+    /// Removes these, before they end.
+    fn drop_passwords(&self, digests: &[Digest]) -> Result<(), Error>;
+
+    /// Removes those that have ended. Nothing depends on its being called in time.
+    fn drop_ended_passwords(&self, now: Timestamp) -> Result<(), Error>;
 
     // ---- Who is no longer believed
 

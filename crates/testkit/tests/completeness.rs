@@ -29,7 +29,7 @@ enum Leaves {
 use Leaves::{Derived, Events, Nothing};
 
 /// Every operation of `store::State`.
-const STATE: [(&str, Leaves); 38] = [
+const STATE: [(&str, Leaves); 42] = [
     ("ask", Events(&["ApprovalAsked", "ApprovalEnded"])),
     ("request_window", Events(&["ApprovalAsked", "ApprovalEnded", "AdminAction"])),
     ("approval", Nothing),
@@ -61,6 +61,10 @@ const STATE: [(&str, Leaves); 38] = [
     ("vault_check", Events(&["AdminAction"])),
     ("vault_changes", Nothing),
     ("vault_changes_recorded", Derived),
+    ("keep_password", Events(&["TokenIssued"])),
+    ("passwords", Nothing),
+    ("drop_passwords", Derived),
+    ("drop_ended_passwords", Derived),
     ("put_revocation", Events(&["AdminAction"])),
     ("remove_revocations", Events(&["AdminAction"])),
     ("revocations", Nothing),
@@ -73,7 +77,8 @@ const STATE: [(&str, Leaves); 38] = [
 ];
 
 /// Every route that changes something, with the action that its handler records and the test that sees it.
-const ROUTES: [(&str, &str, &str); 11] = [
+const ROUTES: [(&str, &str, &str); 12] = [
+    ("/token", "access_token", "a_token_is_exchanged_for_one_of_the_same_subject"),
     ("/v1/approvals/{id}/answer", "approval.deny", "a_denial_ends_it_and_the_journal_says_so"),
     ("/v1/approvals/{id}/withdraw", "approval.withdraw", "requesters_see_and_withdraw_their_own_alone"),
     ("/v1/windows", "window.request", "a_window_is_asked_for_agreed_to_and_used"),
@@ -90,7 +95,7 @@ const ROUTES: [(&str, &str, &str); 11] = [
 const STORY: &str = "every_kind_of_thing_that_matters_has_its_entry";
 
 /// Every kind of event: where it is made, and the test in which it comes about as it does in use.
-const EVENTS: [(&str, &str, &str); 29] = [
+const EVENTS: [(&str, &str, &str); 32] = [
     ("Started", "gateway/src/node.rs", STORY),
     ("Stopped", "gateway/src/serve.rs", STORY),
     ("SessionOpened", "gateway/src/postgres/login.rs", STORY),
@@ -123,6 +128,9 @@ const EVENTS: [(&str, &str, &str); 29] = [
     ("TapeRemoved", "gateway/src/retention.rs", "a_tape_whose_time_is_over_goes"),
     ("TapePartEnded", "gateway/src/postgres/rotate.rs", "rc_14_a_part_ends_when_it_is_old_while_nothing_is_asked"),
     ("TapeArchived", "gateway/src/archive/round.rs", "rc_11_nothing_goes_before_its_object_is_what_it_was"),
+    ("TokenIssued", "control/src/token/issue.rs", "a_token_is_exchanged_for_one_of_the_same_subject"),
+    ("TokenRefused", "control/src/token.rs", "what_is_not_accepted_is_not_exchanged"),
+    ("Bypass", "gateway/src/postgres/doctor.rs", "every_way_past_sluice_is_found"),
     ("ClockMoved", "gateway/src/recorder/clocks.rs", "rc_09_a_clock_that_is_set_has_an_entry"),
 ];
 
@@ -292,7 +300,9 @@ fn check_routes(sources: &Sources, tests: &[Function]) -> Result<()> {
         let (module, name) = handler.split_once("::").context("a handler is a function of a module")?;
         let file = format!("control/src/{module}.rs");
         let all = graph.reached(|function| function.file == file && function.of.is_none() && function.name == name);
-        let is_act = |function: &&Function| function.file == "control/src/journal.rs" && function.name == "act";
+        let is_act = |function: &&Function| {
+            function.file == "control/src/journal.rs" && matches!(function.name.as_str(), "act" | "record")
+        };
         ensure!(all.iter().any(is_act), "{path}: {handler} records nothing");
         ensure!(all.iter().any(|function| function.texts.contains(action)), "{path}: there is no {action}");
         seen(tests, test, &[action]).with_context(|| path.to_owned())?;

@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::{Arc, PoisonError};
 
 use model::issuer::Issuer;
+use store::config::TrustDomainConfig;
 
-use super::{KeySource, Known, Source, Sources, TrustedIssuers, issuers};
+use super::{KeySource, Known, Source, Sources, TrustedIssuers};
 
 /// What differs, by alias.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -22,6 +23,11 @@ impl IssuerChanges {
     /// Whether nothing differs.
     pub const fn is_empty(&self) -> bool {
         self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty()
+    }
+
+    /// Whether the issuer of this alias is one of them.
+    pub fn has(&self, alias: &Arc<str>) -> bool {
+        [&self.added, &self.removed, &self.changed].into_iter().any(|aliases| aliases.contains(alias))
     }
 }
 
@@ -80,6 +86,17 @@ impl TrustedIssuers {
         changes
     }
 
+    /// The same of trust domains, added to what changes of issuers.
+    pub fn compare_trust_domains(&self, configured: &[TrustDomainConfig], changes: &mut IssuerChanges) {
+        self.trust_domains.compare(configured, changes);
+    }
+
+    /// Believes these trust domains as soon as [`TrustedIssuers::replace`] was called, so that at no moment an alias is an
+    /// issuer's and a trust domain's.
+    pub fn replace_trust_domains(&self, configured: &[TrustDomainConfig]) {
+        self.trust_domains.replace(configured);
+    }
+
     /// Believes these issuers from now on, and Sluice's own. Whoever was verified by one that is gone, or is configured
     /// in another way, does not stand any more ([`TrustedIssuers::standing`]).
     pub fn replace(&self, configured: Vec<(Issuer, KeySource)>) {
@@ -101,7 +118,7 @@ impl TrustedIssuers {
             sources.insert(Arc::clone(&source.issuer.alias), source);
         }
         // In this order: whoever reads the new sources verifies by the new issuers.
-        self.current.store(Arc::new(issuers(&sources)));
+        self.current.store(Arc::new(self.issuers(&sources)));
         self.sources.store(Arc::new(sources));
     }
 }

@@ -13,10 +13,11 @@ use super::analysed::Known;
 use super::end::End;
 use super::query::Origin;
 use super::refusal::Refusal;
-use super::session::Session;
+use super::session::{Caller, Session};
 use crate::clock;
 use crate::node::Node;
 use crate::sessions::Signal;
+use crate::tls::ClientCertificate;
 
 /// The end of a credential by the wall clock, with what grace the configuration gives.
 pub(super) fn expiry(node: &Node, subject: &Subject) -> Timestamp {
@@ -38,13 +39,41 @@ pub(super) const UNBELIEVED_USER: &str = "the user is not believed any more";
 /// How far ahead an end is looked for at most.
 const FARTHEST: Duration = Duration::from_secs(365 * 86_400);
 
+impl Caller {
+    /// What a token may be bound to that comes on this connection.
+    pub(super) fn proven(&self) -> Proven {
+        ClientCertificate::proven(self.certificate.as_ref())
+    }
+
+    /// The certificate of the connection, if it is what says who the caller is.
+    fn living_by(&self) -> Option<&ClientCertificate> {
+        let is_it = |certificate: &&ClientCertificate| self.subject.credential.digest == Some(certificate.thumbprint());
+        self.certificate.as_ref().filter(is_it)
+    }
+}
+
 impl Session {
-    /// Verifies a token. While its issuer's keys are fetched the session looks at nothing else, so that it gives up when it
-    /// has to end: what it runs at the target must not go on for as long as an issuer takes.
+    /// Verifies a token that comes on this connection.
     pub(super) async fn verify(&self, token: &str) -> Result<Subject, IdentityError> {
+        let issuers = &self.node.issuers;
+        self.unless_it_ends(issuers.verify_for(token, &self.caller.proven(), &self.place.model.name)).await
+    }
+
+    /// Verifies what a client gives as its password: a token, or a short-lived password.
+    pub(super) async fn verify_credential(&self, credential: &str) -> Result<Subject, IdentityError> {
+        let issuers = &self.node.issuers;
+        self.unless_it_ends(issuers.log_in(credential, &self.caller.proven(), &self.place.model.name)).await
+    }
+
+    /// While an issuer's keys are fetched the session looks at nothing else, so that it gives up when it has to end: what it
+    /// runs at the target must not go on for as long as an issuer takes.
+    async fn unless_it_ends(
+        &self,
+        verifying: impl Future<Output = Result<Subject, IdentityError>>,
+    ) -> Result<Subject, IdentityError> {
         tokio::select! {
             biased;
-            verified = self.node.issuers.verify(token, &Proven::NOTHING) => verified,
+            verified = verifying => verified,
             error = self.has_to_end() => Err(error),
         }
     }
@@ -77,7 +106,11 @@ impl Session {
     /// Looks whether the caller is still believed, and in which groups. Groups that were lost decide anew, as a revision
     /// does: what runs is cut if it is denied now, or more of it is masked. There is no grace.
     pub(super) fn stand(&mut self) -> Result<(), End> {
-        let standing = self.node.issuers.standing(&self.caller.subject);
+        let standing = match self.caller.living_by() {
+            // Somebody has to vouch for the certificate still.
+            Some(certificate) => self.node.issuers.recognise(certificate),
+            None => self.node.issuers.standing(&self.caller.subject),
+        };
         let standing = standing.map_err(|error| End::Revoked(error.to_string()))?;
         if standing.groups != self.caller.subject.groups {
             self.caller.subject = standing;

@@ -153,7 +153,12 @@ impl Session {
         if raised(Signal::Renew)
             && let Some(subject) = self.signals.take_renewal()
         {
-            self.renew(subject)?;
+            // The admin API looked at the session as it was when it opened.
+            if self.caller.subject.may_be_renewed_by(&subject) {
+                self.renew(subject)?;
+            } else {
+                self.token_refused(super::own_settings::ANOTHERS);
+            }
         }
         if raised(Signal::Trust) {
             self.stand()?;
@@ -174,16 +179,18 @@ impl Session {
 
     /// Takes up a renewed credential of the same caller.
     pub(super) fn renew(&mut self, subject: Subject) -> Result<(), End> {
-        if !self.caller.subject.is_same_caller(&subject) {
+        if !self.caller.subject.may_be_renewed_by(&subject) {
             return Err(End::Internal("a credential of somebody else was handed in"));
         }
         // It may have been revoked while it lay in the mailbox.
         let subject = self.node.issuers.standing(&subject).map_err(|error| End::Revoked(error.to_string()))?;
-        let regrouped = self.caller.subject.groups != subject.groups;
+        let before = &self.caller.subject;
+        let changed = before.groups != subject.groups || before.binding != subject.binding;
         let expires_at = subject.expires_at;
+        self.signals.live_by(subject.token_id.clone());
         self.hold_by(subject);
         self.node.recorder.note(Event::SessionRenewed { session: self.caller.session, expires_at });
-        if regrouped {
+        if changed {
             self.adopt(Arc::clone(&self.active));
         }
         Ok(())

@@ -20,7 +20,12 @@ fn subject() -> Subject {
         expires_at: Timestamp(1_000),
         binding: Binding::Bearer,
         token_id: Some("t-1".into()),
-        credential: Credential { issued_at: Timestamp(100), digest: Some(Digest([7; 32])), generation: 0 },
+        credential: Credential {
+            issued_at: Timestamp(100),
+            digest: Some(Digest([7; 32])),
+            generation: 0,
+            made_of: Vec::new(),
+        },
     }
 }
 

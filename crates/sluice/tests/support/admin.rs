@@ -58,3 +58,13 @@ pub fn wait_for_status(site: &Site, token: &str, approval: &str, wanted: &str) -
         Ok((status(site, token, approval)? == wanted).then_some(()))
     })
 }
+
+/// Exchanges a token at the token endpoint: the status, and the answer.
+pub fn exchange(site: &Site, token: &str, more: &[(&str, &str)]) -> Result<(u16, Value)> {
+    let kind = "urn:ietf:params:oauth:token-type:access_token";
+    let grant = "urn:ietf:params:oauth:grant-type:token-exchange";
+    let fields = [("grant_type", grant), ("subject_token", token), ("subject_token_type", kind)];
+    let fields: Vec<String> = fields.iter().chain(more).map(|(name, value)| format!("{name}={value}")).collect();
+    // None of the values has a character that a form would have to escape.
+    post_as(site, "/token", "application/x-www-form-urlencoded", &fields.join("&"))
+}

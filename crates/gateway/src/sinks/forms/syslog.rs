@@ -33,7 +33,9 @@ fn priority(telling: &Telling<'_>) -> u8 {
         Event::SessionOpened { .. }
         | Event::SessionRefused { .. }
         | Event::SessionRenewed { .. }
-        | Event::SessionClosed { .. } => AUTHPRIV,
+        | Event::SessionClosed { .. }
+        | Event::TokenIssued { .. }
+        | Event::TokenRefused { .. } => AUTHPRIV,
         _ => AUDIT,
     };
     let severity = match telling.severity() {

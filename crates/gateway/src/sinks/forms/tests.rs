@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use model::approval::{Answer, Asked, Mode, Status};
+use model::bypass::{self, Finding};
 use model::class::DataClass;
 use model::decision::{Denial, Need, Outcome};
 use model::disclosure::{Counts, Disclosure};
@@ -178,6 +179,32 @@ fn people() -> Vec<Event> {
             object: "tapes/028t5cy4tqkff/00002.tapez".into(),
             digest: Digest([10; 32]),
             length: 1 << 28,
+        },
+        Event::TokenIssued {
+            subject: Subject {
+                key: ada(),
+                kind: SubjectKind::User,
+                groups: vec![],
+                on_behalf_of: vec![],
+                expires_at: Timestamp(1_795_406_460_000),
+                binding: Binding::Dpop,
+                token_id: Some("t-2".into()),
+                credential: model::subject::Credential::default(),
+            },
+            kind: "access_token".into(),
+            target: Some("payments".into()),
+            issued_for: None,
+            source: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        },
+        Event::TokenRefused { source: IpAddr::V4(Ipv4Addr::LOCALHOST), reason: "the signature is wrong".into() },
+        Event::Bypass {
+            target: "payments".into(),
+            database: "app".into(),
+            findings: vec![Finding {
+                severity: bypass::Severity::Serious,
+                check: "superuser".into(),
+                what: "statements can be run as \"postgres\"".into(),
+            }],
         },
     ]
 }

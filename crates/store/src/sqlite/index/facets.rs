@@ -45,7 +45,11 @@ impl<'a> Facets<'a> {
                 Self { session: *session, target: Some(target), secret: Some(reference), ..none }
             }
             Event::AdminAction { subject, .. } => Self { subject: Some(subject), ..none },
+            Event::TokenIssued { subject, target, .. } => {
+                Self { subject: Some(&subject.key), target: target.as_deref(), ..none }
+            }
             Event::OwnStatement { session, target, .. } => Self { session: *session, target: Some(target), ..none },
+            Event::Bypass { target, .. } => Self { target: Some(target), ..none },
             Event::Gap { session, .. } => Self { session: *session, ..none },
             Event::TapeCut { session, .. }
             | Event::TapePartEnded { session, .. }

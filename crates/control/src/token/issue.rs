@@ -1,0 +1,167 @@
+//! What is the same for every grant: whether policy lets them, until when, bound to what, the journal, the answer.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use gateway::clock;
+use gateway::passwords::{PasswordError, StandsFor};
+use identity::Confirmation;
+use model::decision::{Denial, Outcome};
+use model::event::Event;
+use model::id::Digest;
+use model::secret::Secret;
+use model::subject::{Binding, Subject, SubjectKey};
+use model::time::Timestamp;
+
+use super::error::TokenError;
+use super::grants::{Asked, Delegation, Redeemed, Wanted};
+use super::{DATABASE_PASSWORD, TokenAnswer, target};
+use crate::journal;
+
+/// The most tokens that may stand behind one: what they are is in each token.
+const MOST_BEHIND: usize = 16;
+
+/// Issues what was asked for to whoever the grant stands for.
+pub(super) async fn issue(asked: &Asked<'_>, redeemed: Redeemed) -> Result<TokenAnswer, TokenError> {
+    let Redeemed { mut subject, confirmation, delegation, wanted } = redeemed;
+    let now = clock::now();
+    let issued_for = subject.token_id.take();
+    subject.credential.made_of = made_of(&subject, delegation.as_ref())?;
+    subject.binding = confirmation.map_or(Binding::Bearer, |confirmation| confirmation.binding());
+    may(asked, &subject, delegation.as_ref())?;
+    subject.expires_at = asked.app.node.tokens.end(subject.expires_at, now);
+    subject.token_id = Some(token_id()?);
+    let expires_in = subject.expires_at.seconds().saturating_sub(now.seconds());
+    if expires_in == 0 {
+        return Err(TokenError::request("the credential ends within this second"));
+    }
+    match wanted {
+        Wanted::AccessToken => {
+            record(asked, &subject, "access_token", issued_for).await?;
+            let token = asked.app.node.tokens.sign(&subject, asked.target, confirmation, now);
+            Ok(TokenAnswer {
+                access_token: token.expose().clone(),
+                issued_token_type: "urn:ietf:params:oauth:token-type:access_token",
+                token_type: if subject.binding == Binding::Dpop { "DPoP" } else { "Bearer" },
+                expires_in,
+            })
+        }
+        Wanted::DatabasePassword => {
+            let stands_for = stands_for(asked, subject, confirmation)?;
+            asked.app.node.passwords.has_room(&stands_for.subject.key, now).map_err(no_password)?;
+            record(asked, &stands_for.subject, "database_password", issued_for).await?;
+            let password = password(asked, stands_for, now).await?;
+            Ok(TokenAnswer {
+                access_token: password.expose().clone(),
+                issued_token_type: DATABASE_PASSWORD,
+                token_type: "N_A",
+                expires_in,
+            })
+        }
+    }
+}
+
+/// The tokens that something is issued for, with those that they were issued for: when one of them is revoked, so is
+/// it.
+fn made_of(subject: &Subject, delegation: Option<&Delegation>) -> Result<Vec<Digest>, TokenError> {
+    let shown = match delegation {
+        Some(Delegation { actor, whom }) => vec![&actor.credential, &whom.credential],
+        None => vec![&subject.credential],
+    };
+    let all: BTreeSet<Digest> =
+        shown.into_iter().flat_map(|credential| credential.made_of.iter().copied().chain(credential.digest)).collect();
+    if all.len() > MOST_BEHIND {
+        return Err(TokenError::request("it was exchanged too often: show the token that it began with"));
+    }
+    Ok(all.into_iter().collect())
+}
+
+/// A password is for one target, and a connection that shows it can prove a certificate, but no key of a proof: what is
+/// bound to that would become what anybody can use.
+fn stands_for(
+    asked: &Asked<'_>,
+    subject: Subject,
+    confirmation: Option<Confirmation>,
+) -> Result<StandsFor, TokenError> {
+    let target = asked.target.ok_or_else(|| TokenError::request("name the target of the password: audience"))?;
+    match confirmation {
+        Some(Confirmation::ProofKey(_)) => {
+            Err(TokenError::request("what is bound to a key of proofs (DPoP) cannot become a password"))
+        }
+        None | Some(Confirmation::Certificate(_)) => Ok(StandsFor {
+            issued_at: clock::now(),
+            made_of: subject.credential.made_of.clone(),
+            subject,
+            target: target.into(),
+            confirmation,
+        }),
+    }
+}
+
+async fn password(asked: &Asked<'_>, stands_for: StandsFor, now: Timestamp) -> Result<Secret<String>, TokenError> {
+    let passwords = Arc::clone(&asked.app.node.passwords);
+    let issued = tokio::task::spawn_blocking(move || passwords.issue(stands_for, now)).await;
+    issued.map_err(|_| TokenError::internal())?.map_err(no_password)
+}
+
+fn no_password(error: PasswordError) -> TokenError {
+    match error {
+        PasswordError::TooMany | PasswordError::TooManyOfSubject(_) => TokenError::too_many(error.to_string()),
+        PasswordError::State(_) | PasswordError::Written(_) | PasswordError::Randomness(_) => {
+            tracing::error!(%error, "a password cannot be issued");
+            TokenError::unavailable()
+        }
+    }
+}
+
+/// Whether policy lets the subject have it, act for whom it wants to act for, and be where it wants to be.
+fn may(asked: &Asked<'_>, subject: &Subject, delegation: Option<&Delegation>) -> Result<(), TokenError> {
+    let active = asked.app.node.revisions.current();
+    if let Some(Delegation { actor, whom }) = delegation {
+        let policies = active.policies_for(actor);
+        let permitted = policy::may_act_for(&policies, whom, &target::context(actor, asked.source));
+        permitted.map_err(|denial| denied(asked, &actor.key, "delegate", &whom.key.to_string(), &denial))?;
+    }
+    let policies = active.policies_for(subject);
+    let permitted = policy::may_exchange(&policies, &target::context(subject, asked.source));
+    permitted.map_err(|denial| denied(asked, &subject.key, "exchange", "POST /token", &denial))?;
+    asked.target.map_or(Ok(()), |target| target::check(asked.app, target, subject, &policies, asked.source))
+}
+
+/// A refusal, which is in the journal too: somebody tried.
+fn denied(asked: &Asked<'_>, subject: &SubjectKey, action: &str, object: &str, denial: &Denial) -> TokenError {
+    asked.app.node.recorder.note(Event::AdminAction {
+        subject: subject.clone(),
+        action: action.into(),
+        object: object.into(),
+        outcome: Outcome::Deny,
+    });
+    TokenError::not_permitted(format!("you need `{action}`: {}", denial.message))
+}
+
+/// 128 random bits.
+fn token_id() -> Result<Arc<str>, TokenError> {
+    let bytes = clock::random::<16>().map_err(|_| TokenError::internal())?;
+    let text = bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    Ok(text.into())
+}
+
+/// That it is issued is in the journal before it is given out.
+async fn record(
+    asked: &Asked<'_>,
+    subject: &Subject,
+    kind: &str,
+    issued_for: Option<Arc<str>>,
+) -> Result<(), TokenError> {
+    let event = Event::TokenIssued {
+        subject: subject.clone(),
+        kind: kind.into(),
+        target: asked.target.map(Arc::from),
+        issued_for,
+        source: asked.source,
+    };
+    journal::record(asked.app, event).await.map_err(|error| {
+        tracing::error!(%error, "a token cannot be issued");
+        TokenError::unavailable()
+    })
+}

@@ -1,0 +1,15 @@
+//! Short-lived passwords that Sluice issued.
+
+use model::id::Digest;
+use model::time::Timestamp;
+
+/// One of them, as it is kept: it is random and long, so that its digest tells nobody what it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeptPassword {
+    /// The SHA-256 of it.
+    pub digest: Digest,
+    /// Whom it stands for and where, as a document that only the gateway reads.
+    pub stands_for: String,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
