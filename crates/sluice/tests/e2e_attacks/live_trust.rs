@@ -1,10 +1,13 @@
 //! Ways in which somebody is believed no more: a token is given up, an issuer goes, what is kept cannot be read (ID-14).
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result, ensure};
 use model::decision::Outcome;
 use model::event::Event;
 use serde_json::{Value, json};
 use testkit::demo::site::{AUDITOR, ORDER_SERVICE, Site, Tuning};
+use testkit::issuer::Fault;
 use testkit::process::sluice;
 use testkit::scripted::query;
 use testkit::wait::eventually_blocking;
@@ -60,6 +63,47 @@ async fn id_14_a_login_that_was_verified_in_time_does_not_get_in() -> Result<()>
     assert_eq!(postgres()?.sql("late", inserted)?, "0");
     // Others get through there.
     assert_eq!(somebody(&site, "live-early").await?.simple("SELECT 1").await?.column(), ["1"]);
+    Ok(())
+}
+
+/// Whoever may do what `cleared` may, by Sluice's own tokens.
+const OWN: &str = r#"
+@id("own-connect")
+permit (principal in Group::"sluice|cleared", action == Action::"connect", resource in Target::"payments");
+@id("own-read-and-write")
+permit (principal in Group::"sluice|cleared", action in [Action::"read", Action::"write"], resource in Target::"payments");
+"#;
+
+/// A session verifies a user's token itself. While an issuer takes its time with the keys for that, what the session has
+/// sent to the target runs on; so it must not be deaf.
+#[tokio::test(flavor = "multi_thread")]
+async fn id_14_a_session_hears_of_it_while_keys_are_fetched() -> Result<()> {
+    let policies = vec![("50-own.cedar".into(), OWN.into())];
+    let mut site = prepare("deafness", Tuning { policies, ..Tuning::default() })?;
+    site.issuer().fail(Fault::Slow(Duration::from_secs(20)));
+    let whole = std::fs::read_to_string(site.config())?;
+    std::fs::write(site.config(), whole.split("[[issuer]]").next().context("it has an issuer")?)?;
+    site.start()?;
+    let held = locked("deafness").await?;
+    let own = command(&site, &["token", "--subject", "live-deaf", "--group", "cleared"])?.success()?;
+    let mut client = Raw::login(&site, own.trim()).await?;
+    client.send(&[query(&waits("live-deaf"))]).await?;
+    wait_for_running("live-deaf", "1")?;
+    // One whose keys nobody has asked for: whoever needs them waits for ten seconds.
+    std::fs::write(site.config(), &whole)?;
+    record::wait_for(
+        &site,
+        "the issuer",
+        |event| matches!(event, Event::AdminAction { object, .. } if &**object == "added demo"),
+    )?;
+    client.send(&[query(&format!("SELECT 1 /*user_token='{}'*/", token(&site, "live-slow", &[])?))]).await?;
+    command(&site, &["subjects", "revoke", "sluice|live-deaf"])?.success()?;
+    let revoked = Instant::now();
+    assert_eq!(client.end().await?.as_deref(), Some("57P01"));
+    wait_for_running("live-deaf", "0")?;
+    // Half of what it would wait for the keys.
+    assert!(revoked.elapsed() < Duration::from_secs(5), "{:?}", revoked.elapsed());
+    drop(held);
     Ok(())
 }
 
