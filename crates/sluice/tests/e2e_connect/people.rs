@@ -178,12 +178,15 @@ fn a_login_renews_itself_for_the_command_line_and_for_programs() -> Result<()> {
     Ok(())
 }
 
+/// A client, its arguments, and a variable.
+type Way<'a> = (&'static str, &'a [&'a str], Option<(&'a str, &'a str)>);
+
 #[test]
 fn machines_prove_themselves_by_secret_and_by_key() -> Result<()> {
     let Some(world) = World::start("connect_machines", 300)? else { return Ok(()) };
     let key = world.people.key_file().display().to_string();
     let secret = ("SLUICE_CLIENT_SECRET", world.people.secret());
-    let ways: [(&str, &[&str], Option<(&str, &str)>); 3] = [
+    let ways: [Way<'_>; 3] = [
         ("etl", &[], Some(secret)),
         ("etl-post", &["--client-secret-post"], Some(secret)),
         ("billing", &["--private-key-file", &key, "--key-id", "billing"], None),
