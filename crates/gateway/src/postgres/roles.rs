@@ -97,7 +97,10 @@ struct Left {
 /// A connection that roles are made and dropped on, and for which configuration.
 type Kept = Option<(Arc<TargetConfig>, OwnConnection)>;
 
-/// That connection, in use by one at a time.
+/// Its place, taken by one at a time.
+type Shared = Arc<tokio::sync::Mutex<Kept>>;
+
+/// That connection in use.
 struct Administration {
     place: OwnedMutexGuard<Kept>,
     target: Arc<TargetConfig>,
@@ -115,7 +118,8 @@ impl Administration {
 /// The roles of all sessions.
 #[derive(Default)]
 pub(crate) struct Roles {
-    administrations: Mutex<HashMap<(Arc<str>, Arc<str>), Arc<tokio::sync::Mutex<Kept>>>>,
+    /// By target and database.
+    administrations: Mutex<HashMap<(Arc<str>, Arc<str>), Shared>>,
     /// The sessions whose roles are used, or are being made.
     used: Mutex<HashSet<SessionId>>,
     left: Mutex<Vec<Left>>,
