@@ -96,6 +96,8 @@ fn session(sessions: &Arc<Sessions>, subject: &Subject) -> (Arc<Signals>, Entere
         database: "payments".into(),
         source: IpAddr::from([127, 0, 0, 1]),
         opened_at: clock::now(),
+        binding: subject.binding,
+        certificate: None,
     };
     let cancel = CancelKey { process_id: 1, secret: vec![0; 4] };
     let place = sessions.admit_subject(&subject.key, 1).unwrap();
