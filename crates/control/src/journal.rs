@@ -6,19 +6,44 @@ use gateway::recorder::{NotRecorded, entry};
 use ledger::Level;
 use model::decision::Outcome;
 use model::event::Event;
+use model::subject::SubjectKey;
 
 use crate::access::Caller;
 use crate::app::App;
 use crate::problem::Problem;
 
-/// Records that the caller does `action` to `object`, durably, together with everything that was noted before it.
+/// Who does something.
+pub(crate) trait Actor {
+    /// As the record names them.
+    fn key(&self) -> &SubjectKey;
+}
+
+impl Actor for Caller {
+    fn key(&self) -> &SubjectKey {
+        &self.subject.key
+    }
+}
+
+/// Somebody who is no caller of the admin API: an issuer that sends an event, or whoever gives up a token.
+impl Actor for SubjectKey {
+    fn key(&self) -> &SubjectKey {
+        self
+    }
+}
+
+/// Records that `actor` does `action` to `object`, durably, together with everything that was noted before it.
 ///
 /// # Errors
 /// The journal cannot be written. The entry is kept and goes into the journal before anything else does, so that no
 /// request can profit from an act that is not recorded.
-pub(crate) async fn act(app: &App, caller: &Caller, action: &str, object: impl Into<Arc<str>>) -> Result<(), Problem> {
+pub(crate) async fn act(
+    app: &App,
+    actor: &impl Actor,
+    action: &str,
+    object: impl Into<Arc<str>>,
+) -> Result<(), Problem> {
     let event = Event::AdminAction {
-        subject: caller.subject.key.clone(),
+        subject: actor.key().clone(),
         action: action.into(),
         object: object.into(),
         outcome: Outcome::Allow,

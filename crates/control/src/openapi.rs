@@ -6,7 +6,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::answer::Answer;
 use crate::token::{self, metadata};
-use crate::{approvals, audit, health, revision, sessions, targets, windows};
+use crate::{approvals, audit, events, health, revision, revocations, revoke, sessions, targets, windows};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -18,6 +18,7 @@ use crate::{approvals, audit, health, revision, sessions, targets, windows};
         revision::whoami, revision::get, targets::catalog,
         approvals::list, approvals::get, approvals::answer, approvals::withdraw, windows::request,
         sessions::list, sessions::history, sessions::get, sessions::kill, sessions::renew, sessions::tape, sessions::remove_tape,
+        revocations::list, revocations::put, revocations::put_issuer, revocations::lift, revoke::token, events::receive,
         audit::search, audit::disclosed, audit::report, audit::events,
     ),
     security(("bearer" = [])),

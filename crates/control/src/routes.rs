@@ -15,7 +15,9 @@ use crate::app::App;
 use crate::input::MAX_BODY;
 use crate::problem::Problem;
 use crate::token::{self, metadata};
-use crate::{approvals, audit, health, hosts, openapi, revision, sessions, targets, windows};
+use crate::{
+    approvals, audit, events, health, hosts, openapi, revision, revocations, revoke, sessions, targets, windows,
+};
 
 /// How long anything but a stream may take.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -74,6 +76,12 @@ fn all() -> Vec<Route> {
         changes("/v1/sessions/{id}/token", Session, post(sessions::renew)),
         reads("/v1/sessions/{id}/tape", Verb(Replay), get(sessions::tape)),
         changes("/v1/sessions/{id}/tape/remove", Verb(Operate), post(sessions::remove_tape)),
+        reads("/v1/revocations", Verb(Sessions), get(revocations::list)),
+        changes("/v1/revocations", Verb(Sessions), post(revocations::put)),
+        changes("/v1/revocations/issuer", Verb(Operate), post(revocations::put_issuer)),
+        changes("/v1/revocations/lift", Verb(Operate), post(revocations::lift)),
+        changes("/revoke", Open, post(revoke::token)),
+        changes("/events", Open, post(events::receive)),
         reads("/v1/audit/search", Verb(Audit), get(audit::search)),
         reads("/v1/audit/disclosed", Verb(Audit), get(audit::disclosed)),
         reads("/v1/audit/report", Verb(Audit), get(audit::report)),

@@ -2,14 +2,16 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use gateway::clock;
 use gateway::node::Node;
 use http_body::Frame;
+use model::subject::Subject;
 use tokio::sync::mpsc;
 
 use crate::replay::{Line, Tape};
@@ -21,23 +23,35 @@ const PIECE: usize = 64 * 1024;
 /// How long a caller may take nothing before the tape is closed.
 const STALLED: Duration = Duration::from_secs(60);
 
-/// The pieces of an answer as they come.
-struct Pieces(mpsc::Receiver<Bytes>);
+/// The pieces of an answer as they come, for as long as whoever asked is believed.
+struct Pieces {
+    next: mpsc::Receiver<Bytes>,
+    node: Arc<Node>,
+    subject: Arc<Subject>,
+}
+
+/// Whoever asked is not believed any more: the answer breaks off.
+#[derive(Debug, thiserror::Error)]
+#[error("the credential has ended or was revoked")]
+struct NoLongerBelieved;
 
 impl http_body::Body for Pieces {
     type Data = Bytes;
-    type Error = std::convert::Infallible;
+    type Error = NoLongerBelieved;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        self.0.poll_recv(context).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
+        let next = ready!(self.next.poll_recv(context));
+        // When it goes out, however long it has waited for the one before.
+        let is_believed = clock::now() < self.subject.expires_at && self.node.issuers.standing(&self.subject).is_ok();
+        Poll::Ready(next.map(|bytes| if is_believed { Ok(Frame::data(bytes)) } else { Err(NoLongerBelieved) }))
     }
 }
 
 /// The lines of a tape, one JSON object each.
-pub(crate) fn lines(node: Arc<Node>, tape: Tape) -> Response {
+pub(crate) fn lines(node: Arc<Node>, subject: Arc<Subject>, tape: Tape) -> Response {
     let (sender, receiver) = mpsc::channel(AHEAD);
     let runtime = tokio::runtime::Handle::current();
     node.tasks.spawn_blocking(move || {
@@ -46,7 +60,7 @@ pub(crate) fn lines(node: Arc<Node>, tape: Tape) -> Response {
         };
         play(tape, send);
     });
-    let mut response = Body::new(Pieces(receiver)).into_response();
+    let mut response = Body::new(Pieces { next: receiver, node, subject }).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
     response
 }

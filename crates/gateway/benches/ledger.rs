@@ -310,6 +310,7 @@ fn opened(session: u64) -> Event {
         expires_at: Timestamp(START + MONTH),
         binding: Binding::Bearer,
         token_id: Some("0190b3f2-7d4e".into()),
+        credential: model::subject::Credential::default(),
     };
     Event::SessionOpened {
         session: SessionId::from_bits(session),

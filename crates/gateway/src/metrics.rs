@@ -44,6 +44,8 @@ pub struct Metrics {
     pub revision: IntGauge,
     /// Revisions refused because they were invalid.
     pub revisions_refused: IntCounter,
+    /// Revocations in force.
+    pub revocations: IntGauge,
     /// Events that a sink took, by sink.
     pub sink_events: IntCounterVec,
     /// Attempts to send to a sink that failed, by sink.
@@ -96,6 +98,7 @@ impl Metrics {
             background_panics: counters(&registry, "background_panics_total", "Panics beside the sessions", "work")?,
             revision: gauge(&registry, "revision", "The revision in force")?,
             revisions_refused: counter(&registry, "revisions_refused_total", "Invalid revisions refused")?,
+            revocations: gauge(&registry, "revocations", "Revocations in force")?,
             sink_events: counters(&registry, "sink_events_total", "Events that a sink took", "sink")?,
             sink_failures: counters(&registry, "sink_failures_total", "Attempts to send that failed", "sink")?,
             sink_rejected: counters(&registry, "sink_rejected_total", "Events that a receiver rejected", "sink")?,

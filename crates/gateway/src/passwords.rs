@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use identity::{Confirmation, IdentityError, Proven};
 use model::id::Digest;
 use model::secret::Secret;
-use model::subject::{Subject, SubjectKey};
+use model::subject::{Credential, Subject, SubjectKey};
 use model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use store::State;
@@ -54,6 +54,10 @@ pub struct StandsFor {
     pub target: Arc<str>,
     /// What the connection has to prove, too.
     pub confirmation: Option<Confirmation>,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// The digests of the tokens that it was issued for.
+    pub made_of: Vec<Digest>,
 }
 
 /// Every password that has not ended.
@@ -130,7 +134,8 @@ impl Passwords {
     ) -> Result<Subject, IdentityError> {
         // Found by a digest that nobody can steer: how long it takes tells nothing of those that there are.
         let found = self.held().get(&sha256(password)).cloned();
-        let StandsFor { subject, target: at, confirmation } = found.ok_or(IdentityError::Password("it is unknown"))?;
+        let found = found.ok_or(IdentityError::Password("it is unknown"))?;
+        let StandsFor { subject, target: at, confirmation, issued_at, made_of } = found;
         if subject.expires_at <= now {
             return Err(IdentityError::Password("it ended"));
         }
@@ -140,7 +145,9 @@ impl Passwords {
         if confirmation.is_some_and(|confirmation| !confirmation.is_proven(proven)) {
             return Err(IdentityError::Binding("the connection does not have the password's client certificate"));
         }
-        Ok(subject)
+        let generation = subject.credential.generation;
+        let credential = Credential { issued_at, digest: None, generation, made_of };
+        Ok(Subject { credential, ..subject })
     }
 
     /// Drops every password of a subject, whether it calls or is called for; returns how many there were. Sessions that began

@@ -21,7 +21,8 @@ struct Key {
 impl Key {
     fn of(subject: &Subject) -> Self {
         // Whatever else a subject has, whoever adds something to it looks here.
-        let Subject { key, kind, groups, on_behalf_of, expires_at: _, binding: _, token_id: _ } = subject;
+        let Subject { key, kind, groups, on_behalf_of, expires_at: _, binding: _, token_id: _, credential: _ } =
+            subject;
         Self { kind: *kind, subject: key.clone(), groups: groups.clone(), on_behalf_of: on_behalf_of.clone() }
     }
 }
@@ -74,6 +75,7 @@ mod tests {
             expires_at: Timestamp(1),
             binding: Binding::Bearer,
             token_id: None,
+            credential: model::subject::Credential::default(),
         }
     }
 

@@ -76,6 +76,7 @@ fn subject() -> Subject {
         expires_at: Timestamp(9),
         binding: Binding::Bearer,
         token_id: Some("jti".into()),
+        credential: model::subject::Credential::default(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::Digest;
 use crate::time::Timestamp;
 
 /// What names a subject everywhere: the issuer's alias and the issuer's own id for it, shown as `alias|id`.
@@ -62,6 +63,23 @@ pub struct Subject {
     pub binding: Binding,
     /// The credential's own id (`jti`), for the record.
     pub token_id: Option<Arc<str>>,
+    /// What a revocation may go by. For this process alone: it is in no record.
+    #[serde(skip)]
+    pub credential: Credential,
+}
+
+/// What is known of a credential beside what it says of its subject. The default is that of one as old as can be, which
+/// every revocation reaches.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Credential {
+    /// The earliest moment, by our clock, at which it can have been issued.
+    pub issued_at: Timestamp,
+    /// The SHA-256 of what is signed of a token; `None` for what is no token.
+    pub digest: Option<Digest>,
+    /// By which state of its issuer's configuration it was believed: what the gateway counts up when that changes.
+    pub generation: u64,
+    /// The digests of the tokens for which it was issued, if Sluice issued it: when one of them is revoked, so is it.
+    pub made_of: Vec<Digest>,
 }
 
 impl Subject {
@@ -70,8 +88,39 @@ impl Subject {
         self.key == other.key && self.kind == other.kind && self.on_behalf_of == other.on_behalf_of
     }
 
+    /// Whether `renewed` may take this credential's place in a session: it stands for the same caller, and a session that
+    /// is bound to a key stays so.
+    pub fn may_be_renewed_by(&self, renewed: &Self) -> bool {
+        self.is_same_caller(renewed) && (self.binding == Binding::Bearer || self.binding == renewed.binding)
+    }
+
     /// Every identity of the delegation, the caller first: the ones that may not approve its requests.
     pub fn identities(&self) -> impl Iterator<Item = &SubjectKey> {
         std::iter::once(&self.key).chain(&self.on_behalf_of)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_that_is_bound_stays_bound() {
+        let subject = |binding| Subject {
+            key: SubjectKey { issuer: "corp".into(), id: "etl".into() },
+            kind: SubjectKind::Service,
+            groups: Vec::new(),
+            on_behalf_of: Vec::new(),
+            expires_at: Timestamp(1),
+            binding,
+            token_id: None,
+            credential: Credential::default(),
+        };
+        let renews = |before, after| subject(before).may_be_renewed_by(&subject(after));
+        assert!(renews(Binding::Bearer, Binding::Bearer) && renews(Binding::Bearer, Binding::Mtls));
+        assert!(renews(Binding::Mtls, Binding::Mtls) && !renews(Binding::Mtls, Binding::Bearer));
+        assert!(!renews(Binding::Mtls, Binding::Dpop));
+        let other = Subject { key: SubjectKey { issuer: "corp".into(), id: "other".into() }, ..subject(Binding::Mtls) };
+        assert!(!subject(Binding::Mtls).may_be_renewed_by(&other));
     }
 }

@@ -26,6 +26,10 @@ mod inside;
 mod labels;
 #[path = "e2e_attacks/leakage.rs"]
 mod leakage;
+#[path = "e2e_attacks/live.rs"]
+mod live;
+#[path = "e2e_attacks/live_events.rs"]
+mod live_events;
 #[path = "e2e_attacks/masking.rs"]
 mod masking;
 #[path = "e2e_attacks/memory.rs"]
@@ -50,6 +54,8 @@ mod survival;
 mod tampering;
 #[path = "e2e_attacks/tapes.rs"]
 mod tapes;
+#[path = "e2e_attacks/tokens.rs"]
+mod tokens;
 #[path = "e2e_attacks/upgrade.rs"]
 mod upgrade;
 #[path = "e2e_attacks/wide.rs"]

@@ -13,6 +13,7 @@ use model::approval::{Answer, Asked, Consumed, Mode, Status};
 use model::class::DataClass;
 use model::event::Entry;
 use model::id::{ApprovalId, Digest, RequestId, RevisionId, SessionId};
+use model::revocation::{Revocation, Whose};
 use model::subject::SubjectKey;
 use model::time::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -32,6 +33,7 @@ mod index;
 mod migrations;
 mod names;
 mod passwords;
+mod revocations;
 mod rows;
 mod search;
 mod secrets;
@@ -273,6 +275,30 @@ impl State for Sqlite {
 
     fn use_once(&self, digest: &Digest, ends_at: Timestamp, now: Timestamp) -> Result<bool, Error> {
         self.note_use(digest, ends_at, now)
+    }
+
+    fn put_revocation(&self, revocation: &Revocation) -> Result<(), Error> {
+        self.store_revocation(revocation)
+    }
+
+    fn remove_revocations(&self, whose: &Whose, kind: Option<&str>) -> Result<(), Error> {
+        self.delete_revocations(whose, kind)
+    }
+
+    fn revocations(&self) -> Result<Vec<Revocation>, Error> {
+        self.list_revocations()
+    }
+
+    fn has_security_event(&self, issuer: &str, id: &str) -> Result<bool, Error> {
+        self.knows_security_event(issuer, id)
+    }
+
+    fn take_security_event(&self, issuer: &str, id: &str, until: Timestamp) -> Result<bool, Error> {
+        self.note_security_event(issuer, id, until)
+    }
+
+    fn sweep_revocations(&self, now: Timestamp) -> Result<(), Error> {
+        self.forget_what_is_over(now)
     }
 
     fn next_revision(&self, digest: Digest, now: Timestamp) -> Result<RevisionId, Error> {

@@ -4,6 +4,7 @@ use model::approval::{Answer, Asked, Consumed, Status};
 use model::class::DataClass;
 use model::event::Entry;
 use model::id::{ApprovalId, Digest, RequestId, RevisionId, SessionId};
+use model::revocation::{Revocation, Whose};
 use model::subject::SubjectKey;
 use model::time::Timestamp;
 use tokio::sync::broadcast;
@@ -156,6 +157,26 @@ pub trait State: Send + Sync {
     /// Notes that what this digest names is used; whether that is the first time, durably when this returns `Ok`. It is
     /// remembered until `ends_at`, after which whoever calls this refuses it anyway.
     fn use_once(&self, digest: &Digest, ends_at: Timestamp, now: Timestamp) -> Result<bool, Error>;
+
+    // ---- Who is no longer believed
+
+    /// Keeps a revocation, in place of an earlier one of the same kind.
+    fn put_revocation(&self, revocation: &Revocation) -> Result<(), Error>;
+
+    /// Forgets every revocation of these credentials, or those of one kind.
+    fn remove_revocations(&self, whose: &Whose, kind: Option<&str>) -> Result<(), Error>;
+
+    /// Every revocation, in no order.
+    fn revocations(&self) -> Result<Vec<Revocation>, Error>;
+
+    /// Whether a security event was taken.
+    fn has_security_event(&self, issuer: &str, id: &str) -> Result<bool, Error>;
+
+    /// Notes that a security event was taken; false if it was before. It is remembered until `until`.
+    fn take_security_event(&self, issuer: &str, id: &str, until: Timestamp) -> Result<bool, Error>;
+
+    /// Forgets revocations and security events whose time is over.
+    fn sweep_revocations(&self, now: Timestamp) -> Result<(), Error>;
 
     // ---- Revisions
 

@@ -126,6 +126,7 @@ fn subject() -> Subject {
         expires_at: Timestamp(2_000_000_000_000),
         binding: Binding::Bearer,
         token_id: None,
+        credential: model::subject::Credential::default(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is the same for every grant: whether policy lets them, until when, bound to what, the journal, the answer.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use gateway::clock;
@@ -7,6 +8,7 @@ use gateway::passwords::{PasswordError, StandsFor};
 use identity::Confirmation;
 use model::decision::{Denial, Outcome};
 use model::event::Event;
+use model::id::Digest;
 use model::secret::Secret;
 use model::subject::{Binding, Subject, SubjectKey};
 use model::time::Timestamp;
@@ -16,11 +18,15 @@ use super::grants::{Asked, Delegation, Redeemed, Wanted};
 use super::{DATABASE_PASSWORD, TokenAnswer, target};
 use crate::journal;
 
+/// The most tokens that may stand behind one: what they are is in each token.
+const MOST_BEHIND: usize = 16;
+
 /// Issues what was asked for to whoever the grant stands for.
 pub(super) async fn issue(asked: &Asked<'_>, redeemed: Redeemed) -> Result<TokenAnswer, TokenError> {
     let Redeemed { mut subject, confirmation, delegation, wanted } = redeemed;
     let now = clock::now();
     let issued_for = subject.token_id.take();
+    subject.credential.made_of = made_of(&subject, delegation.as_ref())?;
     subject.binding = confirmation.map_or(Binding::Bearer, |confirmation| confirmation.binding());
     may(asked, &subject, delegation.as_ref())?;
     subject.expires_at = asked.app.node.tokens.end(subject.expires_at, now);
@@ -55,6 +61,20 @@ pub(super) async fn issue(asked: &Asked<'_>, redeemed: Redeemed) -> Result<Token
     }
 }
 
+/// The tokens that something is issued for, with those that they were issued for: when one of them is revoked, so is it.
+fn made_of(subject: &Subject, delegation: Option<&Delegation>) -> Result<Vec<Digest>, TokenError> {
+    let shown = match delegation {
+        Some(Delegation { actor, whom }) => vec![&actor.credential, &whom.credential],
+        None => vec![&subject.credential],
+    };
+    let all: BTreeSet<Digest> =
+        shown.into_iter().flat_map(|credential| credential.made_of.iter().copied().chain(credential.digest)).collect();
+    if all.len() > MOST_BEHIND {
+        return Err(TokenError::request("it was exchanged too often: show the token that it began with"));
+    }
+    Ok(all.into_iter().collect())
+}
+
 /// A password is for one target, and a connection that shows it can prove a certificate, but no key of a proof: what is bound
 /// to that would become what anybody can use.
 fn stands_for(
@@ -67,7 +87,13 @@ fn stands_for(
         Some(Confirmation::ProofKey(_)) => {
             Err(TokenError::request("what is bound to a key of proofs (DPoP) cannot become a password"))
         }
-        None | Some(Confirmation::Certificate(_)) => Ok(StandsFor { subject, target: target.into(), confirmation }),
+        None | Some(Confirmation::Certificate(_)) => Ok(StandsFor {
+            issued_at: clock::now(),
+            made_of: subject.credential.made_of.clone(),
+            subject,
+            target: target.into(),
+            confirmation,
+        }),
     }
 }
 

@@ -29,6 +29,7 @@ fn subject() -> Subject {
         expires_at: Timestamp(0),
         binding: Binding::Bearer,
         token_id: None,
+        credential: model::subject::Credential::default(),
     }
 }
 

@@ -214,6 +214,15 @@ async fn no_chain_of_exchanges_prolongs_a_token() {
         held = token(&world.exchange(&held, &[]).await);
         assert_eq!(claims(&held)["exp"].as_u64().unwrap(), end);
     }
+    // Nor does it go on for ever.
+    let mut last = world.exchange(&held, &[]).await;
+    for _ in 0..20 {
+        if last.status != 200 {
+            break;
+        }
+        last = world.exchange(&token(&last), &[]).await;
+    }
+    assert_eq!(error(&last), "invalid_request");
     // A longer one is cut to the configured bound, once and for all.
     let long = token(&world.exchange(&world.token_for("order-service", &[], 3600), &[]).await);
     let bound = claims(&long)["exp"].as_u64().unwrap();
@@ -337,4 +346,29 @@ async fn others_find_the_endpoint_and_its_keys_where_it_has_a_url() {
     let set = identity::KeySet::from_jwks(keys.body.as_bytes(), &identity::Algorithm::ALL.into()).unwrap();
     assert_eq!(set.ids().count(), 1);
     assert!(!keys.body.contains("\"d\""));
+}
+
+#[tokio::test]
+async fn what_is_issued_for_a_token_that_is_given_up_is_given_up_too() {
+    let world = World::start().await;
+    let (first, other) = (world.token_for("order-service", &["orders"], 200), world.token("other", &["orders"]));
+    let second = token(&world.exchange(&first, &[]).await);
+    let third = token(&world.exchange(&second, &[]).await);
+    let password = token(&world.exchange(&second, &[PASSWORD, AT_PAYMENTS]).await);
+    let log_in = async |password: &str| {
+        world.node.issuers.log_in(password, &identity::Proven::NOTHING, "payments").await.map(|subject| subject.key.id)
+    };
+    assert_eq!(log_in(&password).await.as_deref().unwrap(), "order-service");
+    let kind = [("Content-Type", "application/x-www-form-urlencoded")];
+    let revoke = async |token: &str| world.send("POST", "/revoke", &kind, &form(&[("token", token)])).await.status;
+    // What was made later ends alone; what it was made of goes on.
+    assert_eq!(revoke(&third).await, 200);
+    let status = async |token: &str| world.get("/v1/whoami", token).await.status;
+    assert_eq!((status(&first).await, status(&second).await, status(&third).await), (200, 200, 401));
+    let again = token(&world.exchange(&second, &[]).await);
+    assert_eq!(revoke(&first).await, 200);
+    assert_eq!((status(&first).await, status(&second).await, status(&again).await), (401, 401, 401));
+    assert!(log_in(&password).await.is_err());
+    assert_eq!(error(&world.exchange(&again, &[]).await), "invalid_request");
+    assert_eq!(status(&other).await, 200);
 }

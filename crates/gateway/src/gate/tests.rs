@@ -41,6 +41,7 @@ fn verdict(verb: Verb) -> Verdict {
         expires_at: Timestamp(2_000_000_000_000),
         binding: Binding::Bearer,
         token_id: None,
+        credential: model::subject::Credential::default(),
     };
     let context = Context {
         now: Timestamp(1_795_406_400_000),
@@ -203,6 +204,7 @@ fn event(kind: u8, request: RequestId) -> Event {
                 expires_at: Timestamp(1),
                 binding: Binding::Bearer,
                 token_id: None,
+                credential: model::subject::Credential::default(),
             },
             target: "payments".into(),
             database: "shop".into(),

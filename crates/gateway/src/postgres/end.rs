@@ -15,6 +15,8 @@ pub(super) enum End {
     Target(&'static str),
     /// The credential expired.
     Expired,
+    /// The caller is not believed any more: the true reason.
+    Revoked(String),
     /// An administrator or the process ended it.
     Administrator(&'static str),
     /// The answer could not be recorded or masked.
@@ -31,7 +33,7 @@ impl End {
         match self {
             Self::Client(reason) | Self::Target(reason) | Self::Administrator(reason) => reason,
             Self::Withheld(reason) | Self::Internal(reason) => reason,
-            Self::Violation { message, .. } => message,
+            Self::Violation { message, .. } | Self::Revoked(message) => message,
             Self::Expired => "the credential expired",
             Self::Idle => "nothing happened for too long",
         }
@@ -51,6 +53,11 @@ impl End {
                 "57P01",
                 "the token has expired".to_owned(),
                 "Connect with a new token, or renew in time with SET sluice.token = '…'.",
+            ),
+            Self::Revoked(_) => (
+                "57P01",
+                "the identity of this session is no longer accepted".to_owned(),
+                "Connect with a new token; if it is refused, ask your operator.",
             ),
             Self::Administrator(reason) => ("57P01", (*reason).to_owned(), "Connect again."),
             Self::Withheld(reason) => ("58030", (*reason).to_owned(), "Tell your operator."),

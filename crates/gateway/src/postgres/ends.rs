@@ -46,6 +46,7 @@ impl Session {
         }
         if std::mem::take(&mut self.user_is_local) {
             self.caller.user = None;
+            self.caller.vouched = None;
         }
         self.transaction_hides = false;
         if std::mem::take(&mut self.transaction_changed) {

@@ -10,7 +10,7 @@ use model::decision::{Denial, Need, Outcome};
 use model::effect::{Effect, Object, Verb};
 use model::event::{Entry, Event};
 use model::id::{ApprovalId, Digest, RequestId};
-use model::subject::SubjectKey;
+use model::subject::{Subject, SubjectKey};
 use policy::{Approved, Context, Decision, Permit, decide, prepare};
 use wire::postgres::backend::TransactionStatus;
 use wire::postgres::part::Values;
@@ -63,6 +63,8 @@ pub(super) struct Bound<'a> {
 #[derive(Clone, Default)]
 pub(super) struct Origin {
     pub(super) user: Option<SubjectKey>,
+    /// The credential of that user: a prepared statement may outlive it.
+    pub(super) vouched: Option<Arc<Subject>>,
     pub(super) traceparent: Option<Arc<str>>,
 }
 
@@ -80,10 +82,13 @@ impl Session {
     pub(super) async fn split_comment<'t>(&self, text: &'t str) -> Result<(&'t str, Origin), Refusal> {
         let (rest, comment) = comment::split(text);
         let Some(comment) = comment else { return Ok((text, Origin::default())) };
-        let mut origin = Origin { user: None, traceparent: comment.traceparent.map(Arc::from) };
+        let mut origin = Origin { user: None, vouched: None, traceparent: comment.traceparent.map(Arc::from) };
         if let Some(token) = comment.user_token {
-            match self.node.issuers.verify_for(&token, &identity::Proven::NOTHING, &self.place.model.name).await {
-                Ok(subject) => origin.user = Some(subject.key),
+            match self.verify(&token).await {
+                Ok(subject) => {
+                    origin.user = Some(subject.key.clone());
+                    origin.vouched = Some(Arc::new(subject));
+                }
                 Err(_) => return Err(Refusal::TokenRefused),
             }
         }
@@ -349,6 +354,9 @@ impl Session {
     /// Decides a request and tells the journal.
     pub(super) fn admit(&mut self, known: &Known, bound: Bound<'_>, origin: &Origin) -> Admission {
         let demand = Demand { request: self.request(), known, bound, origin };
+        if let Some(refusal) = self.user_does_not_stand(known, origin) {
+            return self.refuse(demand, refusal);
+        }
         if let Some(column) = self.mask_as_data(&known.analysed, bound) {
             return self.refuse(demand, Refusal::MaskAsData(column));
         }

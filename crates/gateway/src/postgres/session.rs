@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
 use bytes::{Bytes, BytesMut};
+use identity::Proven;
 use ledger::{Level, Receipt};
 use masking::Lens;
 use masking::postgres::Outbox;
@@ -49,12 +50,18 @@ use crate::sessions::Signals;
 pub(super) struct Caller {
     pub(super) session: SessionId,
     pub(super) subject: Subject,
+    /// What the connection proved in its handshake, for every token that comes on it.
+    pub(super) proven: Proven,
+    /// When its credential ends, by a clock that nobody can set.
+    pub(super) ends_at: Instant,
     pub(super) source: IpAddr,
     pub(super) opened_at: Timestamp,
     /// Why, in the caller's words (`SET sluice.reason`).
     pub(super) reason: Option<Arc<str>>,
     /// On whose behalf the statements of this transaction are (`SET LOCAL sluice.user_token`), verified.
     pub(super) user: Option<SubjectKey>,
+    /// The credential of that user, which may end or be revoked before the session.
+    pub(super) vouched: Option<Arc<Subject>>,
 }
 
 /// Where the session leads.
@@ -221,6 +228,8 @@ impl Session {
     }
 
     async fn turns(&mut self) -> Result<std::convert::Infallible, End> {
+        // What was revoked since the login was verified, before this session could be told.
+        self.stand()?;
         loop {
             let has_more = self.serve_client().await?;
             self.commit().await?;

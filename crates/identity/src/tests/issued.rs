@@ -1,9 +1,10 @@
 //! Tokens of Sluice's own endpoint, and who tries to write them.
 
-use model::subject::SubjectKey;
+use model::revocation::{Extent, Revocation, Whose};
+use model::subject::{Credential, SubjectKey};
 
 use super::*;
-use crate::{Confirmation, Issued, TARGET_AUDIENCE, verify_for};
+use crate::{Confirmation, Issued, Revoked, TARGET_AUDIENCE, revocable, verify_for};
 
 const ENDPOINT: &str = "https://sluice.example:7632";
 
@@ -36,7 +37,16 @@ fn order_service() -> Subject {
         expires_at: Timestamp::from_seconds(NOW + 300),
         binding: Binding::Bearer,
         token_id: Some("t-9".into()),
+        credential: Credential { made_of: vec![Digest([3; 32]), Digest([4; 32])], ..Credential::default() },
     }
+}
+
+/// Without what differs from token to token.
+fn plain(subject: Subject) -> Subject {
+    assert_eq!(subject.credential.issued_at, Timestamp::from_seconds(NOW));
+    assert!(subject.credential.digest.is_some());
+    let credential = Credential { made_of: subject.credential.made_of.clone(), ..Credential::default() };
+    Subject { credential, ..subject }
 }
 
 impl Both {
@@ -46,11 +56,11 @@ impl Both {
     }
 
     fn verify(&self, token: &str) -> Result<Subject, IdentityError> {
-        verify(token, &self.issuers, &Proven::NOTHING, Timestamp::from_seconds(NOW))
+        verify(token, &self.issuers, &Proven::NOTHING, Timestamp::from_seconds(NOW)).map(plain)
     }
 
     fn verify_at(&self, token: &str, target: &str) -> Result<Subject, IdentityError> {
-        verify_for(token, &self.issuers, &Proven::NOTHING, target, Timestamp::from_seconds(NOW))
+        verify_for(token, &self.issuers, &Proven::NOTHING, target, Timestamp::from_seconds(NOW)).map(plain)
     }
 
     /// Claims signed with the endpoint's key.
@@ -126,7 +136,7 @@ fn what_is_issued_for_a_bound_credential_is_bound() {
         assert!(matches!(both.verify(&token), Err(IdentityError::Binding(_))));
         let proven = Proven { certificate: Some(certificate), proof_key: Some(proof_key) };
         let subject = verify(&token, &both.issuers, &proven, Timestamp::from_seconds(NOW)).unwrap();
-        assert_eq!(subject, Subject { binding: confirmation.binding(), ..order_service() });
+        assert_eq!(plain(subject.clone()), Subject { binding: confirmation.binding(), ..order_service() });
         assert_eq!(proven.confirmation(subject.binding), Some(confirmation));
         let other = Proven { certificate: Some(proof_key), proof_key: Some(certificate) };
         assert!(verify(&token, &both.issuers, &other, Timestamp::from_seconds(NOW)).is_err());
@@ -147,12 +157,29 @@ fn subjects_of_an_issuer_that_is_gone_are_not_believed() {
 }
 
 #[test]
+fn what_was_issued_for_a_token_that_is_revoked_is_revoked_too() {
+    let both = both();
+    let token = both.issue(&order_service(), Some("payments"), None);
+    let now = Timestamp::from_seconds(NOW);
+    let verified = verify_for(&token, &both.issuers, &Proven::NOTHING, "payments", now).unwrap();
+    let given_up = revocable(&token, &both.issuers, now).unwrap();
+    assert_eq!(Some(given_up.digest), verified.credential.digest);
+    for of in [given_up.digest, Digest([3; 32]), Digest([4; 32]), Digest([5; 32])] {
+        let by = key_of("corp", "op");
+        let whose = Whose::Token(of);
+        let mut revoked = Revoked::default();
+        revoked.insert(Revocation { whose, extent: Extent::All, at: now, until: None, by, reason: None });
+        assert_eq!(revoked.apply(verified.clone(), now).is_ok(), of == Digest([5; 32]), "{of}");
+    }
+}
+
+#[test]
 fn what_is_left_out_of_a_token_is_never_supplied() {
     let both = both();
     let good = json!({"iss": ENDPOINT, "aud": "urn:sluice", "sub": "corp|app", "kind": "service", "groups": [],
-                      "iat": NOW, "exp": NOW + 60, "jti": "t"});
+                      "iat": NOW, "exp": NOW + 60, "jti": "t", "made_of": []});
     assert!(both.verify(&both.signed(&good)).is_ok());
-    for name in ["aud", "sub", "kind", "groups", "iat", "exp", "jti"] {
+    for name in ["aud", "sub", "kind", "groups", "iat", "exp", "jti", "made_of"] {
         let mut claims = good.clone();
         claims.as_object_mut().unwrap().remove(name);
         assert!(both.verify(&both.signed(&claims)).is_err(), "{name}");
@@ -169,6 +196,7 @@ fn what_is_left_out_of_a_token_is_never_supplied() {
         ("exp", json!(NOW + 601)),
         ("act", json!({"sub": "corp|b"})),
         ("act", json!("corp|b")),
+        ("made_of", json!(["AA"])),
     ] {
         let mut claims = good.clone();
         claims[name] = wrong.clone();

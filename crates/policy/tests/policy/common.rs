@@ -50,6 +50,7 @@ pub(crate) fn subject(kind: SubjectKind, id: &str, groups: &[&str]) -> Subject {
         expires_at: Timestamp(2_000_000_000_000),
         binding: Binding::Bearer,
         token_id: None,
+        credential: model::subject::Credential::default(),
     }
 }
 

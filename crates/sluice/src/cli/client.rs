@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use connect::tls::Trust;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
@@ -13,9 +14,8 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use model::secret::Secret;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -104,6 +104,20 @@ impl Client {
         self.call(Method::POST, path, Some(body))
     }
 
+    /// As whom it calls.
+    pub(super) fn token(&self) -> &str {
+        self.token.expose()
+    }
+
+    /// Sends a form, and no token but what is in it.
+    pub(super) fn form(&self, path: &str, fields: &[(&str, &str)]) -> Result<Value, Failure> {
+        let fields: Vec<(&str, String)> = fields.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        let request = Request::builder().method(Method::POST).uri(path).header(HOST, self.url.authority());
+        let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let request = request.body(Full::new(query(&fields).into())).map_err(Failure::failed)?;
+        run(async { read(self.deliver(request).await?).await })
+    }
+
     /// Asks for something that may be long, and hands on each line as it comes.
     pub(super) fn lines(&self, path: &str, mut take: impl FnMut(&str) -> Result<(), Failure>) -> Result<(), Failure> {
         run(async {
@@ -122,15 +136,14 @@ impl Client {
     }
 
     fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
-        run(async {
-            let response = self.send(method, path, body).await?;
-            let bytes = collect(response).await?;
-            serde_json::from_slice(&bytes).map_err(|_| Failure::failed("what answers there is not Sluice's admin API"))
-        })
+        run(async { read(self.send(method, path, body).await?).await })
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Response<Incoming>, Failure> {
-        let request = self.request(method, path, body)?;
+        self.deliver(self.request(method, path, body)?).await
+    }
+
+    async fn deliver(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
         let connected =
             tokio::time::timeout(CONNECT, TcpStream::connect((self.url.host.as_str(), self.url.port))).await;
         let tcp = match connected {
@@ -182,29 +195,18 @@ impl Client {
     }
 
     fn tls(&self) -> Result<Arc<ClientConfig>, Failure> {
-        let mut roots = RootCertStore::empty();
-        match &self.ca_file {
-            Some(path) => {
-                let failed = |error: &dyn std::fmt::Display| Failure::failed(format!("{}: {error}", path.display()));
-                for certificate in CertificateDer::pem_file_iter(path).map_err(|error| failed(&error))? {
-                    let certificate = certificate.map_err(|error| failed(&error))?;
-                    roots.add(certificate).map_err(|error| failed(&error))?;
-                }
-            }
-            None => {
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            }
-        }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let mut config = config.map_err(Failure::failed)?.with_root_certificates(roots).with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Arc::new(config))
+        let trust = Trust { ca_file: self.ca_file.clone(), certificate: None };
+        trust.client(&[b"http/1.1"]).map_err(Failure::failed)
     }
 
     fn unreachable(&self, why: &str) -> Failure {
         Failure::Unreachable(format!("Sluice does not answer at {}: {why}", self.url.authority()))
     }
+}
+
+async fn read(response: Response<Incoming>) -> Result<Value, Failure> {
+    let bytes = collect(response).await?;
+    serde_json::from_slice(&bytes).map_err(|_| Failure::failed("what answers there is not Sluice's admin API"))
 }
 
 /// The reason of a refusal in the API's own words.
@@ -214,7 +216,8 @@ async fn refusal(response: Response<Incoming>) -> Failure {
         Ok(bytes) => serde_json::from_slice::<Value>(&bytes).ok(),
         Err(failure) => return failure,
     };
-    let detail = detail.as_ref().and_then(|problem| problem.get("detail")).and_then(Value::as_str);
+    let detail = detail.as_ref().and_then(|problem| problem.get("detail").or_else(|| problem.get("error_description")));
+    let detail = detail.and_then(Value::as_str);
     Failure::failed(detail.map_or_else(|| status.to_string(), str::to_owned))
 }
 

@@ -10,6 +10,7 @@ use model::secret::Secret;
 use serde_json::Value;
 use store::config::Config;
 
+use super::account;
 use super::client::{Client, Url};
 use super::failure::Failure;
 use super::paths::{self, ConfigArg};
@@ -31,7 +32,8 @@ pub(super) struct Connect {
     /// Your token. Others on this machine see arguments: prefer the variable or the file
     #[arg(long, env = "SLUICE_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     token: Option<String>,
-    /// A file with your token. Without any, whoever can read the data directory is the first administrator
+    /// A file with your token. Without any, whoever can read the data directory is the first administrator, and everybody
+    /// else is as whom they have signed in (`sluice login`)
     #[arg(long, env = "SLUICE_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// The CA of the admin API's certificate, if not one of the system's
@@ -42,6 +44,18 @@ pub(super) struct Connect {
 impl Connect {
     /// A client for the Sluice that is meant, as whoever is meant.
     pub(super) fn client(&self) -> Result<Client, Failure> {
+        self.client_as(|config| self.token(config))
+    }
+
+    /// A client as nobody: for a call that brings its credential in its form.
+    pub(super) fn client_as_nobody(&self) -> Result<Client, Failure> {
+        self.client_as(|_| Ok(Secret::new(String::new())))
+    }
+
+    fn client_as(
+        &self,
+        token: impl FnOnce(Option<&Config>) -> Result<Secret<String>, Failure>,
+    ) -> Result<Client, Failure> {
         let config = self.config.existing().map(|path| paths::load(&path)).transpose()?;
         let url = match (&self.url, &config) {
             (Some(url), _) => url.parse()?,
@@ -51,7 +65,7 @@ impl Connect {
             }
         };
         let ca_file = self.ca_file.clone().or_else(|| development_ca(config.as_ref()?));
-        Ok(Client::new(url, self.token(config.as_ref())?, ca_file))
+        Ok(Client::new(url, token(config.as_ref())?, ca_file))
     }
 
     fn token(&self, config: Option<&Config>) -> Result<Secret<String>, Failure> {
@@ -64,15 +78,26 @@ impl Connect {
         let layout = config.map(|config| Layout::of(&config.data_dir));
         match layout.filter(|layout| std::fs::File::open(layout.key("token.key")).is_ok()) {
             Some(layout) => token::mint(&layout, token::ADMIN, &[Arc::from(token::ADMIN_GROUP)], LIFE),
-            None => Err(Failure::Usage(String::from(
-                "say who you are: set SLUICE_TOKEN or SLUICE_TOKEN_FILE, or name with --config a configuration whose \
-                 data directory you can read",
-            ))),
+            None => of_login(),
         }
     }
 }
 
-fn read_token(path: &Path) -> Result<Secret<String>, Failure> {
+/// The token of whoever has signed in, renewed if that is due.
+fn of_login() -> Result<Secret<String>, Failure> {
+    let Some(login) = account::login().ok().filter(connect::login::kept::KeptLogin::exists) else {
+        return Err(Failure::Usage(String::from(
+            "say who you are: `sluice login`, set SLUICE_TOKEN or SLUICE_TOKEN_FILE, or name with --config a \
+             configuration whose data directory you can read",
+        )));
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
+    let token = runtime.block_on(login.token(std::time::SystemTime::now()));
+    token.map(|token| Secret::new(token.expose().to_owned())).map_err(|error| account::failure(&error))
+}
+
+/// The token in a file.
+pub(super) fn read_token(path: &Path) -> Result<Secret<String>, Failure> {
     if store::credential::is_open_to_others(path) {
         super::tell(&format!(
             "warning: {} is open to others; run chmod 600 on it",

@@ -12,6 +12,9 @@ use super::failure::Failure;
 use super::paths::ConfigArg;
 use super::{put_line, time};
 
+mod exchange;
+mod inspect;
+
 /// Whom a token of the local key names unless told otherwise.
 pub(super) const ADMIN: &str = "admin";
 /// The group that `sluice init` gives all administration to.
@@ -21,11 +24,14 @@ const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Make a short-lived token with Sluice's own key
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 #[command(after_help = "The token is good on this Sluice alone. Groups other than sluice-admin are named \
     `sluice|GROUP` in policies.\n\nExamples:\n  \
     sluice token --config sluice.toml > admin.token\n  \
     PGPASSWORD=$(sluice token --subject loadtest --group orders --for 1h) psql …")]
 pub(super) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     #[command(flatten)]
     config: ConfigArg,
     /// Whom it names, as `sluice|SUBJECT`
@@ -39,7 +45,20 @@ pub(super) struct Args {
     life: Duration,
 }
 
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Say which check a token passes, and which it fails
+    Inspect(inspect::Args),
+    /// Get a short-lived token or database password for the token that you have
+    Exchange(exchange::Args),
+}
+
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    match &args.command {
+        Some(Command::Inspect(args)) => return inspect::run(args),
+        Some(Command::Exchange(args)) => return exchange::run(args),
+        None => {}
+    }
     let config = args.config.load()?;
     if args.life > LONGEST || args.life.is_zero() {
         return Err(Failure::Usage(String::from("a token lives at least 1s and at most 1h")));

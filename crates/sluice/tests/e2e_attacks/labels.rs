@@ -24,7 +24,7 @@ const LABELS: [(&str, &[&str]); 5] = [
 ];
 
 /// The kinds of work beside the sessions.
-const WORK: [&str; 11] = [
+const WORK: [&str; 13] = [
     "approvals",
     "archive",
     "index",
@@ -34,6 +34,8 @@ const WORK: [&str; 11] = [
     "retention",
     "revisions",
     "tiles",
+    "trust",
+    "trust_domains",
     "vault",
     "witnesses",
 ];

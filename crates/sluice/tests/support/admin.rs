@@ -13,14 +13,22 @@ use super::LIMIT;
 
 /// A call: the status, and the JSON answer (null if it is none).
 pub fn call(site: &Site, token: &str, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
+    let body = body.map(Value::to_string).unwrap_or_default();
+    send(site, method, path, &format!("Authorization: Bearer {token}\r\nContent-Type: application/json\r\n"), &body)
+}
+
+/// A call that nobody is named in, with a body of another type.
+pub fn post_as(site: &Site, path: &str, content_type: &str, body: &str) -> Result<(u16, Value)> {
+    send(site, "POST", path, &format!("Content-Type: {content_type}\r\n"), body)
+}
+
+fn send(site: &Site, method: &str, path: &str, headers: &str, body: &str) -> Result<(u16, Value)> {
     let address = site.process()?.address("admin")?;
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
     stream.set_read_timeout(Some(LIMIT))?;
-    let body = body.map(Value::to_string).unwrap_or_default();
     write!(
         stream,
-        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n{body}",
         body.len()
     )?;
     let mut answer = Vec::new();
@@ -49,4 +57,14 @@ pub fn wait_for_status(site: &Site, token: &str, approval: &str, wanted: &str) -
     eventually_blocking(LIMIT, &format!("{approval} to be {wanted}"), || {
         Ok((status(site, token, approval)? == wanted).then_some(()))
     })
+}
+
+/// Exchanges a token at the token endpoint: the status, and the answer.
+pub fn exchange(site: &Site, token: &str, more: &[(&str, &str)]) -> Result<(u16, Value)> {
+    let kind = "urn:ietf:params:oauth:token-type:access_token";
+    let grant = "urn:ietf:params:oauth:grant-type:token-exchange";
+    let fields = [("grant_type", grant), ("subject_token", token), ("subject_token_type", kind)];
+    let fields: Vec<String> = fields.iter().chain(more).map(|(name, value)| format!("{name}={value}")).collect();
+    // None of the values has a character that a form would have to escape.
+    post_as(site, "/token", "application/x-www-form-urlencoded", &fields.join("&"))
 }

@@ -12,6 +12,7 @@ pub(crate) const STATE: &[Step] = &[
     ("approvals, vault, revisions", include_str!("state_1.sql")),
     ("changes of the vault", include_str!("state_2.sql")),
     ("passwords", include_str!("state_passwords.sql")),
+    ("revocations", include_str!("state_revocations.sql")),
     ("what was used once", include_str!("state_used_once.sql")),
 ];
 

@@ -20,6 +20,7 @@ mod index;
 mod now;
 mod people;
 mod property;
+mod revocations;
 mod runs;
 mod used_once;
 mod windows;
@@ -53,6 +54,7 @@ pub(super) fn opened_for(bits: u64, subject: &str, on_behalf_of: &[&str], (targe
             expires_at: T.plus_millis(5 * MINUTE),
             binding: Binding::Bearer,
             token_id: None,
+            credential: model::subject::Credential::default(),
         },
         target: target.into(),
         database: database.into(),

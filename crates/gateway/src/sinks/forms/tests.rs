@@ -75,6 +75,7 @@ fn sessions() -> Vec<Event> {
         expires_at: Timestamp(1_795_406_460_000),
         binding: Binding::Bearer,
         token_id: None,
+        credential: model::subject::Credential::default(),
     };
     let opened = Event::SessionOpened {
         session: SESSION,
@@ -187,6 +188,7 @@ fn people() -> Vec<Event> {
                 expires_at: Timestamp(1_795_406_460_000),
                 binding: Binding::Dpop,
                 token_id: Some("t-2".into()),
+                credential: model::subject::Credential::default(),
             },
             kind: "access_token".into(),
             target: Some("payments".into()),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use control::time::Moment;
 use gateway::clock;
 use model::decision::Outcome;
-use model::subject::{Binding, Subject, SubjectKey, SubjectKind};
+use model::subject::{Binding, Credential, Subject, SubjectKey, SubjectKind};
 use model::time::Timestamp;
 use store::config::{ConfigError, Document, Section};
 
@@ -106,7 +106,16 @@ pub(super) fn who(subject: Subject) -> Circumstances {
 /// A subject as it would be verified, with a credential that does not end.
 pub(super) fn verified(key: SubjectKey, kind: SubjectKind, groups: Vec<Arc<str>>) -> Subject {
     let (expires_at, binding) = (Timestamp(u64::MAX), Binding::Bearer);
-    Subject { key, kind, groups, on_behalf_of: Vec::new(), expires_at, binding, token_id: None }
+    Subject {
+        key,
+        kind,
+        groups,
+        on_behalf_of: Vec::new(),
+        expires_at,
+        binding,
+        token_id: None,
+        credential: Credential::default(),
+    }
 }
 
 /// `alias|id`.
