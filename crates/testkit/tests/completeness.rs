@@ -29,7 +29,7 @@ enum Leaves {
 use Leaves::{Derived, Events, Nothing};
 
 /// Every operation of `store::State`.
-const STATE: [(&str, Leaves); 42] = [
+const STATE: [(&str, Leaves); 43] = [
     ("ask", Events(&["ApprovalAsked", "ApprovalEnded"])),
     ("request_window", Events(&["ApprovalAsked", "ApprovalEnded", "AdminAction"])),
     ("approval", Nothing),
@@ -65,6 +65,8 @@ const STATE: [(&str, Leaves); 42] = [
     ("passwords", Nothing),
     ("drop_passwords", Derived),
     ("drop_ended_passwords", Derived),
+    // What comes of the use has its entry: a token, or a refusal by policy.
+    ("use_once", Events(&["TokenIssued", "AdminAction"])),
     ("put_revocation", Events(&["AdminAction"])),
     ("remove_revocations", Events(&["AdminAction"])),
     ("revocations", Nothing),
