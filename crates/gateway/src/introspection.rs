@@ -222,7 +222,7 @@ impl Introspector {
         let mut held = self.held();
         let now = clock::now();
         if let Some(known) = held.get_mut(&digest) {
-            known.used_at = now;
+            (known.used_at, known.subject) = (now, subject.clone());
             return Ok(());
         }
         if held.len() >= MAX_HELD {
@@ -267,3 +267,6 @@ impl Drop for Asking<'_> {
         self.introspector.answered.notify_waiters();
     }
 }
+
+#[cfg(test)]
+mod tests;

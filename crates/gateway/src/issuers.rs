@@ -11,6 +11,7 @@ use identity::{
     SecurityEvent, UnknownKey,
 };
 use model::subject::{Credential, Subject};
+use model::time::Timestamp;
 use store::config::TrustDomainConfig;
 use tokio::sync::Notify;
 
@@ -20,7 +21,7 @@ use crate::introspection::{Asked, Introspectors};
 use crate::passwords::{self, Passwords};
 use crate::revocations::Revocations;
 use crate::saml::Saml;
-use crate::sessions::Sessions;
+use crate::sessions::{Sessions, Signal};
 use crate::spiffe::TrustDomains;
 use crate::tls::ClientCertificate;
 
@@ -210,7 +211,8 @@ impl TrustedIssuers {
         self.standing(&passwords.find(password, proven, target, clock::now())?)
     }
 
-    /// Verifies a token that is shown to Sluice itself, fetching the issuer's keys if the token names one that is not known.
+    /// Verifies a token that is shown to Sluice itself, fetching the issuer's keys if the token names one that is not
+    /// known.
     ///
     /// # Errors
     /// The true reason, for the journal; the caller is told [`IdentityError::client_message`].
@@ -248,7 +250,10 @@ impl TrustedIssuers {
     /// # Errors
     /// The true reason, for the journal. The certificate may still be what a token is bound to.
     pub fn recognise(&self, certificate: &ClientCertificate) -> Result<Subject, IdentityError> {
-        self.believed(identity::verify_certificate(certificate.chain(), &self.current.load(), clock::now())?)
+        let issuers = self.current.load();
+        let subject = identity::verify_certificate(certificate.chain(), &issuers, clock::now())?;
+        let generation = issuers.generation(&subject.key.issuer).unwrap_or_default();
+        self.believed(Subject { credential: Credential { generation, ..subject.credential }, ..subject })
     }
 
     /// What a revocation has to know of a token, fetching keys as for [`TrustedIssuers::verify`].
@@ -271,8 +276,8 @@ impl TrustedIssuers {
         self.with_keys(read).await?
     }
 
-    /// Whoever was verified before, as far as they are still believed: as they were, or with fewer groups. A live session
-    /// asks at [`crate::sessions::Signal::Trust`].
+    /// Whoever was verified before, as far as they are still believed: as they were, or with fewer groups. A live
+    /// session asks at [`crate::sessions::Signal::Trust`].
     ///
     /// # Errors
     /// An issuer is not configured any more, or not as it was; or something of the subject was revoked.
@@ -295,6 +300,13 @@ impl TrustedIssuers {
     fn generation(&self, alias: &Arc<str>) -> Result<u64, IdentityError> {
         let sources = self.sources.load();
         generation(&self.current.load(), &sources, alias)
+    }
+
+    /// When every credential of this issuer has ended by itself that was issued until `at`, whatever its configuration says
+    /// or said; `None` where no bound is known, as there is one for tokens alone.
+    pub fn ended_by_then(&self, alias: &str, at: Timestamp) -> Option<Timestamp> {
+        let seconds = Issuer::LONGEST_LIFETIME.saturating_add(Issuer::LONGEST_LEEWAY);
+        self.sources.load().contains_key(alias).then(|| at.plus_millis(seconds.saturating_mul(1000)))
     }
 
     /// The last step of every way to a subject: what was revoked is not believed.
@@ -355,10 +367,15 @@ impl TrustedIssuers {
         (inspect(), failed.map(|error| error.to_string()))
     }
 
-    /// Follows the bundles of every trust domain, for as long as it is polled.
-    pub async fn follow_trust_domains(self: Arc<Self>) {
+    /// Follows the bundles of every trust domain, for as long as it is polled, and has sessions look whether theirs still
+    /// vouches for them.
+    pub async fn follow_trust_domains(self: Arc<Self>, sessions: Arc<Sessions>) {
         let publishing = Arc::clone(&self);
-        self.trust_domains.follow(Arc::new(move || publishing.publish())).await;
+        let publish = move || {
+            publishing.publish();
+            sessions.tell_all(Signal::Trust);
+        };
+        self.trust_domains.follow(Arc::new(publish)).await;
     }
 
     /// Asks about the opaque tokens that sessions live by, and tells the sessions of those that do not count any more, for
@@ -425,11 +442,11 @@ impl TrustedIssuers {
     }
 }
 
-/// By which state of its configuration an issuer is believed. What is trusted beside the issuers has but one.
+/// By which state of its configuration an issuer or a trust domain is believed. What is trusted beside these has but one.
 fn generation(issuers: &Issuers, sources: &Sources, alias: &Arc<str>) -> Result<u64, IdentityError> {
     match sources.get(alias) {
         Some(source) => Ok(source.generation),
-        None if issuers.knows(alias) => Ok(0),
+        None if issuers.knows(alias) => Ok(issuers.generation(alias).unwrap_or_default()),
         None => Err(IdentityError::UnknownIssuer(format!("`{alias}`"))),
     }
 }

@@ -10,9 +10,11 @@
 #![forbid(unsafe_code)]
 
 pub mod archive;
+mod backends;
 mod background;
 mod broken_off;
 pub mod clock;
+mod credentials;
 mod fetch;
 mod gate;
 pub mod indexer;
@@ -45,4 +47,4 @@ mod unrecorded;
 mod vault_changes;
 pub mod witnesses;
 
-pub use serve::serve;
+pub use serve::{alone, serve};

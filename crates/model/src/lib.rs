@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod approval;
+pub mod bypass;
 pub mod class;
 pub mod classification;
 pub mod decision;

@@ -30,6 +30,8 @@ mod leakage;
 mod live;
 #[path = "e2e_attacks/live_events.rs"]
 mod live_events;
+#[path = "e2e_attacks/live_trust.rs"]
+mod live_trust;
 #[path = "e2e_attacks/masking.rs"]
 mod masking;
 #[path = "e2e_attacks/memory.rs"]

@@ -21,6 +21,7 @@ use model::saml::SamlProvider;
 
 mod archive;
 mod classification;
+mod credential;
 mod error;
 mod introspection;
 mod issuer;
@@ -36,14 +37,16 @@ mod witness;
 
 pub use archive::ArchiveConfig;
 pub use classification::parse_classification;
+pub use credential::{
+    AwsAccess, AwsAccount, AwsSecret, Credential, EphemeralRole, ExecPlugin, OpenBaoAuth, OpenBaoPath, OpenBaoSecret,
+    OpenBaoServer, OwnedObjects, PasswordSource,
+};
 pub use error::ConfigError;
 pub use introspection::{ClientAuthentication, IntrospectionConfig};
 pub use reader::{Document, Section, Setting};
 pub use sinks::{Receiver, SinkConfig, SinkFormat, SinkKind, SinkStart};
 pub use spiffe::{BundleSource, TrustDomainConfig};
-pub use targets::{
-    Credential, CredentialSource, Databases, PartLimits, TargetConfig, TargetTls, TlsMode, parse_targets,
-};
+pub use targets::{CredentialSource, Databases, PartLimits, TargetConfig, TargetTls, TlsMode, parse_targets};
 
 /// A `sluice.toml` in which every setting is explained and has its default; `sluice init` writes it.
 pub const TEMPLATE_SLUICE_TOML: &str = include_str!("config/templates/sluice.toml");

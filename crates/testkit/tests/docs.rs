@@ -190,7 +190,7 @@ fn every_decision_record_is_listed() -> Result<()> {
 /// Every example loads beside the baseline, all of them together.
 #[test]
 fn the_example_policies_load() -> Result<()> {
-    let examples: String = [text("docs/policies.md")?, text("docs/identity.md")?]
+    let examples: String = [text("docs/policies.md")?, text("docs/identity.md")?, text("docs/identity/issuers.md")?]
         .iter()
         .flat_map(|page| page.split("```cedar\n").skip(1).filter_map(|rest| rest.split("```").next()))
         .collect::<Vec<_>>()

@@ -90,8 +90,8 @@ impl Grant {
 }
 
 impl Asked<'_> {
-    /// Verifies a token as everywhere: one that is bound needs its proof, and one for a target alone is good for what is asked
-    /// for that target.
+    /// Verifies a token as everywhere: one that is bound needs its proof, and one for a target alone is good for what
+    /// is asked for that target.
     async fn verify(&self, token: &str) -> Option<Subject> {
         let issuers = &self.app.node.issuers;
         let verified = match self.target {
@@ -101,8 +101,8 @@ impl Asked<'_> {
         verified.map_err(|error| self.refused(&error.to_string())).ok()
     }
 
-    /// What a credential of this subject is bound to. A bearer credential that is shown with a proof gets bound to its key
-    /// (RFC 9449, section 5).
+    /// What a credential of this subject is bound to. A bearer credential that is shown with a proof gets bound to its
+    /// key (RFC 9449, section 5).
     fn confirmation(&self, subject: &Subject) -> Option<Confirmation> {
         let proven = &self.shown.proven;
         proven.confirmation(subject.binding).or_else(|| proven.proof_key.map(Confirmation::ProofKey))

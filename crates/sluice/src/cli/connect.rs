@@ -42,6 +42,11 @@ pub(super) struct Connect {
 }
 
 impl Connect {
+    /// The configuration, for what does not ask a Sluice that runs.
+    pub(super) fn config(&self) -> Result<Config, Failure> {
+        self.config.load()
+    }
+
     /// A client for the Sluice that is meant, as whoever is meant.
     pub(super) fn client(&self) -> Result<Client, Failure> {
         self.client_as(|config| self.token(config))

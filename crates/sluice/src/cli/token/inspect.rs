@@ -21,8 +21,8 @@ const MAX_FILE: u64 = 128 * 1024;
 #[derive(clap::Args)]
 #[command(
     after_help = "It is checked as a login would be, with the issuers of the configuration, whose keys are fetched \
-    as `serve` fetches them; an opaque token's issuer is asked about it. No Sluice has to run, and no revocation is looked up. What the token says is \
-    shown, its signature never. A token that is bound to a key fails there, as nothing is proven here.\n\n\
+    as `serve` fetches them; an opaque token's issuer is asked about it. No Sluice has to run, and no revocation is looked \
+    up. What the token says is shown, its signature never. A token that is bound to a key fails there, as nothing is proven here.\n\n\
     Exit codes: 0 it would be accepted, 1 it would not.\n\nExamples:\n  \
     sluice token inspect --config sluice.toml order-service.token\n  \
     kubectl create token checkout --audience sluice | sluice token inspect --json -"
