@@ -74,21 +74,21 @@ impl Saml {
         self.sources.iter().map(|source| &source.provider.alias)
     }
 
-    /// Verifies an assertion in base64url, with newer metadata if its key is not known, and notes that it was used.
-    async fn redeem(&self, assertion: &str) -> Result<Subject, SamlError> {
+    /// Verifies an assertion in base64url, with newer metadata if its key is not known.
+    async fn verify(&self, assertion: &str) -> Result<Accepted, SamlError> {
         let document = decode(assertion)?;
         let judge = || verify(&document, &self.current.load(), clock::now());
-        let accepted = match judge() {
+        match judge() {
             Err(SamlError::UnknownKey { provider } | SamlError::MetadataTooOld { provider }) => {
                 self.renew(&provider).await;
-                judge()?
+                judge()
             }
-            other => other?,
-        };
-        self.use_once(accepted).await
+            other => other,
+        }
     }
 
-    async fn use_once(&self, accepted: Accepted) -> Result<Subject, SamlError> {
+    /// Notes that it is used, if it was not before.
+    async fn use_once(&self, accepted: &Accepted) -> Result<(), SamlError> {
         let alias = &accepted.subject.key.issuer;
         let entity_id = self.source(alias).map_or(alias, |source| &source.provider.entity_id);
         let name = ["saml", entity_id, &accepted.assertion_id].join("\0");
@@ -96,7 +96,7 @@ impl Saml {
         let (state, until) = (Arc::clone(&self.state), accepted.remember_until);
         let used = tokio::task::spawn_blocking(move || state.use_once(&digest, until, clock::now())).await;
         match used {
-            Ok(Ok(true)) => Ok(accepted.subject),
+            Ok(Ok(true)) => Ok(()),
             Ok(Ok(false)) => Err(SamlError::Replayed),
             Ok(Err(error)) => {
                 tracing::error!(%error, "it cannot be noted that an assertion was used, so it is refused");
@@ -165,11 +165,12 @@ impl TrustedIssuers {
     /// # Errors
     /// The true reason, for the journal; the caller is told [`SamlError::client_message`].
     pub async fn redeem(&self, assertion: &str) -> Result<Subject, SamlError> {
-        let Some(saml) = self.saml() else {
-            return Err(SamlError::UnknownProvider(String::from("(no provider is configured)")));
-        };
-        let subject = saml.redeem(assertion).await?;
-        self.believed(subject).map_err(|error| SamlError::NotBelieved(error.to_string()))
+        let none = || SamlError::UnknownProvider(String::from("(no provider is configured)"));
+        let saml = self.saml().ok_or_else(none)?;
+        let mut accepted = saml.verify(assertion).await?;
+        accepted.subject = self.believed(accepted.subject)?;
+        saml.use_once(&accepted).await?;
+        Ok(accepted.subject)
     }
 }
 

@@ -100,11 +100,11 @@ fn is_named_by(group: &str, claim: &GroupClaim) -> bool {
 }
 
 fn group_name(issuer: &Issuer, group: &str) -> Result<Arc<str>, IdentityError> {
-    group_as_policies_name_it(&issuer.alias, &issuer.bare_groups, group).ok_or(IdentityError::Name("group"))
+    as_policies_name_it(&issuer.alias, &issuer.bare_groups, group).ok_or(IdentityError::Name("group"))
 }
 
 /// `None` if the name could be mistaken for another.
-pub(crate) fn group_as_policies_name_it(alias: &str, bare: &BareGroups, group: &str) -> Option<Arc<str>> {
+pub(crate) fn as_policies_name_it(alias: &str, bare: &BareGroups, group: &str) -> Option<Arc<str>> {
     if !is_short_and_trimmed(group) || group.chars().any(is_deceptive) {
         return None;
     }

@@ -44,6 +44,8 @@ mod outages;
 mod parts;
 #[path = "e2e_attacks/resources.rs"]
 mod resources;
+#[path = "e2e_attacks/saml.rs"]
+mod saml;
 #[path = "e2e_attacks/secrets.rs"]
 mod secrets;
 #[path = "e2e_attacks/smuggling.rs"]

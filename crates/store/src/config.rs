@@ -72,10 +72,10 @@ pub struct Config {
     pub admin: Listen,
     /// Whom Sluice believes (`[[issuer]]`). May be empty: then only Sluice's own tokens are.
     pub issuers: Vec<IssuerConfig>,
-    /// Whose workloads it believes (`[[trust_domain]]`).
-    pub trust_domains: Vec<TrustDomainConfig>,
     /// Whose SAML assertions the token endpoint takes (`[[saml]]`).
     pub saml: Vec<SamlConfig>,
+    /// Whose workloads it believes (`[[trust_domain]]`).
+    pub trust_domains: Vec<TrustDomainConfig>,
     /// Bounds on what callers may use (`[limits]`).
     pub limits: Limits,
     /// How approvals run (`[approvals]`).

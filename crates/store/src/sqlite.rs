@@ -273,6 +273,10 @@ impl State for Sqlite {
         self.sweep_passwords(now)
     }
 
+    fn use_once(&self, digest: &Digest, ends_at: Timestamp, now: Timestamp) -> Result<bool, Error> {
+        self.note_use(digest, ends_at, now)
+    }
+
     fn put_revocation(&self, revocation: &Revocation) -> Result<(), Error> {
         self.store_revocation(revocation)
     }
@@ -295,10 +299,6 @@ impl State for Sqlite {
 
     fn sweep_revocations(&self, now: Timestamp) -> Result<(), Error> {
         self.forget_what_is_over(now)
-    }
-
-    fn use_once(&self, digest: &Digest, ends_at: Timestamp, now: Timestamp) -> Result<bool, Error> {
-        self.note_use(digest, ends_at, now)
     }
 
     fn next_revision(&self, digest: Digest, now: Timestamp) -> Result<RevisionId, Error> {

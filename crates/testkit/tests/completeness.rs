@@ -65,6 +65,8 @@ const STATE: [(&str, Leaves); 43] = [
     ("passwords", Nothing),
     ("drop_passwords", Derived),
     ("drop_ended_passwords", Derived),
+    // What comes of the use has its entry: a token, or a refusal by policy.
+    ("use_once", Events(&["TokenIssued", "AdminAction"])),
     ("put_revocation", Events(&["AdminAction"])),
     ("remove_revocations", Events(&["AdminAction"])),
     ("revocations", Nothing),

@@ -102,7 +102,7 @@ impl Assertion {
         let subject = root.only(SAML, "Subject")?;
         let bearers = subject.named(SAML, "SubjectConfirmation").filter(|one| one.attribute("Method") == Some(BEARER));
         Ok(Self {
-            id: attribute(root, "ID")?,
+            id: id(root)?,
             issuer: issuer(root)?,
             issued_at: time(root, "IssueInstant")?.ok_or(absent("IssueInstant"))?,
             name: NameId::read(subject.only(SAML, "NameID")?)?,
@@ -176,6 +176,13 @@ fn attributes(root: Element<'_>) -> Result<Vec<Attribute>, SamlError> {
             Ok(Attribute { name: attribute(element, "Name")?, values })
         })
         .collect()
+}
+
+/// It stands in the journal, so it is what it looks like.
+fn id(root: Element<'_>) -> Result<String, SamlError> {
+    let id = attribute(root, "ID")?;
+    let strange = SamlError::Part { part: "ID", problem: "not of printable ASCII alone" };
+    if id.bytes().all(|byte| byte.is_ascii_graphic()) { Ok(id) } else { Err(strange) }
 }
 
 const fn absent(part: &'static str) -> SamlError {

@@ -13,7 +13,7 @@ use super::error::SamlError;
 use super::providers::Providers;
 use super::signature;
 use super::xml::Tree;
-use crate::groups::{MAX_GROUPS, group_as_policies_name_it};
+use crate::groups::{self, MAX_GROUPS};
 use crate::subject::is_name;
 
 /// The longest that a used assertion is remembered, in seconds: no identity lasts longer after it was issued.
@@ -64,16 +64,21 @@ fn accept(assertion: &Assertion, provider: &SamlProvider, now: Timestamp) -> Res
         subject: Subject {
             key: SubjectKey { issuer: Arc::clone(&provider.alias), id: name(assertion, provider)? },
             kind: kind(assertion, &provider.kind)?,
-            groups: groups(assertion, provider)?,
+            groups: groups_of(assertion, provider)?,
             on_behalf_of: Vec::new(),
             expires_at,
             binding: Binding::Bearer,
             token_id: Some(Arc::clone(&id)),
-            credential: Credential { issued_at: assertion.issued_at, ..Credential::default() },
+            credential: Credential { issued_at: earliest(assertion, provider), ..Credential::default() },
         },
         assertion_id: id,
         remember_until: end.min(lasting(assertion, MAX_REMEMBERED)),
     })
+}
+
+/// When it can have been issued at the earliest, for the provider's clock may be ahead of ours.
+fn earliest(assertion: &Assertion, provider: &SamlProvider) -> Timestamp {
+    Timestamp(assertion.issued_at.0.saturating_sub(provider.leeway.saturating_mul(1000)))
 }
 
 fn lasting(assertion: &Assertion, seconds: u64) -> Timestamp {
@@ -170,7 +175,7 @@ fn only_value<'a>(assertion: &'a Assertion, attribute: &str) -> Result<Option<&'
 }
 
 /// No attribute means no groups; one that is not a list of texts means that they are unknown.
-fn groups(assertion: &Assertion, provider: &SamlProvider) -> Result<Vec<Arc<str>>, SamlError> {
+fn groups_of(assertion: &Assertion, provider: &SamlProvider) -> Result<Vec<Arc<str>>, SamlError> {
     let Some(attribute) = &provider.groups_attribute else {
         return Ok(Vec::new());
     };
@@ -181,7 +186,7 @@ fn groups(assertion: &Assertion, provider: &SamlProvider) -> Result<Vec<Arc<str>
     let mut groups = BTreeSet::new();
     for value in values {
         let value = value.as_deref().ok_or(SamlError::Groups("one is not a text"))?;
-        let group = group_as_policies_name_it(&provider.alias, &provider.bare_groups, value);
+        let group = groups::as_policies_name_it(&provider.alias, &provider.bare_groups, value);
         groups.insert(group.ok_or(SamlError::Name("group"))?);
     }
     Ok(groups.into_iter().collect())

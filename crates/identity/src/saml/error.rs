@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use model::error::ErrorKind;
 
+use crate::IdentityError;
+
 /// Why an assertion was refused. Its text is the true reason, for the journal; it never holds the assertion, or more than
 /// an escaped excerpt of a name in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -84,6 +86,9 @@ pub enum SamlError {
     /// The groups are too many, or given more than once.
     #[error("the groups are unknown: {0}")]
     Groups(&'static str),
+    /// The subject, its provider or everything of it was revoked.
+    #[error(transparent)]
+    Revoked(#[from] IdentityError),
     /// It was used before. Nothing here can know: what remembers says so.
     #[error("the assertion was used before")]
     Replayed,
@@ -100,6 +105,7 @@ impl SamlError {
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::TooLong => ErrorKind::Limit,
+            Self::Revoked(error) => error.kind(),
             Self::MetadataTooOld { .. } | Self::Memory => ErrorKind::Internal,
             _ => ErrorKind::Client,
         }

@@ -5,21 +5,18 @@ use std::sync::Arc;
 
 use model::saml::{SamlProvider, SubjectName};
 
-use super::issuer::{audiences, bare_groups, is_alias, is_fetchable, is_loopback, kind};
+use super::issuer::{OWN_ALIAS, audiences, bare_groups, is_alias, is_fetchable, is_loopback, kind};
 use super::sluice::seconds;
-use super::{IssuerConfig, MetadataSource, SamlConfig, Section, TokenConfig, TrustDomainConfig};
+use super::{MetadataSource, SamlConfig, Section, TokenConfig};
 
-/// Aliases are shared with `[[issuer]]` and `[[trust_domain]]`: a subject is named by one of them.
-pub(super) fn providers(
+/// `taken` are the aliases of whoever else is believed: an alias is one party's.
+pub(super) fn providers<'a>(
     root: &Section<'_, '_>,
-    issuers: &[IssuerConfig],
-    trust_domains: &[TrustDomainConfig],
+    taken: impl Iterator<Item = &'a Arc<str>>,
     tokens: &TokenConfig,
 ) -> Vec<SamlConfig> {
     let endpoint = tokens.issuer.as_ref().map(|url| Arc::from(format!("{url}/token")));
-    let mut aliases: BTreeSet<Arc<str>> = issuers.iter().map(|issuer| Arc::clone(&issuer.issuer.alias)).collect();
-    aliases.extend(trust_domains.iter().map(|trusted| Arc::clone(&trusted.domain.issuer.alias)));
-    aliases.insert(Arc::from("sluice"));
+    let mut aliases: BTreeSet<Arc<str>> = taken.map(Arc::clone).chain([Arc::from(OWN_ALIAS)]).collect();
     let mut entity_ids = BTreeSet::new();
     let mut providers = Vec::new();
     for section in root.tables("saml") {
@@ -28,7 +25,7 @@ pub(super) fn providers(
             continue;
         };
         if !aliases.insert(Arc::clone(&provider.provider.alias)) {
-            section.report("alias", "it is taken", "give each issuer and provider an alias of its own");
+            section.report("alias", "it is taken", "give each issuer, trust domain and provider an alias of its own");
         }
         if !entity_ids.insert(Arc::clone(&provider.provider.entity_id)) {
             section.report(

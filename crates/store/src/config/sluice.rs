@@ -48,8 +48,14 @@ fn config(root: &Section<'_, '_>) -> Config {
     }
     let tokens = tokens::tokens(root.table("tokens"), &issuers);
     let trust_domains = spiffe::trust_domains(root, &issuers);
+    let taken = issuers
+        .iter()
+        .map(|issuer| &issuer.issuer.alias)
+        .chain(trust_domains.iter().map(|trusted| &trusted.domain.issuer.alias));
+    let saml = saml::providers(root, taken, &tokens);
     Config {
         file: PathBuf::new(),
+        trust_domains,
         revision_dir: root.path("revision_dir").unwrap_or_else(|| root.beside("revision")),
         data_dir,
         lock_memory: lock_memory(root),
@@ -65,8 +71,7 @@ fn config(root: &Section<'_, '_>) -> Config {
         sessions: sessions(root.table("sessions")),
         sinks: sinks::sinks(root),
         archive: archive::archive(root.table("archive")),
-        saml: saml::providers(root, &issuers, &trust_domains, &tokens),
-        trust_domains,
+        saml,
         tokens,
         issuers,
     }
