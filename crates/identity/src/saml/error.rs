@@ -92,9 +92,6 @@ pub enum SamlError {
     /// It was used before. Nothing here can know: what remembers says so.
     #[error("the assertion was used before")]
     Replayed,
-    /// It says who somebody is that is not believed any more. Nothing here can know: what was revoked says so.
-    #[error("{0}")]
-    NotBelieved(String),
     /// What remembers which assertions were used cannot be asked, so none is accepted.
     #[error("it is not known whether the assertion was used before")]
     Memory,
