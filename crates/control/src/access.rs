@@ -12,12 +12,16 @@ use gateway::clock;
 use identity::dpop::ProofError;
 use model::decision::{Denial, Outcome};
 use model::event::Event;
+use model::id::Digest;
 use model::subject::{Binding, Subject};
 use policy::{AdminVerb, Context, SubjectPolicies};
 
 use crate::app::{App, Peer};
 use crate::problem::Problem;
 use crate::proof::{Call, DPOP, DPOP_NONCE, Shown};
+
+/// What browsers send and programs do not: the first with all that a page makes them send, and to where.
+const OF_BROWSERS: [&str; 3] = ["origin", "sec-fetch-site", "cookie"];
 
 /// What it takes to call a route.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,11 +31,11 @@ pub enum Access {
     Open,
     /// Nothing from this machine; the verb from elsewhere.
     Local(AdminVerb),
-    /// A verified token. The handler shows and changes only what is the caller's own.
+    /// A verified token or certificate. The handler shows and changes only what is the caller's own.
     Caller,
-    /// A verified token, also one that is good at the session's target alone: the session is the caller's own.
+    /// The same, also with a token that is good at the session's target alone: the session is the caller's own.
     Session,
-    /// A verified token for what is the caller's own; the verb for the rest.
+    /// A verified token or certificate for what is the caller's own; the verb for the rest.
     CallerOr(AdminVerb),
     /// The verb.
     Verb(AdminVerb),
@@ -54,36 +58,50 @@ impl fmt::Display for Access {
 pub(crate) struct Caller {
     pub(crate) subject: Arc<Subject>,
     pub(crate) source: IpAddr,
+    pub(crate) credential: Credential,
     policies: Arc<SubjectPolicies>,
 }
 
+/// What said who the caller is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Credential {
+    /// A token, on a connection with this client certificate.
+    Token(Option<Digest>),
+    /// The client certificate of this connection alone.
+    Certificate,
+}
+
 impl Caller {
-    /// Verifies the token of a request, which may be one for this target.
-    async fn verify(app: &App, call: &Call<'_>, source: IpAddr, at: Option<&str>) -> Result<Self, Problem> {
-        let (scheme, token) = presented(call.headers).ok_or_else(Problem::unauthenticated)?;
+    /// Verifies the token of a request, which may be one for this target; or, where it has none at all, the certificate of
+    /// its connection.
+    async fn verify(app: &App, call: &Call<'_>, peer: &Peer, at: Option<&str>) -> Result<Self, Problem> {
+        let source = peer.address.ip();
         let refused = |reason: &dyn fmt::Display| {
-            tracing::info!(%source, %reason, "a token was refused by the admin API");
+            tracing::info!(%source, %reason, "an identity was refused by the admin API");
             Problem::unauthenticated()
         };
-        let shown = match scheme {
-            Scheme::Bearer => Shown::default(),
-            Scheme::Dpop => call.prove(app, Some(token)).map_err(|error| match error {
-                ProofError::Nonce => Problem::nonce(app.proofs.nonce()),
-                other => refused(&other),
-            })?,
+        let shown = Shown::on(peer);
+        let (credential, subject) = match (presented(call.headers), &peer.certificate) {
+            (Some((scheme, token)), _) => {
+                let subject = call.verify(app, scheme, token, shown, at).await.map_err(|error| match error {
+                    NotVerified::Nonce => Problem::nonce(app.proofs.nonce()),
+                    NotVerified::Refused(reason) => refused(&reason),
+                })?;
+                (Credential::Token(shown.proven.certificate), subject)
+            }
+            (None, Some(certificate)) if may_be_known_by_certificate(call.headers) => {
+                let subject = app.node.issuers.recognise(certificate).map_err(|error| refused(&error))?;
+                (Credential::Certificate, subject)
+            }
+            (None, _) => return Err(Problem::unauthenticated()),
         };
-        let verified = match at {
-            Some(target) => app.node.issuers.verify_for(token, &shown.proven, target).await,
-            None => app.node.issuers.verify(token, &shown.proven).await,
-        };
-        let subject = verified.map_err(|error| refused(&error))?;
-        // RFC 9449, section 7.1: a token that is not bound has no business under this scheme.
-        if scheme == Scheme::Dpop && subject.binding != Binding::Dpop {
-            return Err(refused(&"it is not bound to the key of its proof"));
-        }
-        app.proofs.use_once(&shown, &subject.key).map_err(|error| refused(&error))?;
         let policies = app.node.revisions.current().policies_for(&subject);
-        Ok(Self { subject: Arc::new(subject), source, policies })
+        Ok(Self { subject: Arc::new(subject), source, credential, policies })
+    }
+
+    /// Whether the credential may be taken up by a session with this client certificate.
+    pub(crate) fn may_renew(&self, certificate: Option<Digest>) -> bool {
+        fits(self.credential, &self.subject, certificate)
     }
 
     /// The circumstances that policies see; each call is a session of its own.
@@ -124,6 +142,57 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
+/// Whether what was proven for this call may go on to count in a session with this client certificate: a bound token only
+/// where it is bound to that very certificate. A certificate that says by itself who the caller is has just been proven.
+fn fits(credential: Credential, subject: &Subject, session: Option<Digest>) -> bool {
+    match (credential, subject.binding) {
+        (Credential::Certificate, _) | (Credential::Token(_), Binding::Bearer) => true,
+        (Credential::Token(here), Binding::Mtls) => here == session,
+        // Its key was proven for this call alone.
+        (Credential::Token(_), Binding::Dpop) => false,
+    }
+}
+
+/// Why a token does not count.
+enum NotVerified {
+    /// Its proof lacks a nonce that Sluice issued, or has an old one: the caller is given another.
+    Nonce,
+    /// The true reason.
+    Refused(String),
+}
+
+impl Call<'_> {
+    /// Verifies a token, with its proof where it is presented with one. `shown` is what the connection proved.
+    async fn verify(
+        &self,
+        app: &App,
+        scheme: Scheme,
+        token: &str,
+        shown: Shown,
+        at: Option<&str>,
+    ) -> Result<Subject, NotVerified> {
+        let refused = |reason: &dyn fmt::Display| NotVerified::Refused(reason.to_string());
+        let shown = match scheme {
+            Scheme::Bearer => shown,
+            Scheme::Dpop => self.prove(app, Some(token), shown).map_err(|error| match error {
+                ProofError::Nonce => NotVerified::Nonce,
+                other => refused(&other),
+            })?,
+        };
+        let verified = match at {
+            Some(target) => app.node.issuers.verify_for(token, &shown.proven, target).await,
+            None => app.node.issuers.verify(token, &shown.proven).await,
+        };
+        let subject = verified.map_err(|error| refused(&error))?;
+        // RFC 9449, section 7.1: a token that is not bound has no business under this scheme.
+        if scheme == Scheme::Dpop && subject.binding != Binding::Dpop {
+            return Err(refused(&"it is not bound to the key of its proof"));
+        }
+        app.proofs.use_once(&shown, &subject.key).map_err(|error| refused(&error))?;
+        Ok(subject)
+    }
+}
+
 /// How a token is presented.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Scheme {
@@ -144,6 +213,12 @@ fn presented(headers: &HeaderMap) -> Option<(Scheme, &str)> {
         _ => return None,
     };
     (!token.is_empty()).then(|| (scheme, token.trim()))
+}
+
+/// Whether a certificate alone will do. It goes along with whatever a browser is made to send, so that no browser may be
+/// known by it; and a header that holds no token is a mistake, not the wish to be known by something else.
+fn may_be_known_by_certificate(headers: &HeaderMap) -> bool {
+    !headers.contains_key(header::AUTHORIZATION) && !OF_BROWSERS.iter().any(|name| headers.contains_key(*name))
 }
 
 /// Lets a request through to its handler, or refuses it.
@@ -167,16 +242,16 @@ pub(crate) async fn authorise(
 }
 
 async fn admit(app: &App, access: Access, request: &mut Request) -> Result<(), Problem> {
-    let Some(Peer(peer)) = request.extensions().get::<Peer>().copied() else { return Err(Problem::internal()) };
+    let Some(peer) = request.extensions().get::<Peer>().cloned() else { return Err(Problem::internal()) };
     let verb = match access {
         Access::Open => return Ok(()),
-        Access::Local(_) if peer.ip().to_canonical().is_loopback() => return Ok(()),
+        Access::Local(_) if peer.address.ip().to_canonical().is_loopback() => return Ok(()),
         Access::Local(verb) | Access::Verb(verb) => Some(verb),
         Access::Caller | Access::Session | Access::CallerOr(_) => None,
     };
     let target = if access == Access::Session { target_of(app, request.uri().path()) } else { None };
     let call = Call { method: request.method(), uri: request.uri(), headers: request.headers() };
-    let caller = Caller::verify(app, &call, peer.ip(), target.as_deref()).await?;
+    let caller = Caller::verify(app, &call, &peer, target.as_deref()).await?;
     if let Some(verb) = verb {
         caller
             .may(verb)
@@ -228,6 +303,50 @@ mod tests {
             vec!["Bearer a", "DPoP a"],
         ] {
             assert_eq!(presented(&headers(&wrong)), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_credential_renews_only_what_it_is_bound_as() {
+        use model::subject::{SubjectKey, SubjectKind};
+        use model::time::Timestamp;
+        let may_renew = |credential, binding, session| {
+            let key = SubjectKey { issuer: "corp".into(), id: "etl".into() };
+            let subject = Subject {
+                key,
+                kind: SubjectKind::Service,
+                groups: Vec::new(),
+                on_behalf_of: Vec::new(),
+                expires_at: Timestamp(1),
+                binding,
+                token_id: None,
+                credential: model::subject::Credential::default(),
+            };
+            fits(credential, &subject, session)
+        };
+        let (mine, other) = (Some(Digest([1; 32])), Some(Digest([2; 32])));
+        for session in [None, mine, other] {
+            assert!(may_renew(Credential::Token(mine), Binding::Bearer, session));
+            assert!(may_renew(Credential::Certificate, Binding::Mtls, session));
+            assert_eq!(may_renew(Credential::Token(mine), Binding::Mtls, session), session == mine);
+            assert!(!may_renew(Credential::Token(mine), Binding::Dpop, session));
+        }
+    }
+
+    #[test]
+    fn a_certificate_counts_only_beside_no_header_at_all_and_from_no_browser() {
+        let with =
+            |name: &'static str, value: &str| HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]);
+        assert!(may_be_known_by_certificate(&with("host", "sluice")));
+        for (name, value) in [
+            ("authorization", "Basic YTpi"),
+            ("authorization", ""),
+            ("origin", "https://evil.example"),
+            ("origin", "null"),
+            ("sec-fetch-site", "cross-site"),
+            ("cookie", "a=b"),
+        ] {
+            assert!(!may_be_known_by_certificate(&with(name, value)), "{name}: {value}");
         }
     }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use gateway::node::Node;
+use gateway::tls::ClientCertificate;
 use store::State;
 use tokio_util::sync::CancellationToken;
 
@@ -30,9 +31,13 @@ pub(crate) struct App {
     pub(crate) proofs: Arc<Proofs>,
 }
 
-/// The address of whoever is connected.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
+/// Whoever is connected.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    /// What it proved in the handshake of this connection, if it showed one.
+    pub(crate) certificate: Option<ClientCertificate>,
+}
 
 impl App {
     /// Asks state on a thread that may block.

@@ -57,7 +57,7 @@ pub(crate) async fn receive(State(app): State<App>, headers: HeaderMap, body: By
 /// Does what an event says. To do it twice is to do it once.
 async fn carry_out(app: &App, event: &SecurityEvent, change: &Change) -> Result<(), Problem> {
     let by = SubjectKey { issuer: Arc::clone(&event.issuer), id: SENDER.into() };
-    let action = format!("event.{}", change.what.name());
+    let action = action(&change.what);
     let whose = Whose::Subject(change.subject.clone());
     let (extent, until) = match &change.what {
         What::SessionRevoked | What::CredentialChanged | What::ClaimsChanged => {
@@ -65,12 +65,23 @@ async fn carry_out(app: &App, event: &SecurityEvent, change: &Change) -> Result<
         }
         What::GroupsNow(groups) => (Extent::GroupsBut(groups.clone()), Some(ended_by_then(event.issued_at))),
         What::AccountDisabled => (Extent::Disabled, None),
-        What::AccountEnabled => return enable(app, &by, &action, whose, event.issued_at).await,
+        What::AccountEnabled => return enable(app, &by, action, whose, event.issued_at).await,
     };
     let reason = Some(format!("event {}", event.id).into());
     let revocation = Revocation { whose, extent, at: event.issued_at, until, by: by.clone(), reason };
-    journal::act(app, &by, &action, told(&revocation)).await?;
+    journal::act(app, &by, action, told(&revocation)).await?;
     Ok(app.node.revoke(revocation).await?)
+}
+
+/// What the record calls it.
+const fn action(what: &What) -> &'static str {
+    match what {
+        What::SessionRevoked => "event.session_revoked",
+        What::CredentialChanged => "event.credential_change",
+        What::GroupsNow(_) | What::ClaimsChanged => "event.token_claims_change",
+        What::AccountDisabled => "event.account_disabled",
+        What::AccountEnabled => "event.account_enabled",
+    }
 }
 
 /// Takes back what the issuer said before that moment, and nothing that an administrator said.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use gateway::node::{Node, StartError};
-use gateway::tls;
+use gateway::tls::{self, ClientCertificate};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -134,11 +134,12 @@ async fn connection(
 ) {
     let _ = stream.set_nodelay(true);
     match tls {
-        None => exchange(router, stream, peer, stop).await,
+        None => exchange(router, stream, Peer { address: peer, certificate: None }, stop).await,
         Some(config) => {
             // A handshake that fails or does not come is that connection's alone.
             if let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, TlsAcceptor::from(config).accept(stream)).await {
-                exchange(router, stream, peer, stop).await;
+                let certificate = ClientCertificate::of(stream.get_ref().1);
+                exchange(router, stream, Peer { address: peer, certificate }, stop).await;
             }
         }
     }
@@ -147,10 +148,10 @@ async fn connection(
 async fn exchange(
     router: Router,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    peer: SocketAddr,
+    peer: Peer,
     stop: CancellationToken,
 ) {
-    let router = router.layer(axum::Extension(Peer(peer)));
+    let router = router.layer(axum::Extension(peer));
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_headers(64);
     let serving = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));

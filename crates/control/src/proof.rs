@@ -4,12 +4,13 @@ use std::sync::{Mutex, PoisonError};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use gateway::clock;
+use gateway::tls::ClientCertificate;
 use identity::Proven;
 use identity::dpop::{self, Nonces, Proof, ProofError, Replays};
 use model::secret::Secret;
 use model::subject::SubjectKey;
 
-use crate::app::App;
+use crate::app::{App, Peer};
 use crate::hosts;
 
 /// The header of a proof (RFC 9449, section 4.1).
@@ -34,6 +35,13 @@ pub(crate) struct Proofs {
 pub(crate) struct Shown {
     pub(crate) proven: Proven,
     proof: Option<Proof>,
+}
+
+impl Shown {
+    /// What a connection proved, whatever is called on it.
+    pub(crate) fn on(peer: &Peer) -> Self {
+        Self { proven: ClientCertificate::proven(peer.certificate.as_ref()), proof: None }
+    }
 }
 
 impl Proofs {
@@ -63,14 +71,15 @@ pub(crate) struct Call<'a> {
 
 impl Call<'_> {
     /// Verifies the one proof of the call, which has to be for `token` where there is one.
-    pub(crate) fn prove(&self, app: &App, token: Option<&str>) -> Result<Shown, ProofError> {
+    /// It is added to what the connection `shown` proved.
+    pub(crate) fn prove(&self, app: &App, token: Option<&str>, shown: Shown) -> Result<Shown, ProofError> {
         let mut all = self.headers.get_all(DPOP).iter();
         let (Some(only), None) = (all.next(), all.next()) else { return Err(ProofError::Kind) };
         let proof = only.to_str().map_err(|_| ProofError::Kind)?;
         let uri = self.own_url(app).ok_or(ProofError::Uri)?;
         let request = dpop::Request { method: self.method.as_str(), uri: &uri, token };
         let proof = dpop::verify(proof, &request, &app.proofs.nonces, clock::now())?;
-        Ok(Shown { proven: Proven { proof_key: Some(proof.key), ..Proven::NOTHING }, proof: Some(proof) })
+        Ok(Shown { proven: Proven { proof_key: Some(proof.key), ..shown.proven }, proof: Some(proof) })
     }
 
     /// Whether a proof came with it.

@@ -237,7 +237,8 @@ fn after(now: Timestamp, seconds: u64) -> Result<Timestamp, Problem> {
 impl From<RevokeError> for Problem {
     fn from(error: RevokeError) -> Self {
         if !matches!(error, RevokeError::Full) {
-            tracing::error!(error = &error as &dyn std::error::Error, "a revocation is not kept");
+            let cause: &dyn std::error::Error = &error;
+            tracing::error!(error = cause, "a revocation is not kept");
         }
         Self::unavailable(error.to_string())
     }

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use gateway::retention::RemoveError;
 use gateway::sessions::Signal;
 use model::id::SessionId;
+use model::subject::Binding;
 use serde::Deserialize;
 use store::audit::SessionSearch;
 use utoipa::{IntoParams, ToSchema};
@@ -102,12 +103,14 @@ pub(crate) async fn kill(
     Ok(Answer::ok(serde_json::json!({ "session": id, "told": told })))
 }
 
-/// Renews the credential of one's own session, also while a statement runs: the token that authenticates this call
-/// becomes the session's (RULES.md 12).
+/// Renews the credential of one's own session, also while a statement runs: what authenticates this call becomes the
+/// session's. A token that is bound to a certificate must be bound to that of the session's own connection, and a session
+/// that is bound to a key stays so.
 #[utoipa::path(post, path = "/v1/sessions/{id}/token", tag = "sessions",
     params(("id" = String, Path, description = "The session's id")),
     responses((status = 200, description = "The session has the token: `{\"expires_at\": …}`"),
-        (status = 404, description = "You have no such live session")))]
+        (status = 404, description = "You have no such live session"),
+        (status = 409, description = "The credential is not bound as the session's is")))]
 pub(crate) async fn renew(
     State(app): State<App>,
     caller: Caller,
@@ -117,7 +120,12 @@ pub(crate) async fn renew(
     let found = app.node.sessions.find(id);
     // The same issuer, subject and actors; somebody else's session looks like none.
     let own = found.filter(|(live, _)| live.subject == subject.key && live.on_behalf_of == subject.on_behalf_of);
-    let (_, signals) = own.ok_or_else(|| Problem::not_found("live session of yours"))?;
+    let (live, signals) = own.ok_or_else(|| Problem::not_found("live session of yours"))?;
+    let stays_bound = live.binding == Binding::Bearer || live.binding == subject.binding;
+    let fits = stays_bound && caller.may_renew(live.certificate);
+    if !fits {
+        return Err(Problem::conflict("the credential is not bound as the session's is"));
+    }
     journal::act(&app, &caller, "session.renew", id.to_string()).await?;
     signals.renew(subject.as_ref().clone());
     Ok(Answer::ok(serde_json::json!({ "session": id, "expires_at": subject.expires_at })))

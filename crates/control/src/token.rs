@@ -88,13 +88,14 @@ pub(crate) async fn token(State(app): State<App>, request: Request) -> Response 
 }
 
 async fn answer(app: &App, request: Request) -> Result<TokenAnswer, TokenError> {
-    let Some(Peer(peer)) = request.extensions().get::<Peer>().copied() else { return Err(TokenError::internal()) };
+    let Some(peer) = request.extensions().get::<Peer>().cloned() else { return Err(TokenError::internal()) };
     let (parts, body) = request.into_parts();
     let call = Call { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
-    let shown = if call.has_proof() { prove(app, &call, peer.ip())? } else { Shown::default() };
+    let (source, shown) = (peer.address.ip(), Shown::on(&peer));
+    let shown = if call.has_proof() { prove(app, &call, source, shown)? } else { shown };
     let form = Form::of(&parts.headers, Bytes::from_request(Request::new(body), &()).await.ok())?;
     let target = target::named(&form)?;
-    let asked = Asked { app, form: &form, shown, source: peer.ip(), target: target.as_deref() };
+    let asked = Asked { app, form: &form, shown, source, target: target.as_deref() };
     let grant = Grant::named(form.required("grant_type")?).ok_or_else(TokenError::unsupported_grant)?;
     let redeemed = grant.redeem(&asked).await?;
     app.proofs.use_once(&shown, &redeemed.subject.key).map_err(|error| {
@@ -104,8 +105,8 @@ async fn answer(app: &App, request: Request) -> Result<TokenAnswer, TokenError> 
     issue::issue(&asked, redeemed).await
 }
 
-fn prove(app: &App, call: &Call<'_>, source: IpAddr) -> Result<Shown, TokenError> {
-    call.prove(app, None).map_err(|error| match error {
+fn prove(app: &App, call: &Call<'_>, source: IpAddr, shown: Shown) -> Result<Shown, TokenError> {
+    call.prove(app, None, shown).map_err(|error| match error {
         identity::dpop::ProofError::Nonce => TokenError::nonce(app.proofs.nonce()),
         other => {
             refused(app, source, &other.to_string());

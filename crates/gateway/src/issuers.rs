@@ -1,22 +1,27 @@
 //! The issuers that Sluice trusts, with their keys: fetched, renewed, and given up when they grow too old.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use identity::{
-    EventError, IdentityError, Issuer, Issuers, KeyCache, KeySet, KeyTiming, Proven, Revocable, SecurityEvent,
-    UnknownKey,
+    EventError, IdentityError, Inspection, Issuer, Issuers, KeyCache, KeySet, KeyTiming, Proven, Revocable,
+    SecurityEvent, UnknownKey,
 };
 use model::subject::{Credential, Subject};
+use store::config::TrustDomainConfig;
 use tokio::sync::Notify;
 
 use crate::clock;
 use crate::fetch;
+use crate::introspection::{Asked, Introspectors};
 use crate::passwords::{self, Passwords};
 use crate::revocations::Revocations;
+use crate::sessions::Sessions;
+use crate::spiffe::TrustDomains;
+use crate::tls::ClientCertificate;
 
 mod changes;
 
@@ -91,18 +96,22 @@ impl Drop for Attempt<'_> {
     }
 }
 
-/// Every issuer of the configuration.
+/// Every issuer and trust domain of the configuration.
 pub struct TrustedIssuers {
     sources: ArcSwap<Sources>,
+    trust_domains: TrustDomains,
     /// Sluice's own token endpoint, whose tokens stand for subjects of all of them.
     endpoint: Option<(Arc<Issuer>, Arc<KeySet>)>,
     passwords: Option<Arc<Passwords>>,
     current: ArcSwap<Issuers>,
-    /// The latest generation. Held while the two above are changed: `current` is never made from sources that are not
-    /// the latest.
+    /// The latest generation. Held while `sources` and `current` are changed: `current` is never made from what is not the
+    /// latest.
     publishing: Mutex<u64>,
     timing: KeyTiming,
-    revocations: Arc<Revocations>,
+    /// What is looked up last, on every way to a subject. Nothing is where no Sluice runs: to inspect a token.
+    revocations: Option<Arc<Revocations>>,
+    /// Who is asked about tokens that only they can read.
+    asked: Introspectors,
 }
 
 impl std::fmt::Debug for TrustedIssuers {
@@ -116,7 +125,7 @@ impl TrustedIssuers {
     pub fn new(
         issuers: impl IntoIterator<Item = (Issuer, KeySource)>,
         timing: KeyTiming,
-        revocations: Arc<Revocations>,
+        revocations: impl Into<Option<Arc<Revocations>>>,
     ) -> Self {
         let sources: Sources = issuers
             .into_iter()
@@ -126,11 +135,27 @@ impl TrustedIssuers {
                 (Arc::clone(&source.issuer.alias), source)
             })
             .collect();
-        let (sources, current) = (ArcSwap::from_pointee(sources), ArcSwap::default());
-        let (endpoint, passwords) = (None, None);
-        let trusted = Self { sources, endpoint, passwords, current, publishing: Mutex::default(), timing, revocations };
+        let trusted = Self {
+            sources: ArcSwap::from_pointee(sources),
+            trust_domains: TrustDomains::default(),
+            endpoint: None,
+            passwords: None,
+            current: ArcSwap::default(),
+            publishing: Mutex::default(),
+            timing,
+            revocations: revocations.into(),
+            asked: Introspectors::default(),
+        };
         trusted.publish();
         trusted
+    }
+
+    /// With these trust domains, whose bundles are read where they are in files. Blocks.
+    #[must_use]
+    pub fn with_trust_domains(mut self, trust_domains: impl IntoIterator<Item = TrustDomainConfig>) -> Self {
+        self.trust_domains = TrustDomains::read(trust_domains);
+        self.publish();
+        self
     }
 
     /// With the tokens of Sluice's own token endpoint.
@@ -148,6 +173,17 @@ impl TrustedIssuers {
         self
     }
 
+    /// Asks these issuers about opaque tokens from now on, and no others. What is known of one that is asked as before
+    /// stays known. The configuration sees to it that no two are asked about the same.
+    pub fn ask(&self, asked: Vec<Asked>) {
+        self.asked.replace(asked);
+    }
+
+    /// The aliases of the issuers that would be asked otherwise than they are.
+    pub fn compare_asked(&self, asked: &[Asked]) -> Vec<Arc<str>> {
+        self.asked.compare(asked)
+    }
+
     /// Verifies what a client of `target` gave as its password: a token, or a short-lived password that Sluice issued.
     ///
     /// # Errors
@@ -156,12 +192,7 @@ impl TrustedIssuers {
         let Some(passwords) = self.passwords.as_ref().filter(|_| passwords::is_one(password)) else {
             return self.verify_for(password, proven, target).await;
         };
-        let subject = passwords.find(password, proven, target, clock::now())?;
-        let sources = self.sources.load();
-        for identity in subject.identities() {
-            generation(&sources, &identity.issuer)?;
-        }
-        self.believed(of_its_generation(&sources, subject)?)
+        self.standing(&passwords.find(password, proven, target, clock::now())?)
     }
 
     /// Verifies a token that is shown to Sluice itself, fetching the issuer's keys if the token names one that is not
@@ -182,15 +213,28 @@ impl TrustedIssuers {
     }
 
     async fn verify_at(&self, token: &str, proven: &Proven, at: Option<&str>) -> Result<Subject, IdentityError> {
+        if let Some(introspector) = self.asked.about(token) {
+            // Before it is asked: whoever is removed meanwhile is not believed.
+            let generation = self.generation(introspector.alias())?;
+            return self.believed(introspector.verify(token, proven, generation).await?);
+        }
         let verify = |issuers: &Issuers, sources: &Sources| {
-            let now = clock::now();
             let subject = match at {
-                Some(target) => identity::verify_for(token, issuers, proven, target, now),
-                None => identity::verify(token, issuers, proven, now),
-            }?;
-            of_its_generation(sources, subject)
+                Some(target) => identity::verify_for(token, issuers, proven, target, clock::now())?,
+                None => identity::verify(token, issuers, proven, clock::now())?,
+            };
+            let generation = generation(issuers, sources, &subject.key.issuer)?;
+            Ok(Subject { credential: Credential { generation, ..subject.credential }, ..subject })
         };
         self.believed(self.with_keys(verify).await?)
+    }
+
+    /// Says who a client is by the certificate that it proved to hold in the handshake of this connection.
+    ///
+    /// # Errors
+    /// The true reason, for the journal. The certificate may still be what a token is bound to.
+    pub fn recognise(&self, certificate: &ClientCertificate) -> Result<Subject, IdentityError> {
+        self.believed(identity::verify_certificate(certificate.chain(), &self.current.load(), clock::now())?)
     }
 
     /// What a revocation has to know of a token, fetching keys as for [`TrustedIssuers::verify`].
@@ -219,24 +263,32 @@ impl TrustedIssuers {
     /// # Errors
     /// An issuer is not configured any more, or not as it was; or something of the subject was revoked.
     pub fn standing(&self, subject: &Subject) -> Result<Subject, IdentityError> {
-        let sources = self.sources.load();
         for identity in subject.identities() {
-            generation(&sources, &identity.issuer)?;
+            self.generation(&identity.issuer)?;
         }
-        if generation(&sources, &subject.key.issuer)? != subject.credential.generation {
+        if self.generation(&subject.key.issuer)? != subject.credential.generation {
             return Err(IdentityError::Revoked(format!("issuer {} was changed", subject.key.issuer).into()));
         }
+        self.asked.standing(subject)?;
         self.believed(subject.clone())
     }
 
-    /// Whether an issuer of this alias is believed: a subject of another one cannot be meant.
+    /// Whether anybody of this alias is believed: a subject of another one cannot be meant.
     pub fn has(&self, alias: &str) -> bool {
-        self.sources.load().contains_key(alias)
+        self.current.load().knows(alias)
+    }
+
+    fn generation(&self, alias: &Arc<str>) -> Result<u64, IdentityError> {
+        let sources = self.sources.load();
+        generation(&self.current.load(), &sources, alias)
     }
 
     /// The last step of every way to a subject: what was revoked is not believed.
     fn believed(&self, subject: Subject) -> Result<Subject, IdentityError> {
-        self.revocations.apply(subject)
+        match &self.revocations {
+            Some(revocations) => revocations.apply(subject),
+            None => Ok(subject),
+        }
     }
 
     /// Checks by the keys of the moment, and once more after they were fetched, where that may help.
@@ -262,7 +314,9 @@ impl TrustedIssuers {
         let next = source.cache().unknown_key(clock::now());
         match next {
             // Seldom, and large: in a box, so that not every task has room for it.
-            UnknownKey::Fetch => Box::pin(self.fetch(&source)).await,
+            UnknownKey::Fetch => {
+                let _ = Box::pin(self.fetch(&source)).await;
+            }
             UnknownKey::Await => {
                 let _ = tokio::time::timeout(AWAIT_FETCH, waiting).await;
             }
@@ -271,13 +325,44 @@ impl TrustedIssuers {
         check()
     }
 
+    /// [`TrustedIssuers::verify`], check by check; and why the issuer's keys could not be had, if they could not.
+    pub async fn inspect(&self, token: &str, proven: &Proven) -> (Inspection, Option<String>) {
+        if let Some(introspector) = self.asked.about(token) {
+            return (introspector.inspect(token, proven).await, None);
+        }
+        let inspect = || identity::inspect(token, &self.current.load(), proven, clock::now());
+        let found = inspect();
+        let (Err(IdentityError::UnknownKey { issuer, .. }) | Err(IdentityError::KeysTooOld { issuer })) = &found.result
+        else {
+            return (found, None);
+        };
+        let Some(source) = self.sources.load().get(issuer).cloned() else { return (found, None) };
+        let failed = self.fetch(&source).await.err();
+        (inspect(), failed.map(|error| error.to_string()))
+    }
+
+    /// Follows the bundles of every trust domain, for as long as it is polled.
+    pub async fn follow_trust_domains(self: Arc<Self>) {
+        let publishing = Arc::clone(&self);
+        self.trust_domains.follow(Arc::new(move || publishing.publish())).await;
+    }
+
+    /// Asks about the opaque tokens that sessions live by, and tells the sessions of those that do not count any more, for
+    /// as long as it is polled.
+    pub async fn keep_asking(&self, sessions: &Arc<Sessions>) {
+        loop {
+            self.asked.ask_again(sessions).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
     /// Renews the keys of every issuer when they are due, for as long as it is polled.
     pub async fn keep_fresh(&self) {
         loop {
             for source in self.sources.load_full().values() {
                 let due = !matches!(source.keys, KeySource::Fixed(_)) && source.cache().refresh_due(clock::now());
                 if due {
-                    self.fetch(source).await;
+                    let _ = self.fetch(source).await;
                 }
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -285,55 +370,54 @@ impl TrustedIssuers {
     }
 
     /// Cancel safe: an attempt that is given up counts as failed.
-    async fn fetch(&self, source: &Source) {
+    async fn fetch(&self, source: &Source) -> Result<(), KeysError> {
         let asked_at = clock::now();
         let mut attempt = Attempt { source, brought: None };
-        match read_keys(source).await {
-            Ok(keys) => {
-                tracing::info!(issuer = %source.issuer.alias, keys = keys.ids().count(), "keys fetched");
-                attempt.brought = Some(keys);
-            }
-            Err(error) => {
-                tracing::warn!(issuer = %source.issuer.alias, %error, "keys cannot be fetched; those known go on ageing");
-            }
+        let read = read_keys(source).await.map(|keys| {
+            tracing::info!(issuer = %source.issuer.alias, keys = keys.ids().count(), "keys fetched");
+            attempt.brought = Some(keys);
+        });
+        if let Err(error) = &read {
+            tracing::warn!(issuer = %source.issuer.alias, %error, "keys cannot be fetched; those known go on ageing");
         }
         attempt.end(asked_at);
         self.publish();
         source.known.fetched.notify_waiters();
+        read
     }
 
     fn publish(&self) {
         let _alone = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.current.store(Arc::new(issuers(self.endpoint.as_ref(), &self.sources.load())));
+        self.current.store(Arc::new(self.issuers(&self.sources.load())));
+    }
+
+    /// What credentials are verified by, made from these sources and whatever else is trusted.
+    fn issuers(&self, sources: &Sources) -> Issuers {
+        let endpoint = self.endpoint.iter().fold(Issuers::new(), |issuers, (issuer, keys)| {
+            issuers.with_endpoint(Arc::clone(issuer), Arc::clone(keys))
+        });
+        let issuers = sources.values().fold(endpoint, |issuers, source| match &source.keys {
+            KeySource::Fixed(keys) => issuers.with_keys(Arc::clone(&source.issuer), Arc::clone(keys)),
+            KeySource::Discovery { .. } | KeySource::File(_) => {
+                issuers.with(Arc::clone(&source.issuer), &source.cache())
+            }
+        });
+        self.trust_domains.add_to(issuers)
     }
 }
 
-/// What tokens are verified by, made from these sources.
-fn issuers(endpoint: Option<&(Arc<Issuer>, Arc<KeySet>)>, sources: &Sources) -> Issuers {
-    let endpoint = endpoint
-        .into_iter()
-        .fold(Issuers::new(), |issuers, (issuer, keys)| issuers.with_endpoint(Arc::clone(issuer), Arc::clone(keys)));
-    sources.values().fold(endpoint, |issuers, source| match &source.keys {
-        KeySource::Fixed(keys) => issuers.with_keys(Arc::clone(&source.issuer), Arc::clone(keys)),
-        KeySource::Discovery { .. } | KeySource::File(_) => issuers.with(Arc::clone(&source.issuer), &source.cache()),
-    })
-}
-
-/// The subject, believed by the state of its issuer's configuration that there is now.
-fn of_its_generation(sources: &Sources, subject: Subject) -> Result<Subject, IdentityError> {
-    let generation = generation(sources, &subject.key.issuer)?;
-    Ok(Subject { credential: Credential { generation, ..subject.credential }, ..subject })
-}
-
-/// By which state of its configuration an issuer is believed.
-fn generation(sources: &Sources, alias: &Arc<str>) -> Result<u64, IdentityError> {
-    let source = sources.get(alias).ok_or_else(|| IdentityError::UnknownIssuer(format!("`{alias}`")))?;
-    Ok(source.generation)
+/// By which state of its configuration an issuer is believed. What is trusted beside the issuers has but one.
+fn generation(issuers: &Issuers, sources: &Sources, alias: &Arc<str>) -> Result<u64, IdentityError> {
+    match sources.get(alias) {
+        Some(source) => Ok(source.generation),
+        None if issuers.knows(alias) => Ok(0),
+        None => Err(IdentityError::UnknownIssuer(format!("`{alias}`"))),
+    }
 }
 
 /// Why an issuer's keys could not be had.
 #[derive(Debug, thiserror::Error)]
-enum KeysError {
+pub(crate) enum KeysError {
     #[error("{0}: {1}")]
     Fetch(String, fetch::FetchError),
     #[error("{path}: {error}")]
@@ -344,10 +428,26 @@ enum KeysError {
     Keys(identity::KeySetError),
 }
 
+/// What an issuer says of itself (OpenID Connect Discovery 1.0, section 3; RFC 8414, section 2).
 #[derive(serde::Deserialize)]
-struct DiscoveryDocument {
+pub(crate) struct DiscoveryDocument {
     issuer: String,
     jwks_uri: String,
+    pub(crate) introspection_endpoint: Option<String>,
+}
+
+/// Fetches the discovery document of an issuer.
+pub(crate) async fn discover(
+    issuer: &Issuer,
+    ca: Option<&Path>,
+    allow_http: bool,
+) -> Result<DiscoveryDocument, KeysError> {
+    let below = format!("{}/.well-known/openid-configuration", issuer.url.trim_end_matches('/'));
+    let fetched = fetch::get(&below, ca, allow_http).await.map_err(|error| KeysError::Fetch(below, error))?;
+    let document: DiscoveryDocument = serde_json::from_slice(&fetched)
+        .map_err(|_| KeysError::Discovery("is not JSON with `issuer` and `jwks_uri`"))?;
+    // OpenID Connect Discovery 1.0, section 4.3: the two must be identical, or keys of another issuer come in.
+    if document.issuer == *issuer.url { Ok(document) } else { Err(KeysError::Discovery("names another issuer")) }
 }
 
 async fn read_keys(source: &Source) -> Result<KeySet, KeysError> {
@@ -358,18 +458,9 @@ async fn read_keys(source: &Source) -> Result<KeySet, KeysError> {
             tokio::fs::read(path).await.map_err(|error| KeysError::File { path: path.display().to_string(), error })?
         }
         KeySource::Discovery { ca_file, allow_http } => {
-            let get = async |url: String| {
-                let fetched = fetch::get(&url, ca_file.as_deref(), *allow_http).await;
-                fetched.map_err(|error| KeysError::Fetch(url, error))
-            };
-            let below = format!("{}/.well-known/openid-configuration", issuer.url.trim_end_matches('/'));
-            let document: DiscoveryDocument = serde_json::from_slice(&get(below).await?)
-                .map_err(|_| KeysError::Discovery("is not JSON with `issuer` and `jwks_uri`"))?;
-            // OpenID Connect Discovery 1.0, section 4.3: the two must be identical, or keys of another issuer come in.
-            if document.issuer != *issuer.url {
-                return Err(KeysError::Discovery("names another issuer"));
-            }
-            get(document.jwks_uri).await?
+            let url = discover(issuer, ca_file.as_deref(), *allow_http).await?.jwks_uri;
+            let fetched = fetch::get(&url, ca_file.as_deref(), *allow_http).await;
+            fetched.map_err(|error| KeysError::Fetch(url, error))?
         }
     };
     KeySet::from_jwks(&json, &issuer.algorithms).map_err(KeysError::Keys)

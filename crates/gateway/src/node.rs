@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::archive::Archive;
 use crate::broken_off::{Running, Tapes};
 use crate::clock;
+use crate::introspection::Asked;
 use crate::issuers::{KeySource, TrustedIssuers};
 use crate::live_tapes::LiveTapes;
 use crate::metrics::Metrics;
@@ -145,7 +146,7 @@ pub struct Node {
     pub tokens: Tokens,
     /// The short-lived passwords among it.
     pub passwords: Arc<Passwords>,
-    /// Who is no longer.
+    /// Who is no longer believed.
     pub revocations: Arc<Revocations>,
     /// Who is connected.
     pub sessions: Arc<Sessions>,
@@ -168,7 +169,7 @@ pub struct Node {
     /// Held while the journal's static files are written.
     pub(crate) tiles: Arc<Mutex<()>>,
     disk: Arc<dyn Disk>,
-    vault: Option<Vault>,
+    vault: Option<Arc<Vault>>,
 }
 
 impl std::fmt::Debug for Node {
@@ -281,14 +282,16 @@ impl Node {
         }
         crate::restart::settle(state.as_ref(), &recorder, &tapes).map_err(|error| explained(error.into()))?;
         let revisions = Revisions::start(config.revision_dir.clone(), checked, state.as_ref(), &recorder)?;
-        let revocations = Arc::new(Revocations::open(Arc::clone(&state), metrics.revocations.clone())?);
+        let vault = open_vault(&config, &state)?.map(Arc::new);
         let tokens = Tokens::open(&config.tokens, &layout)?;
         let most = config.tokens.max_passwords_per_subject;
         let passwords = Arc::new(Passwords::open(Arc::clone(&state), most, clock::now())?);
-        let issuers = trusted(&config, &layout, &tokens, Arc::clone(&revocations))?;
-        let issuers = Arc::new(issuers.with_passwords(Arc::clone(&passwords)));
+        let revocations = Arc::new(Revocations::open(Arc::clone(&state), metrics.revocations.clone())?);
+        let issuers = trusted(&config, &layout, &tokens, Some(Arc::clone(&revocations)))?;
+        let issuers = issuers.with_passwords(Arc::clone(&passwords));
+        issuers.ask(asked(&config.issuers, vault.as_ref()));
+        let issuers = Arc::new(issuers);
         let mask_keys = Keys::derive(seed(&layout.key("masking.key"))?.expose());
-        let vault = open_vault(&config, &state)?;
         recorder.flush();
         if !recovery.set_aside.is_empty() {
             recorder.sync();
@@ -341,6 +344,11 @@ impl Node {
     pub fn metrics_text(&self) -> String {
         self.recorder.show();
         self.metrics.text()
+    }
+
+    /// Those of these issuers that are asked about opaque tokens.
+    pub(crate) fn asked(&self, issuers: &[IssuerConfig]) -> Vec<Asked> {
+        asked(issuers, self.vault.as_ref())
     }
 
     /// A secret of the vault.
@@ -438,7 +446,7 @@ fn trusted(
     config: &Config,
     layout: &Layout,
     tokens: &Tokens,
-    revocations: Arc<Revocations>,
+    revocations: Option<Arc<Revocations>>,
 ) -> Result<TrustedIssuers, StartError> {
     let key = local_key(layout)?;
     let mut local = Issuer::new(LOCAL_ISSUER, LOCAL_ISSUER_URL, LOCAL_AUDIENCE);
@@ -450,7 +458,25 @@ fn trusted(
     let own = std::iter::once((local, KeySource::Fixed(Arc::new(keys))));
     let trusted = TrustedIssuers::new(own.chain(configured(&config.issuers)), KeyTiming::default(), revocations);
     let (endpoint, keys) = tokens.as_issuer().map_err(|error| StartError::Internal(error.to_string()))?;
-    Ok(trusted.with_endpoint(endpoint, keys))
+    Ok(trusted.with_trust_domains(config.trust_domains.iter().cloned()).with_endpoint(endpoint, keys))
+}
+
+/// The issuers of the configuration, to verify a token with where no Sluice runs; with its own, if its key is there. They
+/// know of no revocation, and no secret of the vault.
+///
+/// # Errors
+/// If Sluice's own key cannot be read.
+pub fn inspecting_issuers(config: &Config) -> Result<TrustedIssuers, StartError> {
+    let layout = Layout::of(&config.data_dir);
+    let has_key = layout.key("token.key").exists();
+    let issuers = if has_key {
+        trusted(config, &layout, &Tokens::open(&config.tokens, &layout)?, None)?
+    } else {
+        TrustedIssuers::new(configured(&config.issuers), KeyTiming::default(), None)
+            .with_trust_domains(config.trust_domains.iter().cloned())
+    };
+    issuers.ask(asked(&config.issuers, None));
+    Ok(issuers)
 }
 
 /// The issuers of the configuration, as they are trusted.
@@ -466,6 +492,19 @@ pub(crate) fn configured(issuers: &[IssuerConfig]) -> impl Iterator<Item = (Issu
         };
         ((*configured.issuer).clone(), keys)
     })
+}
+
+/// Those of the issuers that are asked about opaque tokens, with the way to the secret that it takes.
+fn asked(issuers: &[IssuerConfig], vault: Option<&Arc<Vault>>) -> Vec<Asked> {
+    let asked = issuers.iter().filter_map(|issuer| Some((issuer, issuer.introspection.clone()?)));
+    asked
+        .map(|(issuer, config)| {
+            let (source, vault) = (config.client_secret.clone(), vault.cloned());
+            let of_vault = move |name: &str| vault.as_ref().and_then(|vault| vault.secret(name).ok());
+            let secret = Arc::new(move || store::credential::resolve(&source, &of_vault));
+            Asked { issuer: Arc::clone(&issuer.issuer), config, secret }
+        })
+        .collect()
 }
 
 fn open_vault(config: &Config, state: &Arc<dyn State>) -> Result<Option<Vault>, StartError> {

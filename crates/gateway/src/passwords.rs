@@ -152,7 +152,8 @@ impl Passwords {
         if confirmation.is_some_and(|confirmation| !confirmation.is_proven(proven)) {
             return Err(IdentityError::Binding("the connection does not have the password's client certificate"));
         }
-        let credential = Credential { issued_at, made_of, ..Credential::default() };
+        let generation = subject.credential.generation;
+        let credential = Credential { issued_at, digest: None, generation, made_of };
         Ok(Subject { credential, ..subject })
     }
 

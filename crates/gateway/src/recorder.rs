@@ -24,7 +24,7 @@ use tokio::sync::{Mutex as Turns, Notify, OwnedMutexGuard, watch};
 
 use crate::clock;
 use crate::metrics::Metrics;
-use clocks::Clocks;
+pub(crate) use clocks::Clocks;
 use gathered::Gathered;
 use health::Health;
 

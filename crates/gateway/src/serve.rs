@@ -60,7 +60,8 @@ fn begin_background(node: &Arc<Node>) -> Background {
         background.keep(name, move || work(Arc::clone(&node)));
     };
     keep("journal", |node| Box::pin(Arc::clone(&node.recorder).run()));
-    keep("issuers", |node| Box::pin(async move { node.issuers.keep_fresh().await }));
+    keep("issuers", |node| Box::pin(keep_issuers(node)));
+    keep("trust_domains", |node| Box::pin(Arc::clone(&node.issuers).follow_trust_domains()));
     keep("trust", |node| Box::pin(crate::trust::run(node)));
     keep("revisions", |node| Box::pin(watch_revisions(node)));
     keep("index", |node| Box::pin(crate::indexer::run(Arc::clone(&node.state), Arc::clone(&node.recorder))));
@@ -75,6 +76,11 @@ fn begin_background(node: &Arc<Node>) -> Background {
 }
 
 type Work = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Their keys, and what they say of the tokens that sessions live by.
+async fn keep_issuers(node: Arc<Node>) {
+    tokio::join!(node.issuers.keep_fresh(), node.issuers.keep_asking(&node.sessions));
+}
 
 async fn watch_revisions(node: Arc<Node>) {
     let (state, recorder) = (Arc::clone(&node.state), Arc::clone(&node.recorder));

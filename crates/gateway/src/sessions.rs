@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use model::id::SessionId;
-use model::subject::{Subject, SubjectKey};
+use model::id::{Digest, SessionId};
+use model::subject::{Binding, Subject, SubjectKey};
 use model::time::Timestamp;
 use serde::Serialize;
 use tokio::sync::{Notify, oneshot};
@@ -48,6 +48,8 @@ pub struct Signals {
     flags: AtomicU32,
     renewal: Mutex<Option<Subject>>,
     cancels: Mutex<Vec<PassingOn>>,
+    /// The id of the credential that the session lives by, if it has one.
+    credential: Mutex<Option<Arc<str>>>,
     notify: Notify,
 }
 
@@ -71,6 +73,16 @@ impl Signals {
         }
     }
 
+    /// Whether this was raised and not taken yet.
+    pub(crate) fn is_raised(&self, signal: Signal) -> bool {
+        self.flags.load(Ordering::Acquire) & signal.bit() != 0
+    }
+
+    /// Waits until something more is raised. Cancel safe.
+    pub(crate) async fn raised_again(&self) {
+        self.notify.notified().await;
+    }
+
     /// Takes what was raised since the last look.
     pub(crate) fn take(&self) -> impl Fn(Signal) -> bool + use<> {
         let flags = self.flags.swap(0, Ordering::AcqRel);
@@ -81,6 +93,15 @@ impl Signals {
     pub fn renew(&self, subject: Subject) {
         *self.renewal.lock().unwrap_or_else(PoisonError::into_inner) = Some(subject);
         self.raise(Signal::Renew);
+    }
+
+    /// Says which credential the session lives by.
+    pub(crate) fn live_by(&self, token_id: Option<Arc<str>>) {
+        *self.credential.lock().unwrap_or_else(PoisonError::into_inner) = token_id;
+    }
+
+    fn lives_by(&self) -> Option<Arc<str>> {
+        self.credential.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Asks to cancel what runs. What is returned ends when that was passed on to the target, or was not needed: a client
@@ -119,6 +140,11 @@ pub struct LiveSession {
     pub source: IpAddr,
     /// Since when.
     pub opened_at: Timestamp,
+    /// How its credential was tied to the connection when it opened.
+    pub binding: Binding,
+    /// The SHA-256 of the client certificate of its connection, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Digest>,
 }
 
 /// A client's key for cancelling, ours and never the target's (protocol docs, "BackendKeyData").
@@ -198,6 +224,17 @@ impl Sessions {
     /// The mailbox of one session and whose it is.
     pub fn find(&self, session: SessionId) -> Option<(LiveSession, Arc<Signals>)> {
         self.lock().get(&session).map(|entry| (entry.live.clone(), Arc::clone(&entry.signals)))
+    }
+
+    /// The sessions that live by each credential of an issuer, by the credential's id.
+    pub(crate) fn living_by(&self, issuer: &str) -> HashMap<Arc<str>, Vec<SessionId>> {
+        let mut living: HashMap<Arc<str>, Vec<SessionId>> = HashMap::new();
+        for (session, entry) in self.lock().iter().filter(|(_, entry)| *entry.live.subject.issuer == *issuer) {
+            if let Some(token_id) = entry.signals.lives_by() {
+                living.entry(token_id).or_default().push(*session);
+            }
+        }
+        living
     }
 
     /// Tells every session something.

@@ -12,6 +12,10 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, S
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
+mod clients;
+
+pub use clients::ClientCertificate;
+
 /// The application protocol that a direct TLS connection to PostgreSQL must name (protocol docs, "Direct TLS").
 pub(crate) const ALPN_POSTGRES: &[u8] = b"postgresql";
 
@@ -48,7 +52,7 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-/// What Sluice shows to clients: the certificate and key of these files.
+/// What Sluice shows to clients: the certificate and key of these files. It asks them for one of their own.
 pub fn server(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
     let chain = certificates(certificate)?;
     if store::credential::is_open_to_others(key) {
@@ -58,13 +62,14 @@ pub fn server(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsEr
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| content(certificate)(error.to_string()))?
-        .with_no_client_auth()
+        .with_client_cert_verifier(Arc::new(clients::AnyClient::new()))
         .with_single_cert(chain, private)
         .map_err(|error| content(certificate)(error.to_string()))?;
     config.alpn_protocols = vec![ALPN_POSTGRES.to_vec()];
-    // A ticket would let a session of one identity be taken up on another connection; 0-RTT data could be replayed.
+    // A resumed session would carry one connection's identity to another, and 0-RTT data could be replayed.
     config.max_early_data_size = 0;
     config.send_tls13_tickets = 0;
+    config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     Ok(Arc::new(config))
 }
 

@@ -15,7 +15,7 @@ use store::config::Config;
 
 use crate::clock;
 use crate::node::{LOCAL_ISSUER, Node, configured};
-use crate::recorder::entry;
+use crate::recorder::{Clocks, entry};
 use crate::sessions::Signal;
 
 /// How often the file is looked at.
@@ -35,8 +35,13 @@ pub(crate) async fn run(node: Arc<Node>) {
     let (mut before, mut seen) = (None, None);
     let (mut read_at, mut swept_at) = (Instant::now(), Instant::now());
     let mut refused = Vec::new();
+    let clocks = Clocks::new(clock::now());
     loop {
         tokio::time::sleep(LOOK).await;
+        if clocks.moved(clock::now()).is_some() {
+            // Credentials may have ended that a timer will end later: each session sets its own anew.
+            node.sessions.tell_all(Signal::Trust);
+        }
         if swept_at.elapsed() >= SWEEP {
             swept_at = Instant::now();
             sweep(&node).await;
@@ -84,7 +89,10 @@ async fn reload(node: &Node, refused: &mut Vec<String>) {
     };
     refused.clear();
     let issuers: Vec<_> = configured(&config.issuers).collect();
-    let changes = node.issuers.compare(&issuers);
+    let asked = node.asked(&config.issuers);
+    let mut changes = node.issuers.compare(&issuers);
+    let asked_otherwise = node.issuers.compare_asked(&asked).into_iter();
+    changes.changed.extend(asked_otherwise.filter(|alias| !changes.has(alias)).collect::<Vec<_>>());
     if changes.is_empty() {
         return;
     }
@@ -95,6 +103,7 @@ async fn reload(node: &Node, refused: &mut Vec<String>) {
         return;
     }
     tracing::info!(%changes, "the issuers have changed");
+    node.issuers.ask(asked);
     node.issuers.replace(issuers);
     node.sessions.tell_all(Signal::Trust);
 }

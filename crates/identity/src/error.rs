@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use model::error::ErrorKind;
 
+use crate::svid::SvidError;
+
 /// Why a token was refused. Its text is the true reason, for the journal; it never holds the token, a signature or more
 /// than an escaped excerpt of what the token says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,7 +22,7 @@ pub enum IdentityError {
     /// A part is not canonical base64url, not JSON, not an object, or repeats a name.
     #[error("the token's {part} is malformed: {reason}")]
     Malformed {
-        /// `header`, `claims` or `signature`.
+        /// `header`, `claims` or `signature`, or the issuer's `answer` about an opaque one.
         part: &'static str,
         /// What is wrong with it.
         reason: String,
@@ -50,6 +52,17 @@ pub enum IdentityError {
     KeysTooOld {
         /// The issuer's alias.
         issuer: Arc<str>,
+    },
+    /// The issuer says of an opaque token that it is not active: unknown to it, expired or revoked.
+    #[error("the issuer says that the token is not active")]
+    Inactive,
+    /// Nobody can be asked about an opaque token, or the issuer does not answer.
+    #[error("issuer `{issuer}` cannot be asked about the token: {reason}")]
+    NotAsked {
+        /// The issuer's alias.
+        issuer: Arc<str>,
+        /// Why.
+        reason: &'static str,
     },
     /// `alg` is not the one algorithm that the key is used with.
     #[error("the token is signed with {claimed}, but the key is for {pinned}")]
@@ -97,6 +110,9 @@ pub enum IdentityError {
     /// The token is bound (`cnf`) to a key that this connection did not prove.
     #[error("the token is bound to another key: {0}")]
     Binding(&'static str),
+    /// The client certificate names nobody.
+    #[error(transparent)]
+    Certificate(#[from] SvidError),
     /// A short-lived password that Sluice did not issue, or that ended, was dropped, or is for another target.
     #[error("the password is none that Sluice issued for this: {0}")]
     Password(&'static str),
@@ -110,7 +126,7 @@ impl IdentityError {
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::TooLong => ErrorKind::Limit,
-            Self::KeysTooOld { .. } => ErrorKind::Internal,
+            Self::KeysTooOld { .. } | Self::NotAsked { .. } => ErrorKind::Internal,
             _ => ErrorKind::Client,
         }
     }

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::error::{IdentityError, excerpt};
 use crate::json::{Json, Object};
 use crate::proven::Confirmation;
-use crate::subject::{actors, is_deceptive, is_name, token_id};
+use crate::subject::{Named, is_deceptive, is_name, parties_by};
 use crate::{Issuer, Issuers, MAX_GROUPS, SigningKey};
 
 /// What the audience of a token begins with that is good at one target alone; the target's name follows.
@@ -50,7 +50,7 @@ impl SigningKey {
             "iat": now.seconds(), "exp": subject.expires_at.seconds(), "jti": subject.token_id,
             "made_of": subject.credential.made_of.iter().map(|of| URL_SAFE_NO_PAD.encode(of.0)).collect::<Vec<_>>(),
         });
-        for (name, value) in parties(subject) {
+        for (name, value) in written(subject) {
             put(&mut claims, &name, value);
         }
         if let Some(confirmation) = &issued.confirmation {
@@ -61,7 +61,7 @@ impl SigningKey {
 }
 
 /// The token's own subject with its actors inside (RFC 8693, section 4.1).
-fn parties(subject: &Subject) -> serde_json::Map<String, Value> {
+fn written(subject: &Subject) -> serde_json::Map<String, Value> {
     let principal = json!({
         "sub": subject.key.to_string(), "kind": subject.kind,
         "groups": subject.groups.iter().map(|group| &**group).collect::<Vec<_>>(),
@@ -100,32 +100,28 @@ pub(crate) fn check_audience(issuer: &Issuer, claims: &Object, target: Option<&s
     if issuer.audiences.contains(&**named) || at_target() { Ok(()) } else { Err(IdentityError::Audience) }
 }
 
-/// Reads whom a verified token stands for.
+/// Reads the names from the claims of a verified token.
+pub(crate) fn parties<'a>(issuers: &Issuers, issuer: &Issuer, claims: &'a Object) -> Result<Named<'a>, IdentityError> {
+    parties_by(issuer, claims, |party| key(issuers, party))
+}
+
+/// Whom a verified token stands for: kind and groups are what it says of its principal.
 pub(crate) fn subject(
-    issuers: &Issuers,
-    issuer: &Issuer,
-    claims: &Object,
+    named: Named<'_>,
     binding: Binding,
     expires_at: Timestamp,
+    token_id: Option<Arc<str>>,
     credential: Credential,
 ) -> Result<Subject, IdentityError> {
-    let actors = actors(issuer, claims)?;
-    // As `actors` has them, the outermost first: it is the caller.
-    let parties: Vec<&Object> = actors.into_iter().chain([claims]).collect();
-    let keys = parties.iter().map(|party| key(issuers, party)).collect::<Result<Vec<_>, _>>()?;
-    let (Some(principal), Some((key, on_behalf_of))) = (parties.first(), keys.split_first()) else {
-        return Err(IdentityError::Name("subject"));
-    };
-    let token_id = token_id(claims)?.ok_or(IdentityError::Claim { claim: "jti", problem: "absent" })?;
     Ok(Subject {
-        key: key.clone(),
-        kind: kind(principal)?,
-        groups: groups(principal)?,
-        on_behalf_of: on_behalf_of.to_vec(),
+        kind: kind(named.principal)?,
+        groups: groups(named.principal)?,
+        key: named.key,
+        on_behalf_of: named.on_behalf_of,
         expires_at,
         binding,
-        token_id: Some(token_id),
-        credential: Credential { made_of: made_of(claims)?, ..credential },
+        token_id: Some(token_id.ok_or(IdentityError::Claim { claim: "jti", problem: "absent" })?),
+        credential,
     })
 }
 
@@ -140,7 +136,7 @@ pub(crate) fn key(issuers: &Issuers, party: &Object) -> Result<SubjectKey, Ident
 }
 
 /// The digests of the tokens that it was issued for.
-fn made_of(claims: &Object) -> Result<Vec<Digest>, IdentityError> {
+pub(crate) fn made_of(claims: &Object) -> Result<Vec<Digest>, IdentityError> {
     let wrong = IdentityError::Claim { claim: "made_of", problem: "not a list of digests" };
     let listed = claims.get("made_of").and_then(Json::list).ok_or_else(|| wrong.clone())?;
     let digest = |one: &Json| {

@@ -3,16 +3,27 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use model::spiffe::TrustDomain;
 use model::time::Timestamp;
 
-use crate::{Issuer, KeyCache, KeySet};
+use crate::{Issuer, KeyCache, KeySet, TrustBundle};
 
 /// The trusted issuers by their exact `iss`. The gateway builds one whenever an issuer or its keys change.
 #[derive(Debug, Default)]
 pub struct Issuers {
     by_url: HashMap<Arc<str>, Trusted>,
+    by_trust_domain: HashMap<Arc<str>, TrustedDomain>,
     /// Whose subjects a token of the token endpoint may stand for.
     aliases: BTreeSet<Arc<str>>,
+}
+
+/// A SPIFFE trust domain with its bundle of the moment.
+#[derive(Debug)]
+pub(crate) struct TrustedDomain {
+    pub(crate) domain: Arc<TrustDomain>,
+    pub(crate) bundle: TrustBundle,
+    /// What its JWT-SVIDs are verified by.
+    pub(crate) tokens: Trusted,
 }
 
 /// Whom an issuer may name.
@@ -53,8 +64,18 @@ impl Issuers {
         self.with_keys_until(issuer, Names::ItsOwn, keys, Timestamp(u64::MAX))
     }
 
-    /// Trusts the tokens of Sluice's own token endpoint, which stand for subjects of any trusted issuer. No other
-    /// issuer may name anybody but its own subjects.
+    /// Trusts a SPIFFE trust domain by this bundle, for its own workloads alone.
+    #[must_use]
+    pub fn with_trust_domain(mut self, domain: Arc<TrustDomain>, bundle: TrustBundle) -> Self {
+        let (issuer, keys) = (Arc::clone(&domain.issuer), Arc::clone(&bundle.keys));
+        let tokens = Trusted { issuer, names: Names::ItsOwn, keys, until: Timestamp(u64::MAX) };
+        self.aliases.insert(Arc::clone(&domain.issuer.alias));
+        self.by_trust_domain.insert(Arc::clone(&domain.name), TrustedDomain { domain, bundle, tokens });
+        self
+    }
+
+    /// Trusts the tokens of Sluice's own token endpoint, which stand for subjects of any trusted issuer. No other issuer
+    /// may name anybody but its own subjects.
     #[must_use]
     pub fn with_endpoint(self, issuer: Arc<Issuer>, keys: Arc<KeySet>) -> Self {
         self.with_keys_until(issuer, Names::Everybodys, keys, Timestamp(u64::MAX))
@@ -80,6 +101,10 @@ impl Issuers {
 
     pub(crate) fn by_url(&self, url: &str) -> Option<&Trusted> {
         self.by_url.get(url)
+    }
+
+    pub(crate) fn by_trust_domain(&self, name: &str) -> Option<&TrustedDomain> {
+        self.by_trust_domain.get(name)
     }
 }
 

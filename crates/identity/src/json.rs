@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 
 /// An object: each name once.
 pub(crate) type Object = BTreeMap<String, Json>;
@@ -43,6 +44,25 @@ impl Json {
         match self {
             Self::List(list) => Some(list),
             _ => None,
+        }
+    }
+}
+
+impl Json {
+    /// As somebody else wrote it, for people to see. Numbers that have no value here are not shown.
+    pub(crate) fn shown(object: &Object) -> Value {
+        Value::Object(object.iter().map(|(name, value)| (name.clone(), value.to_value())).collect())
+    }
+
+    fn to_value(&self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => (*value).into(),
+            Self::Whole(number) => (*number).into(),
+            Self::OtherNumber => "(a number that is not whole, or negative)".into(),
+            Self::Text(text) => text.as_str().into(),
+            Self::List(list) => list.iter().map(Self::to_value).collect(),
+            Self::Object(object) => Self::shown(object),
         }
     }
 }

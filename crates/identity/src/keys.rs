@@ -56,8 +56,19 @@ impl KeySet {
         let mut keys = BTreeMap::new();
         for entry in entries {
             let jwk = entry.object().ok_or_else(|| KeySetError::Malformed(String::from("a key is not an object")))?;
-            add(&mut keys, jwk, allowed)?;
+            add(&mut keys, jwk, "sig", allowed)?;
         }
+        Self::whole(keys)
+    }
+
+    /// The keys of a SPIFFE bundle document whose `use` says that they verify JWT-SVIDs.
+    pub(crate) fn of_svids(entries: &[&Object], allowed: &BTreeSet<Algorithm>) -> Result<Self, KeySetError> {
+        let mut keys = BTreeMap::new();
+        entries.iter().try_for_each(|jwk| add(&mut keys, jwk, "jwt-svid", allowed))?;
+        Self::whole(keys)
+    }
+
+    fn whole(keys: BTreeMap<Option<String>, Key>) -> Result<Self, KeySetError> {
         match keys.len() {
             0 => Err(KeySetError::Empty),
             2.. if keys.contains_key(&None) => Err(KeySetError::Ambiguous(String::from("(absent)"))),
@@ -94,7 +105,7 @@ impl Key {
         if is_secret(jwk) {
             return Err("it is symmetric or private");
         }
-        parse::public_key(jwk, &BTreeSet::from([algorithm]))?.ok_or("it is not one for that algorithm")
+        parse::public_key(jwk, "sig", &BTreeSet::from([algorithm]))?.ok_or("it is not one for that algorithm")
     }
 
     pub(crate) const fn algorithm(&self) -> Algorithm {
@@ -112,9 +123,11 @@ fn is_secret(jwk: &Object) -> bool {
     is_symmetric || SECRET_MEMBERS.iter().any(|member| jwk.contains_key(*member))
 }
 
+/// Adds a key, unless it says that it has another `usage` or is of an algorithm that is not allowed.
 fn add(
     keys: &mut BTreeMap<Option<String>, Key>,
     jwk: &Object,
+    usage: &str,
     allowed: &BTreeSet<Algorithm>,
 ) -> Result<(), KeySetError> {
     let id = match jwk.get("kid") {
@@ -127,7 +140,7 @@ fn add(
         return Err(KeySetError::Secret(shown));
     }
     let bad = |reason| KeySetError::BadKey { id: shown.clone(), reason };
-    let Some(key) = parse::public_key(jwk, allowed).map_err(bad)? else {
+    let Some(key) = parse::public_key(jwk, usage, allowed).map_err(bad)? else {
         return Ok(());
     };
     match keys.insert(id, key) {

@@ -22,6 +22,11 @@
 //!
 //! Without `act` the principal is `sub`, and `on_behalf_of` is empty.
 //!
+//! # SPIFFE
+//!
+//! [`verify_certificate`] does the same with the chain of a client certificate that is an X.509-SVID, by the
+//! [`TrustBundle`] of its trust domain alone; a JWT-SVID is a token, whose trust domain is that of its `sub`.
+//!
 //! # Tokens that Sluice issues
 //!
 //! The tokens of Sluice's own token endpoint ([`Issued`]) stand for subjects of any trusted issuer: there `sub` and
@@ -32,14 +37,19 @@
 //! # Where to start
 //!
 //! [`verify`], then `token` (the form), `claims` (the times and places), `subject` (the names). [`KeySet`] is what an
-//! issuer publishes, [`KeyCache`] says when to fetch it again, [`SigningKey`] is Sluice's own issuer. [`dpop`] verifies
-//! proofs of possession.
+//! issuer publishes, [`KeyCache`] says when to fetch it again, [`SigningKey`] is Sluice's own issuer.
+//! [`TrustBundle`] is what a trust domain publishes, and [`dpop`] verifies proofs of possession.
 #![forbid(unsafe_code)]
 
+mod answers;
+mod bundle;
 mod cache;
+mod check;
 mod claims;
 pub mod dpop;
 mod error;
+mod groups;
+mod introspected;
 mod issued;
 mod issuers;
 mod json;
@@ -50,11 +60,17 @@ mod revocable;
 mod revoked;
 mod security_event;
 mod subject;
+mod svid;
 mod token;
 mod verify;
 
+pub use answers::{Answered, Answers, AnswersTiming};
+pub use bundle::{BundleError, TrustBundle};
 pub use cache::{KeyCache, KeyTiming, UnknownKey};
+pub use check::{Check, Inspection, Outcome, inspect};
 pub use error::{IdentityError, KeySetError};
+pub use groups::MAX_GROUPS;
+pub use introspected::{Introspected, TokenDigest, is_opaque};
 pub use issued::{Issued, TARGET_AUDIENCE};
 pub use issuers::Issuers;
 pub use keys::KeySet;
@@ -64,7 +80,8 @@ pub use proven::{Confirmation, Proven};
 pub use revocable::{Revocable, revocable};
 pub use revoked::Revoked;
 pub use security_event::{Change, EventError, MAX_EVENT_AGE, SecurityEvent, What, security_event};
-pub use subject::{MAX_ACTORS, MAX_GROUPS};
+pub use subject::MAX_ACTORS;
+pub use svid::{SvidError, thumbprint, verify_certificate};
 pub use token::MAX_TOKEN;
 pub use verify::{verify, verify_for};
 

@@ -27,16 +27,16 @@ pub struct Revocable {
 /// As [`crate::verify`]: it would not be believed, so there is nothing to revoke.
 pub fn revocable(token: &str, issuers: &Issuers, now: Timestamp) -> Result<Revocable, IdentityError> {
     let token = Token::parse(token)?;
-    let trusted = verify::signer(issuers, &token, now)?;
-    let issuer = &trusted.issuer;
+    let signer = verify::signer(issuers, &token, now)?;
+    let issuer = signer.issuer();
     claims::check_kind(issuer.profile, token.kind.as_deref(), &token.claims)?;
     let expires_at = claims::check_times(issuer, &token.claims, now)?;
-    let subject = match trusted.names {
+    let subject = match signer.names() {
         Names::ItsOwn => {
             claims::check_audience(issuer, &token.claims)?;
             subject::key(issuer, &token.claims)?
         }
-        // Wherever it is good, it may be given up here.
+        // One that is good at a single target alone may be given up here too.
         Names::Everybodys => issued::key(issuers, &token.claims)?,
     };
     let digest = verify::fingerprint(&token).ok_or(IdentityError::NotCompact)?;

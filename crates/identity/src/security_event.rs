@@ -14,7 +14,7 @@ use crate::error::IdentityError;
 use crate::issuers::Issuers;
 use crate::json::{Json, Object};
 use crate::token::Token;
-use crate::{claims, subject, verify};
+use crate::{claims, groups, subject, verify};
 
 /// How old an event may be, in milliseconds: older ones are about tokens that have ended.
 pub const MAX_EVENT_AGE: u64 = Issuer::LONGEST_LIFETIME * 1000;
@@ -64,19 +64,6 @@ pub enum What {
     AccountEnabled,
 }
 
-impl What {
-    /// The event's name, with `_`.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::SessionRevoked => "session_revoked",
-            Self::CredentialChanged => "credential_change",
-            Self::GroupsNow(_) | Self::ClaimsChanged => "token_claims_change",
-            Self::AccountDisabled => "account_disabled",
-            Self::AccountEnabled => "account_enabled",
-        }
-    }
-}
-
 /// Why a security event token is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EventError {
@@ -119,7 +106,7 @@ impl EventError {
 /// The first check that fails. The signature is checked before anything else that it says.
 pub fn security_event(token: &str, issuers: &Issuers, now: Timestamp) -> Result<SecurityEvent, EventError> {
     let token = Token::parse(token)?;
-    let issuer = &verify::signer(issuers, &token, now)?.issuer;
+    let issuer = verify::signer(issuers, &token, now)?.issuer();
     if token.kind.as_deref() != Some("secevent+jwt") {
         return Err(IdentityError::Kind("`typ` is not secevent+jwt").into());
     }
@@ -195,12 +182,12 @@ fn claims_changed(issuer: &Issuer, claims: &Object) -> Result<Option<What>, Even
         return Ok(Some(What::ClaimsChanged));
     }
     let Some(path) = &issuer.groups_claim else { return Ok(None) };
-    if subject::find(claims, path)?.is_none() {
+    if groups::find(claims, path)?.is_none() {
         // What holds the groups may have been replaced by something without them.
         let touches = path.names().first().is_some_and(|outer| claims.contains_key(&**outer));
         return Ok(touches.then(|| What::GroupsNow(BTreeSet::new())));
     }
-    Ok(Some(What::GroupsNow(subject::groups(issuer, claims)?.into_iter().collect())))
+    Ok(Some(What::GroupsNow(groups::groups(issuer, claims)?.into_iter().collect())))
 }
 
 /// Whom an event is about: `sub_id` of the token (RFC 9493), or `subject` of the event, as drafts of CAEP and RISC had it.

@@ -1,52 +1,75 @@
-//! From verified claims to the subject: names, groups, delegation and binding. The rule of delegation is in the crate's
+//! From verified claims to the subject: names, delegation and binding. The rule of delegation is in the crate's
 //! own documentation.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use model::id::Digest;
-use model::issuer::{BareGroups, ClaimPath, Issuer, KindRule};
+use model::issuer::{Issuer, KindRule};
 use model::subject::{Binding, Credential, Subject, SubjectKey, SubjectKind};
 use model::time::Timestamp;
 
 use crate::error::IdentityError;
+use crate::groups;
 use crate::json::{Json, Object};
 use crate::proven::Proven;
 
 /// The most actors in a delegation.
 pub const MAX_ACTORS: usize = 8;
-/// The most groups of a subject; with more, the token is refused.
-pub const MAX_GROUPS: usize = 1000;
 /// The longest name of a subject, group or token, in bytes (OpenID Connect Core, section 2, for `sub`).
 const MAX_NAME: usize = 255;
 
-/// Reads the subject from the claims of a verified token.
-pub(crate) fn subject(
+/// Who a verified credential names, before its groups are read.
+pub(crate) struct Named<'a> {
+    /// The caller's own claims: the outermost actor's, or the token's when nobody acts for its subject.
+    pub(crate) principal: &'a Object,
+    pub(crate) key: SubjectKey,
+    pub(crate) on_behalf_of: Vec<SubjectKey>,
+}
+
+/// Reads the names from the claims of a verified credential.
+pub(crate) fn parties<'a>(issuer: &Issuer, claims: &'a Object) -> Result<Named<'a>, IdentityError> {
+    parties_by(issuer, claims, |party| key(issuer, party))
+}
+
+/// [`parties`], each with the name that `key` reads.
+pub(crate) fn parties_by<'a>(
     issuer: &Issuer,
-    claims: &Object,
-    binding: Binding,
-    expires_at: Timestamp,
-    credential: Credential,
-) -> Result<Subject, IdentityError> {
+    claims: &'a Object,
+    key: impl Fn(&Object) -> Result<SubjectKey, IdentityError>,
+) -> Result<Named<'a>, IdentityError> {
     let actors = actors(issuer, claims)?;
-    // The caller first: the outermost actor, or the token's own subject when nobody acts for it.
+    // The caller first.
     let parties: Vec<&Object> = actors.into_iter().chain([claims]).collect();
-    let keys = parties.iter().map(|party| key(issuer, party)).collect::<Result<Vec<_>, _>>()?;
+    let keys = parties.iter().map(|party| key(party)).collect::<Result<Vec<_>, _>>()?;
     let (Some(principal), Some((key, on_behalf_of))) = (parties.first(), keys.split_first()) else {
         return Err(IdentityError::Name("subject"));
     };
-    Ok(Subject {
-        key: key.clone(),
-        kind: kind(&issuer.kind, principal),
-        groups: groups(issuer, principal)?,
-        on_behalf_of: on_behalf_of.to_vec(),
-        expires_at,
-        binding,
-        token_id: token_id(claims)?,
-        credential,
-    })
+    Ok(Named { principal, key: key.clone(), on_behalf_of: on_behalf_of.to_vec() })
+}
+
+impl Named<'_> {
+    /// The subject, with the groups of its principal.
+    pub(crate) fn subject(
+        self,
+        issuer: &Issuer,
+        binding: Binding,
+        expires_at: Timestamp,
+        token_id: Option<Arc<str>>,
+        credential: Credential,
+    ) -> Result<Subject, IdentityError> {
+        Ok(Subject {
+            kind: kind(&issuer.kind, self.principal),
+            groups: groups::groups(issuer, self.principal)?,
+            key: self.key,
+            on_behalf_of: self.on_behalf_of,
+            expires_at,
+            binding,
+            token_id,
+            credential,
+        })
+    }
 }
 
 /// Checks that the connection proved the key that the token is bound to (`cnf`, RFC 7800). Any confirmation that is not
@@ -123,57 +146,7 @@ fn kind(rule: &KindRule, party: &Object) -> SubjectKind {
     }
 }
 
-/// The party's groups, as policies name them, sorted and each once. No claim means no groups; a claim that is elsewhere,
-/// oversized or of another type means that they are unknown, and the token is refused.
-pub(crate) fn groups(issuer: &Issuer, party: &Object) -> Result<Vec<Arc<str>>, IdentityError> {
-    let Some(path) = &issuer.groups_claim else {
-        return Ok(Vec::new());
-    };
-    // Entra and OpenID Connect Core 5.6.2: the claim is too large for the token, and is to be fetched elsewhere.
-    let is_elsewhere = |name: &String| name == "_claim_names" || name == "hasgroups" || name.starts_with("groups:src");
-    if party.keys().any(is_elsewhere) {
-        return Err(IdentityError::Groups("the issuer left them out (overage)"));
-    }
-    let Some(listed) = find(party, path)? else {
-        return Ok(Vec::new());
-    };
-    let listed = listed.list().ok_or(IdentityError::Groups("the claim is not a list"))?;
-    if listed.len() > MAX_GROUPS {
-        return Err(IdentityError::Groups("there are too many"));
-    }
-    let names: BTreeSet<Arc<str>> = listed.iter().map(|group| group_name(issuer, group)).collect::<Result<_, _>>()?;
-    Ok(names.into_iter().collect())
-}
-
-/// The value at the path; `None` where a name on it is absent, an error where what should hold it is no object.
-pub(crate) fn find<'a>(party: &'a Object, path: &ClaimPath) -> Result<Option<&'a Json>, IdentityError> {
-    let Some((last, outer)) = path.names().split_last() else {
-        return Ok(None);
-    };
-    let mut holder = party;
-    for name in outer {
-        match holder.get(&**name) {
-            None => return Ok(None),
-            Some(Json::Object(inner)) => holder = inner,
-            Some(_) => return Err(IdentityError::Groups("what should hold the claim is not an object")),
-        }
-    }
-    Ok(holder.get(&**last))
-}
-
-fn group_name(issuer: &Issuer, group: &Json) -> Result<Arc<str>, IdentityError> {
-    let group = group.text().ok_or(IdentityError::Groups("one is not a text"))?;
-    if !is_short_and_trimmed(group) || group.chars().any(is_deceptive) {
-        return Err(IdentityError::Name("group"));
-    }
-    let is_bare = match &issuer.bare_groups {
-        BareGroups::All => true,
-        BareGroups::Only(names) => names.contains(group),
-    };
-    // A bare `corp|admins` would be the group `admins` of the issuer `corp`.
-    if is_bare && !group.contains('|') { Ok(group.into()) } else { Ok(format!("{}|{group}", issuer.alias).into()) }
-}
-
+/// `jti`, for the record.
 pub(crate) fn token_id(claims: &Object) -> Result<Option<Arc<str>>, IdentityError> {
     match claims.get("jti") {
         None => Ok(None),

@@ -26,14 +26,16 @@ mod differential;
 mod dpop;
 mod events;
 mod issued;
+mod profiles;
 mod properties;
+mod svids;
 mod vectors;
 
-const NOW: u64 = 1_800_000_000;
+pub(crate) const NOW: u64 = 1_800_000_000;
 const URL: &str = "https://id.example.com";
 
 /// A key pair of any kind, with its public half as a JWK.
-struct Pair {
+pub(crate) struct Pair {
     algorithm: &'static str,
     secret: Secret,
     jwk: Value,
@@ -51,7 +53,7 @@ static RSA_DER: LazyLock<Vec<u8>> = LazyLock::new(|| {
 });
 
 impl Pair {
-    fn new(algorithm: &'static str, kid: &str) -> Self {
+    pub(crate) fn new(algorithm: &'static str, kid: &str) -> Self {
         match algorithm {
             "RS256" => Self::rsa(algorithm, kid, &signature::RSA_PKCS1_SHA256),
             "RS384" => Self::rsa(algorithm, kid, &signature::RSA_PKCS1_SHA384),
@@ -103,16 +105,16 @@ impl Pair {
         self.jwk["kid"].as_str().unwrap()
     }
 
-    fn header(&self) -> Value {
+    pub(crate) fn header(&self) -> Value {
         json!({"alg": self.algorithm, "typ": "at+jwt", "kid": self.kid()})
     }
 
     /// A token of these claims with the usual header.
-    fn token(&self, claims: &Value) -> String {
+    pub(crate) fn token(&self, claims: &Value) -> String {
         self.token_with(&self.header(), claims)
     }
 
-    fn token_with(&self, header: &Value, claims: &Value) -> String {
+    pub(crate) fn token_with(&self, header: &Value, claims: &Value) -> String {
         self.token_of(&header.to_string(), &claims.to_string())
     }
 
@@ -127,7 +129,7 @@ fn b64(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-fn issuer() -> Issuer {
+pub(crate) fn issuer() -> Issuer {
     Issuer { groups_claim: ClaimPath::new(["groups"]), ..Issuer::new("corp", URL, "sluice") }
 }
 
@@ -141,13 +143,13 @@ fn trusting(issuer: Issuer, pairs: &[&Pair]) -> Issuers {
 }
 
 /// Claims of a good token.
-fn claims() -> Value {
+pub(crate) fn claims() -> Value {
     json!({"iss": URL, "aud": "sluice", "sub": "order-service", "iat": NOW, "exp": NOW + 300, "jti": "t-1",
            "client_id": "order-service", "groups": ["orders-reader"]})
 }
 
 /// Good claims with one changed; `null` removes it.
-fn claims_with(name: &str, value: Value) -> Value {
+pub(crate) fn claims_with(name: &str, value: Value) -> Value {
     let mut claims = claims();
     match value {
         Value::Null => claims.as_object_mut().unwrap().remove(name),
@@ -157,13 +159,13 @@ fn claims_with(name: &str, value: Value) -> Value {
 }
 
 /// A trusted pair, and what it makes of claims.
-struct World {
-    pair: Pair,
-    issuers: Issuers,
+pub(crate) struct World {
+    pub(crate) pair: Pair,
+    pub(crate) issuers: Issuers,
 }
 
 impl World {
-    fn new(issuer: Issuer) -> Self {
+    pub(crate) fn new(issuer: Issuer) -> Self {
         let pair = Pair::new("EdDSA", "k1");
         let issuers = trusting(issuer, &[&pair]);
         Self { pair, issuers }
@@ -173,7 +175,7 @@ impl World {
         self.verify_token(&self.pair.token(claims))
     }
 
-    fn verify_token(&self, token: &str) -> Result<Subject, IdentityError> {
+    pub(crate) fn verify_token(&self, token: &str) -> Result<Subject, IdentityError> {
         verify(token, &self.issuers, &Proven::NOTHING, Timestamp::from_seconds(NOW))
     }
 

@@ -24,6 +24,8 @@ pub struct Issuer {
     pub id_claim: Arc<str>,
     /// Where its tokens list groups; `None` when they list none.
     pub groups_claim: Option<ClaimPath>,
+    /// Further claims that each make a group of what they say.
+    pub group_claims: Vec<GroupClaim>,
     /// The groups that policies name without the issuer's alias.
     pub bare_groups: BareGroups,
     /// The longest `exp - iat` that is accepted, in seconds.
@@ -55,6 +57,7 @@ impl Issuer {
             kind: KindRule::default(),
             id_claim: "sub".into(),
             groups_claim: None,
+            group_claims: Vec::new(),
             bare_groups: BareGroups::default(),
             max_lifetime: Self::MAX_LIFETIME,
             leeway: 0,
@@ -80,14 +83,34 @@ pub enum Profile {
     Gitlab,
     /// SPIFFE JWT-SVIDs: no `typ`, `JWT` or `JOSE`, and the subject is a SPIFFE id.
     JwtSvid,
+    /// Microsoft Entra ID access tokens, managed identities among them: `typ` is `JWT`, `ver` is `1.0` with `appid` or
+    /// `2.0` with `azp`, and the claims `tid` and `oid`.
+    Entra,
+    /// Google service accounts' identity tokens: `typ` is `JWT`, and `email` is a verified address of a service account.
+    Google,
+    /// Okta access tokens of a custom authorization server: no `typ` or `JWT`, the claim `cid`, and a `jti` of `AT.`.
+    Okta,
+    /// AWS STS web identity tokens (`GetWebIdentityToken`): `typ` is `JWT`, and the claim `https://sts.amazonaws.com/`.
+    Aws,
     /// OpenID Connect ID tokens: no `typ` or `JWT`. Only for issuers that have nothing better.
     IdToken,
 }
 
 impl Profile {
     /// Every profile.
-    pub const ALL: [Self; 7] =
-        [Self::Rfc9068, Self::Keycloak, Self::Kubernetes, Self::Github, Self::Gitlab, Self::JwtSvid, Self::IdToken];
+    pub const ALL: [Self; 11] = [
+        Self::Rfc9068,
+        Self::Keycloak,
+        Self::Kubernetes,
+        Self::Github,
+        Self::Gitlab,
+        Self::JwtSvid,
+        Self::Entra,
+        Self::Google,
+        Self::Okta,
+        Self::Aws,
+        Self::IdToken,
+    ];
 
     /// Its name in the configuration.
     pub const fn name(self) -> &'static str {
@@ -98,6 +121,10 @@ impl Profile {
             Self::Github => "github",
             Self::Gitlab => "gitlab",
             Self::JwtSvid => "jwt-svid",
+            Self::Entra => "entra",
+            Self::Google => "google",
+            Self::Okta => "okta",
+            Self::Aws => "aws",
             Self::IdToken => "id-token",
         }
     }
@@ -199,6 +226,16 @@ impl fmt::Display for ClaimPath {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.0.join("."))
     }
+}
+
+/// A claim that is no list of groups, and says something that policies go by: `repository`, `environment`, a namespace.
+/// Each text in it makes the group `prefix:text`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GroupClaim {
+    /// What the group's name begins with; holds no `:` and no `|`.
+    pub prefix: Arc<str>,
+    /// Where the claim is.
+    pub path: ClaimPath,
 }
 
 /// Which groups of an issuer policies name by their bare name; the rest are `alias|group`.

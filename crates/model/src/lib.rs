@@ -22,6 +22,7 @@ pub mod issuer;
 pub mod lineage;
 pub mod revocation;
 pub mod secret;
+pub mod spiffe;
 pub mod subject;
 pub mod target;
 pub mod time;

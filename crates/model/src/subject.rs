@@ -88,8 +88,39 @@ impl Subject {
         self.key == other.key && self.kind == other.kind && self.on_behalf_of == other.on_behalf_of
     }
 
+    /// Whether `renewed` may take this credential's place in a session: it stands for the same caller, and a session that
+    /// is bound to a key stays so.
+    pub fn may_be_renewed_by(&self, renewed: &Self) -> bool {
+        self.is_same_caller(renewed) && (self.binding == Binding::Bearer || self.binding == renewed.binding)
+    }
+
     /// Every identity of the delegation, the caller first: the ones that may not approve its requests.
     pub fn identities(&self) -> impl Iterator<Item = &SubjectKey> {
         std::iter::once(&self.key).chain(&self.on_behalf_of)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_that_is_bound_stays_bound() {
+        let subject = |binding| Subject {
+            key: SubjectKey { issuer: "corp".into(), id: "etl".into() },
+            kind: SubjectKind::Service,
+            groups: Vec::new(),
+            on_behalf_of: Vec::new(),
+            expires_at: Timestamp(1),
+            binding,
+            token_id: None,
+            credential: Credential::default(),
+        };
+        let renews = |before, after| subject(before).may_be_renewed_by(&subject(after));
+        assert!(renews(Binding::Bearer, Binding::Bearer) && renews(Binding::Bearer, Binding::Mtls));
+        assert!(renews(Binding::Mtls, Binding::Mtls) && !renews(Binding::Mtls, Binding::Bearer));
+        assert!(!renews(Binding::Mtls, Binding::Dpop));
+        let other = Subject { key: SubjectKey { issuer: "corp".into(), id: "other".into() }, ..subject(Binding::Mtls) };
+        assert!(!subject(Binding::Mtls).may_be_renewed_by(&other));
     }
 }

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+mod account;
 mod approvals;
 mod audit;
 mod check;
@@ -21,7 +22,9 @@ mod init;
 mod issuers;
 mod journal;
 mod listing;
+mod local;
 mod log;
+mod login;
 mod memory;
 mod paths;
 mod policy;
@@ -94,6 +97,13 @@ enum Command {
     /// Search the record, and verify it
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Open local ports or sockets to targets, or run one command with one
+    // In a box: its arguments are many.
+    Connect(Box<local::Args>),
+    /// Sign in at your issuer: in a browser here, or with a code on any device
+    Login(login::LoginArgs),
+    /// Sign out, here and at the issuer
+    Logout(login::LogoutArgs),
     /// Say who you are to Sluice, and what you may do
     Whoami(whoami::Args),
     /// Work on policies
@@ -136,6 +146,9 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Subjects(command) => subjects::run(&command),
         Command::Issuers(command) => issuers::run(&command),
         Command::Audit(command) => audit::run(command),
+        Command::Connect(args) => local::run(&args),
+        Command::Login(args) => login::login(&args),
+        Command::Logout(args) => login::logout(&args),
         Command::Whoami(args) => whoami::run(&args),
         Command::Policy(command) => policy::run(&command),
         Command::Target(command) => target::run(&command),

@@ -21,10 +21,12 @@ use model::issuer::Issuer;
 mod archive;
 mod classification;
 mod error;
+mod introspection;
 mod issuer;
 mod reader;
 mod sinks;
 mod sluice;
+mod spiffe;
 mod targets;
 mod tokens;
 mod units;
@@ -33,8 +35,10 @@ mod witness;
 pub use archive::ArchiveConfig;
 pub use classification::parse_classification;
 pub use error::ConfigError;
+pub use introspection::{ClientAuthentication, IntrospectionConfig};
 pub use reader::{Document, Section, Setting};
 pub use sinks::{Receiver, SinkConfig, SinkFormat, SinkKind, SinkStart};
+pub use spiffe::{BundleSource, TrustDomainConfig};
 pub use targets::{
     Credential, CredentialSource, Databases, PartLimits, TargetConfig, TargetTls, TlsMode, parse_targets,
 };
@@ -46,7 +50,7 @@ pub const TEMPLATE_TARGETS_TOML: &str = include_str!("config/templates/targets.t
 /// A `classification.toml` with explained rules; `sluice init` writes it.
 pub const TEMPLATE_CLASSIFICATION_TOML: &str = include_str!("config/templates/classification.toml");
 
-/// `sluice.toml`: what holds for one process and is read once, at its start.
+/// `sluice.toml`: what holds for one process and is read once, at its start, but for the issuers, which are followed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
     /// Where it was read from.
@@ -58,11 +62,13 @@ pub struct Config {
     /// Whether memory is kept out of swap (`lock_memory`).
     pub lock_memory: LockMemory,
     /// The listener for PostgreSQL clients (`[listen.postgres]`).
-    pub postgres: Listen,
+    pub postgres: PostgresListen,
     /// The listener of the admin interface (`[listen.admin]`).
     pub admin: Listen,
     /// Whom Sluice believes (`[[issuer]]`). May be empty: then only Sluice's own tokens are.
     pub issuers: Vec<IssuerConfig>,
+    /// Whose workloads it believes (`[[trust_domain]]`).
+    pub trust_domains: Vec<TrustDomainConfig>,
     /// Bounds on what callers may use (`[limits]`).
     pub limits: Limits,
     /// How approvals run (`[approvals]`).
@@ -85,6 +91,49 @@ pub struct Config {
     pub archive: Option<ArchiveConfig>,
     /// What Sluice issues for credentials that it accepts (`[tokens]`).
     pub tokens: TokenConfig,
+}
+
+/// The listener for PostgreSQL clients.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PostgresListen {
+    /// Where, and with which certificate.
+    pub listen: Listen,
+    /// How a client is asked for its token, unless it says itself how (`auth`).
+    pub auth: PostgresAuth,
+    /// Where a client that speaks `OAUTHBEARER` is sent to get a token (`oauth`).
+    pub oauth: OauthHint,
+}
+
+/// How a PostgreSQL client is asked for its token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum PostgresAuth {
+    /// As its password, in clear inside TLS, which every client can.
+    #[default]
+    Password,
+    /// By SASL `OAUTHBEARER` (RFC 7628), which libpq 18 and some drivers can.
+    OauthBearer,
+}
+
+impl PostgresAuth {
+    /// Every way.
+    pub const ALL: [Self; 2] = [Self::Password, Self::OauthBearer];
+
+    /// Its name in the configuration, and in a client's `sluice.auth`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::OauthBearer => "oauthbearer",
+        }
+    }
+}
+
+/// What a client without a token is told (RFC 7628, section 3.2.2).
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct OauthHint {
+    /// The URL of the issuer, one of `[[issuer]]`; `None` tells the client nothing.
+    pub issuer: Option<Arc<str>>,
+    /// The scope to ask it for.
+    pub scope: Option<Arc<str>>,
 }
 
 /// One listener.
@@ -112,6 +161,8 @@ pub struct IssuerConfig {
     pub issuer: Arc<Issuer>,
     /// Where its keys are.
     pub keys: KeySource,
+    /// How it is asked about tokens that only it can read (`[issuer.introspection]`), if it is.
+    pub introspection: Option<IntrospectionConfig>,
 }
 
 /// Where an issuer's keys are.

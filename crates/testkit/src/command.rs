@@ -65,6 +65,16 @@ pub fn client_command(program: &str) -> Result<Command> {
     Ok(command)
 }
 
+/// A `PATH` on which PostgreSQL's client programs come first.
+pub fn path_with_clients() -> Result<String> {
+    let inherited = std::env::var("PATH").unwrap_or_default();
+    let psql = binaries::client("psql")?;
+    Ok(match psql.parent().filter(|directory| directory.is_absolute()) {
+        Some(directory) => format!("{}:{inherited}", directory.display()),
+        None => inherited,
+    })
+}
+
 /// Runs `command` with `input` until it ends, at most two minutes.
 pub fn run(mut command: Command, input: &[u8]) -> Result<Output> {
     let name = command.get_program().to_string_lossy().into_owned();

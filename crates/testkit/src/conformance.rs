@@ -8,11 +8,14 @@
 //! print the same. The exceptions stand in `crates/testkit/conformance/postgres.toml`, each with its reason: a file that
 //! differs and is not listed fails the run, and so does one that is listed and does not differ.
 //!
+//! [`identity::run`] is what `./dev conformance identity` does: identity products as they are installed in the world.
+//!
 //! [`versions::run`] is what `./dev conformance versions` does: the tests that need a server, on servers of other versions.
 //!
 //! Start with [`run`], then `stage.rs` for what is started and `suite.rs` for what runs on it.
 
 mod compare;
+pub mod identity;
 mod listed;
 mod report;
 mod stage;

@@ -64,6 +64,10 @@ pub enum Fault {
     Garbage,
     /// Every answer is a 200 with more bytes than any such document needs (8 MiB of blanks, then the document).
     Oversized,
+    /// Every answer is a 200 whose body does not end.
+    Endless,
+    /// Every answer is a 200 of which a byte comes every 100 ms.
+    Drip,
 }
 
 /// How often each endpoint was asked.

@@ -2,7 +2,7 @@
 //!
 //! Real things wherever there are any: a private PostgreSQL server with the log of what it executed ([`postgres`]), the
 //! demo's database ([`payments`]), an OpenID Connect issuer ([`issuer`]), the `sluice` program itself ([`process`]),
-//! `psql` ([`command`]) and Python drivers ([`drivers`]). Where a real peer cannot misbehave as a test needs it, a scripted one does
+//! `psql` ([`command`]), Python drivers ([`drivers`]) and a SPIFFE Workload API ([`spiffe`]). Where a real peer cannot misbehave as a test needs it, a scripted one does
 //! ([`scripted`], [`interposed`]). [`canary`] finds sensitive values where they must not be; [`wait`] waits for a state, never a time.
 //!
 //! What it must never do: be linked into the product (it is a dev-dependency only; `tests/architecture.rs` checks it),
@@ -17,18 +17,24 @@ pub mod command;
 pub mod conformance;
 pub mod demo;
 pub mod drivers;
+pub mod http;
 pub mod interposed;
 pub mod issuer;
 mod keeper;
 pub mod marked;
 pub mod mutation;
 pub mod normal;
+pub mod openbao;
+pub mod openbao_issuer;
 pub mod payments;
+pub mod people;
 pub mod postgres;
 pub mod process;
+pub mod provider;
 mod random;
 pub mod s3;
 pub mod scripted;
+pub mod spiffe;
 pub mod statements;
 pub mod tls;
 pub mod wait;

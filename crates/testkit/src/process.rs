@@ -153,3 +153,53 @@ pub fn http_get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
     let status = head.split(' ').nth(1).context("no HTTP status")?.parse()?;
     Ok((status, body.to_owned()))
 }
+
+/// A program that runs until it is told to end, such as `sluice connect`. It is killed when the value is dropped or this
+/// process ends.
+pub struct Running {
+    process: Kept,
+    log: PathBuf,
+}
+
+impl Running {
+    /// Starts a command; what it writes goes to `log`.
+    pub fn start(command: &Command, log: &Path) -> Result<Self> {
+        Ok(Self { process: Kept::spawn(command, "KILL", None, log)?, log: log.to_owned() })
+    }
+
+    /// What it has written.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// Waits until it has written lines with this text, this many of them, and returns the last.
+    pub fn wait_for(&self, text: &str, count: usize) -> Result<String> {
+        let waited = eventually_blocking(LIMIT, text, || {
+            let log = self.log();
+            // A line that has no end yet may go on.
+            let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
+            let found =
+                whole.lines().filter(|line| line.contains(text)).nth(count.saturating_sub(1)).map(str::to_owned);
+            ensure!(found.is_some() || self.process.is_running(), "it has ended");
+            Ok(found)
+        });
+        waited.with_context(|| self.log())
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.process.signal(signal)
+    }
+
+    /// Asks it to end (SIGTERM), waits until it has, and returns its exit status.
+    pub fn stop(self) -> Result<i32> {
+        self.process.signal(Signal::TERM)?;
+        self.wait()
+    }
+
+    /// Waits until it has ended by itself, and returns its exit status.
+    pub fn wait(self) -> Result<i32> {
+        self.process.wait_for_end(LIMIT).with_context(|| self.log())?;
+        self.process.finish()
+    }
+}

@@ -16,7 +16,7 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
     let mut allowed = BTreeMap::from([
         ("model", BTreeSet::new()),
         ("store", BTreeSet::from(["model"])),
-        ("connect", BTreeSet::from(["model"])),
+        ("connect", BTreeSet::from(["model", "wire"])),
         ("gateway", pure_and(&["model", "store"])),
         ("control", pure_and(&["model", "store", "gateway"])),
         ("sluice", pure_and(&["model", "store", "gateway", "control", "connect"])),

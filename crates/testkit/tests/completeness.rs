@@ -29,7 +29,7 @@ enum Leaves {
 use Leaves::{Derived, Events, Nothing};
 
 /// Every operation of `store::State`.
-const STATE: [(&str, Leaves); 36] = [
+const STATE: [(&str, Leaves); 42] = [
     ("ask", Events(&["ApprovalAsked", "ApprovalEnded"])),
     ("request_window", Events(&["ApprovalAsked", "ApprovalEnded", "AdminAction"])),
     ("approval", Nothing),
@@ -65,17 +65,30 @@ const STATE: [(&str, Leaves); 36] = [
     ("passwords", Nothing),
     ("drop_passwords", Derived),
     ("drop_ended_passwords", Derived),
+    ("put_revocation", Events(&["AdminAction"])),
+    ("remove_revocations", Events(&["AdminAction"])),
+    ("revocations", Nothing),
+    ("has_security_event", Nothing),
+    // What it says has its entry; that it was taken keeps it from being one twice.
+    ("take_security_event", Events(&["AdminAction"])),
+    // Each says in its own entry when it ends.
+    ("sweep_revocations", Events(&["AdminAction"])),
     ("next_revision", Events(&["RevisionApplied"])),
 ];
 
 /// Every route that changes something, with the action that its handler records and the test that sees it.
-const ROUTES: [(&str, &str, &str); 7] = [
+const ROUTES: [(&str, &str, &str); 12] = [
     ("/token", "access_token", "a_token_is_exchanged_for_one_of_the_same_subject"),
     ("/v1/approvals/{id}/answer", "approval.deny", "a_denial_ends_it_and_the_journal_says_so"),
     ("/v1/approvals/{id}/withdraw", "approval.withdraw", "requesters_see_and_withdraw_their_own_alone"),
     ("/v1/windows", "window.request", "a_window_is_asked_for_agreed_to_and_used"),
     ("/v1/sessions/{id}/kill", "session.kill", "a_session_is_listed_replayed_and_ended"),
     ("/v1/sessions/{id}/token", "session.renew", "a_session_is_listed_replayed_and_ended"),
+    ("/v1/revocations", "subject.revoke", "id_14_a_revocation_reaches_a_session_whatever_it_does"),
+    ("/v1/revocations/issuer", "issuer.revoke", "id_14_an_issuer_that_is_gone_takes_its_sessions_with_it"),
+    ("/v1/revocations/lift", "revocation.lift", "revocations_are_listed_and_lifted_by_whoever_may"),
+    ("/revoke", "token.revoke", "a_token_that_is_given_up_is_in_the_journal_and_not_itself"),
+    ("/events", "event.account_disabled", "id_14_an_issuers_events_reach_live_sessions"),
     ("/v1/sessions/{id}/tape/remove", "tape.remove", "td_13_a_tape_that_is_removed_leaves_its_record"),
 ];
 

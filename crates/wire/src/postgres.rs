@@ -18,6 +18,7 @@ pub mod encode;
 pub mod error;
 pub mod frame;
 pub mod frontend;
+pub mod oauthbearer;
 pub mod part;
 pub mod pipeline;
 pub mod startup;

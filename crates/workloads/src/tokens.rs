@@ -12,6 +12,26 @@ use model::time::Timestamp;
 const NOW: u64 = 1_800_000_000;
 const URL: &str = "https://id.example.com";
 
+macro_rules! fixture {
+    ($name:literal, $file:literal) => {
+        (
+            $name,
+            include_str!(concat!("../fixture/", $file, ".jwks.json")),
+            include_str!(concat!("../fixture/", $file, ".jwt")),
+        )
+    };
+}
+
+const JOSE: [(&str, &str, &str); 7] = [
+    fixture!("RS384", "rs384"),
+    fixture!("RS512", "rs512"),
+    fixture!("PS256", "ps256"),
+    fixture!("PS384", "ps384"),
+    fixture!("PS512", "ps512"),
+    fixture!("ES384", "es384"),
+    fixture!("ES512", "es512"),
+];
+
 /// A token, and who issued it.
 pub struct Token {
     issuers: Issuers,
@@ -52,6 +72,19 @@ impl Token {
         Self::of(&key.jwks(), key.sign(&claims, Timestamp::from_seconds(NOW)).expose())
     }
 
+    /// One for each algorithm, with its name. Those that are not above were signed by `jose` with keys that were thrown away;
+    /// RSA keys have 2048 bits.
+    ///
+    /// # Errors
+    /// If one is not good.
+    pub fn of_each_algorithm() -> Result<Vec<(&'static str, Self)>> {
+        let mut tokens = vec![("RS256", Self::rs256()?), ("ES256", Self::es256()?), ("EdDSA", Self::ed25519()?)];
+        for (algorithm, jwks, text) in JOSE {
+            tokens.push((algorithm, Self::of(jwks, text.trim_end())?));
+        }
+        Ok(tokens)
+    }
+
     fn of(jwks: &str, text: &str) -> Result<Self> {
         let keys = KeySet::from_jwks(jwks.as_bytes(), &Algorithm::ALL.into())?;
         let issuer = Issuer { groups_claim: ClaimPath::new(["groups"]), ..Issuer::new("corp", URL, "sluice") };
@@ -77,8 +110,10 @@ mod tests {
 
     #[test]
     fn all_of_them_are_good() {
-        for token in [Token::rs256(), Token::es256(), Token::ed25519()] {
-            assert_eq!(&*token.unwrap().verify().unwrap().key.id, "order-service");
+        let all = Token::of_each_algorithm().unwrap();
+        assert_eq!(all.len(), Algorithm::ALL.len());
+        for (algorithm, token) in all {
+            assert_eq!(&*token.verify().unwrap().key.id, "order-service", "{algorithm}");
         }
     }
 }

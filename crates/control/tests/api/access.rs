@@ -16,7 +16,7 @@ fn every_route_and_what_it_takes() {
 }
 
 /// A path in which every id is a valid one that names nothing.
-fn path(path: &str) -> String {
+pub(crate) fn path(path: &str) -> String {
     let id = if path.contains("approvals") { "apr-0000000000001" } else { "0000000000001" };
     path.replace("{id}", id)
 }

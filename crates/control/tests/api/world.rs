@@ -56,6 +56,11 @@ impl World {
 
     /// In a directory that may have been used before, with more in its configuration.
     pub(crate) async fn start_in(dir: Arc<TempDir>, more: &str) -> Self {
+        Self::start_with(dir, more, POLICIES).await
+    }
+
+    /// Likewise, with these policies beside the baseline.
+    pub(crate) async fn start_with(dir: Arc<TempDir>, more: &str, test_policies: &str) -> Self {
         let policies = dir.path().join("revision/policies");
         std::fs::create_dir_all(&policies).unwrap();
         let file = dir.path().join("sluice.toml");
@@ -63,7 +68,7 @@ impl World {
         std::fs::write(dir.path().join("revision/targets.toml"), TARGETS).unwrap();
         std::fs::write(dir.path().join("revision/classification.toml"), "").unwrap();
         std::fs::write(policies.join("baseline.cedar"), policy::BASELINE).unwrap();
-        std::fs::write(policies.join("test.cedar"), POLICIES).unwrap();
+        std::fs::write(policies.join("test.cedar"), test_policies).unwrap();
         let node = loop {
             // What the one before had begun may still hold the journal for a moment.
             match Node::open(Config::load(&file).unwrap()) {

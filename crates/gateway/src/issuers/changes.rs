@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use model::issuer::Issuer;
 
-use super::{KeySource, Known, Source, Sources, TrustedIssuers, issuers};
+use super::{KeySource, Known, Source, Sources, TrustedIssuers};
 
 /// What differs, by alias.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -22,6 +22,11 @@ impl IssuerChanges {
     /// Whether nothing differs.
     pub const fn is_empty(&self) -> bool {
         self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty()
+    }
+
+    /// Whether the issuer of this alias is one of them.
+    pub fn has(&self, alias: &Arc<str>) -> bool {
+        [&self.added, &self.removed, &self.changed].into_iter().any(|aliases| aliases.contains(alias))
     }
 }
 
@@ -101,7 +106,7 @@ impl TrustedIssuers {
             sources.insert(Arc::clone(&source.issuer.alias), source);
         }
         // In this order: whoever reads the new sources verifies by the new issuers.
-        self.current.store(Arc::new(issuers(self.endpoint.as_ref(), &sources)));
+        self.current.store(Arc::new(self.issuers(&sources)));
         self.sources.store(Arc::new(sources));
     }
 }

@@ -34,7 +34,7 @@ impl Listener {
     /// # Errors
     /// If the address is taken, or the certificate cannot be used.
     pub async fn bind(node: &Node) -> Result<Self, StartError> {
-        let listen = &node.config.postgres;
+        let listen = &node.config.postgres.listen;
         let (certificate, key) = match &listen.tls {
             Some(files) => (files.cert.clone(), files.key.clone()),
             None => tls::development(&node.layout().tls())?,

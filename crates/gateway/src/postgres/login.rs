@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use effects::postgres::settings;
+use identity::IdentityError;
 use ledger::Level;
 use ledger::tape::{Drawn, Tape};
 use masking::postgres::Outbox;
@@ -22,14 +23,14 @@ use store::config::TargetConfig;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use wire::postgres::backend::{Authentication, Backend, TransactionStatus};
-use wire::postgres::encode::{self, Severity};
-use wire::postgres::frame::{Limits, Phase, frontend};
-use wire::postgres::frontend::password;
+use wire::postgres::encode::Severity;
+use wire::postgres::frame::Limits;
 use wire::postgres::part::Bytes as Part;
 use wire::postgres::pipeline::Pipeline;
-use wire::postgres::startup::Version;
+use wire::postgres::startup::{SESSION_PARAMETER, Version};
 
 use super::analysed::{Epoch, Memo};
+use super::credential;
 use super::names::Names;
 use super::opening::{Applicant, Failed, Opening, Wanted, open};
 use super::refusal::Told;
@@ -40,7 +41,7 @@ use super::tape::SessionTape;
 use super::upstream::{self, Connected};
 use super::wall::{self, Wall};
 use crate::clock;
-use crate::gate::{ClientSide, Moved, Released};
+use crate::gate::{ClientSide, Released};
 use crate::node::Node;
 use crate::recorder::{NotRecorded, entry};
 use crate::revision::Active;
@@ -69,6 +70,14 @@ impl Refusal {
         let hint =
             "Check the token, the database name and your permission to connect; your operator can look the session up.";
         Self::tell(reason, "28000", "the connection is not allowed", hint)
+    }
+
+    /// Adds for the journal why the client's certificate did not settle who it is.
+    pub(super) fn beside(mut self, certificate: Option<&IdentityError>) -> Self {
+        if let Some(error) = certificate {
+            self.reason = format!("{}; and {error}", self.reason);
+        }
+        self
     }
 
     pub(super) fn target(reason: impl Into<String>) -> Self {
@@ -124,6 +133,14 @@ async fn let_in(
                 Err(_) => Err(too_long()),
             }
         }
+        Ok(Ok(Opening::Renewal(applicant, sessions))) => {
+            let renewing = Box::pin(super::renewal::renew(node, applicant, sessions));
+            match tokio::time::timeout_at(deadline, renewing).await {
+                Ok(Ok(())) => return None,
+                Ok(Err(failed)) => Err(failed),
+                Err(_) => Err(too_long()),
+            }
+        }
         Ok(Ok(Opening::Cancel(key, leg))) => {
             if let Some(passed_on) = node.sessions.cancel(&key) {
                 let _ = tokio::time::timeout(PASSING_ON, passed_on).await;
@@ -157,7 +174,7 @@ async fn refuse(node: &Node, session: SessionId, source: IpAddr, refusal: Refusa
 }
 
 /// Says something of Sluice's own before there is a session.
-fn speak(side: &mut ClientSide, node: &Node, message: &[u8]) {
+pub(super) fn speak(side: &mut ClientSide, node: &Node, message: &[u8]) {
     let mut outbox = Outbox::new(blind(node));
     if outbox.own(message).is_ok() {
         side.send(Released::untaped(outbox.finish()));
@@ -207,19 +224,13 @@ async fn admit(
     source: IpAddr,
     applicant: &mut Applicant,
 ) -> Result<Admitted, Refusal> {
-    let token = ask_for_token(node, applicant).await?;
-    let wanted = &applicant.wanted;
     let active = node.revisions.current();
-    let target = active.route(&wanted.database).cloned();
+    let target = active.route(&applicant.wanted.database).cloned();
     // What has no target is verified all the same: whether there is one is not to be told from the answer or its time.
     let at = target.as_ref().map_or("", |target| &target.target.name);
-    let subject = node
-        .issuers
-        .log_in(&token, &identity::Proven::NOTHING, at)
-        .await
-        .map_err(|error| Refusal::generic(error.to_string()))?;
-    drop(token);
+    let subject = credential::identify(node, applicant, at).await?;
     let target = target.ok_or_else(|| Refusal::generic("no target has this database"))?;
+    let wanted = &applicant.wanted;
     let policies = active.policies_for(&subject);
     let mut place = Place {
         model: Arc::new(target.target.clone()),
@@ -301,36 +312,6 @@ async fn tape(node: &Arc<Node>, id: SessionId, target: &TargetConfig) -> Result<
     node.live_tapes.enter(created.live());
     let cap = target.tape_cap.map(|cap| (cap, Arc::clone(&node.recorder)));
     Ok(SessionTape::new(Some(created), target.tape, cap, target.tape_part))
-}
-
-/// Asks for the token as a password, inside TLS.
-async fn ask_for_token(node: &Node, applicant: &mut Applicant) -> Result<String, Refusal> {
-    let mut message = Vec::new();
-    if let Some(unknown) = &applicant.wanted.negotiate {
-        let unknown = unknown.iter().map(String::as_str);
-        let _ = encode::negotiate_version(&mut message, applicant.wanted.version, unknown);
-    }
-    let _ = Backend::Authentication(Authentication::CleartextPassword).encode(&mut message);
-    speak(&mut applicant.side, node, &message);
-    let limits = Limits::default();
-    loop {
-        let inbox = &mut applicant.side.leg().inbox;
-        let header = frontend(inbox, Phase::Authentication, &limits)
-            .map_err(|error| Refusal::tell(error.to_string(), error.sqlstate(), &error.to_string(), ""))?;
-        if let Some(header) = header.filter(|header| inbox.len() >= header.length()) {
-            let frame = inbox.split_to(header.length());
-            let body = frame.get(wire::postgres::frame::HEADER..).unwrap_or_default();
-            let token = password(Part::from(body))
-                .ok()
-                .and_then(|token| std::str::from_utf8(token.get()).ok())
-                .ok_or_else(|| Refusal::generic("the password is not a token"))?;
-            return Ok(token.to_owned());
-        }
-        match applicant.side.leg().read_more().await {
-            Ok(Moved::Read) => {}
-            Ok(Moved::Closed) | Err(_) => return Err(Refusal::silent("the client went away during the login")),
-        }
-    }
 }
 
 /// Whether the subject may open a session here, with these settings.
@@ -452,7 +433,7 @@ fn begin(
         cancel,
         among_its_subjects,
     } = admitted;
-    let opened_at = clock::now();
+    let (opened_at, proven) = (clock::now(), applicant.proven());
     let live = LiveSession {
         session: id,
         subject: subject.key.clone(),
@@ -461,18 +442,31 @@ fn begin(
         database: Arc::clone(&place.database),
         source,
         opened_at,
+        binding: subject.binding,
+        certificate: proven.certificate,
     };
+    signals.live_by(subject.token_id.clone());
     let entered = node.sessions.enter(live, Arc::clone(&signals), cancel.clone(), among_its_subjects);
     node.metrics.sessions.inc();
     node.metrics.sessions_opened.inc();
     tracing::info!(session = %id, subject = %subject.key, target = %place.model.name, "session opened");
     let mut side = applicant.side;
-    greet(&mut side, &lens, &connected, &cancel);
+    greet(&mut side, &lens, &connected, &cancel, applicant.wanted.wants_id.then_some(id));
     let limits = session_limits(node);
     let wall = Wall::opened(&policies, &place);
     let session = Session {
         node: Arc::clone(node),
-        caller: Caller { session: id, subject, source, opened_at, reason: None, user: None, vouched: None },
+        caller: Caller {
+            session: id,
+            ends_at: super::standing::ends_at(node, &subject),
+            subject,
+            proven,
+            source,
+            opened_at,
+            reason: None,
+            user: None,
+            vouched: None,
+        },
         place,
         signals,
         epoch: Epoch { revision: active.id, catalog: 1, state: 1 },
@@ -541,8 +535,15 @@ fn session_limits(node: &Node) -> Limits {
     }
 }
 
-/// AuthenticationOk, the settings that the target reports, our own cancel key, and ReadyForQuery.
-fn greet(side: &mut ClientSide, lens: &Arc<masking::Lens>, connected: &Connected, cancel: &CancelKey) {
+/// AuthenticationOk, the settings that the target reports, the session's id for whoever asked, our own cancel key, and
+/// ReadyForQuery.
+fn greet(
+    side: &mut ClientSide,
+    lens: &Arc<masking::Lens>,
+    connected: &Connected,
+    cancel: &CancelKey,
+    told: Option<SessionId>,
+) {
     let mut outbox = Outbox::new(Arc::clone(lens));
     let mut message = Vec::new();
     let _ = Backend::Authentication(Authentication::Ok).encode(&mut message);
@@ -551,6 +552,9 @@ fn greet(side: &mut ClientSide, lens: &Arc<masking::Lens>, connected: &Connected
         outbox.parameter_status(name.as_bytes(), value.as_bytes());
     }
     message.clear();
+    if let Some(id) = told {
+        super::renewal::report(&mut message, SESSION_PARAMETER, &id.to_string());
+    }
     let key = wire::postgres::backend::BackendKeyData {
         process: u32::from_be_bytes(cancel.process_id.to_be_bytes()),
         key: Part::from(cancel.secret.as_slice()),

@@ -16,6 +16,9 @@ use super::staging::{Staged, Substitute};
 /// What the reason for a refused renewal begins with: the session goes on.
 pub(crate) const RENEWAL: &str = "renewal: ";
 
+/// Why a credential that is right does not take the place of the session's.
+pub(super) const ANOTHERS: &str = "the credential is another caller's, or not bound as the session's is";
+
 impl Session {
     pub(super) async fn own_query(&mut self, own: &Own, known: &Known) -> Result<Flow, End> {
         match self.carry_out(own).await {
@@ -41,8 +44,7 @@ impl Session {
                 Ok("SET")
             }
             Own::Set { setting: OwnSetting::UserToken, value, local } => {
-                let at = &self.place.model.name;
-                let verified = self.node.issuers.verify_for(value, &identity::Proven::NOTHING, at).await;
+                let verified = self.verify(value).await;
                 let subject = verified.map_err(|error| self.token_refused(&error.to_string()))?;
                 self.caller.user = Some(subject.key.clone());
                 self.caller.vouched = Some(Arc::new(subject));
@@ -68,9 +70,9 @@ impl Session {
     }
 
     pub(super) async fn verify_renewal(&self, token: &str) -> Result<model::subject::Subject, Refusal> {
-        match self.node.issuers.log_in(token, &identity::Proven::NOTHING, &self.place.model.name).await {
-            Ok(subject) if self.caller.subject.is_same_caller(&subject) => Ok(subject),
-            Ok(_) => Err(self.token_refused("the token is another caller's")),
+        match self.verify_credential(token).await {
+            Ok(subject) if self.caller.subject.may_be_renewed_by(&subject) => Ok(subject),
+            Ok(_) => Err(self.token_refused(ANOTHERS)),
             Err(error) => Err(self.token_refused(&error.to_string())),
         }
     }

@@ -84,7 +84,7 @@ impl Session {
         let Some(comment) = comment else { return Ok((text, Origin::default())) };
         let mut origin = Origin { user: None, vouched: None, traceparent: comment.traceparent.map(Arc::from) };
         if let Some(token) = comment.user_token {
-            match self.node.issuers.verify_for(&token, &identity::Proven::NOTHING, &self.place.model.name).await {
+            match self.verify(&token).await {
                 Ok(subject) => {
                     origin.user = Some(subject.key.clone());
                     origin.vouched = Some(Arc::new(subject));

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
 use bytes::{Bytes, BytesMut};
+use identity::Proven;
 use ledger::{Level, Receipt};
 use masking::Lens;
 use masking::postgres::Outbox;
@@ -49,6 +50,10 @@ use crate::sessions::Signals;
 pub(super) struct Caller {
     pub(super) session: SessionId,
     pub(super) subject: Subject,
+    /// What the connection proved in its handshake, for every token that comes on it.
+    pub(super) proven: Proven,
+    /// When its credential ends, by a clock that nobody can set.
+    pub(super) ends_at: Instant,
     pub(super) source: IpAddr,
     pub(super) opened_at: Timestamp,
     /// Why, in the caller's words (`SET sluice.reason`).

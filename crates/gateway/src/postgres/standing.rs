@@ -1,8 +1,13 @@
 //! Whether the identities behind a session are still believed, while it lives.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use identity::IdentityError;
 use model::effect::Verb;
+use model::subject::Subject;
+use model::time::Timestamp;
+use tokio::time::Instant;
 
 use super::analysed::Known;
 use super::end::End;
@@ -10,8 +15,77 @@ use super::query::Origin;
 use super::refusal::Refusal;
 use super::session::Session;
 use crate::clock;
+use crate::node::Node;
+use crate::sessions::Signal;
+
+/// The end of a credential by the wall clock, with what grace the configuration gives.
+pub(super) fn expiry(node: &Node, subject: &Subject) -> Timestamp {
+    let grace = u64::try_from(node.config.sessions.grace.as_millis()).unwrap_or(u64::MAX);
+    subject.expires_at.plus_millis(grace)
+}
+
+/// The same moment by a clock that nobody can set: one that is set back prolongs no session.
+pub(super) fn ends_at(node: &Node, subject: &Subject) -> Instant {
+    let left = Duration::from_millis(expiry(node, subject).millis_since(clock::now()));
+    // What lies further ahead than the clock reaches is looked at again then.
+    let now = Instant::now();
+    now.checked_add(left).unwrap_or_else(|| now + FARTHEST)
+}
+
+/// How far ahead an end is looked for at most.
+const FARTHEST: Duration = Duration::from_secs(365 * 86_400);
 
 impl Session {
+    /// Verifies a token that comes on this connection.
+    pub(super) async fn verify(&self, token: &str) -> Result<Subject, IdentityError> {
+        let issuers = &self.node.issuers;
+        self.unless_it_ends(issuers.verify_for(token, &self.caller.proven, &self.place.model.name)).await
+    }
+
+    /// Verifies what a client gives as its password: a token, or a short-lived password.
+    pub(super) async fn verify_credential(&self, credential: &str) -> Result<Subject, IdentityError> {
+        let issuers = &self.node.issuers;
+        self.unless_it_ends(issuers.log_in(credential, &self.caller.proven, &self.place.model.name)).await
+    }
+
+    /// While an issuer's keys are fetched the session looks at nothing else, so that it gives up when it has to end: what it
+    /// runs at the target must not go on for as long as an issuer takes.
+    async fn unless_it_ends(
+        &self,
+        verifying: impl Future<Output = Result<Subject, IdentityError>>,
+    ) -> Result<Subject, IdentityError> {
+        tokio::select! {
+            biased;
+            verified = verifying => verified,
+            error = self.has_to_end() => Err(error),
+        }
+    }
+
+    /// Waits until the session has to end, and leaves it to the next turn to do so. Cancel safe.
+    async fn has_to_end(&self) -> IdentityError {
+        let ended = || IdentityError::Revoked("the session ends".into());
+        loop {
+            if self.signals.is_raised(Signal::Kill) {
+                return ended();
+            }
+            if self.signals.is_raised(Signal::Trust)
+                && let Err(error) = self.node.issuers.standing(&self.caller.subject)
+            {
+                return error;
+            }
+            tokio::select! {
+                () = self.signals.raised_again() => {}
+                () = tokio::time::sleep_until(self.caller.ends_at) => return ended(),
+            }
+        }
+    }
+
+    /// Takes a credential for the session's own.
+    pub(super) fn hold_by(&mut self, subject: Subject) {
+        self.caller.ends_at = ends_at(&self.node, &subject);
+        self.caller.subject = subject;
+    }
+
     /// Looks whether the caller is still believed, and in which groups. Groups that were lost decide anew, as a revision
     /// does: what runs is cut if it is denied now, or more of it is masked. There is no grace.
     pub(super) fn stand(&mut self) -> Result<(), End> {

@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use model::event::Event;
 use model::subject::Subject;
@@ -12,6 +11,7 @@ use tokio::time::Instant;
 
 use super::end::End;
 use super::session::{Hold, Session, Stall};
+use super::standing::{ends_at, expiry};
 use crate::clock;
 use crate::gate::{HIGH_WATER, Moved};
 use crate::sessions::{PassingOn, Signal};
@@ -108,8 +108,8 @@ impl Session {
 
     /// The next moment at which something has to happen by itself.
     fn deadline(&self) -> Instant {
-        let expiry = self.caller.subject.expires_at.plus_millis(millis(self.node.config.sessions.grace));
-        let mut next = Instant::now() + Duration::from_millis(expiry.millis_since(clock::now()));
+        // By whichever clock it is over first.
+        let mut next = ends_at(&self.node, &self.caller.subject).min(self.caller.ends_at);
         if let Some(idle) = self.node.config.limits.idle_timeout {
             next = next.min(self.last_activity + idle);
         }
@@ -123,8 +123,7 @@ impl Session {
 
     fn act_on_deadline(&mut self) -> Result<(), End> {
         let now = Instant::now();
-        let expiry = self.caller.subject.expires_at.plus_millis(millis(self.node.config.sessions.grace));
-        if clock::now() >= expiry {
+        if now >= self.caller.ends_at || clock::now() >= expiry(&self.node, &self.caller.subject) {
             return Err(End::Expired);
         }
         if self.draining.is_some_and(|until| now >= until) {
@@ -154,7 +153,12 @@ impl Session {
         if raised(Signal::Renew)
             && let Some(subject) = self.signals.take_renewal()
         {
-            self.renew(subject)?;
+            // The admin API looked at the session as it was when it opened.
+            if self.caller.subject.may_be_renewed_by(&subject) {
+                self.renew(subject)?;
+            } else {
+                self.token_refused(super::own_settings::ANOTHERS);
+            }
         }
         if raised(Signal::Trust) {
             self.stand()?;
@@ -175,16 +179,18 @@ impl Session {
 
     /// Takes up a renewed credential of the same caller.
     pub(super) fn renew(&mut self, subject: Subject) -> Result<(), End> {
-        if !self.caller.subject.is_same_caller(&subject) {
+        if !self.caller.subject.may_be_renewed_by(&subject) {
             return Err(End::Internal("a credential of somebody else was handed in"));
         }
         // It may have been revoked while it lay in the mailbox.
         let subject = self.node.issuers.standing(&subject).map_err(|error| End::Revoked(error.to_string()))?;
-        let regrouped = self.caller.subject.groups != subject.groups;
+        let before = &self.caller.subject;
+        let changed = before.groups != subject.groups || before.binding != subject.binding;
         let expires_at = subject.expires_at;
-        self.caller.subject = subject;
+        self.signals.live_by(subject.token_id.clone());
+        self.hold_by(subject);
         self.node.recorder.note(Event::SessionRenewed { session: self.caller.session, expires_at });
-        if regrouped {
+        if changed {
             self.adopt(Arc::clone(&self.active));
         }
         Ok(())
@@ -214,10 +220,6 @@ impl Session {
             drop(waiting);
         });
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Hold {

@@ -11,19 +11,19 @@ use model::time::Timestamp;
 const TOLERANCE: u64 = 1_000;
 
 #[derive(Debug)]
-pub(super) struct Clocks {
+pub(crate) struct Clocks {
     begin: Instant,
     /// The wall clock's time at `begin`, in milliseconds, as it would be now.
     wall_at_begin: AtomicI64,
 }
 
 impl Clocks {
-    pub(super) fn new(wall: Timestamp) -> Self {
+    pub(crate) fn new(wall: Timestamp) -> Self {
         Self { begin: Instant::now(), wall_at_begin: AtomicI64::new(millis(wall)) }
     }
 
     /// Says so, once, if the wall clock was set since the last call.
-    pub(super) fn moved(&self, wall: Timestamp) -> Option<Event> {
+    pub(crate) fn moved(&self, wall: Timestamp) -> Option<Event> {
         self.moved_after(wall, self.begin.elapsed())
     }
 

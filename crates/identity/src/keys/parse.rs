@@ -35,8 +35,12 @@ const SMALL_ORDER: [[u8; 32]; 7] = [
 ];
 
 /// The key, or `None` if it is not for verifying signatures that this issuer may make.
-pub(super) fn public_key(jwk: &Object, allowed: &BTreeSet<Algorithm>) -> Result<Option<Key>, &'static str> {
-    if !is_for_signatures(jwk) {
+pub(super) fn public_key(
+    jwk: &Object,
+    usage: &str,
+    allowed: &BTreeSet<Algorithm>,
+) -> Result<Option<Key>, &'static str> {
+    if !is_for_signatures(jwk, usage) {
         return Ok(None);
     }
     let Some(algorithm) = algorithm(jwk, allowed)? else {
@@ -58,8 +62,8 @@ pub(super) fn public_key(jwk: &Object, allowed: &BTreeSet<Algorithm>) -> Result<
 }
 
 /// `use` and `key_ops` (RFC 7517, 4.2 and 4.3), where present, must say so.
-fn is_for_signatures(jwk: &Object) -> bool {
-    let used = jwk.get("use").is_none_or(|value| value.text() == Some("sig"));
+fn is_for_signatures(jwk: &Object, usage: &str) -> bool {
+    let used = jwk.get("use").is_none_or(|value| value.text() == Some(usage));
     let verifies = |value: &Json| value.list().is_some_and(|list| list.iter().any(|op| op.text() == Some("verify")));
     used && jwk.get("key_ops").is_none_or(verifies)
 }

@@ -235,6 +235,14 @@ fn id_09_each_profile_takes_its_own_kind_alone() {
         (Profile::Github, Some("JWT"), json!({"repository": "o/r", "workflow_ref": "o/r/w@main"})),
         (Profile::Gitlab, Some("JWT"), json!({"project_path": "g/p", "pipeline_id": "7"})),
         (Profile::JwtSvid, Some("JOSE"), json!({"sub": spiffe})),
+        (Profile::Entra, Some("JWT"), json!({"ver": "2.0", "azp": "c", "tid": "t", "oid": "o"})),
+        (
+            Profile::Google,
+            Some("JWT"),
+            json!({"azp": "1", "email": "a@p.iam.gserviceaccount.com", "email_verified": true}),
+        ),
+        (Profile::Okta, None, json!({"cid": "c", "jti": "AT.x"})),
+        (Profile::Aws, Some("JWT"), json!({"https://sts.amazonaws.com/": {"aws_account": "1"}})),
         (Profile::IdToken, Some("JWT"), json!({"nonce": "n", "typ": "ID"})),
     ];
     for (profile, ..) in &cases {
@@ -246,9 +254,9 @@ fn id_09_each_profile_takes_its_own_kind_alone() {
             header.as_object_mut().unwrap().remove("typ");
             header.as_object_mut().unwrap().extend(typ.map(|typ| (String::from("typ"), json!(typ))));
             let result = world.verify_token(&world.pair.token_with(&header, &claims));
-            // An ID token has no claim that tells it from what Kubernetes, GitHub and GitLab sign.
-            let is_alike =
-                *profile == Profile::IdToken && matches!(kind, Profile::Kubernetes | Profile::Github | Profile::Gitlab);
+            // An ID token has no claim that tells it from what these sign.
+            let is_alike = *profile == Profile::IdToken
+                && !matches!(kind, Profile::Rfc9068 | Profile::Keycloak | Profile::JwtSvid | Profile::IdToken);
             assert_eq!(result.is_ok(), profile == kind || is_alike, "{profile:?} {kind:?} {result:?}");
         }
     }
@@ -414,6 +422,16 @@ fn id_16_unknown_groups_are_not_no_groups() {
         assert!(matches!(error, IdentityError::Groups(_)), "{name}: {error}");
     }
     assert_eq!(world.verify(&claims_with("groups", json!(many[..1000]))).unwrap().groups.len(), 1000);
+    // Where the groups are read from another claim, only what is said of that one counts.
+    let roles = World::new(Issuer { groups_claim: ClaimPath::new(["roles"]), ..issuer() });
+    for (name, value, is_known) in [
+        ("_claim_names", json!({"groups": "src1"}), true),
+        ("hasgroups", json!(true), true),
+        ("_claim_names", json!({"roles": "src1"}), false),
+        ("_claim_names", json!("roles"), false),
+    ] {
+        assert_eq!(roles.verify(&claims_with(name, value.clone())).is_ok(), is_known, "{name} {value}");
+    }
     let ten_thousand: Vec<String> = (0..10_000).map(|number| format!("group-{number}")).collect();
     assert_eq!(world.verify(&claims_with("groups", json!(ten_thousand))), Err(IdentityError::TooLong));
     assert!(world.verify(&claims_with("groups", Value::Null)).unwrap().groups.is_empty());

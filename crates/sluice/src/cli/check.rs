@@ -47,7 +47,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 /// What can only be seen when the files that are named are opened.
 fn check_files(config: &Config, errors: &mut Vec<String>) {
-    for (name, listen) in [("listen.postgres", &config.postgres), ("listen.admin", &config.admin)] {
+    for (name, listen) in [("listen.postgres", &config.postgres.listen), ("listen.admin", &config.admin)] {
         if let Some(CertificateFiles { cert, key }) = &listen.tls
             && let Err(error) = gateway::tls::server(cert, key)
         {
@@ -68,6 +68,7 @@ fn check_files(config: &Config, errors: &mut Vec<String>) {
             errors.push(format!("issuer {}: {}: {error}", issuer.issuer.alias, path.display()));
         }
     }
+    errors.extend(config.trust_domains.iter().filter_map(gateway::spiffe::check));
     for sink in &config.sinks {
         errors.extend(gateway::sinks::check(sink));
     }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use connect::tls::Trust;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
@@ -13,9 +14,8 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use model::secret::Secret;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -195,24 +195,8 @@ impl Client {
     }
 
     fn tls(&self) -> Result<Arc<ClientConfig>, Failure> {
-        let mut roots = RootCertStore::empty();
-        match &self.ca_file {
-            Some(path) => {
-                let failed = |error: &dyn std::fmt::Display| Failure::failed(format!("{}: {error}", path.display()));
-                for certificate in CertificateDer::pem_file_iter(path).map_err(|error| failed(&error))? {
-                    let certificate = certificate.map_err(|error| failed(&error))?;
-                    roots.add(certificate).map_err(|error| failed(&error))?;
-                }
-            }
-            None => {
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            }
-        }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let mut config = config.map_err(Failure::failed)?.with_root_certificates(roots).with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Arc::new(config))
+        let trust = Trust { ca_file: self.ca_file.clone(), certificate: None };
+        trust.client(&[b"http/1.1"]).map_err(Failure::failed)
     }
 
     fn unreachable(&self, why: &str) -> Failure {

@@ -10,6 +10,7 @@ use model::secret::Secret;
 use serde_json::Value;
 use store::config::Config;
 
+use super::account;
 use super::client::{Client, Url};
 use super::failure::Failure;
 use super::paths::{self, ConfigArg};
@@ -31,7 +32,8 @@ pub(super) struct Connect {
     /// Your token. Others on this machine see arguments: prefer the variable or the file
     #[arg(long, env = "SLUICE_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     token: Option<String>,
-    /// A file with your token. Without any, whoever can read the data directory is the first administrator
+    /// A file with your token. Without any, whoever can read the data directory is the first administrator, and everybody
+    /// else is as whom they have signed in (`sluice login`)
     #[arg(long, env = "SLUICE_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// The CA of the admin API's certificate, if not one of the system's
@@ -64,12 +66,22 @@ impl Connect {
         let layout = config.map(|config| Layout::of(&config.data_dir));
         match layout.filter(|layout| std::fs::File::open(layout.key("token.key")).is_ok()) {
             Some(layout) => token::mint(&layout, token::ADMIN, &[Arc::from(token::ADMIN_GROUP)], LIFE),
-            None => Err(Failure::Usage(String::from(
-                "say who you are: set SLUICE_TOKEN or SLUICE_TOKEN_FILE, or name with --config a configuration whose \
-                 data directory you can read",
-            ))),
+            None => of_login(),
         }
     }
+}
+
+/// The token of whoever has signed in, renewed if that is due.
+fn of_login() -> Result<Secret<String>, Failure> {
+    let Some(login) = account::login().ok().filter(connect::login::kept::KeptLogin::exists) else {
+        return Err(Failure::Usage(String::from(
+            "say who you are: `sluice login`, set SLUICE_TOKEN or SLUICE_TOKEN_FILE, or name with --config a \
+             configuration whose data directory you can read",
+        )));
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
+    let token = runtime.block_on(login.token(std::time::SystemTime::now()));
+    token.map(|token| Secret::new(token.expose().to_owned())).map_err(|error| account::failure(&error))
 }
 
 /// The token in a file.

@@ -38,7 +38,10 @@ pub(super) fn start(config: &LogConfig) -> Result<Budget, Failure> {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
-    let ours = ["sluice", "control", "gateway", "store", "ledger", "masking", "policy", "effects", "identity", "wire"];
+    let ours = [
+        "sluice", "control", "gateway", "store", "ledger", "masking", "policy", "effects", "identity", "wire",
+        "connect",
+    ];
     let filter = ours.iter().fold(Targets::new().with_default(level.min(LevelFilter::WARN)), |filter, name| {
         filter.with_target(*name, level)
     });

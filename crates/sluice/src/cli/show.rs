@@ -173,12 +173,14 @@ pub(super) fn subjects(value: &Value, place: &str) -> String {
 /// The moment at a place, in UTC to the second.
 pub(super) fn moment(value: &Value, place: &str) -> String {
     match value.pointer(place).and_then(Value::as_u64) {
-        Some(millis) => {
-            let shown = Timestamp(millis).to_string();
-            format!("{}Z", shown.split('.').next().unwrap_or_default())
-        }
+        Some(millis) => instant(Timestamp(millis)),
         None => String::new(),
     }
+}
+
+/// A moment, in UTC to the second.
+pub(super) fn instant(at: Timestamp) -> String {
+    format!("{}Z", at.to_string().split('.').next().unwrap_or_default())
 }
 
 #[cfg(test)]

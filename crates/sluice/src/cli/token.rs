@@ -13,6 +13,7 @@ use super::paths::ConfigArg;
 use super::{put_line, time};
 
 mod exchange;
+mod inspect;
 
 /// Whom a token of the local key names unless told otherwise.
 pub(super) const ADMIN: &str = "admin";
@@ -46,13 +47,17 @@ pub(super) struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    /// Say which check a token passes, and which it fails
+    Inspect(inspect::Args),
     /// Get a short-lived token or database password for the token that you have
     Exchange(exchange::Args),
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    if let Some(Command::Exchange(args)) = &args.command {
-        return exchange::run(args);
+    match &args.command {
+        Some(Command::Inspect(args)) => return inspect::run(args),
+        Some(Command::Exchange(args)) => return exchange::run(args),
+        None => {}
     }
     let config = args.config.load()?;
     if args.life > LONGEST || args.life.is_zero() {

@@ -24,7 +24,7 @@ const LABELS: [(&str, &[&str]); 5] = [
 ];
 
 /// The kinds of work beside the sessions.
-const WORK: [&str; 12] = [
+const WORK: [&str; 13] = [
     "approvals",
     "archive",
     "index",
@@ -35,6 +35,7 @@ const WORK: [&str; 12] = [
     "revisions",
     "tiles",
     "trust",
+    "trust_domains",
     "vault",
     "witnesses",
 ];

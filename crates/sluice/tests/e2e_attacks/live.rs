@@ -13,7 +13,7 @@ use testkit::scripted::{message, query};
 use testkit::wait::eventually_blocking;
 
 use crate::support::admin::{call, post_as};
-use crate::support::raw::{Raw, V3_0, bind, execute, field, parse, started, sync};
+use crate::support::raw::{Raw, V3_0, bind, execute, field, last_error, parse, started, sync};
 use crate::support::{LIMIT, postgres, prepare, record, shared, site, token};
 
 /// The promise: from the answer to whoever revoked, to the end of the session.
@@ -231,6 +231,55 @@ async fn id_14_a_users_token_counts_no_longer_than_it_is_believed() -> Result<()
         ensure!(answer.column() == ["1"] && ended.elapsed() < LIMIT, "{answer:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    Ok(())
+}
+
+/// A relay in front of the server that lets nothing through until it is told; says when somebody came.
+async fn gate() -> Result<(std::net::SocketAddr, tokio::sync::watch::Sender<bool>, tokio::sync::mpsc::Receiver<()>)> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let server = format!("{}:{}", postgres()?.host(), postgres()?.port());
+    let (open, is_open) = tokio::sync::watch::channel(false);
+    let (came, coming) = tokio::sync::mpsc::channel(64);
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let (mut is_open, server, came) = (is_open.clone(), server.clone(), came.clone());
+            tokio::spawn(async move {
+                let _ = came.try_send(());
+                is_open.wait_for(|open| *open).await.ok()?;
+                let mut server = tokio::net::TcpStream::connect(server).await.ok()?;
+                tokio::io::copy_bidirectional(&mut client, &mut server).await.ok()
+            });
+        }
+    });
+    Ok((address, open, coming))
+}
+
+/// Between the check of its token and its first statement, a login takes a while; and no session is told of a revocation
+/// before there is one.
+#[tokio::test(flavor = "multi_thread")]
+async fn id_14_a_login_that_was_verified_in_time_does_not_get_in() -> Result<()> {
+    let (address, open, mut coming) = gate().await?;
+    let ca = postgres()?.ca_certificate();
+    let tuning = Tuning {
+        target_address: Some(address.to_string()),
+        target: format!("tls = \"verify-full\"\nca_file = \"{}\"\n", ca.display()),
+        ..Tuning::default()
+    };
+    let site = site("late", tuning)?;
+    let mut late = started(&site, V3_0, &[]).await?;
+    late.read_until(b'R').await?;
+    late.send(&testkit::scripted::password(&token(&site, "live-late", &["cleared"])?)).await?;
+    // It is believed, and on its way to the target.
+    coming.recv().await.context("nobody came")?;
+    revoke(&site, &json!({ "subject": "demo|live-late" }))?;
+    late.send(&query("INSERT INTO refunds (payment_id, amount, reason) VALUES (1, 1, 'live-late')")).await?;
+    open.send(true)?;
+    assert_eq!(last_error(&late.read_to_close().await?).as_deref(), Some("57P01"));
+    let inserted = "SELECT count(*) FROM refunds WHERE reason = 'live-late'";
+    assert_eq!(postgres()?.sql("late", inserted)?, "0");
+    // Others get through there.
+    assert_eq!(somebody(&site, "live-early").await?.simple("SELECT 1").await?.column(), ["1"]);
     Ok(())
 }
 

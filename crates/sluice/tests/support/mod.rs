@@ -1,8 +1,10 @@
 //! What the end-to-end tests share: one PostgreSQL server for each test program, real `sluice serve` processes in front
 //! of it, and clients of every kind.
-#![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test program uses a part of it")]
 
 pub mod admin;
+pub mod certificates;
+pub mod door;
 pub mod faulty_disk;
 pub mod oracle;
 pub mod raw;

@@ -14,15 +14,20 @@ use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream}
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream as ClientStream;
 
-/// A configuration that trusts what is in this file alone.
-pub fn trusting(ca: &Path) -> Result<Arc<ClientConfig>> {
+/// The certificates of a file, to be trusted.
+pub fn roots(ca: &Path) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(ca)? {
         roots.add(certificate?)?;
     }
+    Ok(roots)
+}
+
+/// A configuration that trusts what is in this file alone.
+pub fn trusting(ca: &Path) -> Result<Arc<ClientConfig>> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+    Ok(Arc::new(builder.with_root_certificates(roots(ca)?).with_no_client_auth()))
 }
 
 /// tokio-postgres over rustls.

@@ -3,11 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    ApprovalConfig, CertificateFiles, Config, ConfigError, Document, JournalConfig, KeyLocation, Limits, Listen,
-    LockMemory, LogConfig, LogFormat, LogLevel, Section, SessionConfig, archive, issuer, sinks, tokens, witness,
+    ApprovalConfig, CertificateFiles, Config, ConfigError, Document, IssuerConfig, JournalConfig, KeyLocation, Limits,
+    Listen, LockMemory, LogConfig, LogFormat, LogLevel, OauthHint, PostgresAuth, PostgresListen, Section,
+    SessionConfig, archive, issuer, sinks, spiffe, tokens, witness,
 };
 use crate::revision::read_text;
 
@@ -37,15 +39,16 @@ impl Config {
 
 fn config(root: &Section<'_, '_>) -> Config {
     let listen = root.table("listen");
-    let (postgres, admin) = (listener(listen.table("postgres"), 6432), listener(listen.table("admin"), 7632));
-    listen.finish();
-    if postgres.address == admin.address && postgres.address.port() != 0 {
-        root.report("listen.admin.address", "both listeners have this address", "give each a port of its own");
-    }
     let data_dir = root.path("data_dir").unwrap_or_else(|| root.beside("data"));
     let issuers = issuer::issuers(root);
+    let (postgres, admin) = (postgres(listen.table("postgres"), &issuers), admin(listen.table("admin")));
+    listen.finish();
+    if postgres.listen.address == admin.address && admin.address.port() != 0 {
+        root.report("listen.admin.address", "both listeners have this address", "give each a port of its own");
+    }
     Config {
         file: PathBuf::new(),
+        trust_domains: spiffe::trust_domains(root, &issuers),
         revision_dir: root.path("revision_dir").unwrap_or_else(|| root.beside("revision")),
         data_dir,
         lock_memory: lock_memory(root),
@@ -71,13 +74,35 @@ fn lock_memory(root: &Section<'_, '_>) -> LockMemory {
     root.word("lock_memory", &words).unwrap_or_default()
 }
 
-fn listener(section: Section<'_, '_>, port: u16) -> Listen {
+fn listener(section: &Section<'_, '_>, port: u16) -> Listen {
     let default = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
     let expected = format!("an IP address and a port, such as \"{default}\" or \"[::]:{port}\"");
     let address = section.parsed("address", &expected, |text| text.parse().ok()).unwrap_or(default);
-    let tls = certificate(&section, "tls_cert", "tls_key");
-    section.finish();
+    let tls = certificate(section, "tls_cert", "tls_key");
     Listen { address, tls }
+}
+
+fn admin(section: Section<'_, '_>) -> Listen {
+    let listen = listener(&section, 7632);
+    section.finish();
+    listen
+}
+
+fn postgres(section: Section<'_, '_>, issuers: &[IssuerConfig]) -> PostgresListen {
+    let listen = listener(&section, 6432);
+    let auth = section.word("auth", &PostgresAuth::ALL.map(|way| (way.as_str(), way))).unwrap_or_default();
+    let oauth = section.table("oauth");
+    let with_alias = |alias: &str| issuers.iter().find(|known| &*known.issuer.alias == alias);
+    let url = |known: &IssuerConfig| Arc::clone(&known.issuer.url);
+    let named = oauth.parsed("issuer", "the alias of an [[issuer]]", |alias| with_alias(alias).map(url));
+    let scope = oauth.text("scope").map(Into::into);
+    oauth.finish();
+    section.finish();
+    let only = match issuers {
+        [only] => Some(url(only)),
+        _ => None,
+    };
+    PostgresListen { listen, auth, oauth: OauthHint { issuer: named.or(only), scope } }
 }
 
 /// A certificate and its key: both or neither.

@@ -39,7 +39,7 @@ fn the_templates_are_right_and_say_the_defaults() {
     let template = config(TEMPLATE_SLUICE_TOML).unwrap();
     assert_eq!(template, config("").unwrap());
     assert_eq!(template.data_dir, Path::new("/etc/sluice/data"));
-    assert_eq!(template.postgres.address.to_string(), "127.0.0.1:6432");
+    assert_eq!(template.postgres.listen.address.to_string(), "127.0.0.1:6432");
     assert_eq!(template.admin.address.to_string(), "127.0.0.1:7632");
     assert_eq!(template.approvals.hold_max.as_secs(), 120);
     assert_eq!(template.journal.wait_deadline.as_secs(), 5);
@@ -56,6 +56,7 @@ fn what_the_templates_comment_out_is_right_too() {
         let lines = text.lines().map(|line| {
             let setting = line.strip_prefix("# ").filter(|rest| {
                 rest.starts_with("[[")
+                    || rest.starts_with("[issuer.")
                     || rest.starts_with("[vault")
                     || rest.starts_with("[tapes")
                     || rest.starts_with("[archive")
@@ -66,11 +67,12 @@ fn what_the_templates_comment_out_is_right_too() {
         });
         lines.collect::<String>()
     };
-    let is_both = |line: &&str| !line.starts_with("ca_file") && !line.starts_with("key_env");
+    let is_both = |line: &&str| !["ca_file", "key_env", "workload_api"].iter().any(|other| line.starts_with(other));
     let text = uncomment(TEMPLATE_SLUICE_TOML);
     let text: String = text.lines().filter(is_both).map(|line| format!("{line}\n")).collect();
     let all = config(&text).unwrap();
     assert_eq!(all.issuers.len(), 1);
+    assert_eq!((all.trust_domains.len(), all.trust_domains[0].domain.groups.len()), (1, 2));
     let archive = all.archive.unwrap();
     assert_eq!((&*archive.bucket, &*archive.prefix, &*archive.endpoint), ("tapes", "sluice", "https://s3.example.com"));
     assert_eq!(archive.keep_local, Duration::from_secs(7 * 86_400));
@@ -219,7 +221,8 @@ fn an_issuer_is_read_as_meant() {
          leeway = \"10s\"\nca_file = \"ca.pem\"\n"
     );
     let issuers = config(&text).unwrap().issuers;
-    let IssuerConfig { issuer, keys } = &issuers[0];
+    let IssuerConfig { issuer, keys, introspection } = &issuers[0];
+    assert_eq!(*introspection, None);
     assert_eq!((&*issuer.alias, &*issuer.url, issuer.profile), ("corp", "https://id.example.com", Profile::Keycloak));
     assert_eq!(issuer.audiences, ["sluice".into()].into());
     assert_eq!(issuer.algorithms, ["RS256".parse().unwrap()].into());
@@ -233,6 +236,76 @@ fn an_issuer_is_read_as_meant() {
     let issuer = &dotted.unwrap().issuers[0].issuer;
     assert_eq!(issuer.groups_claim.as_ref().unwrap().names(), ["https://a.b/groups".into()]);
     assert_eq!((&issuer.bare_groups, &issuer.kind), (&BareGroups::All, &KindRule::User));
+}
+
+#[test]
+fn claims_that_make_groups_are_read_as_meant() {
+    let read = |text: &str| config(&format!("{ISSUER}group_claims = {text}\n"));
+    let shown = |text: &str| {
+        let claims = &read(text).unwrap().issuers[0].issuer.group_claims;
+        claims.iter().map(|claim| format!("{}={}", claim.prefix, claim.path)).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(shown("[\"repository\", \"a.b\"]"), "repository=repository a.b=a.b");
+    let table = "{ namespace = [\"kubernetes.io\", \"namespace\"], repo = \"repository\" }";
+    assert_eq!(shown(table), "namespace=kubernetes.io.namespace repo=repository");
+    assert_eq!(read(table).unwrap().issuers[0].issuer.group_claims[0].path.names().len(), 2);
+    for wrong in ["[]", "[\"a:b\"]", "[\"a|b\"]", "[\"a b\"]", "\"repository\"", "[7]"] {
+        assert_mistake(read(wrong), 5, "issuer.group_claims");
+    }
+    for wrong in ["{ \"a:b\" = \"c\" }", "{ a = [] }", "{ a = 7 }"] {
+        assert!(read(wrong).is_err(), "{wrong}");
+    }
+}
+
+const ASKED: &str = "[issuer.introspection]\nclient_id = \"sluice\"\nclient_secret = { env = \"CORP_SECRET\" }\n";
+
+#[test]
+fn an_issuer_is_asked_about_opaque_tokens_as_meant() {
+    let read = |text: &str| config(text).map(|config| config.issuers[0].introspection.clone().unwrap());
+    let asked = read(&format!("{ISSUER}ca_file = \"ca.pem\"\n{ASKED}")).unwrap();
+    assert_eq!((asked.url, &*asked.client_id, asked.method), (None, "sluice", ClientAuthentication::Basic));
+    assert_eq!(asked.client_secret, CredentialSource::Env("CORP_SECRET".into()));
+    assert_eq!((asked.max_age, asked.max_outage), (Duration::from_secs(30), Duration::from_secs(300)));
+    assert_eq!((asked.token_prefix, asked.ca_file), (None, Some("/etc/sluice/ca.pem".into())));
+    let file = format!("{ISSUER}jwks_file = \"keys.json\"\n{ASKED}");
+    assert_mistake(config(&file), 6, "issuer.introspection.url");
+    let url = format!(
+        "{file}url = \"https://id.example.com/introspect\"\ntoken_prefix = \"gho_\"\nmethod = \"client_secret_post\"\n"
+    );
+    assert_eq!(read(&url).unwrap().token_prefix.as_deref(), Some("gho_"));
+}
+
+#[test]
+fn no_token_is_shown_to_an_issuer_that_did_not_make_it() {
+    for wrong in
+        ["url = \"http://id.example.com/\"", "url = \"https://id.example.com/?x\"", "url = \"http://127.0.0.1/\""]
+    {
+        assert_mistake(config(&format!("{ISSUER}{ASKED}{wrong}\n")), 8, "issuer.introspection.url");
+    }
+    for wrong in ["e", "ey", "eyJ", "a b", "a=", "", "ü"] {
+        let text = format!("{ISSUER}{ASKED}token_prefix = \"{wrong}\"\n");
+        assert_mistake(config(&text), 8, "issuer.introspection.token_prefix");
+    }
+    let second = ISSUER.replace("corp", "other").replace("id.example", "id2.example");
+    let both = |first: &str, other: &str| config(&format!("{ISSUER}{ASKED}{first}\n{second}{ASKED}{other}\n"));
+    let prefix = |text: &str| format!("token_prefix = \"{text}\"");
+    assert!(both(&prefix("a_"), &prefix("b_")).is_ok());
+    assert!(both(&prefix("a_"), "").is_ok());
+    for (first, other) in [(String::new(), String::new()), (prefix("a_"), prefix("a_b")), (prefix("a_b"), prefix("a_"))]
+    {
+        assert_mistake(both(&first, &other), 13, "issuer.introspection");
+    }
+}
+
+#[test]
+fn a_secret_of_introspection_is_never_in_the_file() {
+    for secret in ["\"hunter2\"", "{ env = \"hunter2 x\" }"] {
+        let text = format!("{ISSUER}[issuer.introspection]\nclient_id = \"sluice\"\nclient_secret = {secret}\n");
+        let errors = config(&text).unwrap_err();
+        assert!(!lines(&errors).contains("hunter2"), "{}", lines(&errors));
+    }
+    let none = format!("{ISSUER}[issuer.introspection]\nclient_id = \"sluice\"\n");
+    assert_mistake(config(&none), 5, "issuer.introspection.client_secret");
 }
 
 #[test]
@@ -494,4 +567,43 @@ fn what_is_issued_is_bounded_and_its_issuer_is_an_origin() {
     }
     assert_mistake(config("[tokens]\nmax_lifetime = \"2h\"\n"), 2, "tokens.max_lifetime");
     assert_mistake(config(&format!("[tokens]\nissuer = \"https://id.example.com\"\n{ISSUER}")), 1, "tokens.issuer");
+}
+
+const DOMAIN: &str = "[[trust_domain]]\nname = \"prod.acme\"\nalias = \"prod\"\n";
+
+#[test]
+fn a_trust_domain_is_read() {
+    let text = format!(
+        "{DOMAIN}workload_api = \"/run/agent.sock\"\naudience = [\"sluice\", \"gateway\"]\nmax_lifetime = \"5m\"\n\
+         [trust_domain.groups]\norders = [\"/ns/orders/**\"]\n"
+    );
+    let config = config(&text).unwrap();
+    let [TrustDomainConfig { domain, bundle }] = config.trust_domains.as_slice() else { panic!("{config:?}") };
+    assert_eq!(*bundle, BundleSource::WorkloadApi("/run/agent.sock".into()));
+    assert_eq!((&*domain.name, &*domain.issuer.alias, domain.certificates), ("prod.acme", "prod", true));
+    assert_eq!((domain.issuer.profile, domain.issuer.max_lifetime), (Profile::JwtSvid, 300));
+    assert_eq!(domain.issuer.audiences.len(), 2);
+    assert_eq!(domain.groups.len(), 1);
+}
+
+#[test]
+fn a_trust_domain_has_a_name_an_alias_and_a_bundle_of_its_own() {
+    let file = "bundle_file = \"b.pem\"\n";
+    assert_mistake(config(DOMAIN), 1, "trust_domain.bundle_file");
+    assert_mistake(config(&format!("{DOMAIN}{file}workload_api = \"/s\"\n")), 4, "trust_domain.bundle_file");
+    let named = |name: &str| config(&format!("{DOMAIN}{file}").replace("prod.acme", name));
+    for wrong in ["", "Prod.acme", "spiffe://prod.acme", "prod.acme/x", "prod acme"] {
+        assert_mistake(named(wrong), 2, "trust_domain.name");
+    }
+    let two = |second: &str| config(&format!("{DOMAIN}{file}{}{file}", DOMAIN.replace("prod.acme", second)));
+    assert_mistake(two("other.acme"), 7, "trust_domain.alias");
+    let same = DOMAIN.replace("\"prod\"", "\"other\"");
+    assert_mistake(config(&format!("{DOMAIN}{file}{same}{file}")), 6, "trust_domain.name");
+    assert_mistake(config(&format!("{ISSUER}{DOMAIN}{file}").replace("\"prod\"", "\"corp\"")), 7, "trust_domain.alias");
+    assert_mistake(config(&format!("{DOMAIN}{file}").replace("\"prod\"", "\"sluice\"")), 3, "trust_domain.alias");
+    assert_mistake(config(&format!("{DOMAIN}{file}certificates = false\n")), 5, "trust_domain.certificates");
+    for wrong in ["[]", "[\"ns\"]", "\"/ns\"", "[\"/**/a\"]"] {
+        assert_mistake(config(&format!("{DOMAIN}{file}groups = {{ a = {wrong} }}\n")), 5, "trust_domain.groups.a");
+    }
+    assert_mistake(config(&format!("{DOMAIN}{file}groups = {{ \"a|b\" = [\"/x\"] }}\n")), 5, "trust_domain.groups.a|b");
 }

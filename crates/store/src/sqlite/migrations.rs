@@ -11,8 +11,8 @@ pub(crate) type Step = (&'static str, &'static str);
 pub(crate) const STATE: &[Step] = &[
     ("approvals, vault, revisions", include_str!("state_1.sql")),
     ("changes of the vault", include_str!("state_2.sql")),
-    ("revocations", include_str!("state_revocations.sql")),
     ("passwords", include_str!("state_passwords.sql")),
+    ("revocations", include_str!("state_revocations.sql")),
 ];
 
 /// The steps of `index.db`.

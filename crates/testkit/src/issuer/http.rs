@@ -2,9 +2,13 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use anyhow::Result;
+use axum::body::Body;
 use axum::extract::{Request, State as Shared};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -16,8 +20,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
+use tokio::time::Sleep;
 
 use super::{Client, Fault, Grant, State};
 
@@ -74,6 +80,8 @@ async fn fail(Shared(state): Shared<Arc<State>>, request: Request, next: Next) -
         }
         Fault::ServerError => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         Fault::Garbage => ([(CONTENT_TYPE, "application/json")], "<html>not JSON</html>").into_response(),
+        Fault::Endless => pieces(vec![b' '; 64 * 1024], Duration::ZERO),
+        Fault::Drip => pieces(vec![b' '], Duration::from_millis(100)),
         Fault::Oversized => {
             let body = format!("{}{}", " ".repeat(8 * 1024 * 1024), state.jwks());
             ([(CONTENT_TYPE, "application/json")], body).into_response()
@@ -82,6 +90,33 @@ async fn fail(Shared(state): Shared<Arc<State>>, request: Request, next: Next) -
     // One request for each connection, so that a fault decides over the very next request.
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
+}
+
+/// A body of this piece again and again, for as long as it is read.
+fn pieces(piece: Vec<u8>, pause: Duration) -> Response {
+    let endless = tokio_util::io::ReaderStream::new(Pieces { piece, pause, next: Box::pin(tokio::time::sleep(pause)) });
+    ([(CONTENT_TYPE, "application/json")], Body::from_stream(endless)).into_response()
+}
+
+struct Pieces {
+    piece: Vec<u8>,
+    pause: Duration,
+    next: Pin<Box<Sleep>>,
+}
+
+impl AsyncRead for Pieces {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(self.next.as_mut().poll(context));
+        let next = tokio::time::Instant::now() + self.pause;
+        self.next.as_mut().reset(next);
+        let length = self.piece.len().min(buffer.remaining());
+        buffer.put_slice(self.piece.get(..length).unwrap_or_default());
+        Poll::Ready(Ok(()))
+    }
 }
 
 /// OpenID Connect Discovery 1.0, 4.2.

@@ -9,6 +9,18 @@ pub const MAX_PACKET: u32 = 10_000;
 /// The longest cancel key of protocol 3.2.
 pub const MAX_CANCEL_KEY: usize = 256;
 
+/// Asks Sluice to report the session's id, as the parameter [`SESSION_PARAMETER`], whatever its value is.
+pub const SESSION_OPTION: &str = "_pq_.sluice_session";
+
+/// Begins no session but renews those whose ids are its value, separated by commas, with the token that is the password.
+pub const RENEW_OPTION: &str = "_pq_.sluice_renew";
+
+/// The parameter that reports the session's id.
+pub const SESSION_PARAMETER: &str = "sluice.session";
+
+/// The parameter that reports which sessions were renewed, separated by commas.
+pub const RENEWED_PARAMETER: &str = "sluice.renewed";
+
 /// The codes that stand where a version would (pqcomm.h).
 pub(crate) const CANCEL_REQUEST: u32 = 80_877_102;
 pub(crate) const SSL_REQUEST: u32 = 80_877_103;
@@ -99,9 +111,10 @@ impl<'a> StartupMessage<'a> {
         self.parameters.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
     }
 
-    /// The protocol options that the client asked for: parameters whose name begins with `_pq_.`. Sluice knows none.
-    pub fn protocol_options(&self) -> impl Iterator<Item = &'a str> + '_ {
-        self.parameters.iter().map(|(name, _)| *name).filter(|name| name.starts_with("_pq_."))
+    /// The protocol options (parameters whose name begins with `_pq_.`) that the client asked for and Sluice does not know.
+    pub fn unknown_options(&self) -> impl Iterator<Item = &'a str> + '_ {
+        let options = self.parameters.iter().map(|(name, _)| *name).filter(|name| name.starts_with("_pq_."));
+        options.filter(|name| ![SESSION_OPTION, RENEW_OPTION].contains(name))
     }
 
     /// The version that the session will have: 3.2, or 3.0 for a client that asks for less (3.1 was never released).
@@ -112,7 +125,7 @@ impl<'a> StartupMessage<'a> {
     /// Whether the client has to be told, by NegotiateProtocolVersion, that it does not get all that it asked for
     /// (`backend_startup.c ProcessStartupPacket`).
     pub fn needs_negotiation(&self) -> bool {
-        self.version != self.negotiated() || self.protocol_options().next().is_some()
+        self.version != self.negotiated() || self.unknown_options().next().is_some()
     }
 }
 
