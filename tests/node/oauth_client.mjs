@@ -42,10 +42,13 @@ async function exchange(token, more, options = {}) {
 async function call(token, options = {}) {
   const ask = () => oauth.protectedResourceRequest(token, 'GET', whoami, undefined, null, { ...insecure, ...options })
   try {
-    return await (await ask()).json()
+    const response = await ask().catch((error) => {
+      if (oauth.isDPoPNonceError(error)) return ask()
+      throw error
+    })
+    return await response.json()
   } catch (error) {
-    if (oauth.isDPoPNonceError(error)) return (await ask()).json()
-    return { refused: error.status ?? error.cause?.status ?? String(error) }
+    return { refused: error.status ?? String(error) }
   }
 }
 

@@ -90,7 +90,7 @@ fn a_password_opens_its_own_target_alone_and_survives_a_restart() -> Result<()> 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_ends_and_so_does_its_session() -> Result<()> {
     let site = shared()?;
-    let short = site.issuer().issue(ORDER_SERVICE.grant().lifetime(Duration::from_secs(3)))?;
+    let short = site.issuer().issue(ORDER_SERVICE.grant().lifetime(Duration::from_secs(8)))?;
     let password = credential(&site, &short, PASSWORD, "payments")?;
     let mut client = Raw::login(&site, &password).await?;
     assert_eq!(client.simple("SELECT 1").await?.column(), ["1"]);
