@@ -65,9 +65,10 @@ const STATE: [(&str, Leaves); 32] = [
 ];
 
 /// Every route that changes something, with the action that its handler records and the test that sees it.
-const ROUTES: [(&str, &str, &str); 6] = [
+const ROUTES: [(&str, &str, &str); 7] = [
     ("/v1/approvals/{id}/answer", "approval.deny", "a_denial_ends_it_and_the_journal_says_so"),
     ("/v1/approvals/{id}/withdraw", "approval.withdraw", "requesters_see_and_withdraw_their_own_alone"),
+    ("/v1/targets/{target}/doctor", "target.doctor", "a_closed_target_has_no_way_past_sluice"),
     ("/v1/windows", "window.request", "a_window_is_asked_for_agreed_to_and_used"),
     ("/v1/sessions/{id}/kill", "session.kill", "a_session_is_listed_replayed_and_ended"),
     ("/v1/sessions/{id}/token", "session.renew", "a_session_is_listed_replayed_and_ended"),
@@ -110,7 +111,7 @@ const EVENTS: [(&str, &str, &str); 30] = [
     ("TapeRemoved", "gateway/src/retention.rs", "a_tape_whose_time_is_over_goes"),
     ("TapePartEnded", "gateway/src/postgres/rotate.rs", "rc_14_a_part_ends_when_it_is_old_while_nothing_is_asked"),
     ("TapeArchived", "gateway/src/archive/round.rs", "rc_11_nothing_goes_before_its_object_is_what_it_was"),
-    ("Bypass", "gateway/src/postgres/doctor.rs", "every_way_past_sluice_is_found"),
+    ("Bypass", "gateway/src/postgres/doctor.rs", "a_closed_target_has_no_way_past_sluice"),
     ("ClockMoved", "gateway/src/recorder/clocks.rs", "rc_09_a_clock_that_is_set_has_an_entry"),
 ];
 
