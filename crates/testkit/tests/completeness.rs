@@ -83,6 +83,7 @@ const ROUTES: [(&str, &str, &str); 12] = [
     ("/token", "access_token", "a_token_is_exchanged_for_one_of_the_same_subject"),
     ("/v1/approvals/{id}/answer", "approval.deny", "a_denial_ends_it_and_the_journal_says_so"),
     ("/v1/approvals/{id}/withdraw", "approval.withdraw", "requesters_see_and_withdraw_their_own_alone"),
+    ("/v1/targets/{target}/doctor", "target.doctor", "a_closed_target_has_no_way_past_sluice"),
     ("/v1/windows", "window.request", "a_window_is_asked_for_agreed_to_and_used"),
     ("/v1/sessions/{id}/kill", "session.kill", "a_session_is_listed_replayed_and_ended"),
     ("/v1/sessions/{id}/token", "session.renew", "a_session_is_listed_replayed_and_ended"),
@@ -97,7 +98,7 @@ const ROUTES: [(&str, &str, &str); 12] = [
 const STORY: &str = "every_kind_of_thing_that_matters_has_its_entry";
 
 /// Every kind of event: where it is made, and the test in which it comes about as it does in use.
-const EVENTS: [(&str, &str, &str); 30] = [
+const EVENTS: [(&str, &str, &str); 32] = [
     ("Started", "gateway/src/node.rs", STORY),
     ("Stopped", "gateway/src/serve.rs", STORY),
     ("SessionOpened", "gateway/src/postgres/login.rs", STORY),

@@ -97,6 +97,9 @@ struct Left {
 /// A connection that roles are made and dropped on, and for which configuration.
 type Kept = Option<(Arc<TargetConfig>, OwnConnection)>;
 
+/// A target and one of its databases.
+type Where = (Arc<str>, Arc<str>);
+
 /// Its place, taken by one at a time.
 type Shared = Arc<tokio::sync::Mutex<Kept>>;
 
@@ -118,8 +121,7 @@ impl Administration {
 /// The roles of all sessions.
 #[derive(Default)]
 pub(crate) struct Roles {
-    /// By target and database.
-    administrations: Mutex<HashMap<(Arc<str>, Arc<str>), Shared>>,
+    administrations: Mutex<HashMap<Where, Shared>>,
     /// The sessions whose roles are used, or are being made.
     used: Mutex<HashSet<SessionId>>,
     left: Mutex<Vec<Left>>,
