@@ -10,6 +10,7 @@ use crate::issuer::Wanted;
 use crate::source::Source;
 use crate::source::assertion::AssertionKey;
 use crate::source::client::{Client, ClientCredentials, ClientProof, SecretFrom};
+use crate::source::workload::{AUDIENCE, Workload};
 use crate::tls::{CertificateFiles, Trust};
 
 /// Why it cannot be done. All mistakes together, each on a line.
@@ -65,6 +66,8 @@ pub struct Identity {
     pub token_file: Option<PathBuf>,
     /// The name of an environment variable with a token.
     pub token_env: Option<String>,
+    /// The endpoint of a SPIFFE Workload API, such as `unix:///run/spire/agent.sock`.
+    pub workload_api: Option<String>,
     /// `scope`, `audience` and `resource`.
     pub wanted: Wanted,
 }
@@ -149,6 +152,7 @@ impl Settings {
         let ways = [
             ("a token file", identity.token_file.is_some()),
             ("a variable with a token", identity.token_env.is_some()),
+            ("a Workload API", identity.workload_api.is_some()),
             ("a client's secret", has_secret),
             ("a client's private key", identity.private_key_file.is_some()),
             ("a client's certificate", identity.client_certificate),
@@ -162,6 +166,9 @@ impl Settings {
         if let Some(path) = &identity.token_file {
             return Ok(Some(Source::File(path.clone())));
         }
+        if let Some(endpoint) = &identity.workload_api {
+            return Ok(Some(self.workload(endpoint.clone())));
+        }
         if let Some(name) = &identity.token_env {
             let value = token(name).filter(|value| !value.trim().is_empty());
             let value = value.ok_or_else(|| ConfigError(vec![format!("the variable {name} is not there or empty")]))?;
@@ -169,6 +176,12 @@ impl Settings {
         }
         self.client(secret)
             .map(|client| Some(Source::Client(Box::new(ClientCredentials { client, wanted: identity.wanted.clone() }))))
+    }
+
+    /// The agent of a workload at this endpoint.
+    pub fn workload(&self, endpoint: String) -> Source {
+        let audience = self.identity.wanted.audience.clone();
+        Source::Workload(Workload { endpoint, audience: audience.unwrap_or_else(|| AUDIENCE.to_owned()) })
     }
 
     fn client(&self, secret: Option<model::secret::Secret<String>>) -> Result<Client, ConfigError> {

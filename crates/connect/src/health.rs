@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
@@ -26,6 +26,7 @@ const CONNECTIONS: usize = 16;
 
 /// Answers `GET /healthz` until `stop`: 200 while there is a token that lasts, else 503, with what is known.
 pub async fn serve(listener: TcpListener, house: Arc<House>, stop: CancellationToken) {
+    let Ok(address) = listener.local_addr() else { return };
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -34,7 +35,7 @@ pub async fn serve(listener: TcpListener, house: Arc<House>, stop: CancellationT
                 let house = Arc::clone(&house);
                 connections.spawn(async move {
                     let service = hyper::service::service_fn(|request: Request<Incoming>| {
-                        let response = respond(&request, &house);
+                        let response = respond(&request, &house, address);
                         async move { Ok::<_, Infallible>(response) }
                     });
                     let mut server = hyper::server::conn::http1::Builder::new();
@@ -61,8 +62,10 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::bind(address).await
 }
 
-fn respond(request: &Request<Incoming>, house: &House) -> Response<Full<Bytes>> {
+fn respond(request: &Request<Incoming>, house: &House, address: SocketAddr) -> Response<Full<Bytes>> {
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
     let (status, body) = match (request.method(), request.uri().path()) {
+        _ if !is_here(host, address) => (StatusCode::MISDIRECTED_REQUEST, json!({ "detail": "no such host" })),
         (&Method::GET, "/healthz") => {
             told(&house.keeper.watch().borrow(), house.sessions.count(), house.gateway.address(), SystemTime::now())
         }
@@ -74,6 +77,11 @@ fn respond(request: &Request<Incoming>, house: &House) -> Response<Full<Bytes>> 
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// Whether a request names this address. A name that was made to point here (DNS rebinding) does not.
+fn is_here(host: Option<&str>, address: SocketAddr) -> bool {
+    host.is_none_or(|host| host == address.to_string() || host == format!("localhost:{}", address.port()))
 }
 
 fn told(current: &Current, sessions: usize, gateway: &str, now: SystemTime) -> (StatusCode, Value) {
@@ -106,6 +114,21 @@ mod tests {
         let (status, body) = told(&current, 3, "sluice:5432", now + Duration::from_secs(60));
         assert_eq!((status, &body["failing"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("the issuer is away")));
         assert!(!body.to_string().contains("secret"));
+    }
+
+    #[test]
+    fn id_32_a_name_that_was_made_to_point_here_is_told_nothing() {
+        let address = "127.0.0.1:9090".parse().unwrap();
+        for (host, here) in [
+            (Some("127.0.0.1:9090"), true),
+            (Some("localhost:9090"), true),
+            (None, true),
+            (Some("evil.example:9090"), false),
+            (Some("127.0.0.1"), false),
+            (Some(""), false),
+        ] {
+            assert_eq!(is_here(host, address), here, "{host:?}");
+        }
     }
 
     #[tokio::test]

@@ -41,6 +41,9 @@ pub enum IssuerError {
     /// The issuer does not have what is asked for.
     #[error("the issuer's discovery document names no {0}")]
     NotOffered(&'static str),
+    /// The agent of a workload has no token for it.
+    #[error("the Workload API gives no token: {0}")]
+    WorkloadApi(String),
     /// Nothing random.
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
@@ -64,7 +67,7 @@ impl IssuerError {
             Self::Http { error, .. } => error.is_transient(),
             // RFC 6749, section 4.1.2.1: what an issuer says of itself, not of the caller.
             Self::Refused { code, .. } => ["temporarily_unavailable", "server_error"].contains(&code.as_str()),
-            Self::Answer { .. } => true,
+            Self::Answer { .. } | Self::WorkloadApi(_) => true,
             Self::NotOffered(_) | Self::Randomness(_) | Self::File { .. } | Self::Person(_) => false,
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! A program connects to a loopback port or a Unix socket of this machine and says who it is to nobody; behind the door
 //! stands Sluice, reached over verified TLS, with the current token as password. From then on bytes are relayed as they
-//! are. Sessions are renewed from beside them ([`renewer`]): on a connection of its own to the same port of Sluice,
+//! are. Sessions are renewed from beside them: on a connection of its own to the same port of Sluice,
 //! whatever the session does at that moment, so that nothing is ever put between a program's own messages.
 
 mod door;

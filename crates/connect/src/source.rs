@@ -3,6 +3,7 @@
 pub mod assertion;
 pub mod client;
 pub mod file;
+pub mod workload;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::login::kept::KeptLogin;
 use crate::token::Token;
 
 use self::client::ClientCredentials;
+use self::workload::Workload;
 
 /// How often a file is looked at again. It is small, and on this machine.
 const FILE_AGE: Duration = Duration::from_secs(1);
@@ -27,6 +29,8 @@ pub enum Source {
     Value(Secret<String>),
     /// An issuer, to which this program proves who it is (RFC 6749, section 4.4).
     Client(Box<ClientCredentials>),
+    /// The agent of a workload.
+    Workload(Workload),
     /// The login of a person.
     Login(Arc<KeptLogin>),
 }
@@ -41,6 +45,7 @@ impl Source {
             Self::File(path) => file::read(path).map(|token| Token::new(token, None, now)),
             Self::Value(value) => Ok(Token::new(value.expose().clone(), None, now)),
             Self::Client(client) => client.token(now).await,
+            Self::Workload(workload) => workload.token(now).await,
             Self::Login(login) => login.token(now).await,
         }
     }
@@ -51,7 +56,7 @@ impl Source {
             Self::File(_) => now.checked_add(FILE_AGE),
             // The environment of a process does not change.
             Self::Value(_) => None,
-            Self::Client(_) | Self::Login(_) => Some(token.renew_at()),
+            Self::Client(_) | Self::Workload(_) | Self::Login(_) => Some(token.renew_at()),
         }
     }
 
@@ -61,6 +66,7 @@ impl Source {
             Self::File(_) => "token file",
             Self::Value(_) => "token of the environment",
             Self::Client(_) => "client credentials",
+            Self::Workload(_) => "Workload API",
             Self::Login(_) => "login",
         }
     }

@@ -9,7 +9,6 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use gateway::revocations::ended_by_then;
 use identity::{Change, EventError, MAX_EVENT_AGE, SecurityEvent, What};
 use model::revocation::{Extent, Revocation, Whose};
 use model::subject::SubjectKey;
@@ -59,11 +58,10 @@ async fn carry_out(app: &App, event: &SecurityEvent, change: &Change) -> Result<
     let by = SubjectKey { issuer: Arc::clone(&event.issuer), id: SENDER.into() };
     let action = action(&change.what);
     let whose = Whose::Subject(change.subject.clone());
+    let ended = app.node.issuers.ended_by_then(&event.issuer, event.issued_at);
     let (extent, until) = match &change.what {
-        What::SessionRevoked | What::CredentialChanged | What::ClaimsChanged => {
-            (Extent::Issued, Some(ended_by_then(event.issued_at)))
-        }
-        What::GroupsNow(groups) => (Extent::GroupsBut(groups.clone()), Some(ended_by_then(event.issued_at))),
+        What::SessionRevoked | What::CredentialChanged | What::ClaimsChanged => (Extent::Issued, ended),
+        What::GroupsNow(groups) => (Extent::GroupsBut(groups.clone()), ended),
         What::AccountDisabled => (Extent::Disabled, None),
         What::AccountEnabled => return enable(app, &by, action, whose, event.issued_at).await,
     };

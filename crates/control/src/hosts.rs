@@ -26,7 +26,13 @@ fn is_ours(app: &App, uri: &Uri, headers: &HeaderMap) -> bool {
         return false;
     }
     // Inside TLS the certificate has shown that the name is ours: a rebound name fails the handshake.
-    app.is_tls || host(uri, headers).is_some_and(|host| names_us(app, host))
+    app.is_tls || host(uri, headers).is_some_and(|host| names_us(app, host) || public_url(app, host).is_some())
+}
+
+/// The URL by which others know this listener, if `host` is the one in it.
+pub(crate) fn public_url<'a>(app: &'a App, host: &str) -> Option<&'a str> {
+    let is_its_host = |url: &&str| url.split_once("://").is_some_and(|(_, own)| own.eq_ignore_ascii_case(host));
+    app.node.tokens.public_issuer().filter(is_its_host)
 }
 
 /// The one host that the request names.

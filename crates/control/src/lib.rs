@@ -4,8 +4,9 @@
 //! force. Callers present the same tokens as everywhere else, and `policy::may` decides what each may do. The command
 //! line is a client of this API and nothing more.
 //!
-//! What it must never do: answer anything but health without a verified token, change anything that is not in the
-//! journal, show a token or a key, or speak plain HTTP to another machine.
+//! What it must never do: answer anything but health, its own keys, the token endpoint and what proves itself (a token that
+//! is given up, an issuer's signed event) without a verified token, change anything that is not in the journal, show a
+//! token or a key, or speak plain HTTP to another machine.
 //!
 //! Start with `routes.rs`, where every route stands beside what it takes to call it, then `access.rs`.
 #![forbid(unsafe_code)]

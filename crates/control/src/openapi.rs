@@ -15,7 +15,7 @@ use crate::{approvals, audit, events, health, revision, revocations, revoke, ses
     paths(
         health::healthz, health::readyz, health::metrics, describe,
         token::token, metadata::jwks, metadata::oauth, metadata::openid,
-        revision::whoami, revision::get, targets::catalog,
+        revision::whoami, revision::get, targets::catalog, targets::doctor,
         approvals::list, approvals::get, approvals::answer, approvals::withdraw, windows::request,
         sessions::list, sessions::history, sessions::get, sessions::kill, sessions::renew, sessions::tape, sessions::remove_tape,
         revocations::list, revocations::put, revocations::put_issuer, revocations::lift, revoke::token, events::receive,

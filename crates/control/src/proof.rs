@@ -87,14 +87,12 @@ impl Call<'_> {
         self.headers.contains_key(DPOP)
     }
 
-    /// Where it was called, if that is this listener: a proof that was made for another server is none here, whatever host a
-    /// request names.
+    /// Where it was called, if that is this listener: a proof that was made for another server is none here, whatever
+    /// host a request names.
     fn own_url(&self, app: &App) -> Option<String> {
         let host = hosts::host(self.uri, self.headers)?;
-        let public = app.node.tokens.public_issuer();
-        let public = public.filter(|url| url.split_once("://").is_some_and(|(_, own)| own.eq_ignore_ascii_case(host)));
         let path = self.uri.path();
-        match public {
+        match hosts::public_url(app, host) {
             Some(url) => Some(format!("{url}{path}")),
             None if hosts::names_us(app, host) => {
                 let scheme = if app.is_tls { "https" } else { "http" };

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use gateway::clock;
 use gateway::node::LOCAL_ISSUER;
-use gateway::revocations::{RevokeError, ended_by_then};
+use gateway::revocations::RevokeError;
 use model::revocation::{Extent, Revocation, Whose};
 use model::subject::SubjectKey;
 use model::time::Timestamp;
@@ -110,13 +110,19 @@ pub(crate) async fn put(
 ) -> Result<impl IntoResponse, Problem> {
     let now = clock::now();
     let whose = whose(body.subject, body.token_id, None)?;
+    let ended = match &whose {
+        Whose::Subject(SubjectKey { issuer, .. }) | Whose::TokenId { issuer, .. } => {
+            app.node.issuers.ended_by_then(issuer, now)
+        }
+        Whose::Token(_) | Whose::Issuer(_) => None,
+    };
     let (action, extent, until) = match (&whose, body.barred, body.seconds) {
-        (Whose::TokenId { .. }, false, None) => ("token.revoke", Extent::All, Some(ended_by_then(now))),
+        (Whose::TokenId { .. }, false, None) => ("token.revoke", Extent::All, ended),
         (Whose::TokenId { .. }, _, _) => return Err(Problem::bad("a token is revoked for good")),
         (_, true, Some(_)) => return Err(Problem::bad("say barred, or for how many seconds")),
         (_, true, None) => ("subject.revoke", Extent::All, None),
         (_, false, Some(seconds)) => ("subject.revoke", Extent::All, Some(after(now, seconds)?)),
-        (_, false, None) => ("subject.revoke", Extent::Issued, Some(ended_by_then(now))),
+        (_, false, None) => ("subject.revoke", Extent::Issued, ended),
     };
     is_believed(&app, &whose)?;
     enforce(&app, &caller, action, (whose, extent, until), body.reason).await

@@ -64,6 +64,7 @@ fn all() -> Vec<Route> {
         reads("/v1/whoami", Caller, get(revision::whoami)),
         reads("/v1/revision", Verb(Read), get(revision::get)),
         reads("/v1/targets/{target}/catalog", Verb(Operate), get(targets::catalog)),
+        changes("/v1/targets/{target}/doctor", Verb(Operate), post(targets::doctor)),
         reads("/v1/approvals", Verb(Approve), get(approvals::list)),
         reads("/v1/approvals/{id}", CallerOr(Approve), get(approvals::get)),
         changes("/v1/approvals/{id}/answer", Verb(Approve), post(approvals::answer)),

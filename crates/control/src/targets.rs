@@ -1,13 +1,17 @@
 //! What Sluice knows of its targets.
 
+use std::sync::Arc;
+
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
-use gateway::postgres::{ExportError, export_catalog};
+use gateway::postgres::{ExportError, examine, export_catalog};
 use serde::Deserialize;
 
+use crate::access::Caller;
 use crate::answer::Answer;
 use crate::app::App;
 use crate::input::Params;
+use crate::journal;
 use crate::problem::Problem;
 
 /// Which of the target's databases.
@@ -33,5 +37,37 @@ pub(crate) async fn catalog(
         Ok(catalog) => Ok(Answer::ok(serde_json::json!({ "catalog": catalog }))),
         Err(ExportError::Unknown) => Err(Problem::not_found("target or database")),
         Err(ExportError::Unavailable) => Err(Problem::unavailable(ExportError::Unavailable.to_string())),
+    }
+}
+
+/// Which of the target's databases; its first unless given.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DoctorParams {
+    /// The database.
+    database: Option<String>,
+}
+
+/// Looks for ways past Sluice at a target, and changes nothing there. That you looked, and what was found, is recorded.
+#[utoipa::path(post, path = "/v1/targets/{target}/doctor", tag = "revision",
+    params(("target" = String, Path, description = "The target"), DoctorParams),
+    responses((status = 200, description = "What was found, the gravest first, and what could not be looked at"),
+        (status = 404, description = "No such target or database"),
+        (status = 503, description = "It cannot be looked at, or recorded, now")))]
+pub(crate) async fn doctor(
+    State(app): State<App>,
+    caller: Caller,
+    Path(target): Path<String>,
+    Params(params): Params<DoctorParams>,
+) -> Result<impl IntoResponse, Problem> {
+    let known = app.node.revisions.current().targets.get_key_value(&*target).map(|(name, _)| Arc::clone(name));
+    let name = known.ok_or_else(|| Problem::not_found("target or database"))?;
+    journal::act(&app, &caller, "target.doctor", name).await?;
+    match examine(&app.node, &target, params.database.as_deref()).await {
+        Ok(report) => Ok(Answer::ok(report)),
+        Err(ExportError::Unknown) => Err(Problem::not_found("target or database")),
+        Err(ExportError::Unavailable) => {
+            Err(Problem::unavailable("the target cannot be examined now; the log of Sluice says why"))
+        }
     }
 }

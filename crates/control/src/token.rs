@@ -1,8 +1,9 @@
 //! The token endpoint (RFC 6749, section 3.2): a credential in, a short-lived one of Sluice's own out.
 //!
-//! Each grant is a module of [`grants`]: it verifies what was shown and says whom that stands for ([`grants::Redeemed`]).
-//! Everything after that is the same for all, and stands in [`issue`]: whether policy lets them, until when, bound to what,
-//! the journal, the answer. What is issued stands for the same subject as what was shown, and never lives longer.
+//! Each grant is a module of [`grants`]: it verifies what was shown and says whom that stands for
+//! ([`grants::Redeemed`]). Everything after that is the same for all, and stands in [`issue`]: whether policy lets
+//! them, until when, bound to what, the journal, the answer. What is issued stands for the same subject as what was
+//! shown, and never lives longer.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -37,7 +38,8 @@ pub(crate) const DATABASE_PASSWORD: &str = "urn:sluice:token-type:database-passw
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes the form, which `form` reads")]
 pub(crate) struct TokenForm {
-    /// `urn:ietf:params:oauth:grant-type:token-exchange` (RFC 8693) or `…:jwt-bearer` (RFC 7523).
+    /// `urn:ietf:params:oauth:grant-type:token-exchange` (RFC 8693), `…:jwt-bearer` (RFC 7523) or `…:saml2-bearer`
+    /// (RFC 7522).
     grant_type: String,
     /// Token exchange: the credential, of any trusted issuer or Sluice's own.
     subject_token: Option<String>,
@@ -47,14 +49,14 @@ pub(crate) struct TokenForm {
     actor_token: Option<String>,
     /// As `subject_token_type`.
     actor_token_type: Option<String>,
-    /// `urn:ietf:params:oauth:token-type:access_token` unless given; `urn:sluice:token-type:database-password` for a password,
-    /// which is for one target.
+    /// `urn:ietf:params:oauth:token-type:access_token` unless given; `urn:sluice:token-type:database-password` for a
+    /// password, which is for one target.
     requested_token_type: Option<String>,
     /// The only target at which it is to be good, by its name.
     audience: Option<String>,
     /// The same as `urn:sluice:target:NAME`.
     resource: Option<String>,
-    /// JWT bearer: the credential.
+    /// JWT bearer: the credential. SAML 2.0 bearer: the assertion, or the response with it, in base64url.
     assertion: Option<String>,
 }
 

@@ -1,6 +1,7 @@
 //! One exchange over HTTP, bounded in time and size: discovery documents and key sets, what witnesses are asked, and events
 //! for a sink.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -73,9 +74,18 @@ impl Answer {
     }
 }
 
-/// Gets one document. Redirects are not followed: an issuer's URLs are configuration.
+/// Gets one document in JSON. Redirects are not followed: an issuer's URLs are configuration.
 pub(crate) async fn get(url: &str, ca: Option<&Path>, allow_http: bool) -> Result<Vec<u8>, FetchError> {
-    let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
+    get_as("application/json", url, ca, allow_http).await
+}
+
+/// Likewise in any form.
+pub(crate) async fn get_any(url: &str, ca: Option<&Path>, allow_http: bool) -> Result<Vec<u8>, FetchError> {
+    get_as("*/*", url, ca, allow_http).await
+}
+
+async fn get_as(form: &'static str, url: &str, ca: Option<&Path>, allow_http: bool) -> Result<Vec<u8>, FetchError> {
+    let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(form))]);
     let call = Call { url, ca, allow_http, headers };
     let answer = within(DEADLINE, exchange(&call, Method::GET, Bytes::new())).await?;
     match answer.status {
@@ -86,7 +96,17 @@ pub(crate) async fn get(url: &str, ca: Option<&Path>, allow_http: bool) -> Resul
 
 /// Posts a body and returns whatever is answered. Redirects are not followed.
 pub(crate) async fn post(call: &Call<'_>, body: Bytes, deadline: Duration) -> Result<Answer, FetchError> {
-    within(deadline, exchange(call, Method::POST, body)).await
+    self::call(call, Method::POST, body, deadline).await
+}
+
+/// Sends a request of this method and returns whatever is answered. Redirects are not followed.
+pub(crate) async fn call(
+    call: &Call<'_>,
+    method: Method,
+    body: Bytes,
+    deadline: Duration,
+) -> Result<Answer, FetchError> {
+    within(deadline, exchange(call, method, body)).await
 }
 
 async fn within(
@@ -112,7 +132,8 @@ pub(crate) async fn connect(uri: &Uri, ca: Option<&Path>, allow_http: bool) -> R
         _ => return Err(invalid()),
     };
     let tcp = TcpStream::connect((bare, uri.port_u16().unwrap_or(if secure { 443 } else { 80 }))).await?;
-    let may_be_plain = allow_http && tcp.peer_addr()?.ip().is_loopback();
+    let peer = tcp.peer_addr()?.ip();
+    let may_be_plain = allow_http && (peer.is_loopback() || is_beside(peer));
     if !secure && !may_be_plain {
         return Err(FetchError::Insecure);
     }
@@ -122,6 +143,14 @@ pub(crate) async fn connect(uri: &Uri, ca: Option<&Path>, allow_http: bool) -> R
     let connector = TlsConnector::from(tls::client(Verify::Full, ca, None, &[b"http/1.1"])?);
     let name = ServerName::try_from(bare.to_owned()).map_err(|_| invalid())?;
     Ok(Box::new(connector.connect(name, tcp).await?))
+}
+
+/// Whether it is one of the addresses, link-local and of the machine itself, at which AWS gives containers their keys.
+fn is_beside(peer: IpAddr) -> bool {
+    match peer {
+        IpAddr::V4(peer) => matches!(peer.octets(), [169, 254, 170, 2 | 23]),
+        IpAddr::V6(peer) => peer.segments() == [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23],
+    }
 }
 
 async fn exchange(call: &Call<'_>, method: Method, body: Bytes) -> Result<Answer, FetchError> {

@@ -11,6 +11,7 @@ use identity::{
     SecurityEvent, UnknownKey,
 };
 use model::subject::{Credential, Subject};
+use model::time::Timestamp;
 use store::config::TrustDomainConfig;
 use tokio::sync::Notify;
 
@@ -19,7 +20,8 @@ use crate::fetch;
 use crate::introspection::{Asked, Introspectors};
 use crate::passwords::{self, Passwords};
 use crate::revocations::Revocations;
-use crate::sessions::Sessions;
+use crate::saml::Saml;
+use crate::sessions::{Sessions, Signal};
 use crate::spiffe::TrustDomains;
 use crate::tls::ClientCertificate;
 
@@ -103,6 +105,7 @@ pub struct TrustedIssuers {
     /// Sluice's own token endpoint, whose tokens stand for subjects of all of them.
     endpoint: Option<(Arc<Issuer>, Arc<KeySet>)>,
     passwords: Option<Arc<Passwords>>,
+    saml: Option<Saml>,
     current: ArcSwap<Issuers>,
     /// The latest generation. Held while `sources` and `current` are changed: `current` is never made from what is not the
     /// latest.
@@ -140,6 +143,7 @@ impl TrustedIssuers {
             trust_domains: TrustDomains::default(),
             endpoint: None,
             passwords: None,
+            saml: None,
             current: ArcSwap::default(),
             publishing: Mutex::default(),
             timing,
@@ -173,6 +177,18 @@ impl TrustedIssuers {
         self
     }
 
+    /// With SAML identity providers.
+    #[must_use]
+    pub fn with_saml(mut self, saml: Saml) -> Self {
+        self.saml = Some(saml);
+        self.publish();
+        self
+    }
+
+    pub(crate) const fn saml(&self) -> Option<&Saml> {
+        self.saml.as_ref()
+    }
+
     /// Asks these issuers about opaque tokens from now on, and no others. What is known of one that is asked as before
     /// stays known. The configuration sees to it that no two are asked about the same.
     pub fn ask(&self, asked: Vec<Asked>) {
@@ -189,17 +205,14 @@ impl TrustedIssuers {
     /// # Errors
     /// As [`TrustedIssuers::verify`].
     pub async fn log_in(&self, password: &str, proven: &Proven, target: &str) -> Result<Subject, IdentityError> {
-        // Some issuers' opaque tokens have the form of a password: what is none of ours may be such a token.
-        let is_password = |ours: &&Arc<Passwords>| {
-            passwords::is_one(password) && (ours.knows(password) || self.asked.about(password).is_none())
-        };
-        let Some(passwords) = self.passwords.as_ref().filter(is_password) else {
+        let Some(passwords) = self.passwords.as_ref().filter(|_| passwords::is_one(password)) else {
             return self.verify_for(password, proven, target).await;
         };
         self.standing(&passwords.find(password, proven, target, clock::now())?)
     }
 
-    /// Verifies a token that is shown to Sluice itself, fetching the issuer's keys if the token names one that is not known.
+    /// Verifies a token that is shown to Sluice itself, fetching the issuer's keys if the token names one that is not
+    /// known.
     ///
     /// # Errors
     /// The true reason, for the journal; the caller is told [`IdentityError::client_message`].
@@ -237,7 +250,10 @@ impl TrustedIssuers {
     /// # Errors
     /// The true reason, for the journal. The certificate may still be what a token is bound to.
     pub fn recognise(&self, certificate: &ClientCertificate) -> Result<Subject, IdentityError> {
-        self.believed(identity::verify_certificate(certificate.chain(), &self.current.load(), clock::now())?)
+        let issuers = self.current.load();
+        let subject = identity::verify_certificate(certificate.chain(), &issuers, clock::now())?;
+        let generation = issuers.generation(&subject.key.issuer).unwrap_or_default();
+        self.believed(Subject { credential: Credential { generation, ..subject.credential }, ..subject })
     }
 
     /// What a revocation has to know of a token, fetching keys as for [`TrustedIssuers::verify`].
@@ -260,8 +276,8 @@ impl TrustedIssuers {
         self.with_keys(read).await?
     }
 
-    /// Whoever was verified before, as far as they are still believed: as they were, or with fewer groups. A live session
-    /// asks at [`crate::sessions::Signal::Trust`].
+    /// Whoever was verified before, as far as they are still believed: as they were, or with fewer groups. A live
+    /// session asks at [`crate::sessions::Signal::Trust`].
     ///
     /// # Errors
     /// An issuer is not configured any more, or not as it was; or something of the subject was revoked.
@@ -286,8 +302,15 @@ impl TrustedIssuers {
         generation(&self.current.load(), &sources, alias)
     }
 
+    /// When every credential of this issuer has ended by itself that was issued until `at`, whatever its configuration says
+    /// or said; `None` where no bound is known, as there is one for tokens alone.
+    pub fn ended_by_then(&self, alias: &str, at: Timestamp) -> Option<Timestamp> {
+        let seconds = Issuer::LONGEST_LIFETIME.saturating_add(Issuer::LONGEST_LEEWAY);
+        self.sources.load().contains_key(alias).then(|| at.plus_millis(seconds.saturating_mul(1000)))
+    }
+
     /// The last step of every way to a subject: what was revoked is not believed.
-    fn believed(&self, subject: Subject) -> Result<Subject, IdentityError> {
+    pub(crate) fn believed(&self, subject: Subject) -> Result<Subject, IdentityError> {
         match &self.revocations {
             Some(revocations) => revocations.apply(subject),
             None => Ok(subject),
@@ -344,10 +367,15 @@ impl TrustedIssuers {
         (inspect(), failed.map(|error| error.to_string()))
     }
 
-    /// Follows the bundles of every trust domain, for as long as it is polled.
-    pub async fn follow_trust_domains(self: Arc<Self>) {
+    /// Follows the bundles of every trust domain, for as long as it is polled, and has sessions look whether theirs still
+    /// vouches for them.
+    pub async fn follow_trust_domains(self: Arc<Self>, sessions: Arc<Sessions>) {
         let publishing = Arc::clone(&self);
-        self.trust_domains.follow(Arc::new(move || publishing.publish())).await;
+        let publish = move || {
+            publishing.publish();
+            sessions.tell_all(Signal::Trust);
+        };
+        self.trust_domains.follow(Arc::new(publish)).await;
     }
 
     /// Asks about the opaque tokens that sessions live by, and tells the sessions of those that do not count any more, for
@@ -367,6 +395,9 @@ impl TrustedIssuers {
                 if due {
                     let _ = self.fetch(source).await;
                 }
+            }
+            if let Some(saml) = &self.saml {
+                saml.refresh().await;
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
@@ -405,15 +436,17 @@ impl TrustedIssuers {
                 issuers.with(Arc::clone(&source.issuer), &source.cache())
             }
         });
+        let aliases = self.saml.iter().flat_map(Saml::aliases);
+        let issuers = aliases.fold(issuers, |issuers, alias| issuers.with_alias(Arc::clone(alias)));
         self.trust_domains.add_to(issuers)
     }
 }
 
-/// By which state of its configuration an issuer is believed. What is trusted beside the issuers has but one.
+/// By which state of its configuration an issuer or a trust domain is believed. What is trusted beside these has but one.
 fn generation(issuers: &Issuers, sources: &Sources, alias: &Arc<str>) -> Result<u64, IdentityError> {
     match sources.get(alias) {
         Some(source) => Ok(source.generation),
-        None if issuers.knows(alias) => Ok(0),
+        None if issuers.knows(alias) => Ok(issuers.generation(alias).unwrap_or_default()),
         None => Err(IdentityError::UnknownIssuer(format!("`{alias}`"))),
     }
 }

@@ -10,9 +10,11 @@
 #![forbid(unsafe_code)]
 
 pub mod archive;
+mod backends;
 mod background;
 mod broken_off;
 pub mod clock;
+mod credentials;
 mod fetch;
 mod gate;
 pub mod indexer;
@@ -30,6 +32,7 @@ pub mod restart;
 pub mod retention;
 pub mod revision;
 pub mod revocations;
+pub mod saml;
 mod serve;
 pub mod sessions;
 pub mod sinks;
@@ -44,4 +47,4 @@ mod unrecorded;
 mod vault_changes;
 pub mod witnesses;
 
-pub use serve::serve;
+pub use serve::{alone, serve};

@@ -16,18 +16,21 @@ use store::{Sqlite, State};
 use tokio_util::task::TaskTracker;
 
 use crate::archive::Archive;
+use crate::backends::Backends;
 use crate::broken_off::{Running, Tapes};
 use crate::clock;
+use crate::credentials::Credentials;
 use crate::introspection::Asked;
 use crate::issuers::{KeySource, TrustedIssuers};
 use crate::live_tapes::LiveTapes;
 use crate::metrics::Metrics;
 use crate::packing::Packing;
 use crate::passwords::Passwords;
-use crate::postgres::Catalogs;
+use crate::postgres::{Catalogs, Roles};
 use crate::recorder::Recorder;
 use crate::revision::{self, Refused, Revisions};
 use crate::revocations::Revocations;
+use crate::saml::Saml;
 use crate::sessions::Sessions;
 use crate::tls::TlsError;
 use crate::tokens::Tokens;
@@ -161,6 +164,12 @@ pub struct Node {
     /// The keys of tapes.
     pub tape_keys: Arc<KeyStore>,
     pub(crate) catalogs: Arc<Catalogs>,
+    /// The logins of targets.
+    pub(crate) credentials: Credentials,
+    /// The roles that sessions have for themselves.
+    pub(crate) roles: Arc<Roles>,
+    /// Which server processes at targets are Sluice's.
+    pub(crate) backends: Arc<Backends>,
     pub(crate) witnesses: Witnesses,
     /// Where finished tapes go, if anywhere.
     pub(crate) archive: Option<Archive>,
@@ -288,7 +297,8 @@ impl Node {
         let passwords = Arc::new(Passwords::open(Arc::clone(&state), most, clock::now())?);
         let revocations = Arc::new(Revocations::open(Arc::clone(&state), metrics.revocations.clone())?);
         let issuers = trusted(&config, &layout, &tokens, Some(Arc::clone(&revocations)))?;
-        let issuers = issuers.with_passwords(Arc::clone(&passwords));
+        let saml = Saml::new(&config.saml, Arc::clone(&state));
+        let issuers = issuers.with_passwords(Arc::clone(&passwords)).with_saml(saml);
         issuers.ask(asked(&config.issuers, vault.as_ref()));
         let issuers = Arc::new(issuers);
         let mask_keys = Keys::derive(seed(&layout.key("masking.key"))?.expose());
@@ -316,6 +326,9 @@ impl Node {
             mask_keys,
             tape_keys,
             catalogs: Arc::default(),
+            credentials: Credentials::default(),
+            roles: Arc::default(),
+            backends: Arc::default(),
             witnesses,
             archive,
             packing: Packing::default(),

@@ -1,7 +1,7 @@
 //! Short-lived passwords, for clients that can hold no token: each is random and stands for one subject at one target.
 //!
-//! They are looked up in memory by their digest, and kept by it in the state, so that a restart ends none of them before its
-//! time: a connection pool comes back at once, with the password that it has.
+//! They are looked up in memory by their digest, and kept by it in the state, so that a restart ends none of them
+//! before its time: a connection pool comes back at once, with the password that it has.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,8 +20,13 @@ use store::password::KeptPassword;
 
 use crate::clock;
 
-/// Characters of one: 32 random bytes in base64url, below every driver's limit that is known (63 bytes is the least).
-const LENGTH: usize = 43;
+/// What each begins with: it is told from a token of any kind, which is never looked up here, and found by tools that
+/// look for secrets where they must not be.
+const PREFIX: &str = "sluice_";
+/// Random bytes of one: 216 bits.
+const RANDOM: usize = 27;
+/// Characters of one, the random bytes in base64url: below every driver's limit that is known (63 is the least).
+const LENGTH: usize = PREFIX.len() + RANDOM / 3 * 4;
 /// How many there are at a time, of all subjects.
 const MOST: usize = 10_000;
 
@@ -73,9 +78,11 @@ impl std::fmt::Debug for Passwords {
     }
 }
 
-/// Whether a text has the form of one; no signed token has.
+/// Whether a text has the form of one.
 pub(crate) fn is_one(text: &str) -> bool {
-    text.len() == LENGTH && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    text.len() == LENGTH
+        && text.starts_with(PREFIX)
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 impl Passwords {
@@ -108,7 +115,7 @@ impl Passwords {
     /// # Errors
     /// See [`PasswordError`]; then there is none.
     pub fn issue(&self, stands_for: StandsFor, now: Timestamp) -> Result<Secret<String>, PasswordError> {
-        let password = Secret::new(URL_SAFE_NO_PAD.encode(clock::random::<32>()?));
+        let password = Secret::new(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(clock::random::<RANDOM>()?)));
         let digest = sha256(password.expose());
         let (subject, expires_at) = (stands_for.subject.key.clone(), stands_for.subject.expires_at);
         let kept = KeptPassword { digest, stands_for: serde_json::to_string(&stands_for)?, expires_at };
@@ -122,11 +129,6 @@ impl Passwords {
             return Err(error.into());
         }
         Ok(password)
-    }
-
-    /// Whether a text is one, good or not: it is nobody else's then.
-    pub(crate) fn knows(&self, text: &str) -> bool {
-        self.held().contains_key(&sha256(text))
     }
 
     /// Whom a password stands for at this target.
@@ -155,8 +157,8 @@ impl Passwords {
         Ok(Subject { credential, ..subject })
     }
 
-    /// Drops every password of a subject, whether it calls or is called for; returns how many there were. Sessions that began
-    /// with one are not ended by it. Blocks.
+    /// Drops every password of a subject, whether it calls or is called for; returns how many there were. Sessions that
+    /// began with one are not ended by it. Blocks.
     ///
     /// # Errors
     /// The state cannot be written: they are not accepted any more, until the process is started again.
@@ -205,7 +207,7 @@ fn room(
     if held.len() >= MOST { Err(PasswordError::TooMany) } else { Ok(()) }
 }
 
-fn sha256(password: &str) -> Digest {
+pub(crate) fn sha256(password: &str) -> Digest {
     let mut out = Digest::default();
     for (to, from) in out.0.iter_mut().zip(digest(&SHA256, password.as_bytes()).as_ref()) {
         *to = *from;

@@ -6,7 +6,6 @@
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use identity::{IdentityError, Revoked};
-use model::issuer::Issuer;
 use model::revocation::{Revocation, Whose};
 use model::subject::Subject;
 use model::time::Timestamp;
@@ -19,12 +18,6 @@ use crate::sessions::Signal;
 
 /// The most single tokens that can be revoked at a time, and the most subjects and issuers.
 const MOST: usize = 50_000;
-
-/// When everything has ended by itself that was issued until `at`, whatever an issuer's configuration says or said.
-pub const fn ended_by_then(at: Timestamp) -> Timestamp {
-    let seconds = Issuer::LONGEST_LIFETIME.saturating_add(Issuer::LONGEST_LEEWAY);
-    at.plus_millis(seconds.saturating_mul(1000))
-}
 
 /// Why a revocation is not in force, or not for good.
 #[derive(Debug, thiserror::Error)]

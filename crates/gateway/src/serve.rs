@@ -26,8 +26,25 @@ pub async fn serve(node: Arc<Node>, listener: Listener, stop: CancellationToken)
     let sinks = Sinks::start(&node, Pace::default());
     listener.run(Arc::clone(&node), stop).await;
     drain(&node).await;
+    end(&node, background).await;
+    // The last to go, so that they may send the end as well.
+    tokio::join!(sinks.finish(), node.witnesses.last(around(&node)), crate::tiles::bring(&node));
+}
+
+/// Does one piece of work with a node that serves nobody. It is recorded as all else is.
+pub async fn alone<T>(node: Arc<Node>, work: impl Future<Output = T>) -> T {
+    let background = begin_background(&node);
+    let done = work.await;
+    end(&node, background).await;
+    done
+}
+
+/// Ends what is left when nobody is served any more, up to the last entry of the journal.
+async fn end(node: &Arc<Node>, background: Background) {
     node.tasks.close();
     let _ = tokio::time::timeout(GOODBYE, node.tasks.wait()).await;
+    node.roles.finish(node).await;
+    crate::credentials::finish(node).await;
     // A witness that was not asked yet keeps the end from being signed.
     let _ = tokio::time::timeout(GOODBYE, node.recorder.asked()).await;
     background.stop().await;
@@ -35,8 +52,6 @@ pub async fn serve(node: Arc<Node>, listener: Listener, stop: CancellationToken)
     let recorder = Arc::clone(&node.recorder);
     // A disk that does not answer does not keep the process.
     let _ = tokio::time::timeout(GOODBYE, tokio::task::spawn_blocking(move || recorder.finish())).await;
-    // The last to go, so that they may send the end as well.
-    tokio::join!(sinks.finish(), node.witnesses.last(around(&node)), crate::tiles::bring(&node));
 }
 
 fn around(node: &Node) -> Around {
@@ -61,7 +76,7 @@ fn begin_background(node: &Arc<Node>) -> Background {
     };
     keep("journal", |node| Box::pin(Arc::clone(&node.recorder).run()));
     keep("issuers", |node| Box::pin(keep_issuers(node)));
-    keep("trust_domains", |node| Box::pin(Arc::clone(&node.issuers).follow_trust_domains()));
+    keep("trust_domains", |node| Box::pin(Arc::clone(&node.issuers).follow_trust_domains(Arc::clone(&node.sessions))));
     keep("trust", |node| Box::pin(crate::trust::run(node)));
     keep("revisions", |node| Box::pin(watch_revisions(node)));
     keep("index", |node| Box::pin(crate::indexer::run(Arc::clone(&node.state), Arc::clone(&node.recorder))));
@@ -70,6 +85,8 @@ fn begin_background(node: &Arc<Node>) -> Background {
     keep("live_tapes", |node| Box::pin(async move { crate::live_tapes::run(&node).await }));
     keep("archive", |node| Box::pin(crate::archive::run(node)));
     keep("vault", |node| Box::pin(async move { crate::vault_changes::run(&node).await }));
+    keep("credentials", |node| Box::pin(async move { crate::credentials::run(&node).await }));
+    keep("roles", |node| Box::pin(async move { node.roles.run(&node).await }));
     keep("witnesses", |node| Box::pin(async move { node.witnesses.run(around(&node)).await }));
     keep("tiles", |node| Box::pin(async move { crate::tiles::run(&node).await }));
     background

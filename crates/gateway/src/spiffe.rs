@@ -1,19 +1,24 @@
 //! The SPIFFE trust domains that Sluice believes, each by the last good bundle that was read of it. Before the first one
-//! nothing of it is believed.
+//! nothing of it is believed. Which ones there are may change while Sluice runs.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{Digest, SHA256, digest};
 use futures_util::future::join_all;
 use identity::{BundleError, Issuers, TrustBundle};
 use model::spiffe::TrustDomain;
 use store::config::{BundleSource, TrustDomainConfig};
+use tokio::sync::Notify;
+
+use crate::issuers::IssuerChanges;
 
 mod workload_api;
 
@@ -25,17 +30,26 @@ const MAX_FILE: u64 = 1024 * 1024;
 /// Called when a bundle has changed.
 pub(crate) type Publish = Arc<dyn Fn() + Send + Sync>;
 
+/// The first generation of a trust domain that was changed: no issuer ever gets so far.
+const CHANGED: u64 = 1 << 63;
+
 /// Every trust domain of the configuration.
 #[derive(Default)]
-pub(crate) struct TrustDomains(Vec<Arc<Followed>>);
+pub(crate) struct TrustDomains {
+    all: ArcSwap<Vec<Arc<Followed>>>,
+    replaced: AtomicU64,
+    changed: Notify,
+}
 
 struct Followed {
     domain: Arc<TrustDomain>,
     from: BundleSource,
+    /// Another one for each state of its configuration.
+    generation: u64,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
     bundle: TrustBundle,
     /// Of the file as it was read last.
@@ -57,43 +71,88 @@ impl TrustDomains {
     /// Takes the trust domains, and reads the bundles that are in files. Blocks.
     pub(crate) fn read(configured: impl IntoIterator<Item = TrustDomainConfig>) -> Self {
         let all = configured.into_iter().map(|TrustDomainConfig { domain, bundle: from }| {
-            let followed = Followed { domain, from, state: Mutex::default() };
+            let followed = Followed { domain, from, generation: 0, state: Mutex::default() };
             if let BundleSource::File(path) = &followed.from {
                 followed.take_file(path, read(path));
             }
             Arc::new(followed)
         });
-        Self(all.collect())
+        Self { all: ArcSwap::from_pointee(all.collect()), ..Self::default() }
+    }
+
+    /// What would change if the configuration had these.
+    pub(crate) fn compare(&self, configured: &[TrustDomainConfig], changes: &mut IssuerChanges) {
+        let all = self.all.load();
+        for config in configured {
+            match all.iter().find(|followed| followed.alias() == &config.domain.issuer.alias) {
+                None => changes.added.push(Arc::clone(&config.domain.issuer.alias)),
+                Some(followed) if !followed.is_as(config) => changes.changed.push(Arc::clone(followed.alias())),
+                Some(_) => {}
+            }
+        }
+        let is_there = |followed: &&Arc<Followed>| {
+            !configured.iter().any(|config| config.domain.issuer.alias == *followed.alias())
+        };
+        changes.removed.extend(all.iter().filter(is_there).map(|followed| Arc::clone(followed.alias())));
+    }
+
+    /// Believes these from now on. A bundle that is known stays, if it comes from where it came from.
+    pub(crate) fn replace(&self, configured: &[TrustDomainConfig]) {
+        let generation = CHANGED | self.replaced.fetch_add(1, Ordering::Relaxed);
+        let before = self.all.load_full();
+        let next = configured.iter().map(|config| {
+            if let Some(same) = before.iter().find(|followed| followed.is_as(config)) {
+                return Arc::clone(same);
+            }
+            let has_its_bundle =
+                |one: &&Arc<Followed>| one.domain.name == config.domain.name && one.from == config.bundle;
+            let state = before.iter().find(has_its_bundle).map(|one| one.state().clone()).unwrap_or_default();
+            let (domain, from) = (Arc::clone(&config.domain), config.bundle.clone());
+            Arc::new(Followed { domain, from, generation, state: Mutex::new(state) })
+        });
+        self.all.store(Arc::new(next.collect()));
+        self.changed.notify_one();
     }
 
     /// The issuers, and these beside them.
     pub(crate) fn add_to(&self, issuers: Issuers) -> Issuers {
         let add = |issuers: Issuers, followed: &Arc<Followed>| {
-            issuers.with_trust_domain(Arc::clone(&followed.domain), followed.state().bundle.clone())
+            let bundle = followed.state().bundle.clone();
+            issuers.with_trust_domain_of(followed.generation, Arc::clone(&followed.domain), bundle)
         };
-        self.0.iter().fold(issuers, add)
+        self.all.load().iter().fold(issuers, add)
     }
 
     /// Follows every bundle, for as long as it is polled.
     pub(crate) async fn follow(&self, publish: Publish) {
-        let (mut files, mut sockets) = (Vec::new(), BTreeMap::<PathBuf, Vec<Arc<Followed>>>::new());
-        for followed in &self.0 {
-            match &followed.from {
-                BundleSource::File(path) => files.push((path.clone(), Arc::clone(followed))),
-                BundleSource::WorkloadApi(socket) => {
-                    sockets.entry(socket.clone()).or_default().push(Arc::clone(followed));
-                }
+        loop {
+            let all = self.all.load_full();
+            tokio::select! {
+                () = follow_all(&all, &publish) => self.changed.notified().await,
+                () = self.changed.notified() => {}
             }
         }
-        let follow = |(socket, domains)| workload_api::follow(socket, domains, Arc::clone(&publish));
-        let apis: Vec<_> = sockets.into_iter().map(follow).collect();
-        tokio::join!(join_all(apis), follow_files(files, Arc::clone(&publish)));
     }
+}
+
+/// Until the end, or at once where there is nothing to follow.
+async fn follow_all(all: &[Arc<Followed>], publish: &Publish) {
+    let (mut files, mut sockets) = (Vec::new(), BTreeMap::<PathBuf, Vec<Arc<Followed>>>::new());
+    for followed in all {
+        match &followed.from {
+            BundleSource::File(path) => files.push((path.clone(), Arc::clone(followed))),
+            BundleSource::WorkloadApi(socket) => {
+                sockets.entry(socket.clone()).or_default().push(Arc::clone(followed));
+            }
+        }
+    }
+    let follow = |(socket, domains)| workload_api::follow(socket, domains, Arc::clone(publish));
+    let apis: Vec<_> = sockets.into_iter().map(follow).collect();
+    tokio::join!(join_all(apis), follow_files(files, Arc::clone(publish)));
 }
 
 async fn follow_files(files: Vec<(PathBuf, Arc<Followed>)>, publish: Publish) {
     while !files.is_empty() {
-        tokio::time::sleep(LOOK).await;
         for (path, followed) in &files {
             let own = path.clone();
             let Ok(content) = tokio::task::spawn_blocking(move || read(&own)).await else { continue };
@@ -101,10 +160,19 @@ async fn follow_files(files: Vec<(PathBuf, Arc<Followed>)>, publish: Publish) {
                 publish();
             }
         }
+        tokio::time::sleep(LOOK).await;
     }
 }
 
 impl Followed {
+    fn alias(&self) -> &Arc<str> {
+        &self.domain.issuer.alias
+    }
+
+    fn is_as(&self, config: &TrustDomainConfig) -> bool {
+        self.domain == config.domain && self.from == config.bundle
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -119,7 +119,8 @@ pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), TlsError> {
     out.write_all(text.as_bytes()).map_err(file(path))
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+/// The certificates in a PEM file, of which there is one at least.
+pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let read = CertificateDer::pem_file_iter(path).map_err(|error| content(path)(error.to_string()))?;
     let chain = read.collect::<Result<Vec<_>, _>>().map_err(|error| content(path)(error.to_string()))?;
     if chain.is_empty() {

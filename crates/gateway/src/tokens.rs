@@ -62,8 +62,8 @@ impl Tokens {
         self.key.jwks()
     }
 
-    /// When something ends that is issued now for a credential that ends at `end`: no later than that credential, and no later
-    /// than the configured bound. In whole seconds.
+    /// When something ends that is issued now for a credential that ends at `end`: no later than that credential, and
+    /// no later than the configured bound. In whole seconds.
     pub fn end(&self, end: Timestamp, now: Timestamp) -> Timestamp {
         let bound = now.seconds().saturating_add(self.max_lifetime.as_secs());
         Timestamp::from_seconds(end.seconds().min(bound))

@@ -91,6 +91,7 @@ async fn reload(node: &Node, refused: &mut Vec<String>) {
     let issuers: Vec<_> = configured(&config.issuers).collect();
     let asked = node.asked(&config.issuers);
     let mut changes = node.issuers.compare(&issuers);
+    node.issuers.compare_trust_domains(&config.trust_domains, &mut changes);
     let asked_otherwise = node.issuers.compare_asked(&asked).into_iter();
     changes.changed.extend(asked_otherwise.filter(|alias| !changes.has(alias)).collect::<Vec<_>>());
     if changes.is_empty() {
@@ -104,6 +105,7 @@ async fn reload(node: &Node, refused: &mut Vec<String>) {
     }
     tracing::info!(%changes, "the issuers have changed");
     node.issuers.ask(asked);
+    node.issuers.replace_trust_domains(&config.trust_domains);
     node.issuers.replace(issuers);
     node.sessions.tell_all(Signal::Trust);
 }

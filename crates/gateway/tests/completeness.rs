@@ -115,6 +115,9 @@ fn every_kind_of_thing_that_matters_has_its_entry() {
         "clock_moved",
         "tape_part_ended",
         "tape_archived",
+        "token_issued",
+        "token_refused",
+        "bypass",
     ];
     let found = kinds(&world);
     let missing: Vec<_> =

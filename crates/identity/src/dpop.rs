@@ -1,5 +1,5 @@
-//! Proofs of possession on HTTP (RFC 9449): a JWT that the caller signs for each request with a key of its own, to which its
-//! token is bound.
+//! Proofs of possession on HTTP (RFC 9449): a JWT that the caller signs for each request with a key of its own, to
+//! which its token is bound.
 //!
 //! [`verify`] checks one proof. What goes over several requests stands beside it: [`Nonces`] makes proofs recent by the
 //! server's own clock, and [`Replays`] lets each be used once. A proof names nobody: it only lets a bound token count
@@ -57,7 +57,8 @@ pub struct Proof {
 /// Why a proof is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProofError {
-    /// It lacks a nonce of this server that is still fresh: the caller is given one and asks again (RFC 9449, section 8).
+    /// It lacks a nonce of this server that is still fresh: the caller is given one and asks again (RFC 9449, section
+    /// 8).
     #[error("the proof has no fresh nonce of this server")]
     Nonce,
     /// It is no JWS in compact form with a header and claims.

@@ -100,13 +100,18 @@ fn is_named_by(group: &str, claim: &GroupClaim) -> bool {
 }
 
 fn group_name(issuer: &Issuer, group: &str) -> Result<Arc<str>, IdentityError> {
+    as_policies_name_it(&issuer.alias, &issuer.bare_groups, group).ok_or(IdentityError::Name("group"))
+}
+
+/// `None` if the name could be mistaken for another.
+pub(crate) fn as_policies_name_it(alias: &str, bare: &BareGroups, group: &str) -> Option<Arc<str>> {
     if !is_short_and_trimmed(group) || group.chars().any(is_deceptive) {
-        return Err(IdentityError::Name("group"));
+        return None;
     }
-    let is_bare = match &issuer.bare_groups {
+    let is_bare = match bare {
         BareGroups::All => true,
         BareGroups::Only(names) => names.contains(group),
     };
     // A bare `corp|admins` would be the group `admins` of the issuer `corp`.
-    if is_bare && !group.contains('|') { Ok(group.into()) } else { Ok(format!("{}|{group}", issuer.alias).into()) }
+    Some(if is_bare && !group.contains('|') { group.into() } else { format!("{alias}|{group}").into() })
 }

@@ -1,4 +1,5 @@
-//! The tokens of Sluice's token endpoint, which stand for subjects of any issuer: how they are written, how they are read.
+//! The tokens of Sluice's token endpoint, which stand for subjects of any issuer: how they are written, how they are
+//! read.
 //!
 //! `sub` and the `sub` of each actor are `alias|id`; the principal's `kind` and `groups` stand in its own object, the
 //! groups as policies name them. Only the issuer of [`Issuers::with_endpoint`] is read so.
@@ -30,8 +31,8 @@ pub struct Issued<'a> {
     pub issuer: &'a str,
     /// The `aud` of a token that is good everywhere.
     pub audience: &'a str,
-    /// Whom it stands for. Its expiry, in whole seconds, becomes `exp`, and its token id `jti`, without which the token is
-    /// never accepted. Its credential names the tokens that it is issued for.
+    /// Whom it stands for. Its expiry, in whole seconds, becomes `exp`, and its token id `jti`, without which the token
+    /// is never accepted. Its credential names the tokens that it is issued for.
     pub subject: &'a Subject,
     /// The only target at which it is good; `None` means wherever the subject may be.
     pub target: Option<&'a str>,

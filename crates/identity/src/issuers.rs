@@ -24,6 +24,7 @@ pub(crate) struct TrustedDomain {
     pub(crate) bundle: TrustBundle,
     /// What its JWT-SVIDs are verified by.
     pub(crate) tokens: Trusted,
+    generation: u64,
 }
 
 /// Whom an issuer may name.
@@ -66,11 +67,17 @@ impl Issuers {
 
     /// Trusts a SPIFFE trust domain by this bundle, for its own workloads alone.
     #[must_use]
-    pub fn with_trust_domain(mut self, domain: Arc<TrustDomain>, bundle: TrustBundle) -> Self {
+    pub fn with_trust_domain(self, domain: Arc<TrustDomain>, bundle: TrustBundle) -> Self {
+        self.with_trust_domain_of(0, domain, bundle)
+    }
+
+    /// The same, by a later state of its configuration ([`Issuers::generation`]).
+    #[must_use]
+    pub fn with_trust_domain_of(mut self, generation: u64, domain: Arc<TrustDomain>, bundle: TrustBundle) -> Self {
         let (issuer, keys) = (Arc::clone(&domain.issuer), Arc::clone(&bundle.keys));
         let tokens = Trusted { issuer, names: Names::ItsOwn, keys, until: Timestamp(u64::MAX) };
         self.aliases.insert(Arc::clone(&domain.issuer.alias));
-        self.by_trust_domain.insert(Arc::clone(&domain.name), TrustedDomain { domain, bundle, tokens });
+        self.by_trust_domain.insert(Arc::clone(&domain.name), TrustedDomain { domain, bundle, tokens, generation });
         self
     }
 
@@ -97,6 +104,12 @@ impl Issuers {
     /// Whether the issuer of this alias is trusted.
     pub fn knows(&self, alias: &str) -> bool {
         self.aliases.contains(alias)
+    }
+
+    /// By which state of its configuration the trust domain of this alias is trusted.
+    pub fn generation(&self, alias: &str) -> Option<u64> {
+        let mut domains = self.by_trust_domain.values();
+        domains.find(|trusted| &*trusted.domain.issuer.alias == alias).map(|trusted| trusted.generation)
     }
 
     pub(crate) fn by_url(&self, url: &str) -> Option<&Trusted> {

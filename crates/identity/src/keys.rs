@@ -98,8 +98,9 @@ impl fmt::Debug for KeySet {
 }
 
 impl Key {
-    /// The key that a proof carries in its own header, for the algorithm that the proof is signed with (RFC 9449, section
-    /// 4.2): public, and no weaker than an issuer's has to be. Whose it is, only a token that is bound to it can say.
+    /// The key that a proof carries in its own header, for the algorithm that the proof is signed with (RFC 9449,
+    /// section 4.2): public, and no weaker than an issuer's has to be. Whose it is, only a token that is bound to it
+    /// can say.
     pub(crate) fn of_proof(jwk: &Object, algorithm: Algorithm) -> Result<Self, &'static str> {
         if is_secret(jwk) {
             return Err("it is symmetric or private");

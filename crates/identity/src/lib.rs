@@ -10,10 +10,11 @@
 //!
 //! # Delegation (RFC 8693, section 4.1)
 //!
-//! A token's `sub` is the party on whose behalf the call is made, `act` is who makes it now, and an `act` inside `act` is
-//! who acted before. So, for `{sub: user, act: {sub: C, act: {sub: B}}}`, where the user called B and B called C:
+//! A token's `sub` is the party on whose behalf the call is made, `act` is who makes it now, and an `act` inside `act`
+//! is who acted before. So, for `{sub: user, act: {sub: C, act: {sub: B}}}`, where the user called B and B called C:
 //!
-//! * the *principal* ([`Subject::key`](model::subject::Subject::key)) is the outermost actor, C: it holds the connection;
+//! * the *principal* ([`Subject::key`](model::subject::Subject::key)) is the outermost actor, C: it holds the
+//!   connection;
 //! * `on_behalf_of` is the rest, the nearest first: `[B, user]`. The last one is the token's own subject, who began it;
 //! * groups and kind are the principal's own, read from its `act` object. The user's groups grant C nothing;
 //! * an issuer speaks for its own subjects alone: an `iss` inside `act` must be the token's;
@@ -28,8 +29,8 @@
 //!
 //! # Tokens that Sluice issues
 //!
-//! The tokens of Sluice's own token endpoint ([`Issued`]) stand for subjects of any trusted issuer: there `sub` and each
-//! actor are `alias|id`, and groups are as policies name them. Nobody else's token is read so
+//! The tokens of Sluice's own token endpoint ([`Issued`]) stand for subjects of any trusted issuer: there `sub` and
+//! each actor are `alias|id`, and groups are as policies name them. Nobody else's token is read so
 //! ([`Issuers::with_endpoint`]). One that is good at a single target says so in `aud` and counts there alone
 //! ([`verify_for`]).
 //!
@@ -57,6 +58,7 @@ mod mint;
 mod proven;
 mod revocable;
 mod revoked;
+pub mod saml;
 mod security_event;
 mod subject;
 mod svid;

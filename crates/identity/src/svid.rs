@@ -127,7 +127,8 @@ pub fn verify_certificate(
         on_behalf_of: Vec::new(),
         expires_at,
         binding: Binding::Mtls,
-        token_id: Some(format!("sha256:{}", thumbprint(leaf)).into()),
+        // Not the form of an opaque token's digest, or it would be asked for as one.
+        token_id: Some(format!("x509-sha256:{}", thumbprint(leaf)).into()),
         credential: Credential {
             issued_at: validity(&parsed).0,
             digest: Some(thumbprint(leaf)),

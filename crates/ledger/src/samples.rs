@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use model::approval::{Answer, Asked, Mode, Status};
+use model::bypass::{Finding, Severity};
 use model::decision::{Denial, Need, Outcome};
 use model::disclosure::{Counts, Disclosure};
 use model::effect::{ColumnName, Effect, Facts, Object, TableKind, TableName, Verb};
@@ -228,6 +229,15 @@ pub(crate) fn one_of_each() -> Vec<Entry> {
             source: SOURCE,
         },
         Event::TokenRefused { source: SOURCE, reason: "the token expired 9 s ago".into() },
+        Event::Bypass {
+            target: "payments".into(),
+            database: "app".into(),
+            findings: vec![Finding {
+                severity: Severity::Serious,
+                check: "superuser".into(),
+                what: "Sluice logs in as a superuser".into(),
+            }],
+        },
     ]);
     events.into_iter().zip(0..).map(|(event, at)| Entry { at: Timestamp(at), event }).collect()
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::approval::{Answer, Asked};
+use crate::bypass::Finding;
 use crate::decision::{Denial, Need, Outcome};
 use crate::disclosure::Disclosure;
 use crate::effect::{Effect, Facts};
@@ -332,11 +333,20 @@ pub enum Event {
         /// The true reason; the caller got a generic one.
         reason: Arc<str>,
     },
+    /// Somebody looked for ways past Sluice at a target (`sluice target doctor`).
+    Bypass {
+        /// The target.
+        target: Arc<str>,
+        /// The database that was looked at.
+        database: Arc<str>,
+        /// What was found, the gravest first; empty when nothing was.
+        findings: Vec<Finding>,
+    },
 }
 
 impl Event {
     /// What kinds of events there are, in the order of the enum: the words of [`Event::kind`].
-    pub const KINDS: [&str; 31] = [
+    pub const KINDS: [&str; 32] = [
         "started",
         "stopped",
         "session_opened",
@@ -368,6 +378,7 @@ impl Event {
         "tape_archived",
         "token_issued",
         "token_refused",
+        "bypass",
     ];
 
     /// The word for its kind, as it stands in JSON.
@@ -404,6 +415,7 @@ impl Event {
             Self::TapeArchived { .. } => "tape_archived",
             Self::TokenIssued { .. } => "token_issued",
             Self::TokenRefused { .. } => "token_refused",
+            Self::Bypass { .. } => "bypass",
         }
     }
 
@@ -440,7 +452,8 @@ impl Event {
             | Self::HoldBecameTicket { .. }
             | Self::ClockMoved { .. }
             | Self::TokenIssued { .. }
-            | Self::TokenRefused { .. } => None,
+            | Self::TokenRefused { .. }
+            | Self::Bypass { .. } => None,
         }
     }
 }

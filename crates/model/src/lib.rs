@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod approval;
+pub mod bypass;
 pub mod class;
 pub mod classification;
 pub mod decision;
@@ -21,6 +22,7 @@ pub mod id;
 pub mod issuer;
 pub mod lineage;
 pub mod revocation;
+pub mod saml;
 pub mod secret;
 pub mod spiffe;
 pub mod subject;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+mod parse;
+
 /// Milliseconds since the Unix epoch, UTC.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -13,6 +15,12 @@ impl Timestamp {
     /// The moment `seconds` after the epoch; saturates.
     pub const fn from_seconds(seconds: u64) -> Self {
         Self(seconds.saturating_mul(1000))
+    }
+
+    /// The moment that `text` is in RFC 3339, such as `2026-11-23T03:00:00.5+01:00`; `None` if it is none, lies before
+    /// the epoch, or is a leap second. What is finer than a millisecond is cut.
+    pub fn from_rfc_3339(text: &str) -> Option<Self> {
+        parse::rfc_3339(text)
     }
 
     /// Whole seconds since the epoch.

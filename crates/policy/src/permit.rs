@@ -85,6 +85,12 @@ pub enum OwnStatement {
     Rollback,
     /// Asks whether the target is alive.
     Probe,
+    /// Makes the role of one session.
+    CreateRole,
+    /// Looks for roles of sessions that are over, and drops them with what becomes of what they own.
+    DropRole,
+    /// Looks for ways past Sluice (`sluice target doctor`).
+    Doctor,
 }
 
 impl OwnStatement {
@@ -101,6 +107,9 @@ impl OwnStatement {
             Self::Empty => "empty",
             Self::Rollback => "rollback",
             Self::Probe => "probe",
+            Self::CreateRole => "create-role",
+            Self::DropRole => "drop-role",
+            Self::Doctor => "doctor",
         }
     }
 }

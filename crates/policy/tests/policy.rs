@@ -21,5 +21,7 @@ mod loading;
 mod remembered;
 #[path = "policy/slicing.rs"]
 mod slicing;
+#[path = "policy/tokens.rs"]
+mod tokens;
 #[path = "policy/traps.rs"]
 mod traps;

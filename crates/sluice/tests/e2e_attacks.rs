@@ -30,6 +30,8 @@ mod leakage;
 mod live;
 #[path = "e2e_attacks/live_events.rs"]
 mod live_events;
+#[path = "e2e_attacks/live_trust.rs"]
+mod live_trust;
 #[path = "e2e_attacks/masking.rs"]
 mod masking;
 #[path = "e2e_attacks/memory.rs"]
@@ -42,6 +44,8 @@ mod outages;
 mod parts;
 #[path = "e2e_attacks/resources.rs"]
 mod resources;
+#[path = "e2e_attacks/saml.rs"]
+mod saml;
 #[path = "e2e_attacks/secrets.rs"]
 mod secrets;
 #[path = "e2e_attacks/smuggling.rs"]

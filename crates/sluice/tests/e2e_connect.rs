@@ -5,6 +5,8 @@
 mod doors;
 #[path = "e2e_connect/people.rs"]
 mod people;
+#[path = "e2e_connect/proof.rs"]
+mod proof;
 #[path = "e2e_connect/renewal.rs"]
 mod renewal;
 mod support;

@@ -17,13 +17,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::issuer::Issuer;
+use model::saml::SamlProvider;
 
 mod archive;
 mod classification;
+mod credential;
 mod error;
 mod introspection;
 mod issuer;
 mod reader;
+mod saml;
 mod sinks;
 mod sluice;
 mod spiffe;
@@ -34,14 +37,16 @@ mod witness;
 
 pub use archive::ArchiveConfig;
 pub use classification::parse_classification;
+pub use credential::{
+    AwsAccess, AwsAccount, AwsSecret, Credential, EphemeralRole, ExecPlugin, OpenBaoAuth, OpenBaoPath, OpenBaoSecret,
+    OpenBaoServer, OwnedObjects, PasswordSource,
+};
 pub use error::ConfigError;
 pub use introspection::{ClientAuthentication, IntrospectionConfig};
 pub use reader::{Document, Section, Setting};
 pub use sinks::{Receiver, SinkConfig, SinkFormat, SinkKind, SinkStart};
 pub use spiffe::{BundleSource, TrustDomainConfig};
-pub use targets::{
-    Credential, CredentialSource, Databases, PartLimits, TargetConfig, TargetTls, TlsMode, parse_targets,
-};
+pub use targets::{CredentialSource, Databases, PartLimits, TargetConfig, TargetTls, TlsMode, parse_targets};
 
 /// A `sluice.toml` in which every setting is explained and has its default; `sluice init` writes it.
 pub const TEMPLATE_SLUICE_TOML: &str = include_str!("config/templates/sluice.toml");
@@ -67,6 +72,8 @@ pub struct Config {
     pub admin: Listen,
     /// Whom Sluice believes (`[[issuer]]`). May be empty: then only Sluice's own tokens are.
     pub issuers: Vec<IssuerConfig>,
+    /// Whose SAML assertions the token endpoint takes (`[[saml]]`).
+    pub saml: Vec<SamlConfig>,
     /// Whose workloads it believes (`[[trust_domain]]`).
     pub trust_domains: Vec<TrustDomainConfig>,
     /// Bounds on what callers may use (`[limits]`).
@@ -175,6 +182,36 @@ pub enum KeySource {
     },
     /// In a file that holds a JWK set, read again at every refresh.
     File(PathBuf),
+}
+
+/// A trusted SAML identity provider and where its metadata comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SamlConfig {
+    /// What to believe of its assertions.
+    pub provider: Arc<SamlProvider>,
+    /// Where its metadata is.
+    pub metadata: MetadataSource,
+}
+
+/// Where the metadata of a SAML provider is. Both are read again while Sluice runs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum MetadataSource {
+    /// In a file.
+    File {
+        /// Which.
+        path: PathBuf,
+        /// The certificate by which it has to be signed; `None` means that it is trusted as it is.
+        signer: Option<PathBuf>,
+    },
+    /// At a URL.
+    Url {
+        /// Which.
+        url: String,
+        /// The CA that its server's certificate must chain to; `None` means the system's.
+        ca_file: Option<PathBuf>,
+        /// The certificate by which it has to be signed; `None` means that its server is trusted.
+        signer: Option<PathBuf>,
+    },
 }
 
 /// Bounds on what callers may use. Sizes are bytes.

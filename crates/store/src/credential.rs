@@ -67,11 +67,15 @@ pub fn resolve(
         CredentialSource::File(path) => read_file(source, path)?,
         CredentialSource::Vault(name) => vault(name).ok_or_else(|| CredentialError::NotInVault(source.clone()))?,
     };
-    let text = secret.expose();
-    if text.is_empty() || text.len() > MAX_SECRET || text.contains('\0') {
+    if !is_usable(secret.expose()) {
         return Err(CredentialError::Unusable(source.clone()));
     }
     Ok(secret)
+}
+
+/// Whether it can be a secret at all: some text, not too long, without NUL.
+pub fn is_usable(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_SECRET && !text.contains('\0')
 }
 
 /// Whether others than the owner and the group can get at what is there, or the group can change it.

@@ -38,6 +38,9 @@ pub enum Error {
         /// The number that is needed here.
         known: u32,
     },
+    /// There is no room for more of it.
+    #[error("the state database has no room for more of {0}")]
+    Full(&'static str),
     /// A row does not hold what was written.
     #[error("the state database holds something that is not {0}")]
     Corrupt(&'static str),

@@ -38,6 +38,7 @@ mod rows;
 mod search;
 mod secrets;
 mod spending;
+mod used_once;
 
 pub use search::Index;
 
@@ -270,6 +271,10 @@ impl State for Sqlite {
 
     fn drop_ended_passwords(&self, now: Timestamp) -> Result<(), Error> {
         self.sweep_passwords(now)
+    }
+
+    fn use_once(&self, digest: &Digest, ends_at: Timestamp, now: Timestamp) -> Result<bool, Error> {
+        self.note_use(digest, ends_at, now)
     }
 
     fn put_revocation(&self, revocation: &Revocation) -> Result<(), Error> {

@@ -152,6 +152,12 @@ pub trait State: Send + Sync {
     /// Removes those that have ended. Nothing depends on its being called in time.
     fn drop_ended_passwords(&self, now: Timestamp) -> Result<(), Error>;
 
+    // ---- What may be used once
+
+    /// Notes that what this digest names is used; whether that is the first time, durably when this returns `Ok`. It is
+    /// remembered until `ends_at`, after which whoever calls this refuses it anyway.
+    fn use_once(&self, digest: &Digest, ends_at: Timestamp, now: Timestamp) -> Result<bool, Error>;
+
     // ---- Who is no longer believed
 
     /// Keeps a revocation, in place of an earlier one of the same kind.

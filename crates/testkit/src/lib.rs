@@ -1,7 +1,8 @@
 //! What do tests, the demo and the benchmarks need of the world around Sluice?
 //!
 //! Real things wherever there are any: a private PostgreSQL server with the log of what it executed ([`postgres`]), the
-//! demo's database ([`payments`]), an OpenID Connect issuer ([`issuer`]), the `sluice` program itself ([`process`]),
+//! demo's database ([`payments`]), an OpenID Connect issuer ([`issuer`]), SAML identity providers
+//! ([`saml`]), the `sluice` program itself ([`process`]),
 //! `psql` ([`command`]), Python drivers ([`drivers`]) and a SPIFFE Workload API ([`spiffe`]). Where a real peer cannot misbehave as a test needs it, a scripted one does
 //! ([`scripted`], [`interposed`]). [`canary`] finds sensitive values where they must not be; [`wait`] waits for a state, never a time.
 //!
@@ -33,6 +34,7 @@ pub mod process;
 pub mod provider;
 mod random;
 pub mod s3;
+pub mod saml;
 pub mod scripted;
 pub mod spiffe;
 pub mod statements;

@@ -29,7 +29,7 @@ enum Leaves {
 use Leaves::{Derived, Events, Nothing};
 
 /// Every operation of `store::State`.
-const STATE: [(&str, Leaves); 42] = [
+const STATE: [(&str, Leaves); 43] = [
     ("ask", Events(&["ApprovalAsked", "ApprovalEnded"])),
     ("request_window", Events(&["ApprovalAsked", "ApprovalEnded", "AdminAction"])),
     ("approval", Nothing),
@@ -65,6 +65,8 @@ const STATE: [(&str, Leaves); 42] = [
     ("passwords", Nothing),
     ("drop_passwords", Derived),
     ("drop_ended_passwords", Derived),
+    // What comes of the use has its entry: a token, or a refusal by policy.
+    ("use_once", Events(&["TokenIssued", "AdminAction"])),
     ("put_revocation", Events(&["AdminAction"])),
     ("remove_revocations", Events(&["AdminAction"])),
     ("revocations", Nothing),
@@ -81,6 +83,7 @@ const ROUTES: [(&str, &str, &str); 12] = [
     ("/token", "access_token", "a_token_is_exchanged_for_one_of_the_same_subject"),
     ("/v1/approvals/{id}/answer", "approval.deny", "a_denial_ends_it_and_the_journal_says_so"),
     ("/v1/approvals/{id}/withdraw", "approval.withdraw", "requesters_see_and_withdraw_their_own_alone"),
+    ("/v1/targets/{target}/doctor", "target.doctor", "a_closed_target_has_no_way_past_sluice"),
     ("/v1/windows", "window.request", "a_window_is_asked_for_agreed_to_and_used"),
     ("/v1/sessions/{id}/kill", "session.kill", "a_session_is_listed_replayed_and_ended"),
     ("/v1/sessions/{id}/token", "session.renew", "a_session_is_listed_replayed_and_ended"),
@@ -95,7 +98,7 @@ const ROUTES: [(&str, &str, &str); 12] = [
 const STORY: &str = "every_kind_of_thing_that_matters_has_its_entry";
 
 /// Every kind of event: where it is made, and the test in which it comes about as it does in use.
-const EVENTS: [(&str, &str, &str); 31] = [
+const EVENTS: [(&str, &str, &str); 32] = [
     ("Started", "gateway/src/node.rs", STORY),
     ("Stopped", "gateway/src/serve.rs", STORY),
     ("SessionOpened", "gateway/src/postgres/login.rs", STORY),
@@ -130,6 +133,7 @@ const EVENTS: [(&str, &str, &str); 31] = [
     ("TapeArchived", "gateway/src/archive/round.rs", "rc_11_nothing_goes_before_its_object_is_what_it_was"),
     ("TokenIssued", "control/src/token/issue.rs", "a_token_is_exchanged_for_one_of_the_same_subject"),
     ("TokenRefused", "control/src/token.rs", "what_is_not_accepted_is_not_exchanged"),
+    ("Bypass", "gateway/src/postgres/doctor.rs", "every_way_past_sluice_is_found"),
     ("ClockMoved", "gateway/src/recorder/clocks.rs", "rc_09_a_clock_that_is_set_has_an_entry"),
 ];
 

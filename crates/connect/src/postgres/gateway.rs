@@ -121,12 +121,12 @@ impl Gateway {
         &self.address
     }
 
-    /// Whether Sluice is there and can prove its name.
+    /// Whether Sluice is there, can prove its name, and accepts the token for this database.
     ///
     /// # Errors
     /// Why not.
-    pub async fn try_connect(&self) -> Result<(), GatewayError> {
-        self.dial().await.map(drop)
+    pub async fn check(&self, database: &str, token: &Token) -> Result<(), GatewayError> {
+        self.renew_some(database, &[], token).await.map(drop)
     }
 
     /// Connects and verifies. A Sluice that is not there is tried again for a while: it may be restarting.
@@ -199,17 +199,26 @@ impl Gateway {
     ) -> Result<Vec<SessionId>, GatewayError> {
         let mut renewed = Vec::new();
         for some in sessions.chunks(RENEWED_AT_ONCE) {
-            let ids = some.iter().map(SessionId::to_string).collect::<Vec<_>>().join(",");
-            let parameters = [("user", USER), AS_PASSWORD, ("database", database), (RENEW_OPTION, ids.as_str())];
-            let mut peer = self.connect().await?;
-            let mut exchange = Exchange { gateway: self, peer: &mut peer, greeting: Vec::new(), said: Said::default() };
-            let logged_in = exchange.log_in(Version::V3_0, parameters.into_iter(), token, |message| {
-                matches!(message, Backend::ParameterStatus(_))
-            });
-            tokio::time::timeout(LOGIN, logged_in).await.map_err(|_| GatewayError::Deadline)??;
-            renewed.append(&mut exchange.said.renewed);
+            renewed.append(&mut self.renew_some(database, some, token).await?);
         }
         Ok(renewed)
+    }
+
+    async fn renew_some(
+        &self,
+        database: &str,
+        sessions: &[SessionId],
+        token: &Token,
+    ) -> Result<Vec<SessionId>, GatewayError> {
+        let ids = sessions.iter().map(SessionId::to_string).collect::<Vec<_>>().join(",");
+        let parameters = [("user", USER), AS_PASSWORD, ("database", database), (RENEW_OPTION, ids.as_str())];
+        let mut peer = self.connect().await?;
+        let mut exchange = Exchange { gateway: self, peer: &mut peer, greeting: Vec::new(), said: Said::default() };
+        let logged_in = exchange.log_in(Version::V3_0, parameters.into_iter(), token, |message| {
+            matches!(message, Backend::ParameterStatus(_))
+        });
+        tokio::time::timeout(LOGIN, logged_in).await.map_err(|_| GatewayError::Deadline)??;
+        Ok(exchange.said.renewed)
     }
 
     fn odd(&self, what: &dyn std::fmt::Display) -> GatewayError {

@@ -12,6 +12,7 @@ use crate::proof::Shown;
 
 mod exchange;
 mod jwt_bearer;
+mod saml2_bearer;
 
 /// One call, as a grant sees it.
 pub(crate) struct Asked<'a> {
@@ -58,17 +59,20 @@ pub(crate) enum Grant {
     Exchange,
     /// RFC 7523, section 2.1.
     JwtBearer,
+    /// RFC 7522, section 2.1.
+    Saml2Bearer,
 }
 
 impl Grant {
     /// Every grant.
-    pub(crate) const ALL: [Self; 2] = [Self::Exchange, Self::JwtBearer];
+    pub(crate) const ALL: [Self; 3] = [Self::Exchange, Self::JwtBearer, Self::Saml2Bearer];
 
     /// Its `grant_type`.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Exchange => "urn:ietf:params:oauth:grant-type:token-exchange",
             Self::JwtBearer => "urn:ietf:params:oauth:grant-type:jwt-bearer",
+            Self::Saml2Bearer => "urn:ietf:params:oauth:grant-type:saml2-bearer",
         }
     }
 
@@ -80,13 +84,14 @@ impl Grant {
         match self {
             Self::Exchange => exchange::redeem(asked).await,
             Self::JwtBearer => jwt_bearer::redeem(asked).await,
+            Self::Saml2Bearer => saml2_bearer::redeem(asked).await,
         }
     }
 }
 
 impl Asked<'_> {
-    /// Verifies a token as everywhere: one that is bound needs its proof, and one for a target alone is good for what is asked
-    /// for that target.
+    /// Verifies a token as everywhere: one that is bound needs its proof, and one for a target alone is good for what
+    /// is asked for that target.
     async fn verify(&self, token: &str) -> Option<Subject> {
         let issuers = &self.app.node.issuers;
         let verified = match self.target {
@@ -96,8 +101,8 @@ impl Asked<'_> {
         verified.map_err(|error| self.refused(&error.to_string())).ok()
     }
 
-    /// What a credential of this subject is bound to. A bearer credential that is shown with a proof gets bound to its key
-    /// (RFC 9449, section 5).
+    /// What a credential of this subject is bound to. A bearer credential that is shown with a proof gets bound to its
+    /// key (RFC 9449, section 5).
     fn confirmation(&self, subject: &Subject) -> Option<Confirmation> {
         let proven = &self.shown.proven;
         proven.confirmation(subject.binding).or_else(|| proven.proof_key.map(Confirmation::ProofKey))

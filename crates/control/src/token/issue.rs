@@ -61,7 +61,8 @@ pub(super) async fn issue(asked: &Asked<'_>, redeemed: Redeemed) -> Result<Token
     }
 }
 
-/// The tokens that something is issued for, with those that they were issued for: when one of them is revoked, so is it.
+/// The tokens that something is issued for, with those that they were issued for: when one of them is revoked, so is
+/// it.
 fn made_of(subject: &Subject, delegation: Option<&Delegation>) -> Result<Vec<Digest>, TokenError> {
     let shown = match delegation {
         Some(Delegation { actor, whom }) => vec![&actor.credential, &whom.credential],
@@ -75,8 +76,8 @@ fn made_of(subject: &Subject, delegation: Option<&Delegation>) -> Result<Vec<Dig
     Ok(all.into_iter().collect())
 }
 
-/// A password is for one target, and a connection that shows it can prove a certificate, but no key of a proof: what is bound
-/// to that would become what anybody can use.
+/// A password is for one target, and a connection that shows it can prove a certificate, but no key of a proof: what is
+/// bound to that would become what anybody can use.
 fn stands_for(
     asked: &Asked<'_>,
     subject: Subject,

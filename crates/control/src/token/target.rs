@@ -14,8 +14,8 @@ use super::error::TokenError;
 use super::form::Form;
 use crate::app::App;
 
-/// The one target that `audience`, or `resource` as a URN, names. More than one would make a credential that is good in places
-/// which do not know of each other.
+/// The one target that `audience`, or `resource` as a URN, names. More than one would make a credential that is good in
+/// places which do not know of each other.
 pub(super) fn named(form: &Form) -> Result<Option<String>, TokenError> {
     let resources = form.all("resource").map(|uri| uri.strip_prefix(identity::TARGET_AUDIENCE));
     let mut named: Option<&str> = None;

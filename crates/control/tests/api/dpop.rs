@@ -193,3 +193,25 @@ async fn id_19_a_bound_token_never_becomes_one_that_anybody_can_use() {
         assert!(why.iter().any(|reason| reason.contains(expected)), "{expected}: {why:?}");
     }
 }
+
+#[tokio::test]
+async fn id_19_a_proof_names_the_configured_url_whatever_host_is_called() {
+    let url = "http://127.0.0.1:9";
+    let dir = std::sync::Arc::new(tempfile::TempDir::new().unwrap());
+    let world = World::start_in(dir, &format!("[tokens]\nissuer = \"{url}\"\n")).await;
+    let (holder, bearer) = (Holder::new(), world.token("order-service", &["read"]));
+    let (bound, nonce) = world.bound(&holder, &bearer).await;
+    let authorization = format!("DPoP {bound}");
+    let call = async |host: &str, htu: &str| {
+        let proof = holder.proof_for("GET", htu, &bound, &nonce);
+        let headers = [("Host", host), ("Authorization", authorization.as_str()), ("DPoP", proof.as_str())];
+        world.send("GET", "/v1/whoami", &headers, "").await.status
+    };
+    let own = world.address.to_string();
+    assert_eq!(call(&own, &world.url("/v1/whoami")).await, 200);
+    assert_eq!(call(&own, &format!("{url}/v1/whoami")).await, 401, "another name than was called");
+    assert_eq!(call("127.0.0.1:9", &format!("{url}/v1/whoami")).await, 200);
+    assert_eq!(call("127.0.0.1:9", &world.url("/v1/whoami")).await, 401);
+    // A host that is none of Sluice's does not make a proof for it good.
+    assert_ne!(call("evil.example", "http://evil.example/v1/whoami").await, 200);
+}

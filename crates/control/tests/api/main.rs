@@ -10,6 +10,7 @@ mod outside;
 mod replay;
 mod revocations;
 mod roles;
+mod saml;
 mod tokens;
 mod windows;
 mod witness;

@@ -71,7 +71,7 @@ async fn cell(world: &World, role: &Role, method: &str, path: &str, access: Acce
 
 fn line(out: &mut String, what: &str, cells: &[&str]) {
     let shown: String = cells.iter().map(|cell| format!("{cell:<14}")).collect();
-    writeln!(out, "{what:<36}{}", shown.trim_end()).unwrap();
+    writeln!(out, "{what:<46}{}", shown.trim_end()).unwrap();
 }
 
 async fn table(world: &World) -> String {

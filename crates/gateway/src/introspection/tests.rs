@@ -87,6 +87,8 @@ fn session(sessions: &Arc<Sessions>, subject: &Subject) -> (Arc<Signals>, Entere
     let signals = Arc::<Signals>::default();
     signals.live_by(subject.token_id.clone());
     let live = LiveSession {
+        binding: model::subject::Binding::Bearer,
+        certificate: None,
         session: SessionId::from_bits(7),
         subject: subject.key.clone(),
         on_behalf_of: Vec::new(),
@@ -128,7 +130,7 @@ async fn other_groups_reach_the_session_and_an_end_takes_it_away() {
     let again = active(&["a"]);
     endpoint.says(again.clone());
     introspectors.ask_again(&sessions).await;
-    drop(signals.take());
+    let _ = signals.take();
     endpoint.says(again);
     introspectors.ask_again(&sessions).await;
     let raised = signals.take();

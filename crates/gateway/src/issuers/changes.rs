@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError};
 
 use model::issuer::Issuer;
+use store::config::TrustDomainConfig;
 
 use super::{KeySource, Known, Source, Sources, TrustedIssuers};
 
@@ -83,6 +84,17 @@ impl TrustedIssuers {
         let gone = sources.iter().filter(|(alias, source)| !source.keys.is_own() && !is_there(alias));
         changes.removed = gone.map(|(alias, _)| Arc::clone(alias)).collect();
         changes
+    }
+
+    /// The same of trust domains, added to what changes of issuers.
+    pub fn compare_trust_domains(&self, configured: &[TrustDomainConfig], changes: &mut IssuerChanges) {
+        self.trust_domains.compare(configured, changes);
+    }
+
+    /// Believes these trust domains as soon as [`TrustedIssuers::replace`] was called, so that at no moment an alias is an
+    /// issuer's and a trust domain's.
+    pub fn replace_trust_domains(&self, configured: &[TrustDomainConfig]) {
+        self.trust_domains.replace(configured);
     }
 
     /// Believes these issuers from now on, and Sluice's own. Whoever was verified by one that is gone, or is configured

@@ -23,6 +23,7 @@ use super::say;
 use super::script::Script;
 use super::session::{Flow, Owed, Relay, Session, Stall};
 use super::staging::{Staged, Substitute};
+use super::standing::UNBELIEVED_USER;
 use crate::recorder::entry;
 
 /// A message that broke off: it is refused, or it waits.
@@ -171,7 +172,13 @@ impl Session {
     /// that the message can be forwarded as it came.
     pub(super) async fn read_text(&mut self, text: Text<'_>, types: &[u32]) -> Result<(Known, Origin, bool), Broken> {
         let text = text.utf8().map_err(|_| Refusal::NotUtf8)?;
-        let (rest, origin) = self.split_comment(text).await?;
+        let (rest, origin) = match self.split_comment(text).await {
+            Ok(split) => split,
+            Err(refusal) => {
+                self.withdraw_holds(UNBELIEVED_USER);
+                return Err(refusal.into());
+            }
+        };
         match self.understand(rest, types, origin.user.as_ref()).await {
             Understood::Ready(known) => Ok((known, origin, rest.len() == text.len())),
             Understood::Stalled(stall) => Err(Broken::Stalled(stall)),

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::roles::OWN_ROLE;
+
 /// Reads the state on the session's own connection. Every name is qualified, so that no search path changes what is
 /// called.
 pub(super) const READ_STATE: &str = "SELECT pg_catalog.array_to_json(pg_catalog.current_schemas(true))::pg_catalog.text, \
@@ -61,6 +63,16 @@ impl Followed {
             has_temporary: temporary != "0",
             read_only: read_only == "on",
         })
+    }
+
+    /// Calls the role that was made for this session by a name that is the same in every session: what was approved in one may
+    /// be done in another.
+    pub(super) fn call_own(&mut self, role: &str) {
+        for name in [&mut self.current_user, &mut self.session_user] {
+            if name == role {
+                *name = OWN_ROLE.to_owned();
+            }
+        }
     }
 
     /// The state by name, sorted: what an approval is bound to.

@@ -35,10 +35,11 @@ use super::names::Names;
 use super::opening::{Applicant, Failed, Opening, Wanted, open};
 use super::refusal::Told;
 use super::rest::Given;
+use super::roles;
 use super::say;
 use super::session::{Caller, Place, Session};
 use super::tape::SessionTape;
-use super::upstream::{self, Connected};
+use super::upstream::Connected;
 use super::wall::{self, Wall};
 use crate::clock;
 use crate::gate::{ClientSide, Released};
@@ -243,12 +244,9 @@ async fn admit(
     let opened = record_opening(node, id, source, &subject, &place, wanted, active.id).await?;
     let catalog = node.catalogs.current(node, &place).await.map_err(|error| Refusal::target(error.to_string()))?;
     let lens = super::revise::lens(node, &active, &policies, &place, &catalog, &subject, source);
-    let receipt =
-        upstream::record_use(node, &place.target, id).await.map_err(|error| Refusal::target(error.to_string()))?;
-    let database = Arc::clone(&place.database);
     let mut settings = wanted.settings.clone();
     settings.extend(Wall::opened(&policies, &place).setting());
-    let connected = upstream::connect(node, &place.target, &database, id, &receipt, &settings).await;
+    let connected = roles::connect(node, &place, id, &settings).await;
     let mut connected = connected.map_err(|error| Refusal::target(error.to_string()))?;
     place.cancel = Arc::new(std::mem::take(&mut connected.cancel));
     let tape = tape(node, id, &place.target).await?;
@@ -433,7 +431,7 @@ fn begin(
         cancel,
         among_its_subjects,
     } = admitted;
-    let (opened_at, proven) = (clock::now(), applicant.proven());
+    let opened_at = clock::now();
     let live = LiveSession {
         session: id,
         subject: subject.key.clone(),
@@ -443,7 +441,7 @@ fn begin(
         source,
         opened_at,
         binding: subject.binding,
-        certificate: proven.certificate,
+        certificate: applicant.proven().certificate,
     };
     signals.live_by(subject.token_id.clone());
     let entered = node.sessions.enter(live, Arc::clone(&signals), cancel.clone(), among_its_subjects);
@@ -460,7 +458,7 @@ fn begin(
             session: id,
             ends_at: super::standing::ends_at(node, &subject),
             subject,
-            proven,
+            certificate: applicant.certificate,
             source,
             opened_at,
             reason: None,
@@ -511,6 +509,7 @@ fn begin(
         tape,
         client: side,
         target: connected.side,
+        credential: connected.held,
         limits,
         cancelled: false,
         cut: false,

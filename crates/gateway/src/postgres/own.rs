@@ -176,7 +176,10 @@ impl Session {
     }
 
     fn take_state(&mut self, rows: &[Vec<Option<String>>]) -> Option<()> {
-        let followed = Followed::from_rows(rows).ok()?;
+        let mut followed = Followed::from_rows(rows).ok()?;
+        if let Some(role) = &self.credential.role {
+            followed.call_own(role.name());
+        }
         self.state_changed = false;
         if self.wall.wanted {
             self.wall.stands = followed.read_only;

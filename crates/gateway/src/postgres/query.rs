@@ -23,6 +23,7 @@ use super::own::What;
 use super::record;
 use super::refusal::Refusal;
 use super::session::{Session, Stall};
+use super::standing::UNBELIEVED_USER;
 use super::upstream::ConnectError;
 use crate::clock;
 use crate::judging::acts;
@@ -355,6 +356,7 @@ impl Session {
     pub(super) fn admit(&mut self, known: &Known, bound: Bound<'_>, origin: &Origin) -> Admission {
         let demand = Demand { request: self.request(), known, bound, origin };
         if let Some(refusal) = self.user_does_not_stand(known, origin) {
+            self.withdraw_holds(UNBELIEVED_USER);
             return self.refuse(demand, refusal);
         }
         if let Some(column) = self.mask_as_data(&known.analysed, bound) {

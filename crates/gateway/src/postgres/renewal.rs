@@ -22,8 +22,11 @@ use crate::sessions::LiveSession;
 /// How many sessions one connection may renew; their ids are some 3.5 kB of a start-up packet's 10.
 const MOST: usize = 256;
 
-/// The sessions that the option names.
+/// The sessions that the option names. None is fine: a client learns whether it is known, and nothing else happens.
 pub(super) fn sessions(value: &str) -> Result<Vec<SessionId>, Refusal> {
+    if value.is_empty() {
+        return Ok(Vec::new());
+    }
     let named: Result<Vec<SessionId>, _> = value.split(',').map(str::parse).collect();
     named.ok().filter(|named| named.len() <= MOST).ok_or_else(|| {
         let message = format!("a renewal names at most {MOST} sessions by their ids, separated by commas");
@@ -99,7 +102,8 @@ mod tests {
         let ids = |count: u64| (0..count).map(|bits| SessionId::from_bits(bits).to_string()).collect::<Vec<_>>();
         assert_eq!(sessions(&ids(2).join(",")).ok(), Some(vec![SessionId::from_bits(0), SessionId::from_bits(1)]));
         assert!(sessions(&ids(256).join(",")).is_ok());
-        for wrong in ["", ",", "nobody", &ids(257).join(",")] {
+        assert_eq!(sessions("").ok(), Some(vec![]));
+        for wrong in [",", "nobody", &ids(257).join(",")] {
             assert!(sessions(wrong).is_err(), "{wrong}");
         }
     }

@@ -9,7 +9,6 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
 use bytes::{Bytes, BytesMut};
-use identity::Proven;
 use ledger::{Level, Receipt};
 use masking::Lens;
 use masking::postgres::Outbox;
@@ -45,13 +44,14 @@ use crate::judging::Bench;
 use crate::node::Node;
 use crate::revision::Active;
 use crate::sessions::Signals;
+use crate::tls::ClientCertificate;
 
 /// Who is at the other end.
 pub(super) struct Caller {
     pub(super) session: SessionId,
     pub(super) subject: Subject,
-    /// What the connection proved in its handshake, for every token that comes on it.
-    pub(super) proven: Proven,
+    /// What the connection proved in its handshake: what every token that comes on it may be bound to.
+    pub(super) certificate: Option<ClientCertificate>,
     /// When its credential ends, by a clock that nobody can set.
     pub(super) ends_at: Instant,
     pub(super) source: IpAddr,
@@ -201,6 +201,8 @@ pub(super) struct Session {
     pub(super) tape: SessionTape,
     pub(super) client: ClientSide,
     pub(super) target: TargetSide,
+    /// What the connection to the target has for as long as it lives.
+    pub(super) credential: super::upstream::Held,
     pub(super) limits: Limits,
     pub(super) cancelled: bool,
     /// Whether any of the requests is cut.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use identity::IdentityError;
+use identity::{IdentityError, Proven};
 use model::effect::Verb;
 use model::subject::Subject;
 use model::time::Timestamp;
@@ -13,10 +13,11 @@ use super::analysed::Known;
 use super::end::End;
 use super::query::Origin;
 use super::refusal::Refusal;
-use super::session::Session;
+use super::session::{Caller, Session};
 use crate::clock;
 use crate::node::Node;
 use crate::sessions::Signal;
+use crate::tls::ClientCertificate;
 
 /// The end of a credential by the wall clock, with what grace the configuration gives.
 pub(super) fn expiry(node: &Node, subject: &Subject) -> Timestamp {
@@ -32,20 +33,36 @@ pub(super) fn ends_at(node: &Node, subject: &Subject) -> Instant {
     now.checked_add(left).unwrap_or_else(|| now + FARTHEST)
 }
 
+/// Why what was held on behalf of a user is withdrawn.
+pub(super) const UNBELIEVED_USER: &str = "the user is not believed any more";
+
 /// How far ahead an end is looked for at most.
 const FARTHEST: Duration = Duration::from_secs(365 * 86_400);
+
+impl Caller {
+    /// What a token may be bound to that comes on this connection.
+    pub(super) fn proven(&self) -> Proven {
+        ClientCertificate::proven(self.certificate.as_ref())
+    }
+
+    /// The certificate of the connection, if it is what says who the caller is.
+    fn living_by(&self) -> Option<&ClientCertificate> {
+        let is_it = |certificate: &&ClientCertificate| self.subject.credential.digest == Some(certificate.thumbprint());
+        self.certificate.as_ref().filter(is_it)
+    }
+}
 
 impl Session {
     /// Verifies a token that comes on this connection.
     pub(super) async fn verify(&self, token: &str) -> Result<Subject, IdentityError> {
         let issuers = &self.node.issuers;
-        self.unless_it_ends(issuers.verify_for(token, &self.caller.proven, &self.place.model.name)).await
+        self.unless_it_ends(issuers.verify_for(token, &self.caller.proven(), &self.place.model.name)).await
     }
 
     /// Verifies what a client gives as its password: a token, or a short-lived password.
     pub(super) async fn verify_credential(&self, credential: &str) -> Result<Subject, IdentityError> {
         let issuers = &self.node.issuers;
-        self.unless_it_ends(issuers.log_in(credential, &self.caller.proven, &self.place.model.name)).await
+        self.unless_it_ends(issuers.log_in(credential, &self.caller.proven(), &self.place.model.name)).await
     }
 
     /// While an issuer's keys are fetched the session looks at nothing else, so that it gives up when it has to end: what it
@@ -89,7 +106,11 @@ impl Session {
     /// Looks whether the caller is still believed, and in which groups. Groups that were lost decide anew, as a revision
     /// does: what runs is cut if it is denied now, or more of it is masked. There is no grace.
     pub(super) fn stand(&mut self) -> Result<(), End> {
-        let standing = self.node.issuers.standing(&self.caller.subject);
+        let standing = match self.caller.living_by() {
+            // Somebody has to vouch for the certificate still.
+            Some(certificate) => self.node.issuers.recognise(certificate),
+            None => self.node.issuers.standing(&self.caller.subject),
+        };
         let standing = standing.map_err(|error| End::Revoked(error.to_string()))?;
         if standing.groups != self.caller.subject.groups {
             self.caller.subject = standing;

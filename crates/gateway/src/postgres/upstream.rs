@@ -20,8 +20,11 @@ use wire::postgres::encode;
 use wire::postgres::frame::{Limits, Phase, backend};
 use wire::postgres::startup::Version;
 
+use super::roles::MadeRole;
 use super::session::Place;
+use crate::backends::OwnBackend;
 use crate::clock;
+use crate::credentials::{self, Use};
 use crate::gate::{Leg, Moved, Stream, TargetSide};
 use crate::node::Node;
 use crate::recorder::entry;
@@ -71,27 +74,117 @@ pub(super) struct Connected {
     pub(super) status: TransactionStatus,
     pub(super) parameters: Vec<(String, String)>,
     pub(super) cancel: CancelAddress,
+    pub(super) held: Held,
 }
 
+/// What a connection has for as long as it lives.
+pub(super) struct Held {
+    /// Its place among Sluice's own connections.
+    _backend: OwnBackend,
+    /// The lease of the password that it logged in with, if it has one.
+    _lease: Option<Use>,
+    /// The role that was made for it.
+    pub(super) role: Option<MadeRole>,
+}
+
+/// As whom a connection logs in.
+#[derive(Clone, Copy)]
+pub(super) enum Whom<'a> {
+    /// With the credential of the target.
+    Sluice,
+    /// As a role that was made for it, with this password.
+    Role(&'a MadeRole, &'a Secret<String>),
+}
+
+/// The SQLSTATEs of a server that does not believe a password, or knows no such user (invalid_password,
+/// invalid_authorization_specification).
+const NOT_BELIEVED: [&str; 2] = ["28P01", "28000"];
+
 /// Connects and logs in on behalf of `session`. `receipt` is the entry that says so; `settings` are the caller's own
-/// start-up settings, already permitted.
+/// start-up settings, already permitted. A password that the target does not believe is read once more: it may have been
+/// rotated meanwhile.
 pub(super) async fn connect(
     node: &Node,
     target: &TargetConfig,
     database: &str,
     session: SessionId,
     receipt: &Receipt,
+    whom: Whom<'_>,
     settings: &[(String, String)],
 ) -> Result<Connected, ConnectError> {
-    let limit = node.config.limits.connect_timeout;
-    let attempt = async {
-        let (leg, binding) = encrypted(target, session).await?;
-        let password = password(node, target).await?;
-        let mut login = Login { side: TargetSide::new(leg), session, receipt, target, password, binding };
-        login.start(database, settings)?;
-        login.finish().await
+    let attempt = Attempt { node, target, database, session, whom, settings };
+    let attempts = async {
+        let (spent, refused) = match attempt.log_in(receipt, None).await {
+            Ok(connected) => return Ok(connected),
+            Err((Some(spent), ConnectError::Refused(code))) if NOT_BELIEVED.contains(&&*code) => (spent, code),
+            Err((_, error)) => return Err(error),
+        };
+        tracing::info!(target = %target.target.name, sqlstate = refused, "the target's credential is read once more");
+        let receipt = record_use(node, target, session).await?;
+        attempt.log_in(&receipt, Some(spent)).await.map_err(|(_, error)| error)
     };
-    tokio::time::timeout(limit, attempt).await.map_err(|_| ConnectError::Deadline)?
+    let limit = node.config.limits.connect_timeout;
+    tokio::time::timeout(limit, attempts).await.map_err(|_| ConnectError::Deadline)?
+}
+
+/// Whom to log in where.
+struct Attempt<'a> {
+    node: &'a Node,
+    target: &'a TargetConfig,
+    database: &'a str,
+    session: SessionId,
+    whom: Whom<'a>,
+    settings: &'a [(String, String)],
+}
+
+impl Attempt<'_> {
+    /// Connects, and logs in once. `spent` is what the target refused before. A failure comes with what was tried, if
+    /// something newer may be tried.
+    async fn log_in(
+        &self,
+        receipt: &Receipt,
+        spent: Option<credentials::Login>,
+    ) -> Result<Connected, (Option<credentials::Login>, ConnectError)> {
+        let (target, session) = (self.target, self.session);
+        let (leg, binding) = encrypted(target, session).await.map_err(|error| (None, error))?;
+        let side = TargetSide::new(leg);
+        let login = match self.whom {
+            Whom::Sluice => {
+                let login = self.node.credentials.login(self.node, target, spent).await;
+                Some(login.map_err(|error| (None, ConnectError::Credential(error.to_string())))?)
+            }
+            Whom::Role(..) => None,
+        };
+        let (user, password) = match (&login, self.whom) {
+            (Some(login), _) => (&login.user, login.password.as_ref().map(Use::password)),
+            (None, Whom::Role(role, password)) => (role.name(), Some(password)),
+            (None, Whom::Sluice) => return Err((None, ConnectError::Internal("there is nobody to log in as"))),
+        };
+        let mut exchange = Login { side, session, receipt, target, user, password, binding };
+        let finished = match exchange.start(self.database, self.settings) {
+            Ok(()) => exchange.finish().await,
+            Err(error) => Err(error),
+        };
+        match finished {
+            Ok(LoggedIn { side, status, parameters, cancel }) => {
+                let _backend = self.node.backends.enter(&target.target.name, cancel.process);
+                let _lease = login.and_then(|login| login.password).and_then(Use::lasting);
+                Ok(Connected { side, status, parameters, cancel, held: Held { _backend, _lease, role: None } })
+            }
+            Err(error) => Err((login.filter(|login| login.password.is_some()), error)),
+        }
+    }
+}
+
+/// Journals that a session logs in as a role that was made for it.
+pub(super) async fn record_role(
+    node: &Node,
+    target: &TargetConfig,
+    session: SessionId,
+    role: &MadeRole,
+) -> Result<Receipt, ConnectError> {
+    let (target, reference) = (Arc::clone(&target.target.name), format!("role:{}", role.name()).into());
+    record(node, vec![entry(Event::SecretUsed { session: Some(session), target, reference })]).await
 }
 
 /// Journals that the target's credential is used, which is what lets Sluice log in.
@@ -120,13 +213,6 @@ fn reference(target: &TargetConfig) -> Arc<str> {
         (None, Some(files)) => format!("certificate:{}", files.cert.display()).into(),
         (None, None) => "none".into(),
     }
-}
-
-async fn password(node: &Node, target: &TargetConfig) -> Result<Option<Secret<String>>, ConnectError> {
-    let Some(source) = &target.credential.password else { return Ok(None) };
-    let vault = |name: &str| node.secret(name);
-    let resolved = tokio::task::block_in_place(|| store::credential::resolve(source, &vault));
-    resolved.map(Some).map_err(|error| ConnectError::Credential(error.to_string()))
 }
 
 async fn dial(target: &TargetConfig) -> Result<TcpStream, ConnectError> {
@@ -176,8 +262,17 @@ struct Login<'a> {
     session: SessionId,
     receipt: &'a Receipt,
     target: &'a TargetConfig,
-    password: Option<Secret<String>>,
+    user: &'a str,
+    password: Option<&'a Secret<String>>,
     binding: Option<Vec<u8>>,
+}
+
+/// What came of it.
+struct LoggedIn {
+    side: TargetSide,
+    status: TransactionStatus,
+    parameters: Vec<(String, String)>,
+    cancel: CancelAddress,
 }
 
 impl Login<'_> {
@@ -187,7 +282,7 @@ impl Login<'_> {
     }
 
     fn start(&mut self, database: &str, settings: &[(String, String)]) -> Result<(), ConnectError> {
-        let mut parameters = vec![("user", &*self.target.credential.user), ("database", database)];
+        let mut parameters = vec![("user", self.user), ("database", database)];
         parameters.extend(PINNED);
         let mut options = PINNED_OPTIONS.to_owned();
         for (name, value) in settings {
@@ -203,7 +298,7 @@ impl Login<'_> {
         self.send(&message)
     }
 
-    async fn finish(mut self) -> Result<Connected, ConnectError> {
+    async fn finish(mut self) -> Result<LoggedIn, ConnectError> {
         self.authenticate().await?;
         let (mut parameters, mut cancel) = (Vec::new(), CancelAddress::default());
         loop {
@@ -219,7 +314,7 @@ impl Login<'_> {
                 }
                 Backend::NoticeResponse(_) => {}
                 Backend::ReadyForQuery(status) => {
-                    return Ok(Connected { side: self.side, status, parameters, cancel });
+                    return Ok(LoggedIn { side: self.side, status, parameters, cancel });
                 }
                 Backend::ErrorResponse(fields) => return Err(ConnectError::Refused(sqlstate(fields))),
                 _ => return Err(ConnectError::Protocol("an unexpected message after the login".into())),
@@ -260,8 +355,7 @@ impl Login<'_> {
                 }
                 Authentication::CleartextPassword => return Err(ConnectError::Method("a password in clear")),
                 Authentication::Md5Password(salt) if self.target.allow_md5 && self.is_verified() => {
-                    let user = self.target.credential.user.as_bytes();
-                    let hash = md5_hash(user, self.secret()?.expose().as_bytes(), salt);
+                    let hash = md5_hash(self.user.as_bytes(), self.secret()?.expose().as_bytes(), salt);
                     self.answer_password(&Secret::new(hash.into_bytes()))?;
                 }
                 Authentication::Md5Password(_) => return Err(ConnectError::Method("md5")),
@@ -281,7 +375,7 @@ impl Login<'_> {
     }
 
     fn secret(&self) -> Result<&Secret<String>, ConnectError> {
-        self.password.as_ref().ok_or_else(|| ConnectError::Credential("the target wants a password".into()))
+        self.password.ok_or_else(|| ConnectError::Credential("the target wants a password".into()))
     }
 
     fn answer_password(&mut self, password: &Secret<Vec<u8>>) -> Result<(), ConnectError> {
@@ -391,6 +485,7 @@ pub(super) struct OwnConnection {
     target: Arc<str>,
     database: Arc<str>,
     receipt: Receipt,
+    _held: Held,
 }
 
 fn own(session: SessionId, target: &Arc<str>, database: &Arc<str>, name: OwnStatement) -> Event {
@@ -418,8 +513,9 @@ impl OwnConnection {
         // Whoever waits for a lock here makes every session wait, among them the one that holds it.
         let settings = [("application_name", "sluice"), ("search_path", "pg_catalog"), ("lock_timeout", LOCK_TIMEOUT)];
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let connected = connect(node, target, database, session, &receipt, &settings).await?;
-        Ok(Self { side: connected.side, session, target: place, database: of, receipt })
+        let connected = connect(node, target, database, session, &receipt, Whom::Sluice, &settings).await?;
+        let Connected { side, held: _held, .. } = connected;
+        Ok(Self { side, session, target: place, database: of, receipt, _held })
     }
 
     /// Journals that statements of this name are about to be run. While the journal is known to take nothing, it does not

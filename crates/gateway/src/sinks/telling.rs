@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use model::bypass;
 use model::decision::Outcome;
 use model::event::{Entry, Event};
 use model::id::Digest;
@@ -75,6 +76,14 @@ impl<'a> Telling<'a> {
                 Outcome::Allow => Severity::Info,
                 Outcome::Ask => Severity::Notice,
                 Outcome::Deny => Severity::Warning,
+            },
+            Event::Bypass { findings, .. } => match findings.as_slice() {
+                [first, ..] => match first.severity {
+                    bypass::Severity::Note => Severity::Notice,
+                    bypass::Severity::Warning => Severity::Warning,
+                    bypass::Severity::Serious => Severity::Error,
+                },
+                [] => Severity::Info,
             },
             Event::Gap { .. } | Event::OutcomeUnknown { .. } => Severity::Error,
             Event::SessionRefused { .. }

@@ -10,8 +10,9 @@ use model::time::Timestamp;
 /// How long a nonce may be used, in seconds.
 pub const NONCE_LIFETIME: u64 = 300;
 
-/// Makes nonces and knows them again without keeping them: each is its moment, and a code that only this key makes. With a key
-/// drawn at each start, no proof outlives the process that let it in, nor what that process remembers of used ones.
+/// Makes nonces and knows them again without keeping them: each is its moment, and a code that only this key makes.
+/// With a key drawn at each start, no proof outlives the process that let it in, nor what that process remembers of
+/// used ones.
 pub struct Nonces(Key);
 
 impl std::fmt::Debug for Nonces {

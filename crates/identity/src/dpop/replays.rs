@@ -14,8 +14,8 @@ pub enum ReplayError {
     /// It was used before.
     #[error("the proof was used before")]
     Used,
-    /// So many proofs of this subject, or of all, are remembered that no more can be. What cannot be remembered could be used
-    /// again, so it is refused.
+    /// So many proofs of this subject, or of all, are remembered that no more can be. What cannot be remembered could
+    /// be used again, so it is refused.
     #[error("there are too many proofs in a short time")]
     TooMany,
 }
@@ -31,8 +31,8 @@ pub struct Replays {
 }
 
 impl Replays {
-    /// None yet. `most` are remembered in all, and `most_per_subject` of one subject, so that no subject takes the place of
-    /// the others.
+    /// None yet. `most` are remembered in all, and `most_per_subject` of one subject, so that no subject takes the
+    /// place of the others.
     pub fn new(most: usize, most_per_subject: usize) -> Self {
         let (used, ends, per_subject) = (HashMap::new(), BTreeSet::new(), HashMap::new());
         Self { used, ends, per_subject, most, most_per_subject }

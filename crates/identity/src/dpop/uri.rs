@@ -1,7 +1,8 @@
-//! URLs as `htu` compares them (RFC 9449, section 4.3): after syntax-based and scheme-based normalisation (RFC 3986, sections
-//! 6.2.2 and 6.2.3), byte by byte.
+//! URLs as `htu` compares them (RFC 9449, section 4.3): after syntax-based and scheme-based normalisation (RFC 3986,
+//! sections 6.2.2 and 6.2.3), byte by byte.
 
-/// The normal form of an HTTP URL; `None` if it is none, or has a query or a fragment, which `htu` does not have, or a user.
+/// The normal form of an HTTP URL; `None` if it is none, or has a query or a fragment, which `htu` does not have, or a
+/// user.
 pub(super) fn normal(uri: &str) -> Option<String> {
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"?#\\@".contains(&byte);
     let (scheme, rest) = uri.split_once("://")?;

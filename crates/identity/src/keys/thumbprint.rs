@@ -5,8 +5,8 @@ use model::id::Digest;
 
 use crate::json::{Json, Object};
 
-/// The SHA-256 of the key's required members in the order of their names, without spaces. The key was parsed before, so that
-/// each of them is plain base64url or the name of a curve.
+/// The SHA-256 of the key's required members in the order of their names, without spaces. The key was parsed before, so
+/// that each of them is plain base64url or the name of a curve.
 pub(crate) fn thumbprint(jwk: &Object) -> Result<Digest, &'static str> {
     let kind = jwk.get("kty").and_then(Json::text);
     let names: &[&str] = match kind {

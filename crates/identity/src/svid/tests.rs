@@ -109,7 +109,8 @@ fn an_svid_says_who_the_caller_is() {
     assert_eq!((subject.kind, subject.binding), (SubjectKind::Service, Binding::Mtls));
     assert_eq!(subject.groups, [Arc::from("prod|etl")]);
     assert_eq!(subject.expires_at, Timestamp::from_seconds(NOON.seconds() + HOUR));
-    assert_eq!(subject.token_id.as_deref(), Some(format!("sha256:{}", thumbprint(&svid)).as_str()));
+    assert!(crate::TokenDigest::of_subject(&subject).is_none(), "it is taken for an opaque token");
+    assert_eq!(subject.token_id.as_deref(), Some(format!("x509-sha256:{}", thumbprint(&svid)).as_str()));
 }
 
 #[test]

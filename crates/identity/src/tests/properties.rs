@@ -47,6 +47,28 @@ proptest! {
     }
 
     #[test]
+    fn random_events_never_panic_and_are_about_subjects_of_their_issuer(
+        name in prop::sample::select(vec!["sub_id", "events", "iat", "exp", "jti", "aud", "iss"]),
+        kind in prop::sample::select(vec!["session-revoked", "token-claims-change", "credential-change"]),
+        value in json_value(),
+    ) {
+        let world = World::new(Issuer { events: true, ..issuer() });
+        let uri = format!("https://schemas.openid.net/secevent/caep/event-type/{kind}");
+        let mut claims = json!({"iss": URL, "aud": "sluice", "iat": NOW, "jti": "e-1", "events": {uri: value.clone()},
+            "sub_id": {"format": "opaque", "id": "jane"}});
+        let header = json!({"alg": "EdDSA", "typ": "secevent+jwt", "kid": "k1"});
+        for changed in [false, true] {
+            if changed {
+                claims[name] = value.clone();
+            }
+            let token = world.pair.token_with(&header, &claims);
+            if let Ok(event) = crate::security_event(&token, &world.issuers, Timestamp::from_seconds(NOW)) {
+                prop_assert!(event.changes.iter().all(|change| &*change.subject.issuer == "corp"));
+            }
+        }
+    }
+
+    #[test]
     fn a_random_claim_never_panics_and_names_stay_clean(
         name in prop::sample::select(vec!["sub", "act", "aud", "exp", "iat", "nbf", "jti", "groups", "cnf", "typ", "iss"]),
         value in json_value(),

@@ -68,6 +68,7 @@ fn check_files(config: &Config, errors: &mut Vec<String>) {
             errors.push(format!("issuer {}: {}: {error}", issuer.issuer.alias, path.display()));
         }
     }
+    errors.extend(config.saml.iter().filter_map(|provider| gateway::saml::check(provider, gateway::clock::now())));
     errors.extend(config.trust_domains.iter().filter_map(gateway::spiffe::check));
     for sink in &config.sinks {
         errors.extend(gateway::sinks::check(sink));

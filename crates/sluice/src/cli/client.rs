@@ -235,7 +235,7 @@ fn run<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> 
     runtime.block_on(work)
 }
 
-fn with_query(path: &str, query: &[(&str, String)]) -> String {
+pub(super) fn with_query(path: &str, query: &[(&str, String)]) -> String {
     if query.is_empty() { path.to_owned() } else { format!("{path}?{}", self::query(query)) }
 }
 

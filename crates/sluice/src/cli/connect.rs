@@ -42,8 +42,25 @@ pub(super) struct Connect {
 }
 
 impl Connect {
+    /// The configuration, for what does not ask a Sluice that runs.
+    pub(super) fn config(&self) -> Result<Config, Failure> {
+        self.config.load()
+    }
+
     /// A client for the Sluice that is meant, as whoever is meant.
     pub(super) fn client(&self) -> Result<Client, Failure> {
+        self.client_as(|config| self.token(config))
+    }
+
+    /// A client as nobody: for a call that brings its credential in its form.
+    pub(super) fn client_as_nobody(&self) -> Result<Client, Failure> {
+        self.client_as(|_| Ok(Secret::new(String::new())))
+    }
+
+    fn client_as(
+        &self,
+        token: impl FnOnce(Option<&Config>) -> Result<Secret<String>, Failure>,
+    ) -> Result<Client, Failure> {
         let config = self.config.existing().map(|path| paths::load(&path)).transpose()?;
         let url = match (&self.url, &config) {
             (Some(url), _) => url.parse()?,
@@ -53,7 +70,7 @@ impl Connect {
             }
         };
         let ca_file = self.ca_file.clone().or_else(|| development_ca(config.as_ref()?));
-        Ok(Client::new(url, self.token(config.as_ref())?, ca_file))
+        Ok(Client::new(url, token(config.as_ref())?, ca_file))
     }
 
     fn token(&self, config: Option<&Config>) -> Result<Secret<String>, Failure> {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connect::child::{self, ChildError};
-use connect::config::Settings;
+use connect::config::{Settings, TargetSettings};
 use connect::health;
 use connect::keeper::Keeper;
 use connect::postgres::{Gateway, GatewayError, House, Sessions};
@@ -36,8 +36,8 @@ A program that connects to the local port or socket is whoever runs this, at Slu
 is made for each run; a socket can be opened by you alone. Once it is ready, standard output says for each target:
   listening on 127.0.0.1:41237 for payments
 
-The identity is the first of: what --token-file, --token-env, --private-key-file, --client-certificate or a client's \
-secret say; SLUICE_TOKEN; your login (`sluice login`).
+The identity is the first of: what --token-file, --token-env, --workload-api, --private-key-file, --client-certificate or \
+a client's secret say; SLUICE_TOKEN; SPIFFE_ENDPOINT_SOCKET; your login (`sluice login`).
 
 Exit codes: 0 ended by a signal, 1 failed or refused, 2 wrong usage, 3 Sluice or the issuer cannot be reached. With a \
 command, that of the command (128 and the signal's number); 125 if it was not begun, 126 if it cannot be run, 127 if it \
@@ -134,6 +134,9 @@ struct ProofArgs {
     /// A file with a token that somebody else keeps fresh; it is read again and again
     #[arg(long, env = "SLUICE_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// The SPIFFE Workload API that gives JWT-SVIDs, such as unix:///run/spire/agent.sock
+    #[arg(long, value_name = "ENDPOINT")]
+    workload_api: Option<String>,
     /// The environment variable that has the token
     #[arg(long, value_name = "NAME")]
     token_env: Option<String>,
@@ -176,7 +179,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 async fn work(args: &Args) -> Result<Option<u8>, Failure> {
     let settings = settings::settings(args)?;
     let targets = doors::targets(args, &settings)?;
-    let house = Arc::new(house(&settings).await?);
+    let house = Arc::new(house(&settings, &targets).await?);
     let health = match settings.health {
         Some(address) => Some(health::bind(address).await.map_err(Failure::failed)?),
         None => None,
@@ -218,15 +221,19 @@ async fn work(args: &Args) -> Result<Option<u8>, Failure> {
     Ok(status)
 }
 
-/// Gets the first token, and looks whether Sluice is there.
-async fn house(settings: &Settings) -> Result<House, Failure> {
+/// Gets the first token, and asks whether Sluice is there and accepts it.
+async fn house(settings: &Settings, targets: &[(String, TargetSettings)]) -> Result<House, Failure> {
     let address = settings.gateway.as_deref();
     let address = address.ok_or_else(|| Failure::Usage(String::from("say where Sluice is: --gateway HOST:PORT")))?;
     let trust = settings.trust().map_err(|error| Failure::Usage(error.to_string()))?;
     let gateway = Gateway::new(address, &trust).map_err(|error| gateway_failure(&error))?;
     let source = settings::source(settings)?;
     let keeper = Keeper::start(source, PATIENCE).await.map_err(|error| account::failure(&error))?;
-    gateway.try_connect().await.map_err(|error| gateway_failure(&error))?;
+    let token = Arc::clone(&keeper.watch().borrow().token);
+    for (name, target) in targets {
+        let database = target.database.as_deref().unwrap_or(name);
+        gateway.check(database, &token).await.map_err(|error| gateway_failure(&error))?;
+    }
     Ok(House { gateway, keeper: Arc::new(keeper), sessions: Arc::new(Sessions::default()) })
 }
 

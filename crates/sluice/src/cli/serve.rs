@@ -55,7 +55,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// The mistakes of a revision, each on a line of its own, belong to the reason.
-fn start_error(error: &gateway::node::StartError) -> String {
+pub(super) fn start_error(error: &gateway::node::StartError) -> String {
     match error {
         gateway::node::StartError::Revision(refused) => format!("{error}\n{}", refused.errors.join("\n")),
         other => other.to_string(),

@@ -1,13 +1,17 @@
 //! `sluice target`
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use gateway::node::Node;
+use gateway::postgres::{ExportError, examine};
 use serde_json::Value;
+use tokio::runtime::Builder;
 
-use super::client::{Client, encode};
+use super::client::{Client, encode, with_query};
 use super::connect::Connect;
 use super::failure::Failure;
-use super::{put, put_line, show};
+use super::{log, put, put_line, serve, show};
 
 /// See what Sluice knows of its targets
 #[derive(clap::Subcommand)]
@@ -19,6 +23,30 @@ pub(super) enum Command {
         sluice target catalog --target shop --database shop --save revision/tests/shop.catalog"
     )]
     Catalog(CatalogArgs),
+    /// Look for ways past Sluice at a target; exit 1 if there is a serious one
+    #[command(
+        after_help = "It looks with Sluice's own credential and changes nothing. What it found goes into the record.\n\n\
+        Example:\n  sluice target doctor payments"
+    )]
+    Doctor(DoctorArgs),
+}
+
+/// Which target
+#[derive(clap::Args)]
+pub(super) struct DoctorArgs {
+    /// The target
+    target: String,
+    #[command(flatten)]
+    connect: Connect,
+    /// The target's database; its first unless given
+    #[arg(long)]
+    database: Option<String>,
+    /// Without a Sluice that runs, as the configuration has the target; nobody else may have its journal open
+    #[arg(long)]
+    offline: bool,
+    /// For programs
+    #[arg(long)]
+    json: bool,
 }
 
 /// Which database, and where to
@@ -41,7 +69,13 @@ pub(super) struct CatalogArgs {
 }
 
 pub(super) fn run(command: &Command) -> Result<(), Failure> {
-    let Command::Catalog(args) = command;
+    match command {
+        Command::Catalog(args) => catalog(args),
+        Command::Doctor(args) => doctor(args),
+    }
+}
+
+fn catalog(args: &CatalogArgs) -> Result<(), Failure> {
     let database = args.database.as_ref().unwrap_or(&args.target);
     let mut text = read_catalog(&args.connect.client()?, &args.target, database)?;
     if args.users_part {
@@ -50,6 +84,67 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
     let Some(path) = &args.save else { return put(&text) };
     std::fs::write(path, &text).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
     put_line(&format!("{} has {} lines", show::safe(&path.display().to_string()), text.lines().count()))
+}
+
+fn doctor(args: &DoctorArgs) -> Result<(), Failure> {
+    let report = if args.offline { examined_here(args)? } else { examined_there(args)? };
+    if args.json {
+        put(&show::json(&report))?;
+    } else {
+        tell_of(&report)?;
+    }
+    let is_serious = |finding: &&Value| show::text(finding, "/severity") == "serious";
+    match show::list(&report, "/findings").iter().filter(is_serious).count() {
+        0 => Ok(()),
+        1 => Err(Failure::failed("there is a way past Sluice")),
+        count => Err(Failure::failed(format!("there are {count} ways past Sluice"))),
+    }
+}
+
+/// What the Sluice that runs finds.
+fn examined_there(args: &DoctorArgs) -> Result<Value, Failure> {
+    let asked: Vec<_> = args.database.iter().map(|database| ("database", database.clone())).collect();
+    let path = format!("/v1/targets/{}/doctor", encode(&args.target));
+    args.connect.client()?.post(&with_query(&path, &asked), &Value::Null)
+}
+
+/// What this process finds.
+fn examined_here(args: &DoctorArgs) -> Result<Value, Failure> {
+    let config = args.connect.config()?;
+    let _budget = log::start(&config.log)?;
+    let node = Node::open(config).map_err(|error| Failure::failed(serve::start_error(&error)))?;
+    let runtime = Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
+    let examining = Arc::clone(&node);
+    let examined = runtime.block_on(gateway::alone(node, async move {
+        examine(&examining, &args.target, args.database.as_deref()).await
+    }));
+    let report = examined.map_err(|error| match error {
+        ExportError::Unknown => Failure::failed("there is no such target or database"),
+        ExportError::Unavailable => Failure::failed("the target cannot be examined; the log says why"),
+    })?;
+    serde_json::to_value(report).map_err(Failure::failed)
+}
+
+/// Each finding with what to do about it, and what could not be looked at.
+fn tell_of(report: &Value) -> Result<(), Failure> {
+    let findings = show::list(report, "/findings");
+    for finding in findings {
+        let part = |name| show::safe(&show::text(finding, name));
+        put_line(&format!(
+            "{:8} {}: {}\n         {}",
+            part("/severity"),
+            part("/check"),
+            part("/what"),
+            part("/advice")
+        ))?;
+    }
+    if findings.is_empty() {
+        put_line("nothing was found")?;
+    }
+    for unchecked in show::list(report, "/unchecked") {
+        put_line(&format!("not looked at: {}", show::safe(unchecked.as_str().unwrap_or_default())))?;
+    }
+    Ok(())
 }
 
 /// The catalog of a database, as the Sluice that runs reads it.

@@ -24,15 +24,17 @@ const LABELS: [(&str, &[&str]); 5] = [
 ];
 
 /// The kinds of work beside the sessions.
-const WORK: [&str; 13] = [
+const WORK: [&str; 15] = [
     "approvals",
     "archive",
+    "credentials",
     "index",
     "issuers",
     "journal",
     "live_tapes",
     "retention",
     "revisions",
+    "roles",
     "tiles",
     "trust",
     "trust_domains",

@@ -65,6 +65,7 @@ async fn id_14_an_issuers_events_reach_live_sessions() -> Result<()> {
     let mut loses = Raw::login(site, &token(site, "events-loses", &groups)?).await?;
     loses.send(&[query(&waits("events-loses"))]).await?;
     wait_for_running("events-loses", "1")?;
+    let old = token(site, "events-loses", &groups)?;
     let change = |groups: &[&str]| json!({"claims": {"groups": groups}});
     let claims_change = format!("{CAEP}token-claims-change");
     assert_eq!(send(site, "events-loses", &claims_change, change(&["payments-apps", "dba"]))?, 202);
@@ -74,7 +75,7 @@ async fn id_14_an_issuers_events_reach_live_sessions() -> Result<()> {
     assert_eq!(loses.simple(&waits("events-loses")).await?.errors(), ["42501"], "it may only read now");
     assert_eq!(loses.simple("SELECT count(*) FROM orders WHERE id = 1").await?.column(), ["1"]);
     // A session of an old token has no more, and nobody wins a group by it.
-    let mut again = Raw::login(site, &token(site, "events-loses", &groups)?).await?;
+    let mut again = Raw::login(site, &old).await?;
     assert_eq!(again.simple(&waits("events-loses")).await?.errors(), ["42501"]);
     let refused = again.simple("DELETE FROM refunds WHERE id = 1").await?;
     assert_eq!(refused.errors(), ["42501"], "{refused:?}");

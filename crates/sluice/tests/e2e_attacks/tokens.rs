@@ -66,7 +66,9 @@ fn a_password_opens_its_own_target_alone_and_survives_a_restart() -> Result<()> 
     assert_eq!(rows(&site, &password, "SELECT 1")?, "1");
     let elsewhere = select_at(&site, "orders", &password)?;
     let unknown = select_at(&site, "no_such_database", &password)?;
-    let wrong = select_at(&site, site.database(), &password.chars().rev().collect::<String>())?;
+    let (prefix, random) = password.split_at(7);
+    let wrong = format!("{prefix}{}", random.chars().rev().collect::<String>());
+    let wrong = select_at(&site, site.database(), &wrong)?;
     let told = |output: &Output| output.stderr.split("Session").next().unwrap_or_default().to_owned();
     assert!(told(&elsewhere).contains("the connection is not allowed"), "{}", elsewhere.stderr);
     assert_eq!((told(&unknown), told(&wrong)), (told(&elsewhere), told(&elsewhere)), "one answer for all");
@@ -88,7 +90,7 @@ fn a_password_opens_its_own_target_alone_and_survives_a_restart() -> Result<()> 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_ends_and_so_does_its_session() -> Result<()> {
     let site = shared()?;
-    let short = site.issuer().issue(ORDER_SERVICE.grant().lifetime(Duration::from_secs(3)))?;
+    let short = site.issuer().issue(ORDER_SERVICE.grant().lifetime(Duration::from_secs(8)))?;
     let password = credential(&site, &short, PASSWORD, "payments")?;
     let mut client = Raw::login(&site, &password).await?;
     assert_eq!(client.simple("SELECT 1").await?.column(), ["1"]);
@@ -165,5 +167,41 @@ fn the_command_line_exchanges_a_token() -> Result<()> {
     let refused = sluice(&["--target", "no-such-target"])?;
     assert!(refused.stderr.contains("no such target"), "{}", refused.stderr);
     assert!(sluice(&["--password"])?.stderr.contains("--target"));
+    Ok(())
+}
+
+/// With a client of others (oauth4webapi), so that our own code is not the only judge of what a standard says.
+#[test]
+fn an_independent_client_discovers_exchanges_and_proves() -> Result<()> {
+    if testkit::drivers::Toolchain::Node.is_left_out() {
+        return Ok(());
+    }
+    let mut site = site("token_client", Tuning::default())?;
+    // Its own URL is known once it listens.
+    site.keep_ports()?;
+    let issuer = format!("http://{}", site.process()?.address("admin")?);
+    site.stop()?;
+    let text = std::fs::read_to_string(site.config())?;
+    std::fs::write(site.config(), format!("{text}\n[tokens]\nissuer = \"{issuer}\"\nmax_lifetime = \"2m\"\n"))?;
+    site.start()?;
+    let mut command = std::process::Command::new("node");
+    command.arg("oauth_client.mjs").current_dir(testkit::command::workspace_root().join("tests/node"));
+    command.env("SLUICE_ISSUER", &issuer).env("SLUICE_TOKEN", site.token(&ORDER_SERVICE)?);
+    let found: Value = serde_json::from_str(&testkit::command::run(command, b"")?.success()?)?;
+    assert_eq!((&found["discovery"]["issuer"], &found["same"]), (&json!(issuer), &json!(true)));
+    assert_eq!(found["bearer"]["who"]["subject"], json!({"issuer": "demo", "id": "order-service"}));
+    let claims = &found["claims"];
+    assert_eq!((&claims["iss"], &claims["sub"]), (&json!(issuer), &json!("demo|order-service")));
+    let lifetime = claims["exp"].as_u64().zip(claims["iat"].as_u64()).map(|(exp, iat)| exp - iat);
+    assert!(lifetime.is_some_and(|lifetime| lifetime <= 120), "{claims}");
+    assert_eq!(found["nonce_was_asked_for"], true);
+    for algorithm in ["ES256", "Ed25519", "RS256"] {
+        let bound = &found["bound"][algorithm];
+        assert_eq!((&bound["token_type"], &bound["exchanged"]), (&json!("dpop"), &json!("dpop")), "{bound}");
+        assert_eq!((&bound["who"]["binding"], &bound["again"]["binding"]), (&json!("dpop"), &json!("dpop")), "{bound}");
+        assert_eq!((&bound["without"]["refused"], &bound["stolen"]["refused"]), (&json!(401), &json!(401)), "{bound}");
+    }
+    assert_eq!(found["password"], json!({"token_type": "n_a", "length": 43}));
+    assert_eq!(found["refused"], json!({"error": "invalid_target", "status": 400}));
     Ok(())
 }

@@ -50,7 +50,7 @@ fn a_workload_gets_in_with_its_svid_and_no_password() -> Result<()> {
     assert_eq!(subject.key.to_string(), format!("prod|{LOADER}"));
     assert_eq!(subject.groups, [std::sync::Arc::from("prod|etl")]);
     assert_eq!(subject.binding, model::subject::Binding::Mtls);
-    assert!(subject.token_id.is_some_and(|id| id.starts_with("sha256:")));
+    assert!(subject.token_id.is_some_and(|id| id.starts_with("x509-sha256:")));
     // A password that nobody asked for is not sent, so it changes nothing.
     assert_eq!(rows(&site, &svid.with_token("not a token"), "SELECT 1")?, "1");
     // Another workload of the trust domain is somebody else, without the group.
@@ -143,6 +143,34 @@ fn a_bundle_file_is_followed_and_its_last_good_form_stays() -> Result<()> {
         Ok(site.log().contains("the last good one stays").then_some(()))
     })?;
     assert!(gets_in(&new)? && !gets_in(&old)?);
+    Ok(())
+}
+
+/// Whoever is not vouched for any more has no session either: another authority, and a trust domain that is gone.
+#[test]
+fn a_session_ends_when_nobody_vouches_for_its_svid_any_more() -> Result<()> {
+    let (first, second) = (Authority::generate("one")?, Authority::generate("two")?);
+    let site = site("svid_withdrawn", first.certificate_pem())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let ends = |svid: &Certificate, withdraw: &dyn Fn() -> Result<()>| {
+        runtime.block_on(async {
+            let (client, connection) = connect(&site, svid).await?;
+            let driving = tokio::spawn(connection);
+            client.simple_query("SELECT 1").await?;
+            withdraw()?;
+            let ended = tokio::time::timeout(LIMIT, driving).await??.unwrap_err();
+            assert_eq!(ended.code(), Some(&tokio_postgres::error::SqlState::ADMIN_SHUTDOWN), "{ended:?}");
+            anyhow::Ok(())
+        })
+    };
+    ends(&first.svid(LOADER, |_| ())?, &|| Ok(fs::write(site.home().join("prod.pem"), second.certificate_pem())?))?;
+    let svid = second.svid(LOADER, |_| ())?;
+    ends(&svid, &|| {
+        let text = fs::read_to_string(site.config())?;
+        let (rest, _) = text.split_once("[[trust_domain]]").unwrap();
+        Ok(fs::write(site.config(), rest)?)
+    })?;
+    assert_not_let_in(&site, &shown(&site, "gone", &svid));
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Sessions that outlive their tokens.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use testkit::command::{client, psql};
@@ -23,7 +23,7 @@ fn tuning() -> Tuning {
 }
 
 /// Whole seconds are what tokens count in, and a busy machine needs some of them.
-const LIFETIME: Duration = Duration::from_secs(6);
+const LIFETIME: Duration = Duration::from_secs(9);
 
 /// A psycopg pool, a statement that runs longer than a token, a failed transaction and pgbench, all at once, for more than
 /// two lifetimes: none of them notices.
@@ -34,27 +34,25 @@ fn a_pool_never_notices_that_its_tokens_are_short() -> Result<()> {
     let open = caller.open(site, &["--no-password"])?;
     let (host, port) = (open.address()?.ip().to_string(), open.address()?.port().to_string());
     let environment = [("PGHOST", host.as_str()), ("PGPORT", &port), ("PGUSER", "me"), ("PGDATABASE", site.database())];
-    let begun = Instant::now();
     std::thread::scope(|scope| {
         let long = scope.spawn(|| {
-            let sql = "SELECT count(*) FROM orders WHERE pg_sleep(13) IS NOT NULL AND id = 1";
+            let sql = "SELECT count(*) FROM orders WHERE pg_sleep(20) IS NOT NULL AND id = 1";
             psql(&["-At", "-c", sql], &environment)?.success()
         });
         let bench = scope.spawn(|| {
             let script = caller.home.path().join("one.sql");
             std::fs::write(&script, "SELECT count(*) FROM orders WHERE id <= 3;\n\\sleep 200 ms\n")?;
             let script = script.display().to_string();
-            client("pgbench", &["-n", "-M", "prepared", "-c", "3", "-T", "14", "-f", &script], &environment, b"")
+            client("pgbench", &["-n", "-M", "prepared", "-c", "3", "-T", "21", "-f", &script], &environment, b"")
         });
         let pool = scope.spawn(|| {
             let python = testkit::command::development_directory().join("venv/bin/python");
             let mut command = std::process::Command::new(python);
             command.arg(testkit::command::workspace_root().join("tests/python/pool_through_connect.py"));
-            command.args([&host, &port, site.database(), "14"]);
+            command.args([&host, &port, site.database(), "21"]);
             testkit::command::run(command, b"")
         });
-        assert!(begun.elapsed() < LIFETIME, "what is to outlive a token began too late");
-        open.renewed(4)?;
+        open.renewed(3)?;
         let pool = pool.join().expect("the pool").context("the pool")?.success()?;
         // The same backends at the end as at the beginning.
         let told: serde_json::Value = serde_json::from_str(&pool)?;
@@ -132,7 +130,10 @@ async fn only_the_caller_itself_renews_a_session_and_nothing_else_changes() -> R
         let said = renewal(site, wrong, &own).await?;
         assert!(said.contains(refused) && !said.contains(&own), "{said}");
     }
-    for malformed in ["nobody", "", "0000000000001;"] {
+    // Without any, it only asks whether one is known.
+    assert_eq!(renewal(site, &token, "").await?, "");
+    assert!(renewal(site, "a.b.c", "").await?.contains("28000"));
+    for malformed in ["nobody", ",", "0000000000001;"] {
         let said = renewal(site, &token, malformed).await?;
         assert!(said.contains("08P01"), "{malformed}: {said}");
     }

@@ -25,6 +25,12 @@ impl Caller {
         Ok(Self { client, home: tempfile::tempdir()? })
     }
 
+    /// Somebody whom the issuer does not know as a client.
+    pub fn nobody() -> Result<Self> {
+        let client = Client { id: String::new(), secret: String::new(), groups: Vec::new(), lifetime: Duration::ZERO };
+        Ok(Self { client, home: tempfile::tempdir()? })
+    }
+
     /// `sluice connect` as this client, with its secret in the environment.
     pub fn connect(&self, site: &Site, arguments: &[&str]) -> Result<Command> {
         let mut command = self.anybody(site, arguments)?;
@@ -39,7 +45,11 @@ impl Caller {
         command.env("SLUICE_GATEWAY", site.process()?.address("postgres")?.to_string());
         command.env("SLUICE_CA_FILE", site.ca()).env("SLUICE_ISSUER", site.issuer().url());
         command.env("PATH", testkit::command::path_with_clients()?);
-        command.env("XDG_STATE_HOME", self.home.path()).env_remove("SLUICE_TOKEN").env_remove("SLUICE_TOKEN_FILE");
+        command
+            .env("XDG_STATE_HOME", self.home.path())
+            .env_remove("SLUICE_TOKEN")
+            .env_remove("SLUICE_TOKEN_FILE")
+            .env_remove("SPIFFE_ENDPOINT_SOCKET");
         Ok(command)
     }
 

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::credential::{SOURCE_ADVICE, secret};
 use super::issuer::{is_fetchable, is_loopback};
 use super::sluice::seconds;
-use super::targets::{SOURCE_ADVICE, secret};
 use super::{CredentialSource, Section};
 
 /// A bucket of an object storage that speaks S3.

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::credential::{SOURCE_ADVICE, secret};
 use super::issuer::{is_fetchable, is_loopback};
 use super::sluice::seconds;
-use super::targets::{SOURCE_ADVICE, secret};
 use super::{CredentialSource, Section};
 
 /// How an issuer is asked about its opaque tokens (RFC 7662).

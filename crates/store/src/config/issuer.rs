@@ -47,7 +47,7 @@ fn issuer(section: &Section<'_, '_>) -> Option<IssuerConfig> {
         section.parsed("alias", "a short name of a-z, 0-9, - and _", |text| is_alias(text).then(|| text.into()));
     let url = section.text("url");
     let (keys, introspection) = keys(section, url.as_deref());
-    let audiences = audiences(section);
+    let audiences = audiences(section, "audience");
     let profile = profile(section);
     let algorithms = algorithms(section);
     let kind = kind(section);
@@ -136,12 +136,12 @@ pub(super) fn is_loopback(url: &str) -> bool {
 }
 
 /// One text or a list of them; none empty.
-pub(super) fn audiences(section: &Section<'_, '_>) -> Option<BTreeSet<Arc<str>>> {
-    let setting = section.take("audience")?;
+pub(super) fn audiences(section: &Section<'_, '_>, key: &'static str) -> Option<BTreeSet<Arc<str>>> {
+    let setting = section.take(key)?;
     let advice = "write \"sluice\", or a list of such texts";
     let texts = match &setting.value {
         DeValue::String(text) => vec![text.to_string()],
-        DeValue::Array(_) => return non_empty(setting.texts()?, section, "audience", advice),
+        DeValue::Array(_) => return non_empty(setting.texts()?, section, key, advice),
         _ => Vec::new(),
     };
     let is_good = texts.iter().any(|text| !text.is_empty());
@@ -182,7 +182,7 @@ fn algorithms(section: &Section<'_, '_>) -> Option<BTreeSet<Algorithm>> {
 }
 
 /// `"service"`, `"user"`, or `{ claim = "…", user = "…" }`.
-fn kind(section: &Section<'_, '_>) -> Option<KindRule> {
+pub(super) fn kind(section: &Section<'_, '_>) -> Option<KindRule> {
     let setting = section.take("kind")?;
     if setting.value.is_str() {
         let word = |text: &str| match text {
@@ -252,7 +252,7 @@ fn is_group_prefix(text: &str) -> bool {
 }
 
 /// A list of names, or `"*"`.
-fn bare_groups(section: &Section<'_, '_>) -> Option<BareGroups> {
+pub(super) fn bare_groups(section: &Section<'_, '_>) -> Option<BareGroups> {
     let setting = section.take("bare_groups")?;
     if setting.value.is_array() {
         let names = setting.texts()?.into_iter().map(Into::into).collect();

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use model::event::Event;
 
+use super::credential::{SOURCE_ADVICE, secret};
 use super::issuer::{is_alias, is_fetchable, is_loopback};
-use super::targets::{SOURCE_ADVICE, address, secret};
+use super::targets::address;
 use super::{CredentialSource, Section};
 
 /// One place that the journal's events are sent to.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::{
     ApprovalConfig, CertificateFiles, Config, ConfigError, Document, IssuerConfig, JournalConfig, KeyLocation, Limits,
     Listen, LockMemory, LogConfig, LogFormat, LogLevel, OauthHint, PostgresAuth, PostgresListen, Section,
-    SessionConfig, archive, issuer, sinks, spiffe, tokens, witness,
+    SessionConfig, archive, issuer, saml, sinks, spiffe, tokens, witness,
 };
 use crate::revision::read_text;
 
@@ -46,9 +46,16 @@ fn config(root: &Section<'_, '_>) -> Config {
     if postgres.listen.address == admin.address && admin.address.port() != 0 {
         root.report("listen.admin.address", "both listeners have this address", "give each a port of its own");
     }
+    let tokens = tokens::tokens(root.table("tokens"), &issuers);
+    let trust_domains = spiffe::trust_domains(root, &issuers);
+    let taken = issuers
+        .iter()
+        .map(|issuer| &issuer.issuer.alias)
+        .chain(trust_domains.iter().map(|trusted| &trusted.domain.issuer.alias));
+    let saml = saml::providers(root, taken, &tokens);
     Config {
         file: PathBuf::new(),
-        trust_domains: spiffe::trust_domains(root, &issuers),
+        trust_domains,
         revision_dir: root.path("revision_dir").unwrap_or_else(|| root.beside("revision")),
         data_dir,
         lock_memory: lock_memory(root),
@@ -64,7 +71,8 @@ fn config(root: &Section<'_, '_>) -> Config {
         sessions: sessions(root.table("sessions")),
         sinks: sinks::sinks(root),
         archive: archive::archive(root.table("archive")),
-        tokens: tokens::tokens(root.table("tokens"), &issuers),
+        saml,
+        tokens,
         issuers,
     }
 }

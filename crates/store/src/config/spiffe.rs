@@ -56,7 +56,7 @@ fn trust_domain(section: &Section<'_, '_>) -> Option<TrustDomainConfig> {
     let name = section.parsed("name", expected, |text| is_trust_domain(text).then(|| Arc::<str>::from(text)));
     let alias =
         section.parsed("alias", "a short name of a-z, 0-9, - and _", |text| is_alias(text).then(|| text.into()));
-    let audiences = audiences(section).unwrap_or_default();
+    let audiences = audiences(section, "audience").unwrap_or_default();
     let certificates = section.flag("certificates").unwrap_or(true);
     let max_lifetime = section.duration("max_lifetime", seconds(1, 7 * 86_400));
     let leeway = section.duration("leeway", seconds(0, 120));

@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::target::{Durability, OnUnmaskable, TapeMode, Target};
-use toml::de::DeValue;
-
+use super::credential::{self, Credential, PasswordSource, Servers};
 use super::sluice::{GIB, KIB, certificate, seconds};
 use super::{CertificateFiles, ConfigError, Document, Section};
+use model::target::{Durability, OnUnmaskable, TapeMode, Target};
 
 /// A backend: what policy may know of it, and what only the gateway does.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -90,15 +89,6 @@ pub enum TlsMode {
     Off,
 }
 
-/// As whom Sluice logs in at a target.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Credential {
-    /// The target's user.
-    pub user: Arc<str>,
-    /// Where its password is; `None` when the client certificate is enough.
-    pub password: Option<CredentialSource>,
-}
-
 /// Where a secret is kept: never in the configuration itself.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum CredentialSource {
@@ -117,12 +107,13 @@ pub enum CredentialSource {
 pub fn parse_targets(text: &str, file: &Path) -> Result<Vec<TargetConfig>, Vec<ConfigError>> {
     Document::new(file, text).read(|root| {
         let (mut targets, mut claimed) = (Vec::new(), BTreeMap::new());
+        let servers = Servers { openbao: credential::servers(root), aws: credential::accounts(root) };
         for (name, setting) in root.take_all() {
             if !is_name(&name) {
                 setting.report("it is no name for a target", "use a-z, 0-9, - and _, at most 63 of them");
             }
             let Some(section) = setting.section() else { continue };
-            if let Some(target) = target(&section, &name) {
+            if let Some(target) = target(&section, &name, &servers) {
                 claim_databases(&section, &target, &mut claimed);
                 targets.push(target);
             }
@@ -139,12 +130,12 @@ fn is_name(name: &str) -> bool {
 }
 
 /// Every setting is read before any is missed, so that all mistakes are found.
-fn target(section: &Section<'_, '_>, name: &str) -> Option<TargetConfig> {
+fn target(section: &Section<'_, '_>, name: &str, servers: &Servers) -> Option<TargetConfig> {
     let protocol = section.word("protocol", &[("postgres", "postgres")]);
     let address = section.parsed("address", "a host and a port, such as \"db.internal:5432\"", address);
     let databases = databases(section);
     let tls = tls(section);
-    let credential = credential(section, tls.client.is_some());
+    let credential = credential::credential(section, tls.client.is_some(), servers);
     let labels = labels(section.table("labels"));
     let durability = section.word(
         "durability",
@@ -167,10 +158,14 @@ fn target(section: &Section<'_, '_>, name: &str) -> Option<TargetConfig> {
     if allow_md5 && tls.mode != TlsMode::VerifyFull {
         section.report("allow_md5", "md5 needs verified TLS", "write tls = \"verify-full\", or remove allow_md5");
     }
+    let is_token = |credential: &Credential| matches!(credential.password, Some(PasswordSource::RdsToken(_)));
+    if credential.as_ref().is_some_and(is_token) && tls.mode != TlsMode::VerifyFull {
+        section.report("tls", "a token of RDS needs verified TLS", "write tls = \"verify-full\"");
+    }
     let protocol = section.required("protocol", protocol, "write protocol = \"postgres\"");
     let address = section.required("address", address, "write address = \"db.internal:5432\"");
     let databases = section.required("databases", databases, "write databases = [\"payments\"], or [\"*\"] for all");
-    let credential = section.required("credential", credential, CREDENTIAL_ADVICE);
+    let credential = section.required("credential", credential, credential::CREDENTIAL_ADVICE);
     let (host, port) = address?;
     Some(TargetConfig {
         target: Target { name: name.into(), protocol: protocol?.into(), labels },
@@ -234,55 +229,6 @@ fn labels(section: Section<'_, '_>) -> BTreeMap<String, String> {
     let settings = section.take_all();
     let labels = settings.into_iter().filter_map(|(key, setting)| Some((key, setting.text("a text in quotes")?)));
     labels.collect()
-}
-
-const USER: &str = "the name of the target's user";
-const CREDENTIAL_ADVICE: &str = "write credential = { user = \"sluice\", password = { env = \"PAYMENTS_PASSWORD\" } }";
-
-fn credential(section: &Section<'_, '_>, has_certificate: bool) -> Option<Credential> {
-    let credential = section.take("credential")?.section()?;
-    let user = credential.parsed("user", USER, |user| (!user.is_empty()).then(|| user.to_owned()));
-    let user = credential.required("user", user, "write user = \"sluice\"");
-    let password = secret(&credential, "password");
-    if password == Some(None) && !has_certificate {
-        credential.required::<()>("password", None, SOURCE_ADVICE);
-    }
-    credential.finish();
-    Some(Credential { user: user?.into(), password: password? })
-}
-
-pub(super) const SOURCE_ADVICE: &str =
-    "write { env = \"VARIABLE\" }, { file = \"path\" } or { vault = \"name\" }, and put the secret there";
-
-/// Where a secret is: `None` after a mistake, `Some(None)` where there is none.
-pub(super) fn secret(section: &Section<'_, '_>, key: &'static str) -> Option<Option<CredentialSource>> {
-    let Some(setting) = section.take(key) else {
-        return Some(None);
-    };
-    // Whatever stands there may be the secret, so it is never shown.
-    if !matches!(setting.value, DeValue::Table(_)) {
-        setting.report("a secret must not stand in a configuration file", SOURCE_ADVICE);
-        return None;
-    }
-    let source = setting.section()?;
-    let vault = source
-        .parsed("vault", "a name given to `sluice secret set`", |name| (!name.is_empty()).then(|| name.to_owned()));
-    let (variable, file) = (source.variable("env"), source.path("file"));
-    let found = match (variable, file, vault) {
-        (Some(variable), None, None) => Some(CredentialSource::Env(variable)),
-        (None, Some(file), None) => Some(CredentialSource::File(file)),
-        (None, None, Some(name)) => Some(CredentialSource::Vault(name)),
-        (None, None, None) => None,
-        _ => {
-            source.report("", "it has several sources", "keep one of them");
-            None
-        }
-    };
-    if found.is_none() && !source.has_mistake() {
-        source.report("", "it has no source", SOURCE_ADVICE);
-    }
-    source.finish();
-    found.map(Some)
 }
 
 /// A database name leads to one target, whichever order the targets stand in; `*` too.

@@ -67,11 +67,13 @@ fn what_the_templates_comment_out_is_right_too() {
         });
         lines.collect::<String>()
     };
-    let is_both = |line: &&str| !["ca_file", "key_env", "workload_api"].iter().any(|other| line.starts_with(other));
+    let is_both = |line: &&str| {
+        !["ca_file", "key_env", "workload_api", "metadata_url"].iter().any(|other| line.starts_with(other))
+    };
     let text = uncomment(TEMPLATE_SLUICE_TOML);
     let text: String = text.lines().filter(is_both).map(|line| format!("{line}\n")).collect();
     let all = config(&text).unwrap();
-    assert_eq!(all.issuers.len(), 1);
+    assert_eq!((all.issuers.len(), all.saml.len()), (1, 1));
     assert_eq!((all.trust_domains.len(), all.trust_domains[0].domain.groups.len()), (1, 2));
     let archive = all.archive.unwrap();
     assert_eq!((&*archive.bucket, &*archive.prefix, &*archive.endpoint), ("tapes", "sluice", "https://s3.example.com"));
@@ -219,7 +221,7 @@ fn an_issuer_is_read_as_meant() {
     let text = format!(
         "{ISSUER}profile = \"keycloak\"\nalgorithms = [\"RS256\"]\nkind = {{ claim = \"account\", user = \"person\" }}\n\
          id_claim = \"client_id\"\ngroups_claim = \"realm_access.roles\"\nbare_groups = [\"dba\"]\nmax_lifetime = \"5m\"\n\
-         leeway = \"10s\"\nca_file = \"ca.pem\"\n"
+         leeway = \"10s\"\nevents = true\nca_file = \"ca.pem\"\n"
     );
     let issuers = config(&text).unwrap().issuers;
     let IssuerConfig { issuer, keys, introspection } = &issuers[0];
@@ -231,12 +233,14 @@ fn an_issuer_is_read_as_meant() {
     assert_eq!(issuer.groups_claim.as_ref().unwrap().names(), ["realm_access".into(), "roles".into()]);
     assert_eq!(issuer.bare_groups, BareGroups::Only(["dba".into()].into()));
     assert_eq!((issuer.max_lifetime, issuer.leeway, &*issuer.id_claim), (300, 10, "client_id"));
+    assert!(issuer.events);
     assert_eq!(*keys, KeySource::Discovery { ca_file: Some("/etc/sluice/ca.pem".into()) });
     let dotted =
         config(&format!("{ISSUER}groups_claim = [\"https://a.b/groups\"]\nbare_groups = \"*\"\nkind = \"user\""));
     let issuer = &dotted.unwrap().issuers[0].issuer;
     assert_eq!(issuer.groups_claim.as_ref().unwrap().names(), ["https://a.b/groups".into()]);
     assert_eq!((&issuer.bare_groups, &issuer.kind), (&BareGroups::All, &KindRule::User));
+    assert!(!issuer.events, "only who is asked to may send events");
 }
 
 #[test]
@@ -414,7 +418,7 @@ fn a_target_is_read_as_meant() {
     assert_eq!(target.databases, Databases::All);
     assert_eq!(target.tls.mode, TlsMode::Require);
     assert_eq!(target.tls.client.as_ref().unwrap().key, Path::new("/r/k.pem"));
-    assert_eq!(target.credential, Credential { user: "sluice".into(), password: None });
+    assert_eq!(target.credential, Credential { user: Some("sluice".into()), password: None, ephemeral_role: None });
     assert_eq!((target.durability, target.tape), (Durability::Power, TapeMode::Requests));
     assert_eq!((target.tape_cap, target.retention), (Some(1 << 30), Some(Duration::from_secs(400 * 86_400))));
     assert_eq!(target.tape_part, PartLimits { size: 64 << 10, age: Duration::from_secs(3600) });
@@ -423,7 +427,7 @@ fn a_target_is_read_as_meant() {
     assert_eq!(target.tls, TargetTls { mode: TlsMode::VerifyFull, ca_file: None, client: None });
     assert_eq!((target.durability, target.tape), (Durability::Auto, TapeMode::Full));
     assert_eq!(target.tape_part, PartLimits { size: 1 << 30, age: Duration::from_secs(86_400) });
-    assert_eq!(target.credential.password, Some(CredentialSource::Env("P".into())));
+    assert_eq!(target.credential.password, Some(PasswordSource::Stored(CredentialSource::Env("P".into()))));
 }
 
 #[test]
@@ -439,7 +443,7 @@ fn a_secret_in_the_file_is_refused_and_never_repeated() {
     let connection_string = targets(&TARGET.replace("db:5432", "postgres://u:hunter2@db:5432/payments"));
     assert!(!lines(&connection_string.unwrap_err()).contains("hunter2"));
     let literal = lines(&targets(&TARGET.replace("{ env = \"P\" }", "\"hunter2\"")).unwrap_err());
-    assert!(literal.contains("{ env = \"VARIABLE\" }, { file = \"path\" } or { vault = \"name\" }"), "{literal}");
+    assert!(literal.contains("{ env = \"VARIABLE\" }, { file = \"path\" }, { vault = \"name\" }"), "{literal}");
     let sources = "{ env = \"A\", vault = \"b\" }";
     assert_mistake(targets(&TARGET.replace("{ env = \"P\" }", sources)), 5, "payments.credential.password");
     assert_mistake(targets(&TARGET.replace(", password = { env = \"P\" }", "")), 5, "payments.credential.password");
@@ -599,4 +603,27 @@ fn a_trust_domain_has_a_name_an_alias_and_a_bundle_of_its_own() {
         assert_mistake(config(&format!("{DOMAIN}{file}groups = {{ a = {wrong} }}\n")), 5, "trust_domain.groups.a");
     }
     assert_mistake(config(&format!("{DOMAIN}{file}groups = {{ \"a|b\" = [\"/x\"] }}\n")), 5, "trust_domain.groups.a|b");
+}
+
+#[test]
+fn what_is_issued_is_bounded_and_its_issuer_is_an_origin() {
+    let read =
+        config("[tokens]\nissuer = \"https://sluice.example.com:7632\"\nmax_lifetime = \"5m\"\n").unwrap().tokens;
+    assert_eq!(read.issuer.as_deref(), Some("https://sluice.example.com:7632"));
+    assert_eq!((read.max_lifetime.as_secs(), read.max_passwords_per_subject), (300, 50));
+    assert!(config("[tokens]\nissuer = \"http://127.0.0.1:7632\"\n").is_ok());
+    for wrong in [
+        "http://sluice.example.com",
+        "https://sluice.example.com/",
+        "https://sluice.example.com/x",
+        "https://sluice.example.com?x",
+        "https://user@sluice.example.com",
+        "https://Sluice.example.com",
+        "https://",
+        "sluice.example.com",
+    ] {
+        assert_mistake(config(&format!("[tokens]\nissuer = \"{wrong}\"\n")), 2, "tokens.issuer");
+    }
+    assert_mistake(config("[tokens]\nmax_lifetime = \"2h\"\n"), 2, "tokens.max_lifetime");
+    assert_mistake(config(&format!("[tokens]\nissuer = \"https://id.example.com\"\n{ISSUER}")), 1, "tokens.issuer");
 }

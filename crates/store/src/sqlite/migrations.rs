@@ -13,6 +13,7 @@ pub(crate) const STATE: &[Step] = &[
     ("changes of the vault", include_str!("state_2.sql")),
     ("passwords", include_str!("state_passwords.sql")),
     ("revocations", include_str!("state_revocations.sql")),
+    ("what was used once", include_str!("state_used_once.sql")),
 ];
 
 /// The steps of `index.db`.

@@ -22,6 +22,7 @@ mod people;
 mod property;
 mod revocations;
 mod runs;
+mod used_once;
 mod windows;
 
 pub(super) const T: Timestamp = Timestamp(1_795_406_400_000);

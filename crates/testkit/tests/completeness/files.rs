@@ -76,7 +76,7 @@ const CHANGES: [(Place, Does); 43] = [
     (("sluice/src/cli/serve.rs", "serve"), ANOTHER_PROGRAM),
     (("sluice/src/cli/serve.rs", "write_addresses"), ANOTHER_PROGRAM),
     (("sluice/src/cli/sessions/pace.rs", "new"), ANOTHER_PROGRAM),
-    (("sluice/src/cli/target.rs", "run"), ANOTHER_PROGRAM),
+    (("sluice/src/cli/target.rs", "catalog"), ANOTHER_PROGRAM),
     (("store/src/sqlite.rs", "create_private"), Keeps("what is there stays")),
     (("store/src/sqlite.rs", "remove_index"), Takes("store::remove_index")),
 ];

@@ -13,6 +13,7 @@ pub const MAX_CANCEL_KEY: usize = 256;
 pub const SESSION_OPTION: &str = "_pq_.sluice_session";
 
 /// Begins no session but renews those whose ids are its value, separated by commas, with the token that is the password.
+/// Without any, it only asks whether the token is accepted.
 pub const RENEW_OPTION: &str = "_pq_.sluice_renew";
 
 /// The parameter that reports the session's id.

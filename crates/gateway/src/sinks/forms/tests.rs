@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use model::approval::{Answer, Asked, Mode, Status};
+use model::bypass::{self, Finding};
 use model::class::DataClass;
 use model::decision::{Denial, Need, Outcome};
 use model::disclosure::{Counts, Disclosure};
@@ -196,6 +197,15 @@ fn people() -> Vec<Event> {
             source: IpAddr::V4(Ipv4Addr::LOCALHOST),
         },
         Event::TokenRefused { source: IpAddr::V4(Ipv4Addr::LOCALHOST), reason: "the signature is wrong".into() },
+        Event::Bypass {
+            target: "payments".into(),
+            database: "app".into(),
+            findings: vec![Finding {
+                severity: bypass::Severity::Serious,
+                check: "superuser".into(),
+                what: "statements can be run as \"postgres\"".into(),
+            }],
+        },
     ]
 }
 

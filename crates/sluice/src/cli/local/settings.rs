@@ -28,6 +28,7 @@ pub(super) fn settings(args: &Args) -> Result<Settings, Failure> {
     over(&mut identity.key_id, &args.proof.key_id);
     over(&mut identity.assertion_audience, &args.proof.assertion_audience);
     over(&mut identity.token_file, &args.proof.token_file);
+    over(&mut identity.workload_api, &args.proof.workload_api);
     over(&mut identity.token_env, &args.proof.token_env);
     identity.client_secret_post |= args.proof.client_secret_post;
     identity.pss |= args.proof.pss;
@@ -52,6 +53,9 @@ pub(super) fn source(settings: &Settings) -> Result<Source, Failure> {
     }
     if let Some(token) = variable("SLUICE_TOKEN").filter(|token| !token.trim().is_empty()) {
         return Ok(Source::Value(Secret::new(token.trim().to_owned())));
+    }
+    if let Some(endpoint) = variable("SPIFFE_ENDPOINT_SOCKET").filter(|endpoint| !endpoint.is_empty()) {
+        return Ok(settings.workload(endpoint));
     }
     let login = account::login()?;
     if login.exists() {

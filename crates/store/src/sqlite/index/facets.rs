@@ -49,6 +49,7 @@ impl<'a> Facets<'a> {
                 Self { subject: Some(&subject.key), target: target.as_deref(), ..none }
             }
             Event::OwnStatement { session, target, .. } => Self { session: *session, target: Some(target), ..none },
+            Event::Bypass { target, .. } => Self { target: Some(target), ..none },
             Event::Gap { session, .. } => Self { session: *session, ..none },
             Event::TapeCut { session, .. }
             | Event::TapePartEnded { session, .. }

@@ -1,0 +1,10 @@
+//! An assertion or a response. See `bodies::saml_assertion`.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[allow(dead_code)]
+#[path = "../bodies.rs"]
+mod bodies;
+
+fuzz_target!(|input: &[u8]| bodies::saml_assertion(input));
