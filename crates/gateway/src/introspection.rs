@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use identity::{Answered, Answers, AnswersTiming, Check, IdentityError, Inspection, Introspected, Issuer, Proven};
-use identity::{TokenDigest, is_opaque};
+use identity::{Revocable, TokenDigest, is_opaque};
 use model::secret::Secret;
 use model::subject::{Credential, Subject};
 use model::time::Timestamp;
@@ -168,6 +168,12 @@ impl Introspector {
     ) -> Result<Subject, IdentityError> {
         let subject = answer.verify(&self.issuer, digest, proven, clock::now())?;
         Ok(Subject { credential: Credential { generation, ..subject.credential }, ..subject })
+    }
+
+    /// What a revocation has to know of a token.
+    pub(crate) async fn revocable(&self, token: &str) -> Result<Revocable, IdentityError> {
+        let digest = TokenDigest::of(token);
+        self.answer(token, digest).await?.revocable(&self.issuer, digest, clock::now())
     }
 
     /// [`Introspector::verify`], check by check.

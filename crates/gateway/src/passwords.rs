@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use identity::{Confirmation, IdentityError, Proven};
+use identity::{Confirmation, IdentityError, Proven, Revocable};
 use model::id::Digest;
 use model::secret::Secret;
 use model::subject::{Credential, Subject, SubjectKey};
@@ -140,7 +140,8 @@ impl Passwords {
         now: Timestamp,
     ) -> Result<Subject, IdentityError> {
         // Found by a digest that nobody can steer: how long it takes tells nothing of those that there are.
-        let found = self.held().get(&sha256(password)).cloned();
+        let digest = sha256(password);
+        let found = self.held().get(&digest).cloned();
         let found = found.ok_or(IdentityError::Password("it is unknown"))?;
         let StandsFor { subject, target: at, confirmation, issued_at, made_of } = found;
         if subject.expires_at <= now {
@@ -153,8 +154,17 @@ impl Passwords {
             return Err(IdentityError::Binding("the connection does not have the password's client certificate"));
         }
         let generation = subject.credential.generation;
-        let credential = Credential { issued_at, digest: None, generation, made_of };
+        let credential = Credential { issued_at, digest: Some(digest), generation, made_of };
         Ok(Subject { credential, ..subject })
+    }
+
+    /// What a revocation has to know of a password: whoever has it may give it up, wherever it is good.
+    pub(crate) fn revocable(&self, password: &str, now: Timestamp) -> Result<Revocable, IdentityError> {
+        let digest = sha256(password);
+        let held = self.held();
+        let subject = held.get(&digest).map(|found| &found.subject).filter(|subject| now < subject.expires_at);
+        let subject = subject.ok_or(IdentityError::Password("it is unknown"))?;
+        Ok(Revocable { subject: subject.key.clone(), digest, expires_at: subject.expires_at })
     }
 
     /// Drops every password of a subject, whether it calls or is called for; returns how many there were. Sessions that

@@ -13,6 +13,7 @@ use crate::check::{Check, Inspection};
 use crate::error::{IdentityError, excerpt};
 use crate::json::{Json, Object, parse_object};
 use crate::proven::Proven;
+use crate::revocable::Revocable;
 use crate::{claims, subject};
 
 /// The longest opaque token, in bytes. Those of large issuers are below 2 KiB.
@@ -122,6 +123,18 @@ impl Introspected {
         let mut passed = 0_usize;
         let result = self.step_by_step(issuer, token, proven, now, &mut |_| passed = passed.saturating_add(1));
         Inspection { claims: Some(Json::shown(&self.claims)), ..Inspection::of(&Check::OF_OPAQUE, passed, result) }
+    }
+
+    /// What a revocation has to know of the token, as [`crate::revocable`].
+    ///
+    /// # Errors
+    /// As [`Introspected::verify`]: it would not be believed, so there is nothing to revoke.
+    pub fn revocable(&self, issuer: &Issuer, token: TokenDigest, now: Timestamp) -> Result<Revocable, IdentityError> {
+        check_issuer(issuer, &self.claims)?;
+        check_kind(&self.claims)?;
+        claims::check_audience(issuer, &self.claims)?;
+        let expires_at = claims::check_answered_times(issuer, &self.claims, self.asked_at, now)?;
+        Ok(Revocable { subject: subject::key(issuer, &self.claims)?, digest: token.0, expires_at })
     }
 
     fn step_by_step(

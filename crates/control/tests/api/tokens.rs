@@ -349,6 +349,25 @@ async fn others_find_the_endpoint_and_its_keys_where_it_has_a_url() {
 }
 
 #[tokio::test]
+async fn a_password_that_is_given_up_ends_alone() {
+    let world = World::start().await;
+    let made_of = world.token_for("order-service", &["orders"], 200);
+    let (first, second) = (
+        token(&world.exchange(&made_of, &[PASSWORD, AT_PAYMENTS]).await),
+        token(&world.exchange(&made_of, &[PASSWORD, AT_PAYMENTS]).await),
+    );
+    let log_in =
+        async |password: &str| world.node.issuers.log_in(password, &identity::Proven::NOTHING, "payments").await;
+    let live = log_in(&first).await.unwrap();
+    let kind = [("Content-Type", "application/x-www-form-urlencoded")];
+    assert_eq!(world.send("POST", "/revoke", &kind, &form(&[("token", &first)])).await.status, 200);
+    assert!(log_in(&first).await.is_err() && world.node.issuers.standing(&live).is_err());
+    assert!(log_in(&second).await.is_ok());
+    assert_eq!(world.get("/v1/whoami", &made_of).await.status, 200);
+    assert!(world.journal().iter().all(|event| !format!("{event:?}").contains(&first)));
+}
+
+#[tokio::test]
 async fn what_is_issued_for_a_token_that_is_given_up_is_given_up_too() {
     let world = World::start().await;
     let (first, other) = (world.token_for("order-service", &["orders"], 200), world.token("other", &["orders"]));

@@ -156,3 +156,20 @@ fn no_jwt_is_taken_for_an_opaque_token() {
     assert!(!is_opaque("ghp_abc", Some("gho_")));
     assert!(!is_opaque("gho_ü", Some("gho_")));
 }
+
+/// Whoever has one may give it up, without the key that it may be bound to.
+#[test]
+fn an_opaque_token_is_given_up_by_what_revocations_know_it_by() {
+    let revocable = |answer: &Value| {
+        let read = Introspected::parse(answer.to_string().as_bytes(), Timestamp::from_seconds(NOW))?;
+        read.revocable(&issuer(), TokenDigest::of(TOKEN), Timestamp::from_seconds(NOW))
+    };
+    let given_up = revocable(&answer()).unwrap();
+    assert_eq!(verify(&answer()).unwrap().credential.digest, Some(given_up.digest));
+    assert_eq!(given_up.subject.to_string(), "corp|order-service");
+    let bound = with("cnf", json!({"x5t#S256": "x"}));
+    assert!(verify(&bound).is_err() && revocable(&bound).is_ok());
+    for (name, value) in [("active", json!(false)), ("aud", json!("other")), ("exp", json!(NOW))] {
+        assert!(revocable(&with(name, value.clone())).is_err(), "{name} {value}");
+    }
+}
