@@ -14,7 +14,7 @@
 //! is who acted before. So, for `{sub: user, act: {sub: C, act: {sub: B}}}`, where the user called B and B called C:
 //!
 //! * the *principal* ([`Subject::key`](model::subject::Subject::key)) is the outermost actor, C: it holds the
-//! connection;
+//!   connection;
 //! * `on_behalf_of` is the rest, the nearest first: `[B, user]`. The last one is the token's own subject, who began it;
 //! * groups and kind are the principal's own, read from its `act` object. The user's groups grant C nothing;
 //! * an issuer speaks for its own subjects alone: an `iss` inside `act` must be the token's;

@@ -68,28 +68,25 @@ impl Trial {
         self.never(&by(self.other.mint("spiffe://other.acme/x")?), "another workload of it is refused")
     }
 
-    /// The certificate of an authority counts until that is out of the bundle, and a token too.
+    /// What an authority signed counts until that is out of the bundle.
     fn rotation(&self, certificate: &Shown, token: &Shown) -> Result<()> {
+        let (before, _) = self.prod.fetch("old")?;
+        let before = fs::read(before)?;
         let old = ["x509", "jwt"].map(|kind| self.prod.rotate(kind).map(|old| (kind, old)));
-        let renewed = || {
-            let fetched = by(self.prod.fetch("new")?);
-            Ok((self.gets_in(&fetched)? && self.gets_in(certificate)?).then_some(fetched))
+        let old = old.into_iter().collect::<Result<Vec<_>>>()?;
+        old.iter().try_for_each(|(kind, old)| self.prod.taint(kind, old))?;
+        let reissued = || {
+            let fetched = self.prod.fetch("new")?;
+            Ok((fs::read(&fetched.0)? != before).then_some(by(fetched)))
         };
-        eventually_blocking(LIMIT, "SVIDs beside those of before", renewed)?;
-        line("  authorities are rotated: SVIDs of before and after get in");
-        for rotated in old {
-            let (kind, old) = rotated?;
-            self.prod.revoke(kind, &old)?;
-        }
+        let new = eventually_blocking(LIMIT, "the agent's new X.509-SVID", reissued)?;
+        self.wait(&new, true, "the X.509-SVID of a new authority gets in")?;
+        ensure!(self.gets_in(certificate)? && self.gets_in(token)?, "the SVIDs of the old one are refused too early");
+        old.iter().try_for_each(|(kind, old)| self.prod.revoke(kind, old))?;
         self.wait(certificate, false, "the X.509-SVID of the revoked authority is refused")?;
         self.wait(token, false, "the JWT-SVID of the revoked authority is refused")?;
-        let fetched = || {
-            let (certificate, token) = (by(self.prod.fetch("newest")?), with(self.prod.fetch_token("sluice")?));
-            Ok((self.gets_in(&certificate)? && self.gets_in(&token)?).then_some(()))
-        };
-        eventually_blocking(LIMIT, "SVIDs of the new authorities", fetched)?;
-        line("  SVIDs of the new authorities get in");
-        Ok(())
+        self.wait(&new, true, "that of the new authority still gets in")?;
+        self.wait(&with(self.prod.fetch_token("sluice")?), true, "and so does a JWT-SVID of the new one")
     }
 
     fn gets_in(&self, shown: &Shown) -> Result<bool> {

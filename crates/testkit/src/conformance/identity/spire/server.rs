@@ -164,11 +164,14 @@ impl Server {
         Ok(old)
     }
 
-    /// Takes an authority that is not active any more out of the bundle.
+    /// Has everything issued anew that an authority issued which is not active any more.
+    pub(super) fn taint(&self, kind: &str, authority: &str) -> Result<()> {
+        self.ask(&["localauthority", kind, "taint", "-authorityID", authority]).map(drop)
+    }
+
+    /// Takes a tainted authority out of the bundle.
     pub(super) fn revoke(&self, kind: &str, authority: &str) -> Result<()> {
-        self.ask(&["localauthority", kind, "taint", "-authorityID", authority])?;
-        self.ask(&["localauthority", kind, "revoke", "-authorityID", authority])?;
-        Ok(())
+        self.ask(&["localauthority", kind, "revoke", "-authorityID", authority]).map(drop)
     }
 }
 
