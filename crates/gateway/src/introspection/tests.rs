@@ -87,8 +87,6 @@ fn session(sessions: &Arc<Sessions>, subject: &Subject) -> (Arc<Signals>, Entere
     let signals = Arc::<Signals>::default();
     signals.live_by(subject.token_id.clone());
     let live = LiveSession {
-        binding: model::subject::Binding::Bearer,
-        certificate: None,
         session: SessionId::from_bits(7),
         subject: subject.key.clone(),
         on_behalf_of: Vec::new(),

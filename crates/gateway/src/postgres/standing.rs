@@ -56,17 +56,17 @@ impl Session {
     /// Verifies a token that comes on this connection.
     pub(super) async fn verify(&self, token: &str) -> Result<Subject, IdentityError> {
         let issuers = &self.node.issuers;
-        self.unless_it_ends(issuers.verify_for(token, &self.caller.proven(), &self.place.model.name)).await
+        self.unless_it_ends(Box::pin(issuers.verify_for(token, &self.caller.proven(), &self.place.model.name))).await
     }
 
     /// Verifies what a client gives as its password: a token, or a short-lived password.
     pub(super) async fn verify_credential(&self, credential: &str) -> Result<Subject, IdentityError> {
         let issuers = &self.node.issuers;
-        self.unless_it_ends(issuers.log_in(credential, &self.caller.proven(), &self.place.model.name)).await
+        self.unless_it_ends(Box::pin(issuers.log_in(credential, &self.caller.proven(), &self.place.model.name))).await
     }
 
     /// While an issuer's keys are fetched the session looks at nothing else, so that it gives up when it has to end: what it
-    /// runs at the target must not go on for as long as an issuer takes.
+    /// runs at the target must not go on for as long as an issuer takes. What verifies is seldom, large, and so in a box.
     async fn unless_it_ends(
         &self,
         verifying: impl Future<Output = Result<Subject, IdentityError>>,
