@@ -24,6 +24,13 @@ fn stands_for(id: &str, seconds: u64) -> StandsFor {
     StandsFor { subject, target: "payments".into(), confirmation: None, issued_at: NOW, made_of }
 }
 
+/// Whom a password of a minute stands for, so that it can be revoked.
+fn found(id: &str, password: &Secret<String>) -> Subject {
+    let subject = stands_for(id, 60).subject;
+    let credential = Credential { digest: Some(sha256(password.expose())), ..subject.credential.clone() };
+    Subject { credential, ..subject }
+}
+
 fn open(dir: &tempfile::TempDir, most: usize, now: Timestamp) -> Passwords {
     Passwords::open(Arc::new(Sqlite::open(dir.path()).unwrap()), most, now).unwrap()
 }
@@ -38,7 +45,7 @@ fn a_password_stands_for_its_subject_at_its_target_until_it_ends() {
     let passwords = open(&dir, 10, NOW);
     let password = passwords.issue(stands_for("app", 60), NOW).unwrap();
     assert!(is_one(password.expose()) && password.expose().len() < 63);
-    assert_eq!(find(&passwords, password.expose(), 59).unwrap(), stands_for("app", 60).subject);
+    assert_eq!(find(&passwords, password.expose(), 59).unwrap(), found("app", &password));
     assert_eq!(find(&passwords, password.expose(), 60), Err(IdentityError::Password("it ended")));
     let elsewhere = passwords.find(password.expose(), &Proven::NOTHING, "orders", NOW);
     assert_eq!(elsewhere, Err(IdentityError::Password("it is for another target")));
@@ -59,7 +66,7 @@ fn a_restart_ends_none_before_its_time_and_what_is_kept_is_no_password() {
         assert!(!holds(long.expose()) && !holds(short.expose()));
     }
     let passwords = open(&dir, 10, NOW.plus_millis(10_000));
-    assert_eq!(find(&passwords, long.expose(), 10).unwrap(), stands_for("app", 60).subject);
+    assert_eq!(find(&passwords, long.expose(), 10).unwrap(), found("app", &long));
     assert!(find(&passwords, short.expose(), 10).is_err());
     let state = Sqlite::open(dir.path()).unwrap();
     assert_eq!(state.passwords(NOW).unwrap().len(), 1);
