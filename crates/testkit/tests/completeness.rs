@@ -133,7 +133,7 @@ const EVENTS: [(&str, &str, &str); 32] = [
     ("TapeArchived", "gateway/src/archive/round.rs", "rc_11_nothing_goes_before_its_object_is_what_it_was"),
     ("TokenIssued", "control/src/token/issue.rs", "a_token_is_exchanged_for_one_of_the_same_subject"),
     ("TokenRefused", "control/src/token.rs", "what_is_not_accepted_is_not_exchanged"),
-    ("Bypass", "gateway/src/postgres/doctor.rs", "every_way_past_sluice_is_found"),
+    ("Bypass", "gateway/src/postgres/doctor.rs", "every_way_past_sluice_is_found_and_a_closed_target_has_none"),
     ("ClockMoved", "gateway/src/recorder/clocks.rs", "rc_09_a_clock_that_is_set_has_an_entry"),
 ];
 
