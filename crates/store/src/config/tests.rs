@@ -119,8 +119,8 @@ fn every_mistake_is_reported_with_its_line() {
     let errors = config(text).unwrap_err();
     let expected = [
         "/etc/sluice/sluice.toml:1: data_dri: there is no such setting; the settings here are: listen, data_dir, issuer, \
-         trust_domain, revision_dir, lock_memory, limits, approvals, journal, vault, tapes, witness, log, sessions, sink, \
-         archive, tokens",
+         tokens, trust_domain, saml, revision_dir, lock_memory, limits, approvals, journal, vault, tapes, witness, log, sessions, \
+         sink, archive",
         "/etc/sluice/sluice.toml:2: listen.postgres.tls_key: it is absent; write the path of the certificate's private key",
         "/etc/sluice/sluice.toml:3: listen.postgres.address: \"localhost\" is not understood; write an IP address and a \
          port, such as \"127.0.0.1:6432\" or \"[::]:6432\"",
@@ -625,5 +625,5 @@ fn what_is_issued_is_bounded_and_its_issuer_is_an_origin() {
         assert_mistake(config(&format!("[tokens]\nissuer = \"{wrong}\"\n")), 2, "tokens.issuer");
     }
     assert_mistake(config("[tokens]\nmax_lifetime = \"2h\"\n"), 2, "tokens.max_lifetime");
-    assert_mistake(config(&format!("[tokens]\nissuer = \"https://id.example.com\"\n{ISSUER}")), 1, "tokens.issuer");
+    assert_mistake(config(&format!("[tokens]\nissuer = \"https://id.example.com\"\n{ISSUER}")), 2, "tokens.issuer");
 }
