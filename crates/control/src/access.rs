@@ -106,15 +106,7 @@ impl Caller {
 
     /// The circumstances that policies see; each call is a session of its own.
     pub(crate) fn context<'a>(&'a self, reason: Option<&'a str>) -> Context<'a> {
-        Context {
-            now: clock::now(),
-            source: self.source,
-            binding: self.subject.binding,
-            session_age: 0,
-            on_behalf_of: self.subject.on_behalf_of.first(),
-            reason,
-            estimated_rows: None,
-        }
+        Context { reason, ..Context::at_the_start(&self.subject, self.source, clock::now()) }
     }
 
     /// The policies that can apply to the caller.

@@ -21,7 +21,6 @@ mod extended;
 mod fastpath;
 mod follow;
 mod hold;
-mod lens;
 mod listener;
 mod login;
 mod names;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use model::class::Labels;
 use model::effect::{Effect, Facts};
-use model::subject::{Binding, SubjectKey};
+use model::subject::{Binding, Subject, SubjectKey};
 use model::target::Target;
 use model::time::Timestamp;
 
@@ -42,6 +42,21 @@ pub struct Context<'a> {
     pub reason: Option<&'a str>,
     /// The target's own estimate of the rows touched, where it was asked.
     pub estimated_rows: Option<u64>,
+}
+
+impl<'a> Context<'a> {
+    /// Those of a subject that has just said who it is: a session that begins, or one call.
+    pub fn at_the_start(subject: &'a Subject, source: IpAddr, now: Timestamp) -> Self {
+        Self {
+            now,
+            source,
+            binding: subject.binding,
+            session_age: 0,
+            on_behalf_of: subject.on_behalf_of.first(),
+            reason: None,
+            estimated_rows: None,
+        }
+    }
 }
 
 /// Which facts, besides the session and the statement, an answer depends on. It may be used again for the same effects,

@@ -12,6 +12,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 mod account;
 mod approvals;
 mod audit;
+mod change;
 mod check;
 mod client;
 mod connect;

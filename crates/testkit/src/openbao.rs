@@ -1,7 +1,6 @@
 //! A real OpenBao server, which `./dev` installs: secrets, and users of a database for a time.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::command::development_directory;
+use crate::http;
 use crate::keeper::Kept;
 use crate::postgres::Postgres;
 use crate::random;
@@ -76,22 +76,10 @@ impl OpenBao {
 
     /// A call with the root token: the status, and the JSON answer (null if there is none).
     pub fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
-        let mut stream = TcpStream::connect_timeout(&self.address, Duration::from_secs(5))?;
-        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
         let body = body.map(Value::to_string).unwrap_or_default();
-        write!(
-            stream,
-            "{method} /v1/{path} HTTP/1.0\r\nHost: {}\r\nX-Vault-Token: {}\r\nContent-Length: {}\r\n\r\n{body}",
-            self.address,
-            self.root,
-            body.len()
-        )?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer)?;
-        let answer = String::from_utf8_lossy(&answer).into_owned();
-        let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
-        let status = head.split(' ').nth(1).context("no HTTP status")?.parse()?;
-        Ok((status, serde_json::from_str(body).unwrap_or(Value::Null)))
+        let headers = [("X-Vault-Token", &*self.root)];
+        let (status, body) = http::call(self.address, method, &format!("/v1/{path}"), &headers, &body)?;
+        Ok((status, serde_json::from_str(&body).unwrap_or(Value::Null)))
     }
 
     /// A call that has to succeed.

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 
 use crate::command::{Output, run, workspace_root};
+use crate::http;
 use crate::keeper::Kept;
 use crate::wait::eventually_blocking;
 
@@ -141,17 +141,9 @@ pub fn sluice(binary: &Path, arguments: &[&str], environment: &[(&str, &str)]) -
     run(command, b"")
 }
 
-/// A GET over plain HTTP/1.1: the status and the body.
+/// A GET in clear: the status and the body.
 pub fn http_get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
-    let status = head.split(' ').nth(1).context("no HTTP status")?.parse()?;
-    Ok((status, body.to_owned()))
+    http::call(address, "GET", path, &[], "")
 }
 
 /// A program that runs until it is told to end, such as `sluice connect`. It is killed when the value is dropped or this

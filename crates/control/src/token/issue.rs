@@ -12,6 +12,7 @@ use model::id::Digest;
 use model::secret::Secret;
 use model::subject::{Binding, Subject, SubjectKey};
 use model::time::Timestamp;
+use policy::Context;
 
 use super::error::TokenError;
 use super::grants::{Asked, Delegation, Redeemed, Wanted};
@@ -119,11 +120,11 @@ fn may(asked: &Asked<'_>, subject: &Subject, delegation: Option<&Delegation>) ->
     let active = asked.app.node.revisions.current();
     if let Some(Delegation { actor, whom }) = delegation {
         let policies = active.policies_for(actor);
-        let permitted = policy::may_act_for(&policies, whom, &target::context(actor, asked.source));
+        let permitted = policy::may_act_for(&policies, whom, &Context::at_the_start(actor, asked.source, clock::now()));
         permitted.map_err(|denial| denied(asked, &actor.key, "delegate", &whom.key.to_string(), &denial))?;
     }
     let policies = active.policies_for(subject);
-    let permitted = policy::may_exchange(&policies, &target::context(subject, asked.source));
+    let permitted = policy::may_exchange(&policies, &Context::at_the_start(subject, asked.source, clock::now()));
     permitted.map_err(|denial| denied(asked, &subject.key, "exchange", "POST /token", &denial))?;
     asked.target.map_or(Ok(()), |target| target::check(asked.app, target, subject, &policies, asked.source))
 }

@@ -39,7 +39,7 @@ pub(super) fn check(
 ) -> Result<(), TokenError> {
     let active = app.node.revisions.current();
     let target = active.targets.get(target).ok_or_else(TokenError::target)?;
-    let context = context(subject, source);
+    let context = Context::at_the_start(subject, source, clock::now());
     let (effects, labels) = ([Effect::new(Verb::Connect, Object::Database)], Labels::default());
     let facts = Facts { bounded: true, ..Facts::default() };
     let may_connect = |database: &str| {
@@ -53,18 +53,5 @@ pub(super) fn check(
         Databases::Only(_) => Err(TokenError::target()),
         // Its databases have no names here: each is asked about when somebody connects to it.
         Databases::All => Ok(()),
-    }
-}
-
-/// The circumstances that policies see of a call.
-pub(super) fn context(subject: &Subject, source: IpAddr) -> Context<'_> {
-    Context {
-        now: clock::now(),
-        source,
-        binding: subject.binding,
-        session_age: 0,
-        on_behalf_of: subject.on_behalf_of.first(),
-        reason: None,
-        estimated_rows: None,
     }
 }

@@ -361,7 +361,7 @@ fn permits(
     source: IpAddr,
     effects: &[Effect],
 ) -> Result<(), (String, String)> {
-    let context = super::lens::at_the_start(subject, source);
+    let context = policy::Context::at_the_start(subject, source, clock::now());
     let verdict = place.bench(policies, &model::class::Labels::default()).opening(effects, &context);
     if verdict.outcome() == model::decision::Outcome::Allow {
         return Ok(());

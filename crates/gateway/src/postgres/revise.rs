@@ -32,7 +32,7 @@ pub(super) fn lens(
     source: IpAddr,
 ) -> Arc<Lens> {
     let labels = catalog.labels(active, &place.model.name);
-    let context = super::lens::at_the_start(subject, source);
+    let context = policy::Context::at_the_start(subject, source, crate::clock::now());
     let bench = place.bench(policies, &labels);
     bench.lens(&node.mask_keys, &active.classification, place.target.on_unmaskable, &context)
 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::connect::Connect;
+use super::change::ChangeArgs;
 use super::failure::Failure;
-use super::{put, put_line, show, subjects, time};
+use super::{show, subjects, time};
 
 /// Believe an issuer no more, and lift that again
 #[derive(clap::Subcommand)]
@@ -31,31 +31,22 @@ pub(super) enum Command {
 pub(super) struct OneArgs {
     /// Its alias in sluice.toml
     alias: String,
-    /// Why, for the record
-    #[arg(long)]
-    reason: Option<String>,
     #[command(flatten)]
-    connect: Connect,
-    /// For programs
-    #[arg(long)]
-    json: bool,
+    change: ChangeArgs,
 }
 
 pub(super) fn run(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Revoke { one, length } => {
             let seconds = length.map(|length| length.as_secs());
-            let body = json!({ "issuer": one.alias, "seconds": seconds, "reason": one.reason });
-            let revoked = one.connect.client()?.post("/v1/revocations/issuer", &body)?;
-            if one.json { put(&show::json(&revoked)) } else { put_line(&subjects::told(&revoked)) }
+            let body = json!({ "issuer": one.alias, "seconds": seconds, "reason": one.change.reason });
+            one.change.post("/v1/revocations/issuer", &body, subjects::told)
         }
         Command::Restore(one) => {
-            let body = json!({ "issuer": one.alias, "reason": one.reason });
-            let lifted = one.connect.client()?.post("/v1/revocations/lift", &body)?;
-            if one.json {
-                return put(&show::json(&lifted));
-            }
-            put_line(&format!("issuer {} is believed again; sessions that ended stay so", show::safe(&one.alias)))
+            let body = json!({ "issuer": one.alias, "reason": one.change.reason });
+            let whose = show::safe(&one.alias);
+            let told = |_: &Value| format!("issuer {whose} is believed again; sessions that ended stay so");
+            one.change.post("/v1/revocations/lift", &body, told)
         }
     }
 }

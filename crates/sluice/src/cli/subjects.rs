@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::change::ChangeArgs;
 use super::connect::Connect;
 use super::failure::Failure;
 use super::listing::{self, Form};
-use super::{put, put_line, show, time};
+use super::{show, time};
 
 /// Believe subjects or single tokens no more, and lift that again
 #[derive(clap::Subcommand)]
@@ -59,14 +60,8 @@ pub(super) struct RevokeArgs {
     /// Refuse the subject whatever it presents, for so long
     #[arg(id = "for", long = "for", value_name = "DURATION", value_parser = time::duration, conflicts_with = "token_id")]
     length: Option<Duration>,
-    /// Why, for the record
-    #[arg(long)]
-    reason: Option<String>,
     #[command(flatten)]
-    connect: Connect,
-    /// For programs
-    #[arg(long)]
-    json: bool,
+    change: ChangeArgs,
 }
 
 /// Whom
@@ -74,14 +69,8 @@ pub(super) struct RevokeArgs {
 pub(super) struct RestoreArgs {
     #[command(flatten)]
     whose: Whose,
-    /// Why, for the record
-    #[arg(long)]
-    reason: Option<String>,
     #[command(flatten)]
-    connect: Connect,
-    /// For programs
-    #[arg(long)]
-    json: bool,
+    change: ChangeArgs,
 }
 
 pub(super) fn run(command: &Command) -> Result<(), Failure> {
@@ -95,22 +84,16 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
 fn revoke(args: &RevokeArgs) -> Result<(), Failure> {
     let body = json!({
         "subject": args.whose.subject, "token_id": args.whose.token_id, "barred": args.barred,
-        "seconds": args.length.map(|length| length.as_secs()), "reason": args.reason,
+        "seconds": args.length.map(|length| length.as_secs()), "reason": args.change.reason,
     });
-    let revoked = args.connect.client()?.post("/v1/revocations", &body)?;
-    if args.json {
-        return put(&show::json(&revoked));
-    }
-    put_line(&told(&revoked))
+    args.change.post("/v1/revocations", &body, told)
 }
 
 fn restore(args: &RestoreArgs) -> Result<(), Failure> {
-    let body = json!({ "subject": args.whose.subject, "token_id": args.whose.token_id, "reason": args.reason });
-    let lifted = args.connect.client()?.post("/v1/revocations/lift", &body)?;
-    if args.json {
-        return put(&show::json(&lifted));
-    }
-    put_line(&format!("{} is believed again; sessions that ended stay so", show::safe(args.whose.name())))
+    let whose = &args.whose;
+    let body = json!({ "subject": whose.subject, "token_id": whose.token_id, "reason": args.change.reason });
+    let told = |_: &Value| format!("{} is believed again; sessions that ended stay so", show::safe(whose.name()));
+    args.change.post("/v1/revocations/lift", &body, told)
 }
 
 fn list(connect: &Connect, form: Form) -> Result<(), Failure> {

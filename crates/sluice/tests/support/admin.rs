@@ -1,12 +1,9 @@
 //! The admin API, over plain HTTP as `sluice` itself speaks it on loopback.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use testkit::demo::site::Site;
+use testkit::http;
 use testkit::wait::eventually_blocking;
 
 use super::LIMIT;
@@ -14,29 +11,18 @@ use super::LIMIT;
 /// A call: the status, and the JSON answer (null if it is none).
 pub fn call(site: &Site, token: &str, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
     let body = body.map(Value::to_string).unwrap_or_default();
-    send(site, method, path, &format!("Authorization: Bearer {token}\r\nContent-Type: application/json\r\n"), &body)
+    let bearer = format!("Bearer {token}");
+    send(site, method, path, &[("Authorization", &bearer), ("Content-Type", "application/json")], &body)
 }
 
 /// A call that nobody is named in, with a body of another type.
 pub fn post_as(site: &Site, path: &str, content_type: &str, body: &str) -> Result<(u16, Value)> {
-    send(site, "POST", path, &format!("Content-Type: {content_type}\r\n"), body)
+    send(site, "POST", path, &[("Content-Type", content_type)], body)
 }
 
-fn send(site: &Site, method: &str, path: &str, headers: &str, body: &str) -> Result<(u16, Value)> {
-    let address = site.process()?.address("admin")?;
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
-    stream.set_read_timeout(Some(LIMIT))?;
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    )?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
-    let status = head.split(' ').nth(1).context("no HTTP status")?.parse()?;
-    Ok((status, serde_json::from_str(body).unwrap_or(Value::Null)))
+fn send(site: &Site, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Result<(u16, Value)> {
+    let (status, body) = http::call(site.process()?.address("admin")?, method, path, headers, body)?;
+    Ok((status, serde_json::from_str(&body).unwrap_or(Value::Null)))
 }
 
 /// Answers an approval; returns the status.
