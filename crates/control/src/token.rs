@@ -94,7 +94,7 @@ async fn answer(app: &App, request: Request) -> Result<TokenAnswer, TokenError> 
     let call = Call { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
     let (source, shown) = (peer.address.ip(), Shown::on(&peer));
     let shown = if call.has_proof() { prove(app, &call, source, shown)? } else { shown };
-    let form = Form::of(&parts.headers, Bytes::from_request(Request::new(body), &()).await.ok())?;
+    let form = Form::of(&parts.headers, Bytes::from_request(Request::from_parts(parts.clone(), body), &()).await.ok())?;
     let target = target::named(&form)?;
     let asked = Asked { app, form: &form, shown, source, target: target.as_deref() };
     let grant = Grant::named(form.required("grant_type")?).ok_or_else(TokenError::unsupported_grant)?;

@@ -51,5 +51,5 @@ pub(crate) use catalogs::Catalogs;
 pub use catalogs::{ExportError, export as export_catalog};
 pub use doctor::{Advised, Report, examine};
 pub use listener::Listener;
-pub(crate) use own_settings::RENEWAL;
+pub(crate) use own_settings::goes_on;
 pub(crate) use roles::Roles;

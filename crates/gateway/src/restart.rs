@@ -9,7 +9,7 @@ use store::approval::Spent;
 
 use crate::broken_off::{Tapes, Told};
 use crate::clock;
-use crate::postgres::RENEWAL;
+use crate::postgres::goes_on;
 use crate::recorder::Recorder;
 use crate::unrecorded::Known;
 
@@ -81,7 +81,7 @@ fn catch_up(
             }
             Event::SessionClosed { session, .. } => drop(open.remove(&session)),
             // What is refused is a login, of which nothing came, or a renewal, with which the session goes on.
-            Event::SessionRefused { session, reason, .. } if !reason.starts_with(RENEWAL) => {
+            Event::SessionRefused { session, reason, .. } if !goes_on(&reason) => {
                 open.remove(&session);
             }
             _ => {}

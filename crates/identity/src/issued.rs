@@ -48,6 +48,7 @@ impl SigningKey {
         let mut claims = json!({
             "iss": issued.issuer, "aud": audience, "client_id": subject.key.to_string(),
             "iat": now.seconds(), "exp": subject.expires_at.seconds(), "jti": subject.token_id,
+            "first_iat": subject.credential.issued_at.seconds(),
             "made_of": subject.credential.made_of.iter().map(|of| URL_SAFE_NO_PAD.encode(of.0)).collect::<Vec<_>>(),
         });
         for (name, value) in written(subject) {
@@ -133,6 +134,12 @@ pub(crate) fn key(issuers: &Issuers, party: &Object) -> Result<SubjectKey, Ident
         return Err(IdentityError::UnknownIssuer(excerpt(issuer)));
     }
     Ok(SubjectKey { issuer: issuer.into(), id: id.into() })
+}
+
+/// When the oldest of the credentials that it was issued for can have been issued: it counts as no younger.
+pub(crate) fn first_issued_at(claims: &Object) -> Result<Timestamp, IdentityError> {
+    let first = crate::claims::seconds(claims, "first_iat")?;
+    first.map(Timestamp::from_seconds).ok_or(IdentityError::Claim { claim: "first_iat", problem: "absent" })
 }
 
 /// The digests of the tokens that it was issued for.

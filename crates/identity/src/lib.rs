@@ -79,7 +79,7 @@ pub use mint::{Claims, MintError, SigningKey};
 pub use model::issuer::{Algorithm, Issuer};
 pub use proven::{Confirmation, Proven};
 pub use revocable::{Revocable, revocable};
-pub use revoked::Revoked;
+pub use revoked::{Revoked, id_digest};
 pub use security_event::{Change, EventError, MAX_EVENT_AGE, SecurityEvent, What, security_event};
 pub use subject::MAX_ACTORS;
 pub use svid::{SvidError, thumbprint, verify_certificate};

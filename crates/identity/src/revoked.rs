@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{Context, SHA256};
+use model::id::Digest;
 use model::revocation::{Extent, Revocation, Whose};
 use model::subject::{Subject, SubjectKey};
 use model::time::Timestamp;
@@ -16,12 +18,34 @@ pub struct Revoked {
     // At most one of each kind of extent.
     all: HashMap<Whose, Vec<Revocation>>,
     tokens: usize,
+    // Tokens that are revoked by their ids, as what was issued for them knows them.
+    by_id: HashMap<Digest, Whose>,
+}
+
+/// What a credential that Sluice issues remembers of the id of a token that it was issued for: the id says nothing to
+/// whoever reads it there.
+pub fn id_digest(issuer: &str, id: &str) -> Digest {
+    let mut context = Context::new(&SHA256);
+    for part in ["sluice token id", issuer, id] {
+        // No part has a NUL in it, so that no two lists of them are one.
+        context.update(part.as_bytes());
+        context.update(&[0]);
+    }
+    context.finish().as_ref().try_into().map(Digest).unwrap_or_default()
+}
+
+fn id_of(whose: &Whose) -> Option<Digest> {
+    match whose {
+        Whose::TokenId { issuer, id } => Some(id_digest(issuer, id)),
+        Whose::Subject(_) | Whose::Token(_) | Whose::Issuer(_) => None,
+    }
 }
 
 impl Revoked {
     /// Adds one, and returns what is in force then: together with an earlier one of the same kind.
     pub fn insert(&mut self, revocation: Revocation) -> Revocation {
         let whose = revocation.whose.clone();
+        self.by_id.extend(id_of(&whose).map(|digest| (digest, whose.clone())));
         let entry = self.all.entry(whose.clone()).or_default();
         self.tokens += usize::from(whose.is_token() && entry.is_empty());
         let same = entry.iter().position(|other| other.extent.kind() == revocation.extent.kind());
@@ -43,6 +67,7 @@ impl Revoked {
         let lifted = entry.extract_if(.., is_meant).collect();
         if entry.is_empty() {
             self.all.remove(whose);
+            id_of(whose).map(|digest| self.by_id.remove(&digest));
             self.tokens = self.tokens.saturating_sub(usize::from(whose.is_token()));
         }
         lifted
@@ -55,6 +80,7 @@ impl Revoked {
             !revocations.is_empty()
         });
         self.tokens = self.all.keys().filter(|whose| whose.is_token()).count();
+        self.by_id.retain(|_, whose| self.all.contains_key(whose));
     }
 
     /// Of how many single tokens there are.
@@ -87,11 +113,16 @@ impl Revoked {
         }
         let (issuer, token) = (Arc::clone(&subject.key.issuer), &subject.token_id);
         let by_id = token.clone().map(|id| Whose::TokenId { issuer, id });
-        let tokens = subject.credential.made_of.iter().copied().chain(subject.credential.digest);
-        let by_digest = tokens.map(Whose::Token);
+        let made_of = &subject.credential.made_of;
+        let by_digest = made_of.iter().copied().chain(subject.credential.digest).map(Whose::Token);
+        let behind_it = made_of.iter().filter_map(|digest| self.by_id.get(digest)).cloned();
         let of_identity = |key: &SubjectKey| [Whose::Subject(key.clone()), Whose::Issuer(Arc::clone(&key.issuer))];
-        let named: Vec<Whose> =
-            by_id.into_iter().chain(by_digest).chain(subject.identities().flat_map(of_identity)).collect();
+        let named: Vec<Whose> = by_id
+            .into_iter()
+            .chain(by_digest)
+            .chain(behind_it)
+            .chain(subject.identities().flat_map(of_identity))
+            .collect();
         let issued_at = subject.credential.issued_at;
         for revocation in named.iter().filter_map(|whose| self.all.get(whose)).flatten() {
             let is_older = issued_at <= revocation.at;

@@ -70,9 +70,9 @@ pub(crate) fn step_by_step(
     let binding = subject::binding(&token.claims, proven)?;
     passed(Check::Binding);
     let issued_at = claims::issued_at(issuer, &token.claims)?;
-    let made_of = match signer.names() {
-        Names::ItsOwn => Vec::new(),
-        Names::Everybodys => issued::made_of(&token.claims)?,
+    let (issued_at, made_of) = match signer.names() {
+        Names::ItsOwn => (issued_at, Vec::new()),
+        Names::Everybodys => (issued_at.min(issued::first_issued_at(&token.claims)?), issued::made_of(&token.claims)?),
     };
     let credential = Credential { issued_at, digest: fingerprint(&token), generation: 0, made_of };
     let named = match signer.names() {

@@ -10,7 +10,7 @@ use model::decision::{Denial, Outcome};
 use model::event::Event;
 use model::id::Digest;
 use model::secret::Secret;
-use model::subject::{Binding, Subject, SubjectKey};
+use model::subject::{Binding, Credential, Subject, SubjectKey};
 use model::time::Timestamp;
 use policy::Context;
 
@@ -20,14 +20,17 @@ use super::{DATABASE_PASSWORD, TokenAnswer, target};
 use crate::journal;
 
 /// The most tokens that may stand behind one: what they are is in each token.
-const MOST_BEHIND: usize = 16;
+const MOST_BEHIND: usize = 32;
 
 /// Issues what was asked for to whoever the grant stands for.
 pub(super) async fn issue(asked: &Asked<'_>, redeemed: Redeemed) -> Result<TokenAnswer, TokenError> {
     let Redeemed { mut subject, confirmation, delegation, wanted } = redeemed;
     let now = clock::now();
+    let behind = behind(&subject, delegation.as_ref());
+    let (made_of, issued_at) = (made_of(&behind)?, earliest(&behind));
+    // It is as old as the oldest that was shown, or an exchange would make a token younger than what takes it away.
+    subject.credential = Credential { made_of, issued_at, ..Credential::default() };
     let issued_for = subject.token_id.take();
-    subject.credential.made_of = made_of(&subject, delegation.as_ref())?;
     subject.binding = confirmation.map_or(Binding::Bearer, |confirmation| confirmation.binding());
     may(asked, &subject, delegation.as_ref())?;
     subject.expires_at = asked.app.node.tokens.end(subject.expires_at, now);
@@ -62,15 +65,28 @@ pub(super) async fn issue(asked: &Asked<'_>, redeemed: Redeemed) -> Result<Token
     }
 }
 
-/// The tokens that something is issued for, with those that they were issued for: when one of them is revoked, so is
-/// it.
-fn made_of(subject: &Subject, delegation: Option<&Delegation>) -> Result<Vec<Digest>, TokenError> {
-    let shown = match delegation {
-        Some(Delegation { actor, whom }) => vec![&actor.credential, &whom.credential],
-        None => vec![&subject.credential],
+/// Whoever showed a credential.
+fn behind(subject: &Subject, delegation: Option<&Delegation>) -> Vec<Subject> {
+    match delegation {
+        Some(Delegation { actor, whom }) => vec![actor.clone(), whom.clone()],
+        None => vec![subject.clone()],
+    }
+}
+
+/// When the oldest of their credentials can have been issued.
+fn earliest(behind: &[Subject]) -> Timestamp {
+    behind.iter().map(|shown| shown.credential.issued_at).min().unwrap_or_default()
+}
+
+/// The tokens that something is issued for, by what they are and by their ids, with those that they were issued for: when
+/// one of them is revoked, so is it.
+fn made_of(behind: &[Subject]) -> Result<Vec<Digest>, TokenError> {
+    let by_id = |shown: &Subject| shown.token_id.as_ref().map(|id| identity::id_digest(&shown.key.issuer, id));
+    let of = |shown: &Subject| {
+        let credential = &shown.credential;
+        credential.made_of.iter().copied().chain(credential.digest).chain(by_id(shown)).collect::<Vec<_>>()
     };
-    let all: BTreeSet<Digest> =
-        shown.into_iter().flat_map(|credential| credential.made_of.iter().copied().chain(credential.digest)).collect();
+    let all: BTreeSet<Digest> = behind.iter().flat_map(of).collect();
     if all.len() > MOST_BEHIND {
         return Err(TokenError::request("it was exchanged too often: show the token that it began with"));
     }
@@ -90,7 +106,7 @@ fn stands_for(
             Err(TokenError::request("what is bound to a key of proofs (DPoP) cannot become a password"))
         }
         None | Some(Confirmation::Certificate(_)) => Ok(StandsFor {
-            issued_at: clock::now(),
+            issued_at: subject.credential.issued_at,
             made_of: subject.credential.made_of.clone(),
             subject,
             target: target.into(),

@@ -14,10 +14,17 @@ use super::session::{Flow, Owed, Session};
 use super::staging::{Staged, Substitute};
 
 /// What the reason for a refused renewal begins with: the session goes on.
-pub(crate) const RENEWAL: &str = "renewal: ";
+const RENEWAL: &str = "renewal: ";
+/// What the reason for a refused user of a statement begins with: the session goes on.
+const USER: &str = "user of a statement: ";
 
 /// Why a credential that is right does not take the place of the session's.
 pub(super) const ANOTHERS: &str = "the credential is another caller's, or not bound as the session's is";
+
+/// Whether a session goes on after a `SessionRefused` of this reason.
+pub(crate) fn goes_on(reason: &str) -> bool {
+    [RENEWAL, USER].iter().any(|beginning| reason.starts_with(beginning))
+}
 
 impl Session {
     pub(super) async fn own_query(&mut self, own: &Own, known: &Known) -> Result<Flow, End> {
@@ -45,7 +52,7 @@ impl Session {
             }
             Own::Set { setting: OwnSetting::UserToken, value, local } => {
                 let verified = self.verify(value).await;
-                let subject = verified.map_err(|error| self.token_refused(&error.to_string()))?;
+                let subject = verified.map_err(|error| self.user_refused(&error.to_string()))?;
                 self.caller.user = Some(subject.key.clone());
                 self.caller.vouched = Some(Arc::new(subject));
                 self.user_is_local = *local;
@@ -78,9 +85,17 @@ impl Session {
     }
 
     pub(super) fn token_refused(&self, reason: &str) -> Refusal {
+        self.refused_beside_login(format!("{RENEWAL}{reason}"))
+    }
+
+    /// The user of a statement is not believed: the true reason for the journal.
+    pub(super) fn user_refused(&self, reason: &str) -> Refusal {
+        self.refused_beside_login(format!("{USER}{reason}"))
+    }
+
+    fn refused_beside_login(&self, reason: String) -> Refusal {
         let (session, source) = (self.caller.session, self.caller.source);
-        let reason = format!("{RENEWAL}{reason}").into();
-        self.node.recorder.note(Event::SessionRefused { session, source, reason });
+        self.node.recorder.note(Event::SessionRefused { session, source, reason: reason.into() });
         Refusal::TokenRefused
     }
 }

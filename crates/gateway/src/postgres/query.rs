@@ -90,7 +90,7 @@ impl Session {
                     origin.user = Some(subject.key.clone());
                     origin.vouched = Some(Arc::new(subject));
                 }
-                Err(_) => return Err(Refusal::TokenRefused),
+                Err(error) => return Err(self.user_refused(&error.to_string())),
             }
         }
         Ok((rest, origin))

@@ -136,6 +136,6 @@ impl Session {
         if effects.all(|effect| effect.verb == Verb::Transaction) {
             return None;
         }
-        Some(self.token_refused(&format!("user token: {reason}")))
+        Some(self.user_refused(&reason))
     }
 }
