@@ -391,3 +391,31 @@ async fn what_is_issued_for_a_token_that_is_given_up_is_given_up_too() {
     assert_eq!(error(&world.exchange(&again, &[]).await), "invalid_request");
     assert_eq!(status(&other).await, 200);
 }
+
+#[tokio::test]
+async fn what_is_issued_for_a_token_that_is_revoked_by_its_id_ends_with_it() {
+    let world = World::start().await;
+    let first = world.token_for("order-service", &["orders"], 200);
+    let second = token(&world.exchange(&first, &[]).await);
+    let third = token(&world.exchange(&second, &[]).await);
+    let password = token(&world.exchange(&second, &[PASSWORD, AT_PAYMENTS]).await);
+    let log_in = async |password: &str| {
+        world.node.issuers.log_in(password, &identity::Proven::NOTHING, "payments").await.is_ok()
+    };
+    assert!(log_in(&password).await);
+    let issuer = world.get("/v1/whoami", &first).await.json()["subject"]["issuer"].as_str().unwrap().to_owned();
+    let named = format!("{issuer}|{}", claims(&first)["jti"].as_str().unwrap());
+    let operator = world.token("ops", &["sessions"]);
+    assert_eq!(world.post("/v1/revocations", &operator, &json!({ "token_id": named })).await.status, 200);
+    for token in [&first, &second, &third] {
+        assert_eq!(world.get("/v1/whoami", token).await.status, 401);
+    }
+    assert!(!log_in(&password).await);
+}
+
+#[tokio::test]
+async fn a_form_is_no_longer_than_any_other_call() {
+    let world = World::start().await;
+    let long = world.call_token(&[("grant_type", &"x".repeat(200_000))]).await;
+    assert_eq!((long.status, error(&long).as_str()), (400, "invalid_request"));
+}

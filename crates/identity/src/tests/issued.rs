@@ -4,7 +4,7 @@ use model::revocation::{Extent, Revocation, Whose};
 use model::subject::{Credential, SubjectKey};
 
 use super::*;
-use crate::{Confirmation, Issued, Revoked, TARGET_AUDIENCE, revocable, verify_for};
+use crate::{Confirmation, Issued, Revoked, TARGET_AUDIENCE, id_digest, revocable, verify_for};
 
 const ENDPOINT: &str = "https://sluice.example:7632";
 
@@ -24,6 +24,9 @@ fn both() -> Both {
     Both { corp, key, issuers }
 }
 
+/// When what was shown for it was issued.
+const SHOWN_AT: Timestamp = Timestamp::from_seconds(NOW - 200);
+
 fn key_of(alias: &str, id: &str) -> SubjectKey {
     SubjectKey { issuer: alias.into(), id: id.into() }
 }
@@ -37,15 +40,18 @@ fn order_service() -> Subject {
         expires_at: Timestamp::from_seconds(NOW + 300),
         binding: Binding::Bearer,
         token_id: Some("t-9".into()),
-        credential: Credential { made_of: vec![Digest([3; 32]), Digest([4; 32])], ..Credential::default() },
+        credential: Credential {
+            issued_at: SHOWN_AT,
+            made_of: vec![Digest([3; 32]), Digest([4; 32]), id_digest("corp", "t-1")],
+            ..Credential::default()
+        },
     }
 }
 
 /// Without what differs from token to token.
 fn plain(subject: Subject) -> Subject {
-    assert_eq!(subject.credential.issued_at, Timestamp::from_seconds(NOW));
     assert!(subject.credential.digest.is_some());
-    let credential = Credential { made_of: subject.credential.made_of.clone(), ..Credential::default() };
+    let credential = Credential { digest: None, ..subject.credential.clone() };
     Subject { credential, ..subject }
 }
 
@@ -174,12 +180,61 @@ fn what_was_issued_for_a_token_that_is_revoked_is_revoked_too() {
 }
 
 #[test]
+fn what_was_issued_for_a_token_that_is_revoked_by_its_id_is_revoked_too() {
+    let both = both();
+    let now = Timestamp::from_seconds(NOW);
+    let verified = both.verify(&both.issue(&order_service(), None, None)).unwrap();
+    let by_id = |issuer: &str, id: &str| Revocation {
+        whose: Whose::TokenId { issuer: issuer.into(), id: id.into() },
+        extent: Extent::All,
+        at: now,
+        until: None,
+        by: key_of("corp", "op"),
+        reason: None,
+    };
+    for (issuer, id, is_believed) in [("corp", "t-1", false), ("corp", "t-2", true), ("sluice", "t-1", true)] {
+        let mut revoked = Revoked::default();
+        let revocation = revoked.insert(by_id(issuer, id));
+        assert_eq!(revoked.apply(verified.clone(), now).is_ok(), is_believed, "{issuer}|{id}");
+        revoked.lift(&revocation.whose, None);
+        assert!(revoked.apply(verified.clone(), now).is_ok());
+    }
+}
+
+#[test]
+fn no_exchange_makes_a_credential_younger_than_what_takes_it_away() {
+    let both = both();
+    let verified = both.verify(&both.issue(&order_service(), None, None)).unwrap();
+    assert_eq!(verified.credential.issued_at, SHOWN_AT);
+    let issued_until = |at| Revocation {
+        whose: Whose::Subject(key_of("corp", "order-service")),
+        extent: Extent::Issued,
+        at,
+        until: None,
+        by: key_of("corp", "op"),
+        reason: None,
+    };
+    for (at, is_believed) in [(SHOWN_AT, false), (Timestamp(SHOWN_AT.0 - 1), true)] {
+        let mut revoked = Revoked::default();
+        revoked.insert(issued_until(at));
+        assert_eq!(revoked.apply(verified.clone(), Timestamp::from_seconds(NOW)).is_ok(), is_believed);
+    }
+    // A claim that says later than the token itself does not count.
+    let later = Subject {
+        credential: Credential { issued_at: Timestamp::from_seconds(NOW + 50), ..order_service().credential },
+        ..order_service()
+    };
+    let verified = both.verify(&both.issue(&later, None, None)).unwrap();
+    assert_eq!(verified.credential.issued_at, Timestamp::from_seconds(NOW));
+}
+
+#[test]
 fn what_is_left_out_of_a_token_is_never_supplied() {
     let both = both();
     let good = json!({"iss": ENDPOINT, "aud": "urn:sluice", "sub": "corp|app", "kind": "service", "groups": [],
-                      "iat": NOW, "exp": NOW + 60, "jti": "t", "made_of": []});
+                      "iat": NOW, "exp": NOW + 60, "jti": "t", "first_iat": NOW, "made_of": []});
     assert!(both.verify(&both.signed(&good)).is_ok());
-    for name in ["aud", "sub", "kind", "groups", "iat", "exp", "jti", "made_of"] {
+    for name in ["aud", "sub", "kind", "groups", "iat", "exp", "jti", "first_iat", "made_of"] {
         let mut claims = good.clone();
         claims.as_object_mut().unwrap().remove(name);
         assert!(both.verify(&both.signed(&claims)).is_err(), "{name}");
@@ -196,6 +251,7 @@ fn what_is_left_out_of_a_token_is_never_supplied() {
         ("exp", json!(NOW + 601)),
         ("act", json!({"sub": "corp|b"})),
         ("act", json!("corp|b")),
+        ("first_iat", json!("now")),
         ("made_of", json!(["AA"])),
     ] {
         let mut claims = good.clone();
