@@ -126,7 +126,7 @@ impl Session {
             revision: self.active.id,
             approval: None,
             denial: Some(denial),
-            on_behalf_of: self.caller.user.clone(),
+            on_behalf_of: self.caller.user().map(|user| user.key.clone()),
             traceparent: None,
         }));
     }
@@ -179,7 +179,7 @@ impl Session {
                 return Err(refusal.into());
             }
         };
-        match self.understand(rest, types, origin.user.as_ref()).await {
+        match self.understand(rest, types, origin.user_key()).await {
             Understood::Ready(known) => Ok((known, origin, rest.len() == text.len())),
             Understood::Stalled(stall) => Err(Broken::Stalled(stall)),
             Understood::Refused(refusal) => Err(Broken::Refused(refusal)),
@@ -253,7 +253,10 @@ impl Session {
         let Some(run) = self.runs.get_mut(&number) else { return };
         run.executed = true;
         let statements = &run.analysed.statements;
-        if !run.unsettled && run.analysed.changes_meaning() {
+        // On whose behalf the next text is hangs on the end of a transaction that has a user of its own.
+        let ends =
+            self.caller.local_user.is_some() && statements.iter().any(effects::postgres::Statement::ends_transaction);
+        if !run.unsettled && (ends || run.analysed.changes_meaning()) {
             run.unsettled = true;
             self.unsettled += 1;
         }

@@ -44,10 +44,7 @@ impl Session {
             self.end_what_has_no_name();
             return;
         }
-        if std::mem::take(&mut self.user_is_local) {
-            self.caller.user = None;
-            self.caller.vouched = None;
-        }
+        self.caller.local_user = None;
         self.transaction_hides = false;
         if std::mem::take(&mut self.transaction_changed) {
             self.state_changed = true;

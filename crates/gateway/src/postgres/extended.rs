@@ -111,7 +111,7 @@ impl Session {
             Some(prepared) => Arc::clone(prepared),
             None => return Err(self.unknown_statement(statement).into()),
         };
-        match self.understand(&prepared.text, &prepared.types, prepared.origin.user.as_ref()).await {
+        match self.understand(&prepared.text, &prepared.types, prepared.origin.user_key()).await {
             Understood::Ready(known)
                 if known.analysed.standard_conforming_strings != prepared.standard_conforming_strings =>
             {
@@ -279,6 +279,9 @@ impl Session {
     }
 
     pub(super) async fn execute_own(&mut self, own: &Own, bytes: &Bytes) -> Flow {
+        if let Some(stall) = self.waits_for_its_transaction(own) {
+            return Flow::Stalled(stall);
+        }
         match self.carry_out(own).await {
             Ok(tag) => {
                 let permit = policy::Permit::own(policy::OwnStatement::Empty, self.caller.session.request(0));
@@ -331,7 +334,7 @@ impl Session {
     /// What a Sync is owed. It may end a transaction and with it what was set in it, so that the next text waits.
     pub(super) fn owed_sync(&mut self) -> Owed {
         self.names.synced();
-        let settles = self.transaction_changed || self.unsettled > 0;
+        let settles = self.transaction_changed || self.caller.local_user.is_some() || self.unsettled > 0;
         self.unsettled += usize::from(settles);
         Owed::Relay(Relay { settles, ..Relay::default() })
     }

@@ -243,10 +243,10 @@ impl Session {
         std::iter::once(self.masked_text(analysed)).chain(named).collect::<Vec<_>>().join("\n")
     }
 
-    /// The delegation behind a request: its own user first, then the session's chain.
+    /// The delegation behind a request: its own user with everybody behind that one, then the session's chain.
     fn chain(&self, origin: &Origin) -> Vec<model::subject::SubjectKey> {
-        let own = origin.user.as_ref().or(self.caller.user.as_ref());
-        own.into_iter().chain(&self.caller.subject.on_behalf_of).cloned().collect()
+        let own = self.user_of(origin).into_iter().flat_map(|user| user.identities());
+        own.chain(&self.caller.subject.on_behalf_of).cloned().collect()
     }
 
     fn digest(&self, demand: Demand<'_>) -> Digest {

@@ -10,7 +10,7 @@ use super::analysed::Known;
 use super::end::End;
 use super::refusal::Refusal;
 use super::say;
-use super::session::{Flow, Owed, Session};
+use super::session::{Flow, Owed, Session, Stall};
 use super::staging::{Staged, Substitute};
 
 /// What the reason for a refused renewal begins with: the session goes on.
@@ -28,6 +28,9 @@ pub(crate) fn goes_on(reason: &str) -> bool {
 
 impl Session {
     pub(super) async fn own_query(&mut self, own: &Own, known: &Known) -> Result<Flow, End> {
+        if let Some(stall) = self.waits_for_its_transaction(own) {
+            return Ok(Flow::Stalled(stall));
+        }
         match self.carry_out(own).await {
             Ok(tag) => {
                 self.introduce(&known.analysed);
@@ -42,6 +45,15 @@ impl Session {
         }
     }
 
+    /// Whether a setting is for the open transaction, and it is not known yet which one that is.
+    pub(super) fn waits_for_its_transaction(&mut self, own: &Own) -> Option<Stall> {
+        let is_local = matches!(own, Own::Set { setting: OwnSetting::UserToken, local: true, .. });
+        (is_local && !self.is_answered()).then(|| {
+            self.ask_for_replies();
+            Stall::Answered
+        })
+    }
+
     /// Does what a `SET sluice.…` asks for; returns the command tag.
     pub(super) async fn carry_out(&mut self, own: &Own) -> Result<&'static str, Refusal> {
         match own {
@@ -53,9 +65,9 @@ impl Session {
             Own::Set { setting: OwnSetting::UserToken, value, local } => {
                 let verified = self.verify(value).await;
                 let subject = verified.map_err(|error| self.user_refused(&error.to_string()))?;
-                self.caller.user = Some(subject.key.clone());
-                self.caller.vouched = Some(Arc::new(subject));
-                self.user_is_local = *local;
+                self.caller.local_user = None;
+                let user = if *local { &mut self.caller.local_user } else { &mut self.caller.user };
+                *user = Some(Arc::new(subject));
                 Ok("SET")
             }
             Own::Set { setting: OwnSetting::Reason, value, .. } => {
@@ -65,7 +77,7 @@ impl Session {
             Own::Reset(OwnSetting::Token) => Err(Refusal::Unsupported("RESET sluice.token")),
             Own::Reset(OwnSetting::UserToken) => {
                 self.caller.user = None;
-                self.caller.vouched = None;
+                self.caller.local_user = None;
                 Ok("RESET")
             }
             Own::Reset(OwnSetting::Reason) => {

@@ -63,10 +63,16 @@ pub(super) struct Bound<'a> {
 /// What came with a text in a trailing comment, verified.
 #[derive(Clone, Default)]
 pub(super) struct Origin {
-    pub(super) user: Option<SubjectKey>,
-    /// The credential of that user: a prepared statement may outlive it.
-    pub(super) vouched: Option<Arc<Subject>>,
+    /// On whose behalf, by a credential that a prepared statement may outlive.
+    pub(super) user: Option<Arc<Subject>>,
     pub(super) traceparent: Option<Arc<str>>,
+}
+
+impl Origin {
+    /// Who that user is.
+    pub(super) fn user_key(&self) -> Option<&SubjectKey> {
+        self.user.as_ref().map(|user| &user.key)
+    }
 }
 
 /// A request as it is decided.
@@ -79,17 +85,19 @@ pub(super) struct Demand<'a> {
 }
 
 impl Session {
+    /// On whose behalf a statement is: the user that it names itself, or else the session's.
+    pub(super) fn user_of<'a>(&'a self, origin: &'a Origin) -> Option<&'a Arc<Subject>> {
+        origin.user.as_ref().or(self.caller.user())
+    }
+
     /// Splits a trailing comment off and verifies the user token in it.
     pub(super) async fn split_comment<'t>(&self, text: &'t str) -> Result<(&'t str, Origin), Refusal> {
         let (rest, comment) = comment::split(text);
         let Some(comment) = comment else { return Ok((text, Origin::default())) };
-        let mut origin = Origin { user: None, vouched: None, traceparent: comment.traceparent.map(Arc::from) };
+        let mut origin = Origin { user: None, traceparent: comment.traceparent.map(Arc::from) };
         if let Some(token) = comment.user_token {
             match self.verify(&token).await {
-                Ok(subject) => {
-                    origin.user = Some(subject.key.clone());
-                    origin.vouched = Some(Arc::new(subject));
-                }
+                Ok(subject) => origin.user = Some(Arc::new(subject)),
                 Err(error) => return Err(self.user_refused(&error.to_string())),
             }
         }
@@ -346,7 +354,11 @@ impl Session {
             source: self.caller.source,
             binding: self.caller.subject.binding,
             session_age: now.millis_since(self.caller.opened_at) / 1000,
-            on_behalf_of: user.or(self.caller.user.as_ref()).or(self.caller.subject.on_behalf_of.first()),
+            on_behalf_of: user.or(self.caller.user().map(|user| &user.key)).or(self
+                .caller
+                .subject
+                .on_behalf_of
+                .first()),
             reason: self.caller.reason.as_deref(),
             estimated_rows: None,
         }
@@ -469,7 +481,7 @@ impl Session {
             revision: self.active.id,
             approval,
             denial,
-            on_behalf_of: origin.user.clone().or_else(|| self.caller.user.clone()),
+            on_behalf_of: self.user_of(origin).map(|user| user.key.clone()),
             traceparent: origin.traceparent.clone(),
         })
     }

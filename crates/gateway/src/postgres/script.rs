@@ -56,7 +56,7 @@ impl Session {
             if self.pipeline.is_skipping() {
                 break;
             }
-            let known = match self.understand(text, &[], script.origin.user.as_ref()).await {
+            let known = match self.understand(text, &[], script.origin.user_key()).await {
                 Understood::Ready(known) => known,
                 Understood::Stalled(stall) => {
                     self.script = Some(script);

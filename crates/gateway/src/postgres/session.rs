@@ -15,7 +15,7 @@ use masking::postgres::Outbox;
 use model::class::Labels;
 use model::event::Entry;
 use model::id::{ApprovalId, RequestId, SessionId};
-use model::subject::{Subject, SubjectKey};
+use model::subject::Subject;
 use model::target::Target;
 use model::time::Timestamp;
 use policy::SubjectPolicies;
@@ -58,10 +58,18 @@ pub(super) struct Caller {
     pub(super) opened_at: Timestamp,
     /// Why, in the caller's words (`SET sluice.reason`).
     pub(super) reason: Option<Arc<str>>,
-    /// On whose behalf the statements of this transaction are (`SET LOCAL sluice.user_token`), verified.
-    pub(super) user: Option<SubjectKey>,
-    /// The credential of that user, which may end or be revoked before the session.
-    pub(super) vouched: Option<Arc<Subject>>,
+    /// On whose behalf its statements are (`SET sluice.user_token`), verified: a credential that may end or be revoked
+    /// before the session.
+    pub(super) user: Option<Arc<Subject>>,
+    /// On whose behalf those of the open transaction are instead (`SET LOCAL sluice.user_token`).
+    pub(super) local_user: Option<Arc<Subject>>,
+}
+
+impl Caller {
+    /// On whose behalf a statement is that names nobody itself.
+    pub(super) fn user(&self) -> Option<&Arc<Subject>> {
+        self.local_user.as_ref().or(self.user.as_ref())
+    }
 }
 
 /// Where the session leads.
@@ -121,6 +129,8 @@ pub(super) type ShapeCell = Arc<OnceLock<Arc<super::shape::Shape>>>;
 pub(super) enum Stall {
     /// For what was forwarded to be answered, since it may change what the next text means.
     Settle,
+    /// For everything to be answered that was forwarded: what is set for a transaction is not set in the one before it.
+    Answered,
     /// For an answer to Sluice's own statement.
     Own,
     /// For a human.
@@ -167,8 +177,6 @@ pub(super) struct Session {
     pub(super) last_request: u64,
     /// The number of the request that is stalled: it keeps it when it is looked at again.
     pub(super) pending_request: Option<u64>,
-    /// Whether `caller.user` ends with the transaction (SET LOCAL).
-    pub(super) user_is_local: bool,
     /// How many requests are under way that may change what the next text means.
     pub(super) unsettled: usize,
     /// Whether an Execute was sent since the last Sync: the pipeline is a transaction of its own.
@@ -286,11 +294,17 @@ impl Session {
         }
     }
 
+    /// Whether nothing is under way.
+    pub(super) fn is_answered(&self) -> bool {
+        self.pipeline.is_empty() && self.staged.is_empty()
+    }
+
     /// Whether the client's next message still has to wait.
     fn is_stalled(&mut self) -> bool {
         let over = match &self.stall {
             None => true,
             Some(Stall::Settle) => self.unsettled == 0,
+            Some(Stall::Answered) => self.is_answered() || self.pipeline.is_skipping(),
             Some(Stall::Own) => self.own.is_none(),
             // Looked at again whenever something changed: the request itself asks where its approval stands.
             Some(Stall::Hold(_)) => false,

@@ -122,15 +122,11 @@ impl Session {
     /// Why a request is refused that names a user whose credential has ended or was revoked. To go on without the user
     /// would be to run it as somebody else; only the end of a transaction is nobody's.
     pub(super) fn user_does_not_stand(&self, known: &Known, origin: &Origin) -> Option<Refusal> {
-        let vouched = match (&origin.user, &self.caller.user) {
-            (Some(_), _) => &origin.vouched,
-            (None, Some(_)) => &self.caller.vouched,
-            (None, None) => return None,
-        };
-        let reason = match vouched {
-            Some(user) if clock::now() >= user.expires_at => "the user's token has expired".to_owned(),
-            Some(user) => self.node.issuers.standing(user).err()?.to_string(),
-            None => "the user has no token".to_owned(),
+        let user = self.user_of(origin)?;
+        let reason = if clock::now() >= user.expires_at {
+            "the user's token has expired".to_owned()
+        } else {
+            self.node.issuers.standing(user).err()?.to_string()
         };
         let mut effects = known.analysed.statements.iter().flat_map(|statement| &statement.effects);
         if effects.all(|effect| effect.verb == Verb::Transaction) {
