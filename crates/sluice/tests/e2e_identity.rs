@@ -8,3 +8,5 @@ mod support;
 mod issuers;
 #[path = "e2e_identity/oauthbearer.rs"]
 mod oauthbearer;
+#[path = "e2e_identity/users.rs"]
+mod users;
