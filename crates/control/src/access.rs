@@ -9,6 +9,8 @@ use axum::http::{HeaderMap, Method, header, request::Parts};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use gateway::clock;
+use gateway::sessions::Renewal;
+use gateway::tls::ClientCertificate;
 use identity::dpop::ProofError;
 use model::decision::{Denial, Outcome};
 use model::event::Event;
@@ -59,6 +61,7 @@ pub(crate) struct Caller {
     pub(crate) subject: Arc<Subject>,
     pub(crate) source: IpAddr,
     pub(crate) credential: Credential,
+    certificate: Option<ClientCertificate>,
     policies: Arc<SubjectPolicies>,
 }
 
@@ -96,7 +99,13 @@ impl Caller {
             (None, _) => return Err(Problem::unauthenticated()),
         };
         let policies = app.node.revisions.current().policies_for(&subject);
-        Ok(Self { subject: Arc::new(subject), source, credential, policies })
+        let certificate = peer.certificate.clone();
+        Ok(Self { subject: Arc::new(subject), source, credential, certificate, policies })
+    }
+
+    /// What said who the caller is, for a session to live by.
+    pub(crate) fn renewal(&self) -> Renewal {
+        Renewal::new(self.subject.as_ref().clone(), self.certificate.as_ref())
     }
 
     /// Whether the credential may be taken up by a session with this client certificate.

@@ -127,7 +127,7 @@ pub(crate) async fn renew(
         return Err(Problem::conflict("the credential is not bound as the session's is"));
     }
     journal::act(&app, &caller, "session.renew", id.to_string()).await?;
-    signals.renew(subject.as_ref().clone());
+    signals.renew(caller.renewal());
     Ok(Answer::ok(serde_json::json!({ "session": id, "expires_at": subject.expires_at })))
 }
 

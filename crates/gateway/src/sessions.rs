@@ -12,6 +12,8 @@ use model::time::Timestamp;
 use serde::Serialize;
 use tokio::sync::{Notify, oneshot};
 
+use crate::tls::ClientCertificate;
+
 /// What a session can be told. Each is a level, not an edge: telling it twice before it looked is telling it once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Signal {
@@ -42,11 +44,36 @@ impl Signal {
     }
 }
 
+/// A verified credential that a session is to live by from now on.
+#[derive(Clone, Debug)]
+pub struct Renewal {
+    /// Who it says the caller is.
+    pub(crate) subject: Subject,
+    /// The certificate, where it is what says so: somebody has to vouch for it for as long as the session lives by it.
+    pub(crate) svid: Option<ClientCertificate>,
+}
+
+impl Renewal {
+    /// What was verified on a connection with this client certificate, which may be the credential or beside it.
+    pub fn new(subject: Subject, certificate: Option<&ClientCertificate>) -> Self {
+        let digest = subject.credential.digest;
+        let svid = certificate.filter(|certificate| digest == Some(certificate.thumbprint())).cloned();
+        Self { subject, svid }
+    }
+}
+
+impl From<Subject> for Renewal {
+    /// That of a token.
+    fn from(subject: Subject) -> Self {
+        Self { subject, svid: None }
+    }
+}
+
 /// The mailbox of one session.
 #[derive(Debug, Default)]
 pub struct Signals {
     flags: AtomicU32,
-    renewal: Mutex<Option<Subject>>,
+    renewal: Mutex<Option<Renewal>>,
     cancels: Mutex<Vec<PassingOn>>,
     /// The id of the credential that the session lives by, if it has one.
     credential: Mutex<Option<Arc<str>>>,
@@ -90,8 +117,8 @@ impl Signals {
     }
 
     /// Leaves a renewed credential for the session.
-    pub fn renew(&self, subject: Subject) {
-        *self.renewal.lock().unwrap_or_else(PoisonError::into_inner) = Some(subject);
+    pub fn renew(&self, renewal: Renewal) {
+        *self.renewal.lock().unwrap_or_else(PoisonError::into_inner) = Some(renewal);
         self.raise(Signal::Renew);
     }
 
@@ -118,7 +145,7 @@ impl Signals {
         std::mem::take(&mut *self.cancels.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(crate) fn take_renewal(&self) -> Option<Subject> {
+    pub(crate) fn take_renewal(&self) -> Option<Renewal> {
         self.renewal.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }

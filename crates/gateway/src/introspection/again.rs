@@ -124,7 +124,7 @@ impl Introspector {
                 token.confirmed_at = token.asked_at;
                 token.subject = (*subject).clone();
                 let renewed = lives.iter().filter_map(|session| sessions.find(*session));
-                renewed.for_each(|(_, signals)| signals.renew((*subject).clone()));
+                renewed.for_each(|(_, signals)| signals.renew((*subject).clone().into()));
                 return;
             }
             Found::Ended(error) => error.to_string(),

@@ -120,7 +120,7 @@ async fn other_groups_reach_the_session_and_an_end_takes_it_away() {
     introspectors.ask_again(&sessions).await;
     let raised = signals.take();
     assert!(raised(Signal::Renew) && !raised(Signal::Trust));
-    let renewed = signals.take_renewal().unwrap();
+    let renewed = signals.take_renewal().unwrap().subject;
     assert_eq!((renewed.groups.join(" ").as_str(), renewed.credential.generation), ("corp|a", 3));
     assert!(introspectors.standing(&renewed).is_ok());
 

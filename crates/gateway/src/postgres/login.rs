@@ -46,7 +46,7 @@ use crate::gate::{ClientSide, Released};
 use crate::node::Node;
 use crate::recorder::{NotRecorded, entry};
 use crate::revision::Active;
-use crate::sessions::{CancelKey, LiveSession, Signals};
+use crate::sessions::{CancelKey, LiveSession, Renewal, Signals};
 
 /// Why a connection does not become a session: the true reason for the journal, the answer for the caller.
 pub(super) struct Refusal {
@@ -452,6 +452,7 @@ fn begin(
     greet(&mut side, &lens, &connected, &cancel, applicant.wanted.wants_id.then_some(id));
     let limits = session_limits(node);
     let wall = Wall::opened(&policies, &place);
+    let Renewal { subject, svid } = Renewal::new(subject, applicant.certificate.as_ref());
     let session = Session {
         node: Arc::clone(node),
         caller: Caller {
@@ -459,6 +460,7 @@ fn begin(
             ends_at: super::standing::ends_at(node, &subject),
             subject,
             certificate: applicant.certificate,
+            svid,
             source,
             opened_at,
             reason: None,

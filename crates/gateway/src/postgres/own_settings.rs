@@ -59,7 +59,7 @@ impl Session {
         match own {
             Own::Set { setting: OwnSetting::Token, value, .. } => {
                 let subject = self.verify_renewal(value).await?;
-                self.renew(subject).map_err(|_| Refusal::TokenRefused)?;
+                self.renew(subject.into()).map_err(|_| Refusal::TokenRefused)?;
                 Ok("SET")
             }
             Own::Set { setting: OwnSetting::UserToken, value, local } => {

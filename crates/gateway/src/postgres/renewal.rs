@@ -17,7 +17,7 @@ use super::credential;
 use super::login::{Refusal, speak};
 use super::opening::{Applicant, Failed};
 use crate::node::Node;
-use crate::sessions::LiveSession;
+use crate::sessions::{LiveSession, Renewal};
 
 /// How many sessions one connection may renew; their ids are some 3.5 kB of a start-up packet's 10.
 const MOST: usize = 256;
@@ -61,11 +61,12 @@ async fn renew_own(
     let certificate = applicant.proven().certificate;
     // A certificate that is itself the identity may follow another one; a token is bound to the one that it names.
     let bound_to = (!credential::is_by_certificate(node, applicant)).then_some(certificate);
+    let renewal = Renewal::new(subject, applicant.certificate.as_ref());
     let own = |session: &SessionId| {
         let Some((live, signals)) = node.sessions.find(*session) else { return false };
-        let may = live.target == at && may_take(&live, &subject, bound_to);
+        let may = live.target == at && may_take(&live, &renewal.subject, bound_to);
         if may {
-            signals.renew(subject.clone());
+            signals.renew(renewal.clone());
         }
         may
     };

@@ -52,6 +52,9 @@ pub(super) struct Caller {
     pub(super) subject: Subject,
     /// What the connection proved in its handshake: what every token that comes on it may be bound to.
     pub(super) certificate: Option<ClientCertificate>,
+    /// The certificate that says who the caller is, where one does: the connection's, or one that the session was renewed
+    /// with since.
+    pub(super) svid: Option<ClientCertificate>,
     /// When its credential ends, by a clock that nobody can set.
     pub(super) ends_at: Instant,
     pub(super) source: IpAddr,

@@ -16,7 +16,7 @@ use super::refusal::Refusal;
 use super::session::{Caller, Session};
 use crate::clock;
 use crate::node::Node;
-use crate::sessions::Signal;
+use crate::sessions::{Renewal, Signal};
 use crate::tls::ClientCertificate;
 
 /// The end of a credential by the wall clock, with what grace the configuration gives.
@@ -43,12 +43,6 @@ impl Caller {
     /// What a token may be bound to that comes on this connection.
     pub(super) fn proven(&self) -> Proven {
         ClientCertificate::proven(self.certificate.as_ref())
-    }
-
-    /// The certificate of the connection, if it is what says who the caller is.
-    fn living_by(&self) -> Option<&ClientCertificate> {
-        let is_it = |certificate: &&ClientCertificate| self.subject.credential.digest == Some(certificate.thumbprint());
-        self.certificate.as_ref().filter(is_it)
     }
 }
 
@@ -98,20 +92,31 @@ impl Session {
     }
 
     /// Takes a credential for the session's own.
-    pub(super) fn hold_by(&mut self, subject: Subject) {
-        self.caller.ends_at = ends_at(&self.node, &subject);
-        self.caller.subject = subject;
+    pub(super) fn hold_by(&mut self, renewal: Renewal) {
+        self.caller.ends_at = ends_at(&self.node, &renewal.subject);
+        self.caller.subject = renewal.subject;
+        self.caller.svid = renewal.svid;
+    }
+
+    /// A credential of the caller as it is believed now, or the end of the session.
+    pub(super) fn as_believed(&self, subject: &Subject, svid: Option<&ClientCertificate>) -> Result<Subject, End> {
+        let believed = match svid {
+            // Somebody has to vouch for the certificate still.
+            Some(certificate) => self.node.issuers.recognise(certificate),
+            None => self.node.issuers.standing(subject),
+        };
+        let believed = believed.map_err(|error| End::Revoked(error.to_string()))?;
+        // A trust domain can be given another name while the session lives.
+        if !self.caller.subject.may_be_renewed_by(&believed) {
+            return Err(End::Revoked("the certificate names another subject now".to_owned()));
+        }
+        Ok(believed)
     }
 
     /// Looks whether the caller is still believed, and in which groups. Groups that were lost decide anew, as a revision
     /// does: what runs is cut if it is denied now, or more of it is masked. There is no grace.
     pub(super) fn stand(&mut self) -> Result<(), End> {
-        let standing = match self.caller.living_by() {
-            // Somebody has to vouch for the certificate still.
-            Some(certificate) => self.node.issuers.recognise(certificate),
-            None => self.node.issuers.standing(&self.caller.subject),
-        };
-        let standing = standing.map_err(|error| End::Revoked(error.to_string()))?;
+        let standing = self.as_believed(&self.caller.subject, self.caller.svid.as_ref())?;
         if standing.groups != self.caller.subject.groups {
             self.caller.subject = standing;
             self.adopt(Arc::clone(&self.active));

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use model::event::Event;
-use model::subject::Subject;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
@@ -14,7 +13,7 @@ use super::session::{Hold, Session, Stall};
 use super::standing::{ends_at, expiry};
 use crate::clock;
 use crate::gate::{HIGH_WATER, Moved};
-use crate::sessions::{PassingOn, Signal};
+use crate::sessions::{PassingOn, Renewal, Signal};
 
 /// What ended a wait.
 enum Woken {
@@ -151,11 +150,11 @@ impl Session {
             return Err(End::Administrator("the session was ended by an administrator"));
         }
         if raised(Signal::Renew)
-            && let Some(subject) = self.signals.take_renewal()
+            && let Some(renewal) = self.signals.take_renewal()
         {
             // The admin API looked at the session as it was when it opened.
-            if self.caller.subject.may_be_renewed_by(&subject) {
-                self.renew(subject)?;
+            if self.caller.subject.may_be_renewed_by(&renewal.subject) {
+                self.renew(renewal)?;
             } else {
                 self.token_refused(super::own_settings::ANOTHERS);
             }
@@ -178,17 +177,17 @@ impl Session {
     }
 
     /// Takes up a renewed credential of the same caller.
-    pub(super) fn renew(&mut self, subject: Subject) -> Result<(), End> {
-        if !self.caller.subject.may_be_renewed_by(&subject) {
+    pub(super) fn renew(&mut self, renewal: Renewal) -> Result<(), End> {
+        if !self.caller.subject.may_be_renewed_by(&renewal.subject) {
             return Err(End::Internal("a credential of somebody else was handed in"));
         }
         // It may have been revoked while it lay in the mailbox.
-        let subject = self.node.issuers.standing(&subject).map_err(|error| End::Revoked(error.to_string()))?;
+        let subject = self.as_believed(&renewal.subject, renewal.svid.as_ref())?;
         let before = &self.caller.subject;
         let changed = before.groups != subject.groups || before.binding != subject.binding;
         let expires_at = subject.expires_at;
         self.signals.live_by(subject.token_id.clone());
-        self.hold_by(subject);
+        self.hold_by(Renewal { subject, ..renewal });
         self.node.recorder.note(Event::SessionRenewed { session: self.caller.session, expires_at });
         if changed {
             self.adopt(Arc::clone(&self.active));

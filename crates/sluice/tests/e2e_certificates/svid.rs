@@ -2,12 +2,13 @@
 
 use std::fs;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use model::event::Event;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyUsagePurpose};
 use testkit::demo::site::Site;
 use testkit::issuer::Grant;
 use testkit::process::http_get;
+use testkit::scripted::startup;
 use testkit::spiffe::clients::{LOADER, Shown, psql, rows, trusting};
 use testkit::spiffe::{Authority, ended, ends_in, uri};
 use testkit::tls::Certificate;
@@ -16,6 +17,7 @@ use tokio_postgres::{Client, Connection, Socket};
 
 use crate::support::certificates::{assert_not_let_in, presenting};
 use crate::support::oracle::Watched;
+use crate::support::raw::{V3_0, encrypted_by};
 use crate::support::tls::{Encrypted, MakeRustls};
 use crate::support::{LIMIT, prepare, record};
 
@@ -172,6 +174,46 @@ fn a_session_ends_when_nobody_vouches_for_its_svid_any_more() -> Result<()> {
     })?;
     assert_not_let_in(&site, &shown(&site, "gone", &svid));
     Ok(())
+}
+
+/// Renews sessions from beside them by an SVID alone; returns what was renewed.
+async fn renew(site: &Site, svid: &Certificate, sessions: &str) -> Result<String> {
+    let mut peer = encrypted_by(site, presenting(&site.ca(), svid)?).await?;
+    let parameters = [("user", "anybody"), ("database", site.database()), ("_pq_.sluice_renew", sessions)];
+    peer.send(&startup(V3_0, &parameters)).await?;
+    let told = peer.read_until(b'S').await?;
+    Ok(String::from_utf8_lossy(&told.last().context("no answer")?.body).into_owned())
+}
+
+/// A session that was renewed lives by the newer SVID: what vouched for the older one may go, what vouches for the newer
+/// one may not.
+#[test]
+fn a_renewed_session_ends_when_nobody_vouches_for_its_newer_svid_any_more() -> Result<()> {
+    let (first, second) = (Authority::generate("one")?, Authority::generate("two")?);
+    let both = format!("{}{}", first.certificate_pem(), second.certificate_pem());
+    let site = site("svid_renewed", &both)?;
+    let (old, new) = (first.svid(LOADER, |_| ())?, second.svid(LOADER, |_| ())?);
+    let is_let_in = |svid: &Certificate, name| -> Result<bool> {
+        Ok(psql(&site, &shown(&site, name, svid), "SELECT 1")?.status.success())
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (client, connection) = connect(&site, &old).await?;
+        let driving = tokio::spawn(connection);
+        client.simple_query("SELECT 1").await?;
+        let opened = record::wait_for(&site, "its session", |event| matches!(event, Event::SessionOpened { .. }))?;
+        let Event::SessionOpened { session, .. } = opened else { panic!("{opened:?}") };
+        let told = renew(&site, &new, &session.to_string()).await?;
+        assert_eq!(told, format!("sluice.renewed\0{session}\0"));
+        record::wait_for(&site, "the renewal", |event| matches!(event, Event::SessionRenewed { .. }))?;
+        fs::write(site.home().join("prod.pem"), second.certificate_pem())?;
+        eventually_blocking(LIMIT, "the old authority to go", || Ok((!is_let_in(&old, "old")?).then_some(())))?;
+        client.simple_query("SELECT 1").await?;
+        fs::write(site.home().join("prod.pem"), first.certificate_pem())?;
+        let ended = tokio::time::timeout(LIMIT, driving).await??.unwrap_err();
+        assert_eq!(ended.code(), Some(&tokio_postgres::error::SqlState::ADMIN_SHUTDOWN), "{ended:?}");
+        anyhow::Ok(())
+    })
 }
 
 /// An SVID says who the caller is, unless the client asks to be known by a token that may be bound to it.

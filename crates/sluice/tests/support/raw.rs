@@ -1,6 +1,9 @@
 //! A client that sends what it is told, byte for byte, and shows every message that comes back.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result, bail, ensure};
+use rustls::ClientConfig;
 use testkit::demo::site::Site;
 use testkit::scripted::{Message, Peer, message, password, query, ssl_request, startup, text};
 
@@ -25,10 +28,15 @@ pub struct Answer(pub Vec<Message>);
 
 /// Connects and goes on inside TLS.
 pub async fn encrypted(site: &Site) -> Result<Peer> {
+    encrypted_by(site, tls::trusting(&site.ca())?).await
+}
+
+/// Likewise, with what this configuration shows.
+pub async fn encrypted_by(site: &Site, config: Arc<ClientConfig>) -> Result<Peer> {
     let mut peer = Peer::connect(site.process()?.address("postgres")?).await?;
     peer.send(&ssl_request()).await?;
     ensure!(peer.read(1).await? == b"S", "Sluice offers no TLS");
-    peer.into_tls_client(tls::trusting(&site.ca())?, "localhost").await
+    peer.into_tls_client(config, "localhost").await
 }
 
 /// Connects, and sends a StartupMessage with these parameters besides user and database.
