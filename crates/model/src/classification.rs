@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::class::{DataClass, Marking, Transform};
 use crate::effect::{ColumnName, TableName};
+use crate::http::FieldRule;
 
 /// Every class of a revision and the rules that mark columns.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -15,6 +16,28 @@ pub struct Classification {
     pub classes: BTreeMap<DataClass, Transform>,
     /// The rules, in any order: every matching rule's classes are carried; `public` counts only where no class is.
     pub rules: Vec<ColumnRule>,
+    /// The rules for the answers of HTTP APIs, in any order: every matching rule counts.
+    #[serde(default)]
+    pub fields: Vec<RouteRule>,
+}
+
+/// Marks what stands at a path in the answers of the routes that match both patterns.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RouteRule {
+    /// The target's name.
+    pub target: Arc<str>,
+    /// The method and the template of a route, such as `GET /v1/customers/{id}`; where the API has no template for it, the
+    /// method and the path.
+    pub route: Arc<str>,
+    /// Where, and what.
+    pub field: FieldRule,
+}
+
+impl RouteRule {
+    /// Whether the rule is about answers of this route.
+    pub fn covers(&self, target: &str, method: &str, template: &str) -> bool {
+        matches(&self.target, target) && matches(&self.route, &format!("{method} {template}"))
+    }
 }
 
 /// Marks the columns that match all five patterns. A pattern is a name in which `*` stands for any run of characters.
@@ -101,6 +124,7 @@ fn matches(pattern: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::FieldPath;
 
     #[test]
     fn patterns_match_whole_names() {
@@ -132,6 +156,7 @@ mod tests {
         let classification = Classification {
             classes: BTreeMap::new(),
             rules: vec![rule("*", &[]), rule("number", &["card_number"]), rule("num*", &["secret"])],
+            fields: vec![],
         };
         let column = |name: &str| ColumnName::new(TableName::new("public", "cards"), name);
         assert_eq!(classification.marking("t", "d", &column("id")), Marking::Public);
@@ -139,5 +164,21 @@ mod tests {
         assert_eq!(marking.classes().map(DataClass::as_str).collect::<Vec<_>>(), ["card_number", "secret"]);
         let elsewhere = ColumnName::new(TableName::new("other", "cards"), "id");
         assert_eq!(classification.marking("t", "d", &elsewhere), Marking::Unmarked);
+    }
+
+    #[test]
+    fn fields_are_marked_by_target_and_route() {
+        let field = FieldRule {
+            path: FieldPath::default(),
+            classes: BTreeSet::from([DataClass::new("email")]),
+            form: crate::http::FieldForm::Plain,
+        };
+        let rule =
+            |target: &str, route: &str| RouteRule { target: target.into(), route: route.into(), field: field.clone() };
+        assert!(rule("*", "*").covers("billing", "GET", "/v1/customers/{id}"));
+        assert!(rule("bill*", "GET /v1/customers/*").covers("billing", "GET", "/v1/customers/{id}"));
+        assert!(!rule("billing", "GET /v1/customers").covers("billing", "GET", "/v1/customers/{id}"));
+        assert!(!rule("billing", "GET *").covers("billing", "POST", "/v1/customers"));
+        assert!(!rule("shop", "*").covers("billing", "GET", "/"));
     }
 }

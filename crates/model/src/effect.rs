@@ -1,116 +1,18 @@
 //! What a request would do: verbs on objects.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// The verb of an effect; the same word is the Cedar action.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verb {
-    /// Open a session on a target and database.
-    Connect,
-    /// Deliver rows, or values of a column.
-    Select,
-    /// Compare a column with a constant or parameter by `=`, `IN` or `= ANY`, or as an ON CONFLICT arbiter.
-    Lookup,
-    /// Compare a bare column with a bare column by equality; [`Effect::with`] names the other one.
-    Join,
-    /// Use a column in any other way that lets rows depend on it.
-    Filter,
-    /// Add rows.
-    Insert,
-    /// Change rows.
-    Update,
-    /// Remove rows.
-    Delete,
-    /// Empty a table.
-    Truncate,
-    /// Call a function, operator, cast or procedure.
-    Execute,
-    /// Compute something that reads no relation.
-    Evaluate,
-    /// Begin, end or mark a transaction; housekeeping of prepared statements and portals; the empty query.
-    Transaction,
-    /// Change a setting.
-    Set,
-    /// VACUUM, ANALYZE, REINDEX, CLUSTER, REFRESH, LOCK, CHECKPOINT, and transactions that outlive their session (PREPARE
-    /// TRANSACTION, COMMIT PREPARED, ROLLBACK PREPARED).
-    Maintain,
-    /// Create, alter or drop something.
-    Ddl,
-    /// Give or take privileges, roles, ownership.
-    Grant,
-    /// LISTEN or UNLISTEN.
-    Listen,
-    /// NOTIFY.
-    Notify,
-    /// Write values of a classified column to a place that does not carry the class.
-    Declassify,
-    /// Anything that is not fully understood.
-    Opaque,
-}
+pub use api::{GraphqlField, GraphqlKind, GrpcMethod, McpItem, McpKind, Named, Route, RouteKind, RpcMethod};
+pub use kubernetes::{KubernetesCommand, KubernetesPath, KubernetesResource, KubernetesTrait};
+pub use verb::Verb;
 
-impl Verb {
-    /// The word, as policies and the journal spell it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Connect => "connect",
-            Self::Select => "select",
-            Self::Lookup => "lookup",
-            Self::Join => "join",
-            Self::Filter => "filter",
-            Self::Insert => "insert",
-            Self::Update => "update",
-            Self::Delete => "delete",
-            Self::Truncate => "truncate",
-            Self::Execute => "execute",
-            Self::Evaluate => "evaluate",
-            Self::Transaction => "transaction",
-            Self::Set => "set",
-            Self::Maintain => "maintain",
-            Self::Ddl => "ddl",
-            Self::Grant => "grant",
-            Self::Listen => "listen",
-            Self::Notify => "notify",
-            Self::Declassify => "declassify",
-            Self::Opaque => "opaque",
-        }
-    }
-
-    /// Whether the target's data or structure may change; such requests are journaled at level `power`.
-    pub const fn writes(self) -> bool {
-        match self {
-            Self::Connect
-            | Self::Select
-            | Self::Lookup
-            | Self::Join
-            | Self::Filter
-            | Self::Evaluate
-            | Self::Transaction
-            | Self::Set
-            | Self::Listen => false,
-            Self::Insert
-            | Self::Update
-            | Self::Delete
-            | Self::Truncate
-            | Self::Execute
-            | Self::Maintain
-            | Self::Ddl
-            | Self::Grant
-            | Self::Notify
-            | Self::Declassify
-            | Self::Opaque => true,
-        }
-    }
-}
-
-impl fmt::Display for Verb {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(self.as_str())
-    }
-}
+mod api;
+mod kubernetes;
+mod verb;
 
 /// A relation, by its canonical name in the catalog: case-folded, truncated, resolved through `search_path`.
 /// A temporary relation has the schema `pg_temp`.
@@ -288,6 +190,88 @@ impl SettingClass {
     }
 }
 
+/// One command of a request to run something, as far as the shell's grammar tells it.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct Command {
+    /// The program, as it was written: a path, or a name that the target looks for. Never empty.
+    pub program: Arc<str>,
+    /// Its arguments, without the shell's quotes. What the shell would expand stands as it was written.
+    pub arguments: Vec<Arc<str>>,
+    /// The whole line of the request that the command is part of, as the caller wrote it.
+    pub line: Arc<str>,
+    /// Whether it has a terminal.
+    pub interactive: bool,
+}
+
+/// As a shell would be told it: an argument with anything unusual in it stands in quotes, so that none looks like two.
+impl fmt::Display for Command {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", Word(&self.program))?;
+        self.arguments.iter().try_for_each(|argument| write!(out, " {}", Word(argument)))
+    }
+}
+
+struct Word<'a>(&'a str);
+
+impl fmt::Display for Word<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_usual = |byte: u8| byte.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(&byte);
+        if !self.0.is_empty() && self.0.bytes().all(is_usual) {
+            return out.write_str(self.0);
+        }
+        write!(out, "'{}'", Plain(&self.0.replace('\'', r"'\''")))
+    }
+}
+
+/// What a forwarded connection leads to, or where a listener is.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Endpoint {
+    /// A host and a port.
+    Tcp {
+        /// The name or address that the caller gave; of a listener, the address to bind, which may be empty.
+        host: Arc<str>,
+        /// The port, 0 to 65535 for one that exists; of a listener, 0 is any free one.
+        port: u32,
+        /// What the name was resolved to, or the address that it is.
+        address: Option<IpAddr>,
+    },
+    /// A Unix socket, by its path.
+    Socket(Arc<str>),
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port, address } => {
+                if host.contains(':') {
+                    write!(out, "[{}]:{port}", Plain(host))?;
+                } else {
+                    write!(out, "{}:{port}", Plain(host))?;
+                }
+                match address {
+                    Some(address) if address.to_string() != **host => write!(out, " ({address})"),
+                    Some(_) | None => Ok(()),
+                }
+            }
+            Self::Socket(path) => write!(out, "socket {}", Plain(path)),
+        }
+    }
+}
+
+/// Text of a caller with every character escaped that a terminal would act on or not show.
+struct Plain<'a>(&'a str);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write;
+        self.0.chars().try_for_each(|character| match character {
+            '\\' | '\'' | '"' => out.write_char(character),
+            _ => character.escape_debug().try_for_each(|escaped| out.write_char(escaped)),
+        })
+    }
+}
+
 /// What an effect acts on, inside the session's target and database.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -308,6 +292,31 @@ pub enum Object {
     Setting(Arc<str>, SettingClass),
     /// A notification channel.
     Channel(Arc<str>),
+    /// The login that the session has at the target. Its name is where other protocols have the database's.
+    Login,
+    /// A command.
+    Command(Arc<Command>),
+    /// A file or directory, by its path: absolute, and without `.`, `..` and doubled `/`. One that begins with `~` is
+    /// below the login's home, which only the target knows.
+    File(Arc<str>),
+    /// A place that connections are forwarded to or from.
+    Endpoint(Endpoint),
+    /// A route of an HTTP API, as one request goes to it.
+    Route(Arc<Route>),
+    /// A field of a GraphQL operation.
+    GraphqlField(Arc<GraphqlField>),
+    /// A method of a gRPC service.
+    GrpcMethod(Arc<GrpcMethod>),
+    /// A method of JSON-RPC.
+    RpcMethod(Arc<RpcMethod>),
+    /// A tool, resource or prompt of the Model Context Protocol.
+    Mcp(Arc<McpItem>),
+    /// A resource of a Kubernetes API server.
+    KubernetesResource(Arc<KubernetesResource>),
+    /// A path of it that is no resource.
+    KubernetesPath(Arc<KubernetesPath>),
+    /// A command in one of its containers.
+    KubernetesCommand(Arc<KubernetesCommand>),
 }
 
 impl fmt::Display for Object {
@@ -321,6 +330,18 @@ impl fmt::Display for Object {
             Self::Function(name, class) => write!(out, "function {name} ({})", class.as_str()),
             Self::Setting(name, class) => write!(out, "setting {name} ({})", class.as_str()),
             Self::Channel(name) => write!(out, "channel {name}"),
+            Self::Login => out.write_str("login"),
+            Self::Command(command) => write!(out, "command {command}"),
+            Self::File(path) => write!(out, "file {}", Plain(path)),
+            Self::Endpoint(endpoint) => write!(out, "endpoint {endpoint}"),
+            Self::Route(route) => write!(out, "route {route}"),
+            Self::GraphqlField(field) => write!(out, "field {field}"),
+            Self::GrpcMethod(method) => write!(out, "method {method}"),
+            Self::RpcMethod(method) => write!(out, "method {method}"),
+            Self::Mcp(item) => write!(out, "{item}"),
+            Self::KubernetesResource(resource) => write!(out, "{resource}"),
+            Self::KubernetesPath(path) => write!(out, "path {path}"),
+            Self::KubernetesCommand(command) => write!(out, "command {command}"),
         }
     }
 }
@@ -364,4 +385,52 @@ pub struct Facts {
     pub multi: bool,
     /// Why the statement is opaque, if it is: for the operator, never for the caller.
     pub opaque: Option<Arc<str>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(program: &str, arguments: &[&str]) -> Object {
+        Object::Command(Arc::new(Command {
+            program: program.into(),
+            arguments: arguments.iter().map(|argument| (*argument).into()).collect(),
+            line: "".into(),
+            interactive: false,
+        }))
+    }
+
+    #[test]
+    fn what_a_terminal_would_act_on_is_escaped() {
+        let host = "h\u{1b}[2J".into();
+        for (object, shown) in [
+            (command("rm", &["-rf", "it's \"x\" \\", ""]), r#"command rm -rf 'it'\''s "x" \' ''"#),
+            (command("a\u{1b}[2J", &["\u{202e}b\n"]), r"command 'a\u{1b}[2J' '\u{202e}b\n'"),
+            (Object::File("/srv/ü\u{7}".into()), r"file /srv/ü\u{7}"),
+            (Object::Endpoint(Endpoint::Tcp { host, port: 1, address: None }), r"endpoint h\u{1b}[2J:1"),
+            (Object::Endpoint(Endpoint::Socket("/run/\r".into())), r"endpoint socket /run/\r"),
+        ] {
+            assert_eq!(object.to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn an_endpoint_says_what_its_name_was_resolved_to() {
+        let tcp = |host: &str, address: Option<&str>| {
+            let address = address.map(|address| address.parse().unwrap());
+            Endpoint::Tcp { host: host.into(), port: 5432, address }.to_string()
+        };
+        assert_eq!(tcp("db.internal", Some("10.0.0.5")), "db.internal:5432 (10.0.0.5)");
+        assert_eq!(tcp("10.0.0.5", Some("10.0.0.5")), "10.0.0.5:5432");
+        assert_eq!(tcp("::1", Some("::1")), "[::1]:5432");
+    }
+
+    #[test]
+    fn the_record_and_policies_spell_a_verb_alike() {
+        let of_each_protocol =
+            [Verb::Opaque, Verb::Exec, Verb::ListenForward, Verb::X11, Verb::CopyFile, Verb::Get, Verb::McpPrompt];
+        for verb in of_each_protocol.into_iter().chain([Verb::KubernetesGet, Verb::KubernetesDeleteCollection]) {
+            assert_eq!(serde_json::to_value(verb).unwrap(), verb.as_str());
+        }
+    }
 }

@@ -317,7 +317,7 @@ pub enum Event {
     TokenIssued {
         /// Whom it stands for, until when, how it is bound, and its own id.
         subject: Subject,
-        /// Which kind: `access_token` or `database_password`.
+        /// Which kind: `access_token`, `database_password` or `ssh_certificate`.
         kind: Arc<str>,
         /// The only target at which it is good; `None` means wherever the subject may be.
         target: Option<Arc<str>>,

@@ -18,6 +18,7 @@ pub mod disclosure;
 pub mod effect;
 pub mod error;
 pub mod event;
+pub mod http;
 pub mod id;
 pub mod issuer;
 pub mod lineage;

@@ -44,6 +44,16 @@ pub enum Binding {
     Mtls,
     /// Bound to a key proven on each request (RFC 9449).
     Dpop,
+    /// Bound to the key that this SSH connection proved.
+    Ssh,
+}
+
+impl Binding {
+    /// Whether a credential that is tied like `renewed` may take the place of one that is tied like this: what is bound to a
+    /// key stays so. A connection of SSH proved its key once and for all: whatever renews a session there only prolongs it.
+    pub fn stays_with(self, renewed: Self) -> bool {
+        matches!(self, Self::Bearer | Self::Ssh) || self == renewed
+    }
 }
 
 /// The verified caller. Only `identity` makes one, from a credential that it verified.
@@ -89,9 +99,9 @@ impl Subject {
     }
 
     /// Whether `renewed` may take this credential's place in a session: it stands for the same caller, and a session that
-    /// is bound to a key stays so.
+    /// is bound stays so ([`Binding::stays_with`]).
     pub fn may_be_renewed_by(&self, renewed: &Self) -> bool {
-        self.is_same_caller(renewed) && (self.binding == Binding::Bearer || self.binding == renewed.binding)
+        self.is_same_caller(renewed) && self.binding.stays_with(renewed.binding)
     }
 
     /// Every identity of the delegation, the caller first: the ones that may not approve its requests.
@@ -120,6 +130,7 @@ mod tests {
         assert!(renews(Binding::Bearer, Binding::Bearer) && renews(Binding::Bearer, Binding::Mtls));
         assert!(renews(Binding::Mtls, Binding::Mtls) && !renews(Binding::Mtls, Binding::Bearer));
         assert!(!renews(Binding::Mtls, Binding::Dpop));
+        assert!(renews(Binding::Ssh, Binding::Bearer) && !renews(Binding::Mtls, Binding::Ssh));
         let other = Subject { key: SubjectKey { issuer: "corp".into(), id: "other".into() }, ..subject(Binding::Mtls) };
         assert!(!subject(Binding::Mtls).may_be_renewed_by(&other));
     }

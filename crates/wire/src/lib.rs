@@ -6,7 +6,16 @@
 //! What it must never do: perform I/O, read a clock, draw randomness, hold a policy, decode a value, or accept a message
 //! of which it could not account for every byte. A length is never computed with a cast.
 //!
-//! Start with [`postgres`].
+//! Start with [`postgres`]; [`ssh`] and [`http`] are what their libraries leave to Sluice, and [`websocket`] and [`spdy`]
+//! what connections of HTTP turn into.
 #![forbid(unsafe_code)]
 
+pub mod http;
 pub mod postgres;
+pub mod spdy;
+pub mod ssh;
+pub mod websocket;
+
+mod sender;
+
+pub use sender::Sender;

@@ -35,3 +35,38 @@ fn target_streams() {
 fn sessions_in_any_order() {
     run("session", bodies::session);
 }
+
+#[test]
+fn client_streams_of_sftp() {
+    run("sftp_requests", bodies::sftp_requests);
+}
+
+#[test]
+fn target_streams_of_sftp() {
+    run("sftp_responses", bodies::sftp_responses);
+}
+
+#[test]
+fn copies_that_are_followed() {
+    run("scp", bodies::scp);
+}
+
+#[test]
+fn client_streams_of_http() {
+    run("http_stream", bodies::http_stream);
+}
+
+#[test]
+fn heads_of_http() {
+    run("http_head", bodies::http_head);
+}
+
+#[test]
+fn streams_of_websocket() {
+    run("websocket", bodies::websocket);
+}
+
+#[test]
+fn streams_of_spdy() {
+    run("spdy", bodies::spdy);
+}

@@ -4,24 +4,7 @@ use model::error::ErrorKind;
 
 use super::frame::{BackendTag, FrontendTag};
 
-/// Whose bytes they were; it decides whose fault an error is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Sender {
-    /// A client of Sluice.
-    Client,
-    /// The target.
-    Target,
-}
-
-impl Sender {
-    /// The kind of every protocol error in what this side sent.
-    pub const fn error_kind(self) -> ErrorKind {
-        match self {
-            Self::Client => ErrorKind::Client,
-            Self::Target => ErrorKind::Target,
-        }
-    }
-}
+pub use crate::sender::Sender;
 
 /// `protocol_violation`.
 pub const PROTOCOL_VIOLATION: &str = "08P01";

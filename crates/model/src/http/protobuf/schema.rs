@@ -1,0 +1,336 @@
+//! What a descriptor set (`protoc --descriptor_set_out --include_imports`, `buf build`) says of messages and methods.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Field, NoMessage, Wire, fields};
+
+/// How many messages a set may describe, and how many fields in all.
+const MOST_MESSAGES: usize = 20_000;
+const MOST_FIELDS: usize = 200_000;
+/// How deep messages may be declared in one another.
+const DEEPEST: usize = 32;
+
+/// A descriptor set is none, or says what cannot be.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// It is not encoded as one.
+    #[error("it is no descriptor set: write it with protoc --include_imports --descriptor_set_out, or buf build")]
+    Encoding,
+    /// A type is named that it does not describe.
+    #[error("it does not describe {0}: write it with its imports")]
+    Unknown(Box<str>),
+    /// There are more messages or fields than are read.
+    #[error("it describes more than {MOST_MESSAGES} messages or {MOST_FIELDS} fields")]
+    TooMany,
+}
+
+impl From<NoMessage> for SchemaError {
+    fn from(_: NoMessage) -> Self {
+        Self::Encoding
+    }
+}
+
+/// What a value is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FieldKind {
+    /// A text.
+    Text,
+    /// Bytes.
+    Bytes,
+    /// A message, by its place in the schema.
+    Message(usize),
+    /// A group: it is not read.
+    Group,
+    /// A whole number, as it is encoded.
+    Whole,
+    /// A whole number, in the zigzag encoding.
+    Zigzag,
+    /// A whole number of fixed length.
+    Fixed,
+    /// A number that need not be whole.
+    Float,
+    /// A truth value or a name of an enumeration.
+    Name,
+}
+
+/// A field of a message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FieldType {
+    /// Its name as it is declared.
+    pub name: Box<str>,
+    /// What it is.
+    pub kind: FieldKind,
+    /// Whether there may be several.
+    pub is_list: bool,
+}
+
+/// A message.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct MessageType {
+    /// Its name, with its package.
+    pub name: Box<str>,
+    /// Its fields, by their numbers.
+    pub fields: BTreeMap<u32, FieldType>,
+    /// Whether it is an entry of a map: 1 is the key, 2 the value.
+    pub is_entry: bool,
+}
+
+/// A method.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Method {
+    output: usize,
+}
+
+/// The messages and methods of an API.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Schema {
+    messages: Vec<MessageType>,
+    names: BTreeMap<Box<str>, usize>,
+    /// By `package.Service/Method`.
+    methods: BTreeMap<Box<str>, Method>,
+}
+
+/// A message of a schema.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MessageRef {
+    /// The schema.
+    pub schema: Arc<Schema>,
+    /// Its place there.
+    pub message: usize,
+}
+
+/// What was read of a field, and the name of its type, if it has one.
+struct Declared {
+    message: usize,
+    number: u32,
+    field: FieldType,
+    type_name: Option<Box<str>>,
+}
+
+/// A service's method, with the name of what it answers.
+type DeclaredMethod = (Box<str>, Box<str>);
+
+impl Schema {
+    /// Reads a `FileDescriptorSet`.
+    ///
+    /// # Errors
+    /// [`SchemaError`].
+    pub fn read(set: &[u8]) -> Result<Self, SchemaError> {
+        let mut reading = Reading::default();
+        for file in nested(set, 1)? {
+            reading.file(file)?;
+        }
+        reading.finish()
+    }
+
+    /// A message.
+    pub fn message(&self, at: usize) -> Option<&MessageType> {
+        self.messages.get(at)
+    }
+
+    /// The message of this name, with its package.
+    pub fn named(&self, name: &str) -> Option<usize> {
+        self.names.get(name).copied()
+    }
+
+    /// What a method answers: one or more of these.
+    pub fn output(self: &Arc<Self>, service: &str, method: &str) -> Option<MessageRef> {
+        let method = self.methods.get(format!("{service}/{method}").as_str())?;
+        Some(MessageRef { schema: Arc::clone(self), message: method.output })
+    }
+}
+
+#[derive(Default)]
+struct Reading {
+    schema: Schema,
+    fields: Vec<Declared>,
+    methods: Vec<DeclaredMethod>,
+}
+
+impl Reading {
+    /// `FileDescriptorProto`: package 2, messages 4, services 6.
+    fn file(&mut self, file: &[u8]) -> Result<(), SchemaError> {
+        let package = text(file, 2)?.unwrap_or_default();
+        for message in nested(file, 4)? {
+            self.message(package, message, 0)?;
+        }
+        for service in nested(file, 6)? {
+            let name = joined(package, text(service, 1)?.unwrap_or_default());
+            for method in nested(service, 2)? {
+                let method_name = format!("{name}/{}", text(method, 1)?.unwrap_or_default());
+                self.methods.push((method_name.into(), bare(text(method, 3)?.unwrap_or_default())));
+            }
+        }
+        Ok(())
+    }
+
+    /// `DescriptorProto`: name 1, fields 2, messages 3, options 7, of which 7 is `map_entry`.
+    fn message(&mut self, scope: &str, message: &[u8], depth: usize) -> Result<(), SchemaError> {
+        if depth > DEEPEST || self.schema.messages.len() >= MOST_MESSAGES {
+            return Err(SchemaError::TooMany);
+        }
+        let name = joined(scope, text(message, 1)?.unwrap_or_default());
+        let at = self.schema.messages.len();
+        let mut is_entry = false;
+        for options in nested(message, 7)? {
+            is_entry |= number(options, 7)? == Some(1);
+        }
+        let described = MessageType { name: name.as_str().into(), fields: BTreeMap::new(), is_entry };
+        self.schema.messages.push(described);
+        self.schema.names.insert(name.as_str().into(), at);
+        for field in nested(message, 2)? {
+            self.field(at, field)?;
+        }
+        for inner in nested(message, 3)? {
+            self.message(&name, inner, depth.saturating_add(1))?;
+        }
+        Ok(())
+    }
+
+    /// `FieldDescriptorProto`: name 1, number 3, label 4, type 5, the type's name 6.
+    fn field(&mut self, message: usize, field: &[u8]) -> Result<(), SchemaError> {
+        if self.fields.len() >= MOST_FIELDS {
+            return Err(SchemaError::TooMany);
+        }
+        let kind = match number(field, 5)?.ok_or(SchemaError::Encoding)? {
+            1 | 2 => FieldKind::Float,
+            3 | 4 | 5 | 13 => FieldKind::Whole,
+            6 | 7 | 15 | 16 => FieldKind::Fixed,
+            8 | 14 => FieldKind::Name,
+            9 => FieldKind::Text,
+            10 => FieldKind::Group,
+            11 => FieldKind::Message(0),
+            12 => FieldKind::Bytes,
+            17 | 18 => FieldKind::Zigzag,
+            _ => return Err(SchemaError::Encoding),
+        };
+        let read = number(field, 3)?.and_then(|number| u32::try_from(number).ok()).ok_or(SchemaError::Encoding)?;
+        let name = text(field, 1)?.unwrap_or_default().into();
+        let field_type = FieldType { name, kind, is_list: number(field, 4)? == Some(3) };
+        let is_message = matches!(kind, FieldKind::Message(_));
+        let type_name = if is_message { Some(bare(text(field, 6)?.unwrap_or_default())) } else { None };
+        self.fields.push(Declared { message, number: read, field: field_type, type_name });
+        Ok(())
+    }
+
+    /// Every name leads to a message.
+    fn finish(self) -> Result<Schema, SchemaError> {
+        let Self { mut schema, fields, methods } = self;
+        let find = |names: &BTreeMap<Box<str>, usize>, name: Box<str>| {
+            names.get(&name).copied().ok_or(SchemaError::Unknown(name))
+        };
+        for Declared { message, number, mut field, type_name } in fields {
+            if let Some(name) = type_name {
+                field.kind = FieldKind::Message(find(&schema.names, name)?);
+            }
+            if let Some(message) = schema.messages.get_mut(message) {
+                message.fields.insert(number, field);
+            }
+        }
+        for (name, output) in methods {
+            let output = find(&schema.names, output)?;
+            schema.methods.insert(name, Method { output });
+        }
+        Ok(schema)
+    }
+}
+
+fn joined(scope: &str, name: &str) -> String {
+    if scope.is_empty() { name.to_owned() } else { format!("{scope}.{name}") }
+}
+
+/// A full name without the dot that it begins with.
+fn bare(name: &str) -> Box<str> {
+    name.strip_prefix('.').unwrap_or(name).into()
+}
+
+/// The values of a field of messages.
+fn nested(message: &[u8], wanted: u32) -> Result<Vec<&[u8]>, SchemaError> {
+    let mut found = Vec::new();
+    for field in fields(message) {
+        if let Field { number, value: Wire::Bytes(bytes), .. } = field?
+            && number == wanted
+        {
+            found.push(bytes);
+        }
+    }
+    Ok(found)
+}
+
+/// The last value of a field of text.
+fn text(message: &[u8], wanted: u32) -> Result<Option<&str>, SchemaError> {
+    let last = nested(message, wanted)?.pop();
+    last.map(|bytes| std::str::from_utf8(bytes).map_err(|_| SchemaError::Encoding)).transpose()
+}
+
+/// The last value of a field of numbers.
+fn number(message: &[u8], wanted: u32) -> Result<Option<u64>, SchemaError> {
+    let mut found = None;
+    for field in fields(message) {
+        if let Field { number, value: Wire::Varint(value), .. } = field?
+            && number == wanted
+        {
+            found = Some(value);
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{push_bytes, push_varint};
+    use super::*;
+
+    fn message(parts: &[(u32, &[u8])]) -> Vec<u8> {
+        let mut out = Vec::new();
+        parts.iter().for_each(|(number, bytes)| push_bytes(*number, bytes, &mut out));
+        out
+    }
+
+    fn field(name: &str, number: u64, label: u64, kind: u64, type_name: &str) -> Vec<u8> {
+        let mut out = message(&[(1, name.as_bytes())]);
+        for (at, value) in [(3_u64, number), (4, label), (5, kind)] {
+            push_varint(at << 3, &mut out);
+            push_varint(value, &mut out);
+        }
+        out.extend(message(&[(6, type_name.as_bytes())]));
+        out
+    }
+
+    fn set(type_name: &str) -> Vec<u8> {
+        let entry = message(&[(1, b"LabelsEntry"), (2, &field("key", 1, 1, 9, "")), (7, b"\x38\x01")]);
+        let card = message(&[(1, b"Card"), (2, &field("number", 1, 1, 9, ""))]);
+        let customer = message(&[
+            (1, b"Customer"),
+            (2, &field("cards", 4, 3, 11, type_name)),
+            (2, &field("id", 1, 1, 3, "")),
+            (3, &card),
+            (3, &entry),
+        ]);
+        let method = message(&[(1, b"Get"), (2, b".shop.Customer"), (3, b".shop.Customer")]);
+        let service = message(&[(1, b"Customers"), (2, &method)]);
+        message(&[(1, &message(&[(1, b"shop.proto"), (2, b"shop"), (4, &customer), (6, &service)]))])
+    }
+
+    #[test]
+    fn messages_and_methods_are_found_by_their_names() {
+        let schema = Arc::new(Schema::read(&set(".shop.Customer.Card")).unwrap());
+        let customer = schema.output("shop.Customers", "Get").unwrap();
+        let described = schema.message(customer.message).unwrap();
+        let cards = &described.fields[&4];
+        let card = schema.named("shop.Customer.Card").unwrap();
+        assert_eq!((&*cards.name, cards.kind, cards.is_list), ("cards", FieldKind::Message(card), true));
+        assert_eq!(described.fields[&1].kind, FieldKind::Whole);
+        let entry = schema.named("shop.Customer.LabelsEntry").unwrap();
+        assert!(schema.message(entry).unwrap().is_entry && !described.is_entry);
+        assert_eq!(schema.output("shop.Customers", "Put"), None);
+    }
+
+    #[test]
+    fn what_is_not_described_is_told() {
+        assert_eq!(Schema::read(&set(".shop.Cart")), Err(SchemaError::Unknown("shop.Cart".into())));
+        assert_eq!(Schema::read(b"no set"), Err(SchemaError::Encoding));
+        assert_eq!(Schema::read(b""), Ok(Schema::default()));
+    }
+}
