@@ -3,6 +3,8 @@
 
 use std::sync::OnceLock;
 
+use effects::http::{Api, Body, Call, Declared, Speaks};
+use effects::kubernetes;
 use effects::postgres::{Catalog, NoPrepared, Session, analyse, comment, saved};
 
 /// The tables that the golden statements are about.
@@ -36,4 +38,80 @@ pub fn analyse_text(input: &[u8]) {
         }
     }
     assert_eq!(analyse(text, &session), statements);
+}
+
+/// Any bytes as a line of SSH: something is always done, and what is not understood is said to be.
+pub fn exec_line(data: &[u8]) {
+    for interactive in [false, true] {
+        let Ok(request) = effects::ssh::exec(data, interactive) else { continue };
+        assert!(!request.effects.is_empty());
+        let is_opaque = request.effects.iter().any(|effect| effect.verb.as_str() == "opaque");
+        assert_eq!(is_opaque, request.facts.opaque.is_some());
+    }
+}
+
+/// Routes that speak each protocol.
+fn api() -> &'static Api {
+    static API: OnceLock<Api> = OnceLock::new();
+    let declared = |pattern, speaks| Declared { pattern, operation: None, speaks };
+    let routes = [
+        declared("* /graphql", Speaks::Graphql),
+        declared("* /rpc", Speaks::JsonRpc),
+        declared("* /mcp", Speaks::Mcp),
+        declared("* /{service}/{method}", Speaks::Grpc),
+    ];
+    API.get_or_init(|| Api::new(None, &routes).unwrap())
+}
+
+/// A path, a line break and a body: something is always done, what is not understood is said to be, and it is the same the
+/// second time.
+pub fn http_body(data: &[u8]) {
+    let Some(at) = data.iter().position(|byte| *byte == b'\n') else { return };
+    let (path, body) = (String::from_utf8_lossy(&data[..at]), &data[at + 1..]);
+    for (essence, method) in [
+        ("application/json", "POST"),
+        ("application/graphql", "POST"),
+        ("application/grpc", "POST"),
+        ("application/json", "PUT"),
+    ] {
+        let media = model::http::Media::parse(essence).unwrap();
+        let (media, body) = (Some(&media), Body::Whole(body));
+        let call = Call { method, host: "api.example", path: &path, query: &[], media, body, upgrade: false };
+        let Ok(request) = api().analyse(&call) else { continue };
+        assert!(!request.effects.is_empty());
+        let is_opaque = request.effects.iter().any(|effect| effect.verb.as_str() == "opaque");
+        assert_eq!(is_opaque, request.facts.opaque.is_some());
+        let size: usize = request.effects.iter().map(|effect| effect.to_string().len()).sum();
+        assert!(size < 65_000 + 8 * path.len());
+        assert_eq!(api().analyse(&call).as_ref(), Ok(&request));
+    }
+}
+
+/// A request line, a media type and a body, each on a line: something is always done, what is not understood is said to be, what
+/// the API server takes for a stream is one, and it is the same the second time.
+pub fn kubernetes_request(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let mut lines = text.splitn(3, '\n');
+    let (method, target) = lines.next().unwrap_or_default().split_once(' ').unwrap_or_default();
+    let media = lines.next().and_then(|media| model::http::Media::parse(media).ok());
+    let body = lines.next().map_or(Body::Unread, |body| Body::Whole(body.as_bytes()));
+    let (path, given) = target.split_once('?').unwrap_or((target, ""));
+    let pair = |pair: &str| match pair.split_once('=') {
+        Some((name, value)) => (name.into(), Some(value.replace("%20", " ").into())),
+        None => (pair.into(), None),
+    };
+    let query: Vec<_> = given.split('&').map(pair).collect();
+    for upgrade in [false, true] {
+        let call = Call { method, host: "k", path, query: &query, media: media.as_ref(), body, upgrade };
+        let request = kubernetes::Api.analyse(&call);
+        let verbs: Vec<&str> = request.effects.iter().map(|effect| effect.verb.as_str()).collect();
+        let info = kubernetes::RequestInfo::of(method, path, &query);
+        match info.filter(|info| info.is_resource).map(|info| info.subresource) {
+            Some(part) if part == "exec" => assert_eq!(verbs.first(), Some(&"kubernetes:exec")),
+            Some(part) if part == "attach" => assert_eq!(verbs.first(), Some(&"kubernetes:attach")),
+            Some(_) | None => assert!(!verbs.is_empty()),
+        }
+        assert_eq!(verbs.contains(&"opaque"), request.facts.opaque.is_some());
+        assert_eq!(kubernetes::Api.analyse(&call), request);
+    }
 }

@@ -6,7 +6,14 @@
 //! What it must never do: perform I/O, read a clock, guess that something is harmless, or answer with no effect at all.
 //! What is not understood is [`model::effect::Verb::Opaque`], and its answer is [`model::lineage::Origin::Unknown`].
 //!
-//! Start with [`postgres`].
+//! Start with [`postgres`], [`ssh`], [`http`] or [`kubernetes`].
 #![forbid(unsafe_code)]
 
+pub mod http;
+pub mod kubernetes;
 pub mod postgres;
+pub mod ssh;
+
+mod json;
+mod named_secrets;
+mod shown;

@@ -27,3 +27,22 @@ fn golden_statements() {
     assert!(texts.len() > 400);
     over(&texts, MUTATIONS, bodies::analyse_text);
 }
+
+#[test]
+fn lines_of_ssh() {
+    let file = std::fs::read_to_string(common::folder("ssh").join("lines.txt")).unwrap();
+    let lines: Vec<Vec<u8>> =
+        file.lines().filter_map(|line| Some(line.strip_prefix("$ ")?.as_bytes().to_vec())).collect();
+    assert!(lines.len() > 150);
+    over(&lines, MUTATIONS / 10, bodies::exec_line);
+}
+
+#[test]
+fn bodies_of_http() {
+    over_seeds(&common::folder("../fuzz/seeds/http_body"), MUTATIONS / 10, bodies::http_body);
+}
+
+#[test]
+fn requests_to_an_api_server() {
+    over_seeds(&common::folder("../fuzz/seeds/kubernetes_request"), MUTATIONS / 10, bodies::kubernetes_request);
+}

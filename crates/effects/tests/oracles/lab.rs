@@ -135,5 +135,5 @@ fn classification() -> Classification {
         }
     };
     let classes = (0..SENSITIVE.len()).map(|at| (class_of(at), Transform::Null)).collect();
-    Classification { classes, rules: SENSITIVE.iter().enumerate().map(rule).collect() }
+    Classification { classes, rules: SENSITIVE.iter().enumerate().map(rule).collect(), ..Classification::default() }
 }
