@@ -4,11 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
+use masking::http::{Body, Limits, Opaque, Unmaskable};
 use masking::postgres::{CopyFormat, CopyMasker, CsvFormat, Described, Outbox, Plan, TextFormat, Touched, plan};
+use masking::ssh::Stream;
 use masking::{Keys, Lens, MaskError, OnUnmaskable, RevealAsk, Settings};
 use model::class::{DataClass, Labels, Marking, Transform};
 use model::decision::Reveal;
 use model::effect::{ColumnName, TableName};
+use model::http::{FieldPath, FieldRule};
 use model::lineage::{Container, Member, Mentions, Origin, Output, OutputColumn};
 use serde_json::Value;
 
@@ -79,6 +82,112 @@ fn messages(outbox: &mut Outbox, tag: u8) -> Vec<Vec<u8>> {
 
 fn is_hidden(value: Option<&[u8]>) -> bool {
     value.is_none_or(|value| value == MASK.as_bytes())
+}
+
+/// A stream of a channel: wherever it is cut the caller gets the same, and the same is counted.
+pub fn stream(input: &[u8]) {
+    streamed(input);
+}
+
+/// Likewise; says how many cards were masked. The first byte chooses the kind, the second how long the pieces are.
+pub fn streamed(input: &[u8]) -> usize {
+    let [kind, cut, bytes @ ..] = input else { return 0 };
+    let new = || match kind % 2 {
+        0 => Stream::text(Arc::clone(lens())),
+        _ => Stream::terminal(Arc::clone(lens())),
+    };
+    let whole = sent(new(), bytes, bytes.len().max(1));
+    for piece in [usize::from(*cut) + 1, 1] {
+        assert_eq!(sent(new(), bytes, piece), whole);
+    }
+    usize::try_from(whole.1).unwrap()
+}
+
+/// What goes out, and how many cards were masked in it.
+fn sent(mut stream: Stream, bytes: &[u8], piece: usize) -> (Vec<u8>, u64) {
+    let (mut out, mut masked) = (Vec::new(), 0);
+    let mut take = |part: masking::Masked| {
+        masked += part.disclosure().classes.get("card_number").map_or(0, |counts| counts.masked);
+        out.extend_from_slice(part.bytes());
+    };
+    for piece in bytes.chunks(piece) {
+        take(stream.push(piece));
+    }
+    take(stream.finish());
+    (out, masked)
+}
+
+/// What the body of an answer may be, and by which coding it may come.
+const MEDIA: [(&str, Option<&str>); 12] = [
+    ("application/json", None),
+    ("application/json-seq", None),
+    ("text/event-stream", None),
+    ("text/csv", None),
+    ("application/x-www-form-urlencoded", None),
+    ("text/plain", None),
+    ("text/html", None),
+    ("image/png", None),
+    ("application/json", Some("gzip")),
+    ("application/json", Some("deflate")),
+    ("application/json", Some("br")),
+    ("application/json", Some("zstd")),
+];
+
+/// A body of HTTP: wherever it is cut the caller gets the same, and nothing of the members named `card`.
+pub fn body(input: &[u8]) {
+    body_masked(input);
+}
+
+/// Likewise; says how many cards were masked. The first byte chooses the media type and whether places are hidden, the second
+/// how long the pieces are.
+pub fn body_masked(input: &[u8]) -> usize {
+    let [kind, cut, bytes @ ..] = input else { return 0 };
+    let (media, coding) = MEDIA[usize::from(*kind) % MEDIA.len()];
+    let by_place = *kind >= 128;
+    let rule = FieldRule {
+        path: FieldPath::parse("$..card").unwrap(),
+        classes: [DataClass::new("card_number")].into(),
+        form: model::http::FieldForm::Plain,
+    };
+    let limits = Limits { depth: 32, record: 4096, decoded: 1 << 20, ratio: 100 };
+    let rules = if by_place { vec![rule] } else { Vec::new() };
+    let plan = masking::http::Plan::new(lens(), &rules, Opaque::Through, limits, &mut reveal);
+    let send = |piece: usize| -> Result<(Vec<u8>, u64), Unmaskable> {
+        let codings: Vec<&[u8]> = coding.iter().map(|coding| coding.as_bytes()).collect();
+        let mut body = Body::new(&[media.as_bytes()], &codings, &plan)?;
+        let (mut out, mut masked) = (Vec::new(), 0);
+        let mut take = |part: masking::Masked| {
+            masked += part.disclosure().classes.get("card_number").map_or(0, |counts| counts.masked);
+            out.extend_from_slice(part.bytes());
+        };
+        for piece in bytes.chunks(piece) {
+            take(body.push(piece)?);
+        }
+        take(body.end()?);
+        Ok((out, masked))
+    };
+    // Which of two faults is seen first may differ: a decoder may give what it has of a damaged body, or not.
+    let whole = send(bytes.len().max(1)).ok();
+    for piece in [usize::from(*cut) + 1, 1] {
+        assert_eq!(send(piece).ok(), whole);
+    }
+    let Some((out, masked)) = whole else { return 0 };
+    if by_place && media == "application/json" {
+        for value in serde_json::Deserializer::from_slice(&out).into_iter::<Value>().map_while(Result::ok) {
+            assert!(hides_cards(&value, false), "{value}");
+        }
+    }
+    usize::try_from(masked).unwrap()
+}
+
+/// Whether all that is in members named `card` is masks and NULLs.
+fn hides_cards(value: &Value, inside: bool) -> bool {
+    match value {
+        Value::Array(values) => values.iter().all(|value| hides_cards(value, inside)),
+        Value::Object(members) => members.iter().all(|(key, value)| hides_cards(value, inside || key == "card")),
+        Value::Null => true,
+        scalar => !inside || scalar == MASK,
+    }
 }
 
 /// A COPY stream of (id, card, notes): wherever it is cut the client gets the same, and no card.

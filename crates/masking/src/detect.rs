@@ -1,14 +1,21 @@
 //! The content net: what in a text looks like a value that someone may not see.
 
 mod block;
+mod bounded;
 #[cfg(any(test, fuzzing))]
 pub mod cursor;
 mod email;
 mod iban;
 mod numbers;
+mod open;
 mod scanner;
 mod secrets;
 mod words;
+
+pub(crate) use bounded::HOLD;
+pub(crate) use email::is_domain;
+pub(crate) use open::{begins_by, hidden_from, is_open};
+pub(crate) use secrets::{BEGIN, END, LABEL, continues};
 
 #[cfg(test)]
 mod tests;
@@ -99,9 +106,16 @@ pub struct Hints {
 }
 
 impl Hints {
+    /// Everything that a name can say.
+    pub(crate) const ALL: Self = Self { ssn: true, phone: true };
+
     /// Reads a name.
     pub fn of(name: &str) -> Self {
-        let name = name.as_bytes();
+        Self::read(name.as_bytes())
+    }
+
+    /// Reads a name, which need not be UTF-8.
+    pub(crate) fn read(name: &[u8]) -> Self {
         Self { ssn: words::any(name, words::SSN), phone: words::any(name, words::PHONE) }
     }
 
@@ -115,6 +129,20 @@ impl Hints {
 /// format allows, and what was found or skipped is not looked at again.
 pub fn scan(text: &[u8], hints: Hints, found: &mut impl FnMut(Match)) {
     scanner::scan(text, hints, found);
+}
+
+/// Finds everything in a piece of a stream, so that the same is found wherever the stream is cut: what has no bound (or
+/// more than [`HOLD`] bytes) is decided by its first [`HOLD`] bytes, and for hiding it; of a private key only the line that
+/// it begins with is a match. Nothing begins before `from`, and nothing before `floor`, where the last match ended, is part
+/// of a match, but both stand before it as what words are looked for in. `found` takes each match and says where it ends.
+pub(crate) fn scan_bounded(
+    text: &[u8],
+    from: usize,
+    floor: usize,
+    hints: Hints,
+    found: &mut dyn FnMut(Match) -> usize,
+) {
+    scanner::scan_bounded(text, from, floor, hints, found);
 }
 
 /// Whether the digits end in a Luhn check digit (ISO/IEC 7812-1, annex B).

@@ -1,6 +1,6 @@
 //! What one subject may see, under one revision.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::class::{DataClass, Transform};
@@ -52,6 +52,9 @@ pub struct Lens {
     on_unmaskable: OnUnmaskable,
     /// For each [`Detector`], in its order: its class, and the mask unless the class may be seen.
     content: [(DataClass, Option<Mask>); Detector::COUNT],
+    /// For each [`Detector`]: whether its class is known of the values that are looked at and may be seen of them, so that
+    /// finding it is no news.
+    known: [bool; Detector::COUNT],
 }
 
 impl Lens {
@@ -65,6 +68,7 @@ impl Lens {
             classes: settings.classes.iter().map(default).collect(),
             on_unmaskable: settings.on_unmaskable,
             content: Detector::ALL.map(|detector| (DataClass::new(detector.class()), None)),
+            known: [false; Detector::COUNT],
         };
         let content = lens.content.each_ref().map(|(class, _)| {
             let mask = match reveal(RevealAsk::Class(class)) {
@@ -111,6 +115,28 @@ impl Lens {
         mask.clone()
     }
 
+    /// The same lens for what may not be changed: nothing that content shows is hidden, and what is found counts as seen.
+    pub(crate) fn through(&self) -> Arc<Self> {
+        Arc::new(Self {
+            keys: self.keys.clone(),
+            classes: self.classes.clone(),
+            on_unmaskable: self.on_unmaskable,
+            content: self.content.each_ref().map(|(class, _)| (class.clone(), None)),
+            known: self.known,
+        })
+    }
+
+    /// The same lens for values that carry classes which may be seen of them.
+    pub(crate) fn knowing(&self, known: &BTreeSet<DataClass>) -> Arc<Self> {
+        Arc::new(Self {
+            keys: self.keys.clone(),
+            classes: self.classes.clone(),
+            on_unmaskable: self.on_unmaskable,
+            content: self.content.clone(),
+            known: self.content.each_ref().map(|(class, _)| known.contains(class)),
+        })
+    }
+
     /// Whether content may show something that is hidden.
     pub(crate) fn hides_by_content(&self) -> bool {
         self.content.iter().any(|(_, mask)| mask.is_some())
@@ -125,8 +151,9 @@ impl Lens {
         self.on_unmaskable
     }
 
-    /// What `detector` finds: its class, and how it is masked unless it may be seen.
+    /// What `detector` finds: its class, and how it is masked unless it may be seen. Nothing if that is no news.
     pub(crate) fn content(&self, detector: Detector) -> Option<&(DataClass, Option<Mask>)> {
-        self.content.get(detector.index())
+        let known = self.known.get(detector.index()).is_some_and(|known| *known);
+        self.content.get(detector.index()).filter(|_| !known)
     }
 }

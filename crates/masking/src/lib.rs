@@ -3,14 +3,15 @@
 //! Two nets, both always on. The *structural* net follows the classification: every column of an answer carries the
 //! data classes of the columns it may derive from ([`postgres::plan`]), and a value of a class that the subject may not
 //! reveal is masked in its own wire type and format, or becomes NULL. The *content* net looks for card numbers, keys
-//! and the like in text that nobody classified ([`detect`]). [`postgres::Outbox`] is the only maker of
-//! [`Masked`], and `gateway` writes nothing else to a client.
+//! and the like in text that nobody classified ([`detect`]). [`postgres::Outbox`], for streams of bytes [`ssh::Stream`],
+//! and for the bodies and fields of HTTP [`http::Body`] and [`http::Head`] are the only makers of [`Masked`], and `gateway`
+//! writes nothing else to a client.
 //!
 //! What it must never do: deliver a byte of an answer that it did not account for, guess that an unknown value is
 //! harmless, put a value into an error, perform I/O, read a clock or draw randomness (masks are deterministic, so
 //! joins and cursors stay coherent).
 //!
-//! Start with [`Lens`] (what one subject may see), then [`postgres::plan`] and [`postgres::Outbox`].
+//! Start with [`Lens`] (what one subject may see), then [`postgres::plan`] and [`postgres::Outbox`], or [`ssh`], or [`http`].
 //!
 //! ```
 //! use masking::postgres::{Described, Outbox, plan};
@@ -39,11 +40,15 @@
 
 pub mod detect;
 mod error;
+pub mod http;
 mod keys;
+pub mod kubernetes;
 mod lens;
 mod mask;
 mod masked;
 pub mod postgres;
+pub mod ssh;
+mod stream;
 
 pub use error::MaskError;
 pub use keys::Keys;

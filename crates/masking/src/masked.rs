@@ -2,7 +2,7 @@
 
 use model::disclosure::Disclosure;
 
-/// Bytes for the client, and what they give away. Only [`crate::postgres::Outbox`] makes it.
+/// Bytes for the client, and what they give away. Only [`crate::postgres::Outbox`], [`crate::ssh`] and [`crate::http`] make it.
 ///
 /// ```compile_fail,E0277
 /// fn is_cloned<T: Clone>() {}
@@ -24,7 +24,7 @@ impl Masked {
         Self { bytes, disclosure }
     }
 
-    /// The bytes, whole messages in order.
+    /// The bytes: whole messages in order, or what goes on in a stream.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -34,8 +34,15 @@ impl Masked {
         &self.disclosure
     }
 
-    /// Takes it apart, so that the buffer can be given back by [`crate::postgres::Outbox::recycle`].
+    /// Takes it apart, so that the buffer can be given back by [`crate::postgres::Outbox::recycle`] or
+    /// [`crate::ssh::Stream::recycle`].
     pub fn into_parts(self) -> (Vec<u8>, Disclosure) {
         (self.bytes, self.disclosure)
     }
+}
+
+/// Words of Sluice itself, such as a notice on stderr or why a request was refused. They must hold no value from a target.
+pub fn own(words: &str) -> Masked {
+    let bytes = u64::try_from(words.len()).unwrap_or(u64::MAX);
+    Masked::new(words.as_bytes().to_vec(), Disclosure { bytes, ..Disclosure::default() })
 }

@@ -25,6 +25,13 @@ fn assert_delivered(target: &str, count: fn(&[u8]) -> usize) {
 }
 
 #[test]
+fn http_bodies() {
+    assert_delivered("body", bodies::body_masked);
+    // Each is sent three times, once byte by byte.
+    over_seeds(&seeds("body"), MUTATIONS / 10, bodies::body);
+}
+
+#[test]
 fn copies() {
     assert_delivered("copy", bodies::copy_by_format);
     over_seeds(&seeds("copy"), MUTATIONS, bodies::copy);
@@ -34,6 +41,13 @@ fn copies() {
 fn rows() {
     assert_delivered("rows", bodies::rows_sent);
     over_seeds(&seeds("rows"), MUTATIONS, bodies::rows);
+}
+
+#[test]
+fn streams() {
+    assert_delivered("stream", bodies::streamed);
+    // Each is sent three times, once byte by byte.
+    over_seeds(&seeds("stream"), MUTATIONS / 20, bodies::stream);
 }
 
 #[test]

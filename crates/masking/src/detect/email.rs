@@ -10,12 +10,17 @@ const LONGEST_DOMAIN: usize = 255;
 
 /// The address around the `@` at `at`.
 pub(super) fn find(text: &[u8], floor: usize, at: usize) -> Option<Match> {
-    let local = text.get(floor.max(at.saturating_sub(LONGEST_LOCAL))..at)?;
-    let local = local.get(local.iter().rposition(|byte| !is_local(*byte)).map_or(0, |before| before + 1)..)?;
-    let continued = local.iter().take_while(|byte| is_continuation(**byte)).count();
-    let start = at.checked_sub(local.len())?.checked_add(continued)?;
+    let start = local_start(text, floor, at, LONGEST_LOCAL)?;
     let end = domain_end(text, at.checked_add(1)?)?;
     (start < at).then_some(Match { detector: Detector::Email, start, end })
+}
+
+/// Where the local part begins that ends at `at`, and is no longer than this; `at` if there is none.
+pub(super) fn local_start(text: &[u8], floor: usize, at: usize, longest: usize) -> Option<usize> {
+    let local = text.get(floor.max(at.saturating_sub(longest))..at)?;
+    let local = local.get(local.iter().rposition(|byte| !is_local(*byte)).map_or(0, |before| before + 1)..)?;
+    let continued = local.iter().take_while(|byte| is_continuation(**byte)).count();
+    at.checked_sub(local.len())?.checked_add(continued)
 }
 
 /// In order, so that it is few comparisons. Between `^` and `~` are `_`, the grave accent, the letters and braces.
@@ -35,7 +40,8 @@ const fn is_local(byte: u8) -> bool {
     )
 }
 
-const fn is_domain(byte: u8) -> bool {
+/// Whether a domain may hold it.
+pub(crate) const fn is_domain(byte: u8) -> bool {
     matches!(byte, b'-' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | 0x80..)
 }
 
@@ -44,7 +50,7 @@ const fn is_continuation(byte: u8) -> bool {
 }
 
 /// The end of labels with a dot between them, the last of two letters or more.
-fn domain_end(text: &[u8], start: usize) -> Option<usize> {
+pub(super) fn domain_end(text: &[u8], start: usize) -> Option<usize> {
     let rest = text.get(start..start.saturating_add(LONGEST_DOMAIN).min(text.len()))?;
     let length = rest.iter().position(|byte| !is_domain(*byte)).unwrap_or(rest.len());
     let mut domain = rest.get(..length)?;

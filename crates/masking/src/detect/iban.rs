@@ -44,6 +44,30 @@ pub(super) fn find(text: &[u8], at: usize) -> Option<Match> {
     (!more && is_checked(symbols)).then_some(Match { detector: Detector::Iban, start: at, end: at.checked_add(width)? })
 }
 
+/// Whether more bytes behind `rest`, with which a word begins, may make it an IBAN, or another.
+pub(super) fn is_open(rest: &[u8]) -> bool {
+    let length = match rest {
+        [_] => return true,
+        [first, second, digits @ ..] if digits.iter().take(2).all(u8::is_ascii_digit) => {
+            let country = [first.to_ascii_uppercase(), second.to_ascii_uppercase()];
+            let entry = LENGTHS.binary_search_by_key(&country, |(code, _)| **code).ok();
+            entry.and_then(|entry| LENGTHS.get(entry)).map(|(_, length)| *length)
+        }
+        _ => None,
+    };
+    let Some(length) = length else { return false };
+    let (mut count, mut gap) = (0, false);
+    for byte in rest {
+        match byte {
+            _ if count == length => return false,
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => (count, gap) = (count + 1, false),
+            b' ' | b'-' if !gap && count >= 4 => gap = true,
+            _ => return false,
+        }
+    }
+    true
+}
+
 /// The first `length` letters and digits, single spaces or dashes between them left out, and how many bytes they take.
 fn read(text: &[u8], length: usize) -> Option<([u8; LONGEST], usize)> {
     let mut symbols = [0; LONGEST];

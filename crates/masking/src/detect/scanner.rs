@@ -3,7 +3,7 @@
 use fearless_simd::{Level, Simd, dispatch};
 
 use super::block::{BLOCK, Block};
-use super::{Hints, Match, email, iban, numbers, secrets};
+use super::{Hints, Match, bounded, email, iban, numbers, secrets};
 
 /// The shortest that is found: an address such as `a@b.cd`.
 const SHORTEST: usize = 6;
@@ -18,18 +18,41 @@ pub(super) fn scan(text: &[u8], hints: Hints, found: &mut dyn FnMut(Match)) {
 /// Likewise, with these vectors.
 #[inline]
 pub(super) fn scan_at(level: Level, text: &[u8], hints: Hints, found: &mut dyn FnMut(Match)) {
-    let mut scanner = Scanner { text, hints, floor: 0, start: 0, found };
+    let mut found = |matched: Match| {
+        found(matched);
+        matched.end
+    };
+    let mut scanner = Scanner { text, hints, bounded: false, from: 0, floor: 0, start: 0, found: &mut found };
     dispatch!(level, simd => scanner.run(simd));
+}
+
+/// As [`super::scan_bounded`].
+pub(super) fn scan_bounded(
+    text: &[u8],
+    from: usize,
+    floor: usize,
+    hints: Hints,
+    found: &mut dyn FnMut(Match) -> usize,
+) {
+    if text.len().saturating_sub(from) > 0 && text.len() >= SHORTEST {
+        let mut scanner = Scanner { text, hints, bounded: true, from, floor, start: 0, found };
+        dispatch!(Level::new(), simd => scanner.run(simd));
+    }
 }
 
 struct Scanner<'t, 'f> {
     text: &'t [u8],
     hints: Hints,
+    /// Whether what has no bound is decided by its first bytes.
+    bounded: bool,
+    /// Nothing begins, and no address has its `@`, before it.
+    from: usize,
     /// Nothing before it may be part of a match any more.
     floor: usize,
     /// Where the block in hand begins.
     start: usize,
-    found: &'f mut dyn FnMut(Match),
+    /// Takes a match and says where it ends.
+    found: &'f mut dyn FnMut(Match) -> usize,
 }
 
 impl Scanner<'_, '_> {
@@ -65,26 +88,27 @@ impl Scanner<'_, '_> {
     /// Looks at every place of a block where something may begin.
     #[inline(always)]
     fn block(&mut self, before: &Block, here: &Block, next: &Block) {
-        let mut starts = self.above_floor(here.starts(before, next));
+        let mut starts = self.above(here.starts(before, next));
         while starts != 0 {
             let bit = starts.trailing_zeros();
             starts &= starts - 1;
             if let Some(matched) = self.candidate(bit, here, next) {
-                self.floor = matched.end;
-                (self.found)(matched);
-                starts = self.above_floor(starts);
+                self.floor = (self.found)(matched);
+                self.from = self.floor;
+                starts = self.above(starts);
             }
         }
     }
 
-    /// Without what lies before the floor, and with the floor itself: behind a match anything may begin, also in the middle
-    /// of a word.
+    /// Without what lies before the first place, and with that place itself where a match ended there: behind one anything
+    /// may begin, also in the middle of a word.
     #[inline(always)]
-    fn above_floor(&self, starts: u64) -> u64 {
-        match self.floor.checked_sub(self.start) {
-            Some(bit) if self.floor > 0 => {
-                let floor = u32::try_from(bit).ok().and_then(|bit| 1u64.checked_shl(bit)).unwrap_or(0);
-                (starts | floor) & floor.wrapping_neg()
+    fn above(&self, starts: u64) -> u64 {
+        match self.from.checked_sub(self.start) {
+            Some(bit) if self.from > 0 => {
+                let from = u32::try_from(bit).ok().and_then(|bit| 1u64.checked_shl(bit)).unwrap_or(0);
+                let behind = if self.from == self.floor { from } else { 0 };
+                (starts | behind) & from.wrapping_neg()
             }
             _ => starts,
         }
@@ -98,8 +122,11 @@ impl Scanner<'_, '_> {
         match text.get(at)? {
             b'0'..=b'9' => numbers::find(text, floor, here.number(next, bit, at)?, self.hints),
             b'+' => numbers::international(text, floor, at),
+            b'@' if self.bounded => bounded::address(text, floor, at),
             b'@' => email::find(text, floor, at),
+            b'-' if self.bounded => bounded::private_key(text, at),
             b'-' => secrets::private_key(text, at),
+            b'A'..=b'Z' | b'a'..=b'z' if self.bounded => bounded::secret(text, at).or_else(|| iban::find(text, at)),
             b'A'..=b'Z' | b'a'..=b'z' => secrets::find(text, at).or_else(|| iban::find(text, at)),
             _ => None,
         }

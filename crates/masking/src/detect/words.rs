@@ -36,7 +36,7 @@ pub(super) const PHONE: &[Word] = &[
 ];
 
 /// How many bytes away from a number a word still speaks of it.
-const NEAR: usize = 30;
+pub(super) const NEAR: usize = 30;
 
 /// Whether one of `words` stands near `text[start..end]`.
 pub(super) fn near(text: &[u8], start: usize, end: usize, words: &[Word]) -> bool {
