@@ -116,6 +116,12 @@ pub enum IdentityError {
     /// A short-lived password that Sluice did not issue, or that ended, was dropped, or is for another target.
     #[error("the password is none that Sluice issued for this: {0}")]
     Password(&'static str),
+    /// An SSH certificate that Sluice did not issue, or that is not good here and now.
+    #[error("the SSH certificate is not accepted: {0}")]
+    SshCertificate(String),
+    /// A public key that stands for nobody here and now.
+    #[error("the public key is not accepted: {0}")]
+    SshKey(&'static str),
     /// The token, a subject or an issuer in it was revoked.
     #[error("revoked: {0}")]
     Revoked(Arc<str>),

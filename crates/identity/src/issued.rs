@@ -62,7 +62,7 @@ impl SigningKey {
 }
 
 /// The token's own subject with its actors inside (RFC 8693, section 4.1).
-fn written(subject: &Subject) -> serde_json::Map<String, Value> {
+pub(crate) fn written(subject: &Subject) -> serde_json::Map<String, Value> {
     let principal = json!({
         "sub": subject.key.to_string(), "kind": subject.kind,
         "groups": subject.groups.iter().map(|group| &**group).collect::<Vec<_>>(),
@@ -86,7 +86,7 @@ fn written(subject: &Subject) -> serde_json::Map<String, Value> {
     }
 }
 
-fn put(object: &mut Value, name: &str, value: Value) {
+pub(crate) fn put(object: &mut Value, name: &str, value: Value) {
     if let Value::Object(members) = object {
         members.insert(name.to_owned(), value);
     }

@@ -49,6 +49,7 @@ mod claims;
 pub mod dpop;
 mod error;
 mod groups;
+mod id_token;
 mod introspected;
 mod issued;
 mod issuers;
@@ -63,6 +64,7 @@ mod security_event;
 mod subject;
 mod svid;
 mod token;
+mod told;
 mod verify;
 
 pub use answers::{Answered, Answers, AnswersTiming};
@@ -71,6 +73,7 @@ pub use cache::{KeyCache, KeyTiming, UnknownKey};
 pub use check::{Check, Inspection, Outcome, inspect};
 pub use error::{IdentityError, KeySetError};
 pub use groups::MAX_GROUPS;
+pub use id_token::{Expected, id_token};
 pub use introspected::{Introspected, TokenDigest, is_opaque};
 pub use issued::{Issued, TARGET_AUDIENCE};
 pub use issuers::Issuers;
@@ -84,6 +87,7 @@ pub use security_event::{Change, EventError, MAX_EVENT_AGE, SecurityEvent, What,
 pub use subject::MAX_ACTORS;
 pub use svid::{SvidError, thumbprint, verify_certificate};
 pub use token::MAX_TOKEN;
+pub use told::{TOLD_TYPE, Told};
 pub use verify::{verify, verify_for};
 
 #[cfg(test)]

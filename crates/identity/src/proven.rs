@@ -26,7 +26,8 @@ impl Proven {
     /// What ties a credential of this binding to its holder: what was proven when it was verified.
     pub fn confirmation(&self, binding: Binding) -> Option<Confirmation> {
         match binding {
-            Binding::Bearer => None,
+            // A key of SSH is proven to a connection there, and to nobody else.
+            Binding::Bearer | Binding::Ssh => None,
             Binding::Mtls => self.certificate.map(Confirmation::Certificate),
             Binding::Dpop => self.proof_key.map(Confirmation::ProofKey),
         }

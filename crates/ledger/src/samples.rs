@@ -8,7 +8,11 @@ use model::approval::{Answer, Asked, Mode, Status};
 use model::bypass::{Finding, Severity};
 use model::decision::{Denial, Need, Outcome};
 use model::disclosure::{Counts, Disclosure};
-use model::effect::{ColumnName, Effect, Facts, Object, TableKind, TableName, Verb};
+use model::effect::{
+    ColumnName, Command, Effect, Endpoint, Facts, FunctionClass, GraphqlField, GraphqlKind, GrpcMethod,
+    KubernetesCommand, KubernetesPath, KubernetesResource, KubernetesTrait, McpItem, McpKind, Object, Route, RouteKind,
+    RpcMethod, SettingClass, TableKind, TableName, Verb,
+};
 use model::event::{Entry, Event, Shown};
 use model::id::{ApprovalId, Digest, RequestId, RevisionId, SessionId};
 use model::lineage::{Origin, Output, OutputColumn};
@@ -240,6 +244,191 @@ pub(crate) fn one_of_each() -> Vec<Entry> {
         },
     ]);
     events.into_iter().zip(0..).map(|(event, at)| Entry { at: Timestamp(at), event }).collect()
+}
+
+/// Every verb on some object, and every object with some verb, each in the order of its enum.
+pub(crate) fn every_effect() -> Vec<Effect> {
+    use Verb::*;
+    let verbs = [
+        Connect,
+        Select,
+        Lookup,
+        Join,
+        Filter,
+        Insert,
+        Update,
+        Delete,
+        Truncate,
+        Execute,
+        Evaluate,
+        Transaction,
+        Set,
+        Maintain,
+        Ddl,
+        Grant,
+        Listen,
+        Notify,
+        Declassify,
+        Opaque,
+        Exec,
+        Shell,
+        Pty,
+        Sftp,
+        Forward,
+        ListenForward,
+        AgentForward,
+        X11,
+        ReadFile,
+        ListDirectory,
+        StatFile,
+        WriteFile,
+        AppendFile,
+        CreateFile,
+        RemoveFile,
+        RenameFile,
+        MakeDirectory,
+        Symlink,
+        HardLink,
+        SetAttributes,
+        CopyFile,
+        Get,
+        Head,
+        Options,
+        Post,
+        Put,
+        Patch,
+        DeleteRoute,
+        Trace,
+        Tunnel,
+        OtherMethod,
+        Upgrade,
+        GraphqlQuery,
+        GraphqlMutate,
+        GraphqlSubscribe,
+        GraphqlIntrospect,
+        GrpcCall,
+        RpcCall,
+        McpTool,
+        McpResource,
+        McpPrompt,
+        KubernetesGet,
+        KubernetesList,
+        KubernetesWatch,
+        KubernetesLog,
+        KubernetesDiscover,
+        KubernetesCreate,
+        KubernetesUpdate,
+        KubernetesPatch,
+        KubernetesDelete,
+        KubernetesDeleteCollection,
+        KubernetesEvict,
+        KubernetesExec,
+        KubernetesAttach,
+        KubernetesPortForward,
+        KubernetesProxy,
+        KubernetesDebug,
+        KubernetesSchedule,
+        KubernetesToken,
+        KubernetesApprove,
+        KubernetesBind,
+        KubernetesEscalate,
+        KubernetesImpersonate,
+        KubernetesOther,
+    ];
+    let (table, column) =
+        (TableName::new("public", "cards"), ColumnName::new(TableName::new("public", "cards"), "pin"));
+    let command = Command {
+        program: "rm".into(),
+        arguments: vec!["-rf".into(), "a b".into()],
+        line: "rm -rf 'a b'".into(),
+        interactive: true,
+    };
+    let address = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let [route, field, method, call, tool] = every_part_of_an_api();
+    let [resource, path, in_container] = every_part_of_kubernetes(&command);
+    let objects = [
+        Object::Target,
+        Object::Database,
+        Object::Namespace("public".into()),
+        Object::Table(table.clone(), TableKind::Unresolved),
+        Object::Column(column.clone(), TableKind::View),
+        Object::Function(table, FunctionClass::Unknown),
+        Object::Setting("role".into(), SettingClass::Server),
+        Object::Channel("jobs".into()),
+        Object::Login,
+        Object::Command(Arc::new(command.clone())),
+        Object::File("/srv/data".into()),
+        Object::Endpoint(Endpoint::Tcp { host: "db".into(), port: 5432, address }),
+        Object::Endpoint(Endpoint::Socket("/run/db".into())),
+        route,
+        field,
+        method,
+        call,
+        tool,
+        resource,
+        path,
+        in_container,
+    ];
+    let on_target = verbs.map(|verb| Effect { with: Some(column.clone()), ..Effect::new(verb, Object::Target) });
+    on_target.into_iter().chain(objects.map(|object| Effect::new(Connect, object))).collect()
+}
+
+/// What requests to HTTP APIs act on.
+fn every_part_of_an_api() -> [Object; 5] {
+    let named = |name: &str, value: &str| (name.into(), value.into());
+    [
+        Object::Route(Arc::new(Route {
+            kind: RouteKind::OtherMethod,
+            method: "GET".into(),
+            host: "api.example".into(),
+            path: "/v1/customers/7".into(),
+            template: "/v1/customers/{id}".into(),
+            operation: "getCustomer".into(),
+            parameters: vec![named("id", "7")],
+            query: vec![named("expand", "cards")],
+        })),
+        Object::GraphqlField(Arc::new(GraphqlField {
+            route: "/graphql".into(),
+            kind: GraphqlKind::Subscription,
+            operation: "Watch".into(),
+            path: vec!["customer".into(), "card".into()],
+        })),
+        Object::GrpcMethod(Arc::new(GrpcMethod {
+            route: "/shop.v1.Orders/Get".into(),
+            service: "shop.v1.Orders".into(),
+            method: "Get".into(),
+        })),
+        Object::RpcMethod(Arc::new(RpcMethod { route: "/rpc".into(), method: "refund".into() })),
+        Object::Mcp(Arc::new(McpItem {
+            route: "/mcp".into(),
+            kind: McpKind::Prompt,
+            name: "summary".into(),
+            arguments: vec![named("of", "7")],
+        })),
+    ]
+}
+
+/// What requests to a Kubernetes API server act on.
+fn every_part_of_kubernetes(command: &Command) -> [Object; 3] {
+    let resource = KubernetesResource {
+        group: "apps".into(),
+        version: "v1".into(),
+        resource: "deployments".into(),
+        subresource: "scale".into(),
+        namespace: "dev".into(),
+        name: "web".into(),
+        container: "app".into(),
+        port: "https:443".into(),
+        rest: "/a".into(),
+        dry_run: true,
+        traits: KubernetesTrait::ALL.into(),
+    };
+    let at = KubernetesResource { resource: "pods".into(), name: "web".into(), ..KubernetesResource::default() };
+    [
+        Object::KubernetesResource(Arc::new(resource)),
+        Object::KubernetesPath(Arc::new(KubernetesPath { method: "GET".into(), path: "/metrics".into() })),
+        Object::KubernetesCommand(Arc::new(KubernetesCommand { at, command: command.clone() })),
+    ]
 }
 
 /// Those of them that stand in a journal by themselves: a change of the key is more than its entry.

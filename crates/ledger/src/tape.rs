@@ -5,6 +5,8 @@
 //! crc32c u32 | kind u8 | at u64 (ms since the epoch) | length u32 | bytes                  one record; crc of the rest
 //! ```
 //!
+//! Where a session has several channels, a record's bytes begin with the [`Track`] that they passed on.
+//!
 //! Version 1 is a tape in clear. In the file of a version 2 tape the bytes of each record are sealed, their tag behind
 //! them, and length and crc are those of the sealed bytes ([`KeyStore`]).
 //!
@@ -40,6 +42,7 @@ mod part;
 mod reader;
 mod rotate;
 mod seal;
+mod track;
 
 pub use archived::{Archive, Archived, WithArchive};
 pub use files::{PartFiles, exists, parts, parts_of_session, remove, remove_archived, remove_unfinished, sessions};
@@ -49,6 +52,7 @@ pub use part::{Part, Spot};
 pub use reader::{Record, TapeEnd, TapeReadError, TapeReader};
 pub use rotate::{Ended, EndedPart};
 pub use seal::{Drawn, KeyStore};
+pub use track::{Direction, Lane, Track};
 
 use live::{Names, Shared};
 use part::Header;
@@ -72,6 +76,10 @@ pub enum Kind {
     End,
     /// The part is whole, and the tape goes on in the next one.
     Continued,
+    /// From the caller, on one of several tracks: the content begins with a [`Track`].
+    FromClientOn,
+    /// To the caller, as it saw it, on one of several tracks: the content begins with a [`Track`].
+    ToClientOn,
 }
 
 impl Kind {
@@ -82,6 +90,8 @@ impl Kind {
             Self::Cut => 3,
             Self::End => 4,
             Self::Continued => 5,
+            Self::FromClientOn => 6,
+            Self::ToClientOn => 7,
         }
     }
 
@@ -92,6 +102,8 @@ impl Kind {
             3 => Some(Self::Cut),
             4 => Some(Self::End),
             5 => Some(Self::Continued),
+            6 => Some(Self::FromClientOn),
+            7 => Some(Self::ToClientOn),
             _ => None,
         }
     }
@@ -233,9 +245,40 @@ impl Tape {
     /// # Errors
     /// If the disk fails or failed before: then nothing more can be recorded, and the session has to end.
     pub fn record(&mut self, kind: Kind, at: Timestamp, parts: &[&[u8]]) -> Result<Taped, TapeError> {
-        let (offset, length) = self.put(kind, at, parts)?;
+        let (offset, length) = self.put(kind, None, at, parts)?;
         self.write()?;
         Ok(Taped { session: self.session(), kind, offset, length })
+    }
+
+    /// As [`Tape::record`], for what passed on one track of several. The proof counts the content alone.
+    ///
+    /// # Errors
+    /// As [`Tape::record`].
+    pub fn record_on(
+        &mut self,
+        direction: Direction,
+        track: Track,
+        at: Timestamp,
+        parts: &[&[u8]],
+    ) -> Result<Taped, TapeError> {
+        let kind = direction.kind();
+        let (offset, length) = self.put(kind, Some(track), at, parts)?;
+        self.write()?;
+        Ok(Taped { session: self.session(), kind, offset, length })
+    }
+
+    /// As [`Tape::precede`], on one track of several.
+    ///
+    /// # Errors
+    /// As [`Tape::record`], of earlier records.
+    pub fn precede_on(
+        &mut self,
+        direction: Direction,
+        track: Track,
+        at: Timestamp,
+        parts: &[&[u8]],
+    ) -> Result<(), TapeError> {
+        self.put(direction.kind(), Some(track), at, parts).map(|_| ())
     }
 
     /// As [`Tape::record`], but written together with what is recorded next, or by [`Tape::flush`] or the end: for what
@@ -244,11 +287,17 @@ impl Tape {
     /// # Errors
     /// As [`Tape::record`], of earlier records.
     pub fn precede(&mut self, kind: Kind, at: Timestamp, parts: &[&[u8]]) -> Result<(), TapeError> {
-        self.put(kind, at, parts).map(|_| ())
+        self.put(kind, None, at, parts).map(|_| ())
     }
 
     /// Puts records in the buffer; says where in the tape they will be, and how many bytes of content they hold.
-    fn put(&mut self, kind: Kind, at: Timestamp, parts: &[&[u8]]) -> Result<(u64, u64), TapeError> {
+    fn put(
+        &mut self,
+        kind: Kind,
+        track: Option<Track>,
+        at: Timestamp,
+        parts: &[&[u8]],
+    ) -> Result<(u64, u64), TapeError> {
         if self.failed || self.file.is_lost() {
             return Err(TapeError::Failed);
         }
@@ -258,7 +307,7 @@ impl Tape {
         for part in parts {
             let mut rest = *part;
             while !rest.is_empty() {
-                let start = *open.get_or_insert_with(|| begin_record(&mut self.buffer, kind, at));
+                let start = *open.get_or_insert_with(|| begin_record(&mut self.buffer, kind, track, at));
                 let used = self.buffer.len().saturating_sub(start.saturating_add(RECORD_HEADER));
                 let (now, later) = rest.split_at_checked(MAX_RECORD.saturating_sub(used)).unwrap_or((rest, &[]));
                 self.buffer.extend_from_slice(now);
@@ -298,6 +347,11 @@ impl Tape {
         self.write()
     }
 
+    /// How many bytes wait in memory for the next record or [`Tape::flush`].
+    pub const fn waiting(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// Gives back the room of what is written. For a session that has gone quiet.
     pub fn rest(&mut self) {
         if self.buffer.is_empty() {
@@ -334,7 +388,7 @@ impl Tape {
     /// # Errors
     /// As [`Tape::record`]; the tape is then one that is read as truncated.
     pub fn finish(mut self, at: Timestamp) -> Result<(Digest, u64), TapeError> {
-        let start = begin_record(&mut self.buffer, Kind::End, at);
+        let start = begin_record(&mut self.buffer, Kind::End, None, at);
         self.end_record(start)?;
         self.write()?;
         self.file.sync()?;
@@ -369,12 +423,15 @@ fn part_digest(key: Option<&TapeKey>, header: &[u8]) -> Context {
     digest
 }
 
-fn begin_record(buffer: &mut Vec<u8>, kind: Kind, at: Timestamp) -> usize {
+fn begin_record(buffer: &mut Vec<u8>, kind: Kind, track: Option<Track>, at: Timestamp) -> usize {
     let start = buffer.len();
     buffer.extend_from_slice(&[0; 4]);
     buffer.push(kind.code());
     buffer.extend_from_slice(&at.0.to_le_bytes());
     buffer.extend_from_slice(&[0; 4]);
+    if let Some(track) = track {
+        buffer.extend_from_slice(&track.label());
+    }
     start
 }
 

@@ -85,7 +85,7 @@ fn asked(
 ) -> Result<(), Denial> {
     let court = Court::new(policies, context, None);
     let ruling = policies.slice_for(action).zip(entity).and_then(|(slice, entity)| {
-        let entities = court.entities(action, entity)?;
+        let entities = court.entities(action, vec![entity])?;
         Some(court.rule(&slice.all, action, resource, court.circumstances(), &entities))
     });
     match ruling {

@@ -53,10 +53,10 @@ impl<'a> Court<'a> {
         self.circumstances.clone()
     }
 
-    /// The entities of requests about `resource`; `None` if they cannot be built.
-    pub(crate) fn entities(&self, action: &str, resource: Entity) -> Option<Entities> {
+    /// The entities of requests about a resource, which is among `about`; `None` if they cannot be built.
+    pub(crate) fn entities(&self, action: &str, about: Vec<Entity>) -> Option<Entities> {
         let action = self.policies.shared.actions.entity(action)?.clone();
-        self.base.clone()?.add_entities([action, resource], checked(self.policies)).ok()
+        self.base.clone()?.add_entities(about.into_iter().chain([action]), checked(self.policies)).ok()
     }
 
     /// Asks Cedar. The request is validated against the schema first.
@@ -110,6 +110,7 @@ fn circumstances(policies: &SubjectPolicies, context: &Context<'_>, actor: Optio
         Binding::Bearer => "bearer",
         Binding::Mtls => "mtls",
         Binding::Dpop => "dpop",
+        Binding::Ssh => "ssh",
     };
     let binding = uid(&policies.shared.types.binding, binding);
     let session = record([

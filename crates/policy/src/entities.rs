@@ -1,11 +1,19 @@
 //! The objects of effects as Cedar entities.
 //!
 //! An entity names all of its ancestors itself, and carries names as text, so that a request needs no other entity than
-//! its own resource: nothing that a policy can look at is ever missing, which would make a `forbid` not match.
+//! its own resource and those that this one has beside it: nothing that a policy can look at is ever missing, which would
+//! make a `forbid` not match.
+
+mod api;
+mod host;
+mod kubernetes;
 
 use cedar_policy::{Entity, EntityUid, RestrictedExpression};
 use model::class::{DataClass, Labels};
-use model::effect::{ColumnName, FunctionClass, Object, SettingClass, TableKind, TableName};
+use model::effect::{
+    ColumnName, Command, Endpoint, FunctionClass, GraphqlField, GrpcMethod, KubernetesCommand, KubernetesPath,
+    KubernetesResource, McpItem, Object, Route, RpcMethod, SettingClass, TableKind, TableName,
+};
 use model::target::Target;
 
 use crate::vocabulary::{Types, path, uid};
@@ -22,6 +30,18 @@ pub(crate) enum Resource<'a> {
     Function(&'a TableName, FunctionClass),
     Setting(&'a str, SettingClass),
     Channel(&'a str),
+    Login,
+    Command(&'a Command),
+    File(&'a str),
+    Endpoint(&'a Endpoint),
+    Route(&'a Route),
+    GraphqlField(&'a GraphqlField),
+    GrpcMethod(&'a GrpcMethod),
+    RpcMethod(&'a RpcMethod),
+    Mcp(&'a McpItem),
+    Kubernetes(&'a KubernetesResource),
+    KubernetesPath(&'a KubernetesPath),
+    KubernetesCommand(&'a KubernetesCommand),
     Class(&'a DataClass),
 }
 
@@ -36,6 +56,18 @@ impl<'a> Resource<'a> {
             Object::Function(name, class) => Self::Function(name, *class),
             Object::Setting(name, class) => Self::Setting(name, *class),
             Object::Channel(name) => Self::Channel(name),
+            Object::Login => Self::Login,
+            Object::Command(command) => Self::Command(command),
+            Object::File(path) => Self::File(path),
+            Object::Endpoint(endpoint) => Self::Endpoint(endpoint),
+            Object::Route(route) => Self::Route(route),
+            Object::GraphqlField(field) => Self::GraphqlField(field),
+            Object::GrpcMethod(method) => Self::GrpcMethod(method),
+            Object::RpcMethod(method) => Self::RpcMethod(method),
+            Object::Mcp(item) => Self::Mcp(item),
+            Object::KubernetesResource(resource) => Self::Kubernetes(resource),
+            Object::KubernetesPath(path) => Self::KubernetesPath(path),
+            Object::KubernetesCommand(command) => Self::KubernetesCommand(command),
         }
     }
 
@@ -81,18 +113,45 @@ impl Place<'_> {
             Resource::Function(name, _) => uid(&types.function, path(&[target, database, &name.schema, &name.name])),
             Resource::Setting(name, _) => uid(&types.setting, path(&[target, name])),
             Resource::Channel(name) => uid(&types.channel, path(&[target, database, name])),
+            Resource::Login => self.login_uid(),
+            Resource::Command(command) => self.command_uid(command),
+            Resource::File(path) => self.file_uid(path),
+            Resource::Endpoint(endpoint) => self.endpoint_uid(endpoint),
+            Resource::Route(route) => self.route_uid(route),
+            Resource::GraphqlField(field) => self.field_uid(field),
+            Resource::GrpcMethod(method) => self.grpc_uid(method),
+            Resource::RpcMethod(method) => self.rpc_uid(method),
+            Resource::Mcp(item) => self.mcp_uid(item),
+            Resource::Kubernetes(resource) => self.kubernetes_uid(resource),
+            Resource::KubernetesPath(path) => self.kubernetes_path_uid(path),
+            Resource::KubernetesCommand(command) => self.kubernetes_command_uid(command),
             Resource::Class(class) => uid(&types.data_class, class.as_str()),
         }
     }
 
-    /// The entity; `None` if Cedar refuses its attributes, which are plain text.
+    /// The entity; `None` if Cedar refuses its attributes, which are plain text, and for a path that is not what
+    /// [`Object::File`] or [`Route`] promises: no policy is asked about something that it could take for another.
     pub(crate) fn entity(&self, resource: &Resource<'_>) -> Option<Entity> {
+        let is_sound = match resource {
+            Resource::File(path) => host::is_normal(path),
+            resource => api::is_sound(resource),
+        };
+        if !is_sound {
+            return None;
+        }
         let uid = self.uid(resource);
         if let Resource::Class(_) = resource {
             return Some(Entity::with_uid(uid));
         }
         let tags = self.target.labels.iter().map(|(name, value)| (name.clone(), text(value)));
         Entity::new_with_tags(uid, self.attributes(resource), self.ancestors(resource), tags).ok()
+    }
+
+    /// The entity and those that stand beside it, which it has as attributes.
+    pub(crate) fn entities(&self, resource: &Resource<'_>) -> Option<Vec<Entity>> {
+        let mut out = vec![self.entity(resource)?];
+        out.extend(self.beside_api(resource)?);
+        Some(out)
     }
 
     fn target_uid(&self) -> EntityUid {
@@ -131,6 +190,17 @@ impl Place<'_> {
             }
             Resource::Function(name, _) => texts(&[target, database, ("schema", &name.schema), ("name", &name.name)]),
             Resource::Setting(name, _) => texts(&[target, ("name", name)]),
+            Resource::Login | Resource::Command(_) | Resource::File(_) | Resource::Endpoint(_) => {
+                self.host_attributes(resource)
+            }
+            Resource::Route(_)
+            | Resource::GraphqlField(_)
+            | Resource::GrpcMethod(_)
+            | Resource::RpcMethod(_)
+            | Resource::Mcp(_) => self.api_attributes(resource),
+            Resource::Kubernetes(_) | Resource::KubernetesPath(_) | Resource::KubernetesCommand(_) => {
+                self.kubernetes_attributes(resource)
+            }
             Resource::Class(_) => vec![],
         }
     }
@@ -141,6 +211,18 @@ impl Place<'_> {
             Resource::Target | Resource::Class(_) => return vec![],
             Resource::Setting(_, class) => {
                 return vec![self.target_uid(), uid(&self.types.setting_class, class.as_str())];
+            }
+            Resource::Login => return vec![self.target_uid()],
+            Resource::Command(_) | Resource::Endpoint(_) => return vec![self.login_uid(), self.target_uid()],
+            Resource::File(path) => return self.file_ancestors(path),
+            Resource::Route(_)
+            | Resource::GraphqlField(_)
+            | Resource::GrpcMethod(_)
+            | Resource::RpcMethod(_)
+            | Resource::Mcp(_)
+            | Resource::KubernetesPath(_) => return self.api_ancestors(resource),
+            Resource::Kubernetes(_) | Resource::KubernetesCommand(_) => {
+                return self.kubernetes_ancestors(resource);
             }
             Resource::Database => vec![],
             Resource::Namespace(_) | Resource::Channel(_) => vec![self.database_uid()],

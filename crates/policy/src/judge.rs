@@ -28,6 +28,8 @@ const KNOW: &str = "know";
 /// Every effect is one Cedar request, and all of them have to be allowed. A question without effects is denied. Where
 /// only forbids with `@require_approval` stand in the way, the request is asked again with their groups' approval
 /// supposed: if that would allow it, and each group's approval alone lifts its forbid, the answer is to ask.
+/// Where forbids with `@require_observer` stand in the way as well, it is denied until somebody observes, and
+/// [`Verdict::awaits`] says who.
 /// `context.revealed` and `context.mask` are found by asking about `reveal` first, as Cedar cannot ask about another
 /// action inside a policy.
 pub fn judge(policies: &SubjectPolicies, question: &Question<'_>) -> Verdict {
@@ -48,6 +50,7 @@ pub fn judge(policies: &SubjectPolicies, question: &Question<'_>) -> Verdict {
                 policies: denial.policies.clone(),
                 answer: Answered::Deny(denial),
                 waived: vec![],
+                awaits: vec![],
                 lacks,
                 writes: writes(question),
                 validity: trial.record.validity,
@@ -55,6 +58,9 @@ pub fn judge(policies: &SubjectPolicies, question: &Question<'_>) -> Verdict {
         }
     }
 }
+
+/// A forbid that an observer would lift, and of which groups.
+type Observed<'a> = (&'a Rule, &'a [Arc<str>]);
 
 /// One question being judged.
 struct Trial<'a> {
@@ -74,6 +80,9 @@ struct Record<'a> {
     permits: BTreeSet<Arc<str>>,
     /// The forbids that an approval would lift.
     asking: Vec<(&'a Rule, &'a Approval)>,
+    /// The forbids that an observer would lift, and the first effect that needs one.
+    unobserved: Vec<Observed<'a>>,
+    unseen: Option<Arc<str>>,
     /// The first effect that needs an approval.
     missing: Option<Arc<str>>,
     waived: Vec<&'a Rule>,
@@ -87,6 +96,17 @@ struct Case<'c, 'a> {
     resource: EntityUid,
     entities: Entities,
     context: Fields,
+    /// The groups of those who observe it.
+    observers: &'a [Arc<str>],
+}
+
+/// What is supposed of a request while it is asked what would change the answer.
+#[derive(Clone, Copy, Default)]
+struct Supposed<'s> {
+    /// An approval by members of these groups, so many of them.
+    approval: Option<(&'s [Arc<str>], u8)>,
+    /// Observers of these groups, beside those there are.
+    observers: &'s [Arc<str>],
 }
 
 impl<'a> Trial<'a> {
@@ -111,9 +131,9 @@ impl<'a> Trial<'a> {
     fn may_know(&mut self, ask: &Ask<'a>) -> bool {
         let Some(slice) = self.policies.slice_for(KNOW) else { return false };
         self.record.validity = self.record.validity.and(slice.reads.validity);
-        let Some(entity) = self.place.entity(&ask.resource) else { return false };
-        let resource = entity.uid();
-        let Some(entities) = self.court().entities(KNOW, entity) else { return false };
+        let resource = self.place.uid(&ask.resource);
+        let about = self.place.entities(&ask.resource);
+        let Some(entities) = about.and_then(|about| self.court().entities(KNOW, about)) else { return false };
         let context = reveal::see_context(self.court(), &self.place);
         matches!(self.court().rule(&slice.all, KNOW, &resource, context, &entities), Ruling::Allow(_))
     }
@@ -130,12 +150,13 @@ impl<'a> Trial<'a> {
         }
         let reveal = if slice.reads.revealed { self.reveal(ask) } else { Reveal::Clear };
         let case = self.case(ask, &reveal).ok_or_else(|| broken(ask))?;
-        let (mut ruling, mut set) = (case.rule(&slice.all, None), &slice.all);
+        let (mut ruling, mut set) = (case.rule(&slice.all, Supposed::default()), &slice.all);
         let mut waived = vec![];
         if let (Ruling::Deny(forbids), Some(binding)) = (&ruling, &slice.binding) {
             waived = self.waivable(forbids);
-            (ruling, set) = (case.rule(binding, None), binding);
+            (ruling, set) = (case.rule(binding, Supposed::default()), binding);
         }
+        let mut unobserved = vec![];
         let asking = match ruling {
             Ruling::Allow(permits) => {
                 let permits = ids(&permits);
@@ -145,13 +166,22 @@ impl<'a> Trial<'a> {
                 self.record.permits.extend(permits);
                 vec![]
             }
-            Ruling::Deny(forbids) => case.approvals(set, &forbids).map_err(|reasons| denial(&reasons, ask))?,
+            Ruling::Deny(forbids) => {
+                let (observers, forbids) = case.observers(set, forbids);
+                let supposed: Vec<Arc<str>> = groups_of(&observers);
+                unobserved = observers;
+                case.approvals(set, &forbids, &supposed).map_err(|reasons| denial(&reasons, ask))?
+            }
             Ruling::Broken => return Err(broken(ask)),
         };
         if !asking.is_empty() {
             self.record.missing.get_or_insert_with(|| ask.effect.to_string().into());
         }
         self.record.asking.extend(asking);
+        if !unobserved.is_empty() {
+            self.record.unseen.get_or_insert_with(|| ask.effect.to_string().into());
+        }
+        self.record.unobserved.extend(unobserved);
         self.record.waived.extend(waived);
         Ok(())
     }
@@ -180,9 +210,8 @@ impl<'a> Trial<'a> {
     /// `None` if the request cannot be put to Cedar.
     fn case(&self, ask: &Ask<'a>, reveal: &Reveal) -> Option<Case<'_, 'a>> {
         let action = ask.verb.as_str();
-        let entity = self.place.entity(&ask.resource)?;
-        let resource = entity.uid();
-        let entities = self.court().entities(action, entity)?;
+        let resource = self.place.uid(&ask.resource);
+        let entities = self.court().entities(action, self.place.entities(&ask.resource)?)?;
         let mut context = reveal::see_context(self.court(), &self.place);
         if ask.verb != Verb::Connect {
             let mask = ask.values.as_ref().map_or("none", |of| reveal::mask_name(self.policies, of, reveal));
@@ -191,7 +220,8 @@ impl<'a> Trial<'a> {
             context.push(field("mask", mask));
             context.push(field("statement", self.statement()));
         }
-        Some(Case { court: self.court(), action, resource, entities, context })
+        let observers = self.question.context.observers;
+        Some(Case { court: self.court(), action, resource, entities, context, observers })
     }
 
     fn statement(&self) -> RestrictedExpression {
@@ -207,37 +237,78 @@ impl<'a> Trial<'a> {
 }
 
 impl<'a> Case<'_, 'a> {
-    fn rule(&self, set: &PolicySet, supposed: Option<RestrictedExpression>) -> Ruling<'a> {
+    fn rule(&self, set: &PolicySet, supposed: Supposed<'_>) -> Ruling<'a> {
         let mut context = self.context.clone();
-        context.extend(supposed.map(|approval| field("approval", approval)));
+        // What connects has a context without either.
+        let observers: Vec<_> = self.observers.iter().chain(supposed.observers).collect();
+        if !observers.is_empty() && self.action != Verb::Connect.as_str() {
+            context.push(field("observers", texts(observers)));
+        }
+        context.extend(supposed.approval.map(|(groups, people)| field("approval", approval(groups, people))));
         self.court.rule(set, self.action, &self.resource, context, &self.entities)
     }
 
-    /// What an approval would have to cover; or the forbids that no approval lifts, none if nothing permits the request.
-    fn approvals(&self, set: &PolicySet, forbids: &[&'a Rule]) -> Result<Vec<(&'a Rule, &'a Approval)>, Vec<&'a Rule>> {
+    /// The forbids that observers would lift, if there are any, with whose; and the forbids that would then be left.
+    fn observers(&self, set: &PolicySet, forbids: Vec<&'a Rule>) -> (Vec<Observed<'a>>, Vec<&'a Rule>) {
+        let needed: Vec<_> = forbids.iter().filter_map(|rule| Some((*rule, rule.observers.as_deref()?))).collect();
+        if needed.is_empty() {
+            return (needed, forbids);
+        }
+        let observers = groups_of(&needed);
+        match self.rule(set, Supposed { observers: &observers, approval: None }) {
+            Ruling::Allow(_) => (needed, Vec::new()),
+            Ruling::Deny(left) => (needed, left),
+            Ruling::Broken => (Vec::new(), forbids),
+        }
+    }
+
+    /// What an approval would have to cover, with these observers; or the forbids that no approval lifts, none if nothing
+    /// permits the request.
+    fn approvals(
+        &self,
+        set: &PolicySet,
+        forbids: &[&'a Rule],
+        observers: &[Arc<str>],
+    ) -> Result<Vec<(&'a Rule, &'a Approval)>, Vec<&'a Rule>> {
+        if forbids.is_empty() && !observers.is_empty() {
+            return self.is_permitted(set, observers).map(|()| Vec::new());
+        }
         let needs: Vec<_> = forbids.iter().filter_map(|rule| Some((*rule, rule.approval.as_ref()?))).collect();
         if needs.is_empty() || needs.len() < forbids.len() {
             return Err(forbids.iter().copied().filter(|rule| rule.approval.is_none()).collect());
         }
-        let everybody = needs.iter().flat_map(|(_, approval)| &approval.groups);
+        let everybody: Vec<Arc<str>> = needs.iter().flat_map(|(_, approval)| approval.groups.iter().cloned()).collect();
         let quorum = needs.iter().map(|(_, approval)| approval.quorum).max().unwrap_or(1);
-        match self.rule(set, Some(supposed(everybody, quorum))) {
+        match self.rule(set, Supposed { approval: Some((&everybody, quorum)), observers }) {
             Ruling::Allow(_) => {}
             Ruling::Deny(still) => return Err(still),
             Ruling::Broken => return Err(forbids.to_vec()),
         }
-        match needs.iter().find(|(rule, approval)| !self.is_lifted_by_each(set, rule, approval)) {
+        let is_lifted = |rule: &Rule, approval: &Approval| self.is_lifted_by_each(set, rule, approval, observers);
+        match needs.iter().find(|(rule, approval)| !is_lifted(rule, approval)) {
             Some((rule, _)) => Err(vec![rule]),
             None => Ok(needs),
         }
     }
 
+    /// Whether it is permitted with these observers and nothing else.
+    fn is_permitted(&self, set: &PolicySet, observers: &[Arc<str>]) -> Result<(), Vec<&'a Rule>> {
+        match self.rule(set, Supposed { observers, approval: None }) {
+            Ruling::Allow(_) => Ok(()),
+            Ruling::Deny(still) => Err(still),
+            Ruling::Broken => Err(Vec::new()),
+        }
+    }
+
     /// Any one of the groups is enough, so each alone has to lift the forbid.
-    fn is_lifted_by_each(&self, set: &PolicySet, rule: &Rule, approval: &Approval) -> bool {
-        approval.groups.iter().all(|group| match self.rule(set, Some(supposed([group], approval.quorum))) {
-            Ruling::Allow(_) => true,
-            Ruling::Deny(others) => others.iter().all(|other| other.id != rule.id),
-            Ruling::Broken => false,
+    fn is_lifted_by_each(&self, set: &PolicySet, rule: &Rule, approval: &Approval, observers: &[Arc<str>]) -> bool {
+        approval.groups.iter().all(|group| {
+            let approval = Some((std::slice::from_ref(group), approval.quorum));
+            match self.rule(set, Supposed { approval, observers }) {
+                Ruling::Allow(_) => true,
+                Ruling::Deny(others) => others.iter().all(|other| other.id != rule.id),
+                Ruling::Broken => false,
+            }
         })
     }
 }
@@ -246,9 +317,13 @@ impl Record<'_> {
     fn verdict(self, policies: &SubjectPolicies, question: &Question<'_>) -> Verdict {
         let waived: BTreeSet<Need> = self.waived.iter().map(|rule| rule.waived()).collect();
         let (waived, writes) = (waived.into_iter().collect(), writes(question));
+        if let Some(effect) = self.unseen {
+            return unobserved(&self.unobserved, effect, writes, self.validity);
+        }
         if self.asking.is_empty() {
             let policies = self.permits.into_iter().collect();
-            return Verdict { answer: Answered::Allow, policies, waived, lacks: None, writes, validity: self.validity };
+            let (awaits, validity) = (vec![], self.validity);
+            return Verdict { answer: Answered::Allow, policies, waived, awaits, lacks: None, writes, validity };
         }
         let needs: BTreeSet<Need> = self.asking.iter().map(|(rule, approval)| rule.need(approval)).collect();
         let ttls = self.asking.iter().map(|(_, approval)| approval.ttl);
@@ -259,8 +334,30 @@ impl Record<'_> {
             requesters: requesters(policies, question),
             missing: self.missing.unwrap_or_else(|| "an approval".into()),
         };
-        Verdict { answer, policies: asking, waived, lacks: None, writes, validity: self.validity }
+        let (awaits, validity) = (vec![], self.validity);
+        Verdict { answer, policies: asking, waived, awaits, lacks: None, writes, validity }
     }
+}
+
+/// It is denied for as long as nobody observes it.
+fn unobserved(rules: &[Observed<'_>], effect: Arc<str>, writes: bool, validity: Validity) -> Verdict {
+    let awaits: BTreeSet<Need> = rules.iter().map(|(rule, groups)| rule.observer(groups)).collect();
+    let policies: Vec<Arc<str>> = awaits.iter().map(|need| need.policy.clone()).collect();
+    let spoken = rules.iter().find_map(|(rule, _)| rule.message.clone());
+    let message = spoken.unwrap_or_else(|| {
+        let each: BTreeSet<String> = rules.iter().map(|(_, groups)| groups.join(" or ")).collect();
+        let groups = each.into_iter().collect::<Vec<_>>().join(", and one of ");
+        format!("it runs only while somebody of {groups} observes it").into()
+    });
+    let answer = Answered::Deny(Denial { policies: policies.clone(), message, missing: effect });
+    let (waived, awaits) = (vec![], awaits.into_iter().collect());
+    Verdict { answer, policies, waived, awaits, lacks: None, writes, validity }
+}
+
+/// All groups of these, in order.
+fn groups_of(observers: &[Observed<'_>]) -> Vec<Arc<str>> {
+    let all: BTreeSet<Arc<str>> = observers.iter().flat_map(|(_, groups)| groups.iter().cloned()).collect();
+    all.into_iter().collect()
 }
 
 /// Whether anything at the target may change.
@@ -274,9 +371,12 @@ fn requesters(policies: &SubjectPolicies, question: &Question<'_>) -> Vec<Subjec
 }
 
 /// `context.approval` as if members of these groups had agreed.
-fn supposed<'g>(groups: impl IntoIterator<Item = &'g Arc<str>>, people: u8) -> RestrictedExpression {
-    let groups = groups.into_iter().map(|group| RestrictedExpression::new_string(group.to_string()));
-    record([("groups", RestrictedExpression::new_set(groups)), ("count", long(people.into()))])
+fn approval(groups: &[Arc<str>], people: u8) -> RestrictedExpression {
+    record([("groups", texts(groups)), ("count", long(people.into()))])
+}
+
+fn texts<'t>(texts: impl IntoIterator<Item = &'t Arc<str>>) -> RestrictedExpression {
+    RestrictedExpression::new_set(texts.into_iter().map(|text| RestrictedExpression::new_string(text.to_string())))
 }
 
 /// The refusal of one effect by these forbids; nothing permits it if there are none.
@@ -308,6 +408,18 @@ fn lacking(ask: &Ask<'_>, database: &str) -> Arc<str> {
         Resource::Function(name, _) => format!("{database}.{name}()"),
         Resource::Setting(name, _) => format!("setting {name}"),
         Resource::Channel(name) => format!("channel {name}"),
+        Resource::Login => format!("login {database}"),
+        Resource::Command(command) => format!("command {}", command.program),
+        Resource::File(path) => format!("file {path}"),
+        Resource::Endpoint(endpoint) => format!("{endpoint}"),
+        Resource::Route(route) => format!("{} {}", route.method, route.path),
+        Resource::GraphqlField(field) => format!("field {field}"),
+        Resource::GrpcMethod(method) => format!("method {method}"),
+        Resource::RpcMethod(method) => format!("method {method}"),
+        Resource::Mcp(item) => format!("{} {}", item.kind.as_str(), item.name),
+        Resource::Kubernetes(resource) => resource.to_string(),
+        Resource::KubernetesPath(path) => format!("path {}", path.path),
+        Resource::KubernetesCommand(command) => format!("command {}", command.command.program),
         Resource::Class(class) => format!("class {class}"),
     };
     format!("{verb} on {object}").into()

@@ -25,6 +25,11 @@ use reads::Reads;
 /// The stack on which policies are read; the system gives memory only for what is used of it.
 const STACK: usize = 64 << 20;
 
+/// How far policies may look from what a request is about: at the resource, and at what it has beside it, which is what a
+/// caller gave names to. All of that is there whenever it is asked about ([`crate::entities`]); what is further is not, and
+/// a forbid that looks there would not match.
+const DEEPEST: u32 = 2;
+
 /// A mistake in a policy file, and where.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, thiserror::Error)]
 pub struct PolicyError {
@@ -145,7 +150,7 @@ fn validate(schema: &Schema, sources: &[Source<'_>], errors: &mut Vec<PolicyErro
     };
     let by_number: HashMap<PolicyId, &Source<'_>> =
         sources.iter().enumerate().map(|(index, source)| (number(index), source)).collect();
-    let result = Validator::new(schema.clone()).validate_with_level(&set, ValidationMode::Strict, 1);
+    let result = Validator::new(schema.clone()).validate_with_level(&set, ValidationMode::Strict, DEEPEST);
     for error in result.validation_errors() {
         errors.extend(by_number.get(error.policy_id()).map(|source| source.diagnosed(error)));
     }

@@ -91,6 +91,8 @@ pub enum OwnStatement {
     DropRole,
     /// Looks for ways past Sluice (`sluice target doctor`).
     Doctor,
+    /// Asks a host what a path is.
+    Resolve,
 }
 
 impl OwnStatement {
@@ -110,6 +112,7 @@ impl OwnStatement {
             Self::CreateRole => "create-role",
             Self::DropRole => "drop-role",
             Self::Doctor => "doctor",
+            Self::Resolve => "resolve",
         }
     }
 }

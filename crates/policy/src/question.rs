@@ -1,6 +1,7 @@
 //! What is asked.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use model::class::Labels;
 use model::effect::{Effect, Facts};
@@ -42,6 +43,8 @@ pub struct Context<'a> {
     pub reason: Option<&'a str>,
     /// The target's own estimate of the rows touched, where it was asked.
     pub estimated_rows: Option<u64>,
+    /// The groups of those who watch what runs, and can end it.
+    pub observers: &'a [Arc<str>],
 }
 
 impl<'a> Context<'a> {
@@ -55,12 +58,13 @@ impl<'a> Context<'a> {
             on_behalf_of: subject.on_behalf_of.first(),
             reason: None,
             estimated_rows: None,
+            observers: &[],
         }
     }
 }
 
-/// Which facts, besides the session and the statement, an answer depends on. It may be used again for the same effects,
-/// facts and labels in the same session as long as these are the same.
+/// Which facts, besides the session, those who observe it and the statement, an answer depends on. It may be used again for
+/// the same effects, facts and labels in the same session as long as these are the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Validity {
     /// It depends on the time or on the session's age: it holds for [`Validity::TIMED_MILLIS`] at most.

@@ -178,7 +178,7 @@ fn rule_one<'a>(court: &Court<'a>, place: &Place<'_>, resource: &Resource<'_>) -
     if !resource.classes().iter().all(known) {
         return None;
     }
-    let entities = place.entity(resource).and_then(|entity| court.entities(REVEAL, entity));
+    let entities = place.entities(resource).and_then(|about| court.entities(REVEAL, about));
     let Some(entities) = entities else { return Some(Ruling::Broken) };
     Some(court.rule(&slice.all, REVEAL, &place.uid(resource), see_context(court, place), &entities))
 }

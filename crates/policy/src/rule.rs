@@ -15,6 +15,8 @@ pub(crate) struct Rule {
     pub(crate) digest: Digest,
     pub(crate) message: Option<Arc<str>>,
     pub(crate) approval: Option<Approval>,
+    /// A live observer of any of these groups lifts this forbid; sorted.
+    pub(crate) observers: Option<Vec<Arc<str>>>,
     pub(crate) mask: Option<Transform>,
     /// Members of these groups are not bound by this forbid (RULES.md 25).
     pub(crate) break_glass: Vec<Arc<str>>,
@@ -36,6 +38,11 @@ impl Rule {
     /// What humans have to agree to so that this forbid is lifted.
     pub(crate) fn need(&self, approval: &Approval) -> Need {
         self.as_need(&approval.groups, approval.quorum)
+    }
+
+    /// Who has to observe so that this forbid is lifted.
+    pub(crate) fn observer(&self, groups: &[Arc<str>]) -> Need {
+        self.as_need(groups, 1)
     }
 
     /// Whether members of these groups are not bound by this forbid.

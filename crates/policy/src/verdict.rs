@@ -22,6 +22,8 @@ pub struct Verdict {
     pub(crate) answer: Answered,
     pub(crate) policies: Vec<Arc<str>>,
     pub(crate) waived: Vec<Need>,
+    /// Who would have to observe it, where nothing else stands in the way.
+    pub(crate) awaits: Vec<Need>,
     /// What the caller may be told that it lacks.
     pub(crate) lacks: Option<Arc<str>>,
     /// Whether anything at the target may change.
@@ -47,14 +49,26 @@ impl Verdict {
                 Denial { policies: Vec::new(), message: "there is nothing to decide".into(), missing: "".into() };
             let validity = Validity::default();
             let (policies, waived) = (Vec::new(), Vec::new());
-            return Self { answer: Answered::Deny(denial), policies, waived, lacks: None, writes: true, validity };
+            let awaits = Vec::new();
+            return Self {
+                answer: Answered::Deny(denial),
+                policies,
+                waived,
+                awaits,
+                lacks: None,
+                writes: true,
+                validity,
+            };
         };
         verdicts.fold(first, Self::and)
     }
 
     fn and(self, other: Self) -> Self {
         let validity = self.validity.and(other.validity);
-        let lacks = if matches!(self.answer, Answered::Deny(_)) { self.lacks } else { other.lacks };
+        let (lacks, awaits) = match self.answer {
+            Answered::Deny(_) => (self.lacks, self.awaits),
+            Answered::Allow | Answered::Ask { .. } => (other.lacks, other.awaits),
+        };
         let (answer, policies) = match (self.answer, other.answer) {
             (Answered::Deny(denial), _) => (Answered::Deny(denial), self.policies),
             (_, Answered::Deny(denial)) => (Answered::Deny(denial), other.policies),
@@ -67,7 +81,7 @@ impl Verdict {
             }
         };
         let (waived, writes) = (united(self.waived, other.waived), self.writes || other.writes);
-        Self { answer, policies, waived, lacks, writes, validity }
+        Self { answer, policies, waived, awaits, lacks, writes, validity }
     }
 
     /// Allow, deny or ask.
@@ -103,6 +117,12 @@ impl Verdict {
             Answered::Ask { needs, .. } => needs,
             Answered::Allow | Answered::Deny(_) => &[],
         }
+    }
+
+    /// Who has to observe it live so that it is no longer denied: it is, and nothing but that stands in its way, or
+    /// nothing but that and an approval. Sorted, and empty for every other answer.
+    pub fn awaits(&self) -> &[Need] {
+        &self.awaits
     }
 
     /// How long an approval of this may wait and be used: the shortest `@approval_ttl` of the policies that ask.

@@ -1,5 +1,5 @@
-//! What the operator wrote, as it was meant: `sluice.toml`, and the `targets.toml` and `classification.toml` of a
-//! revision.
+//! What the operator wrote, as it was meant: `sluice.toml`, and the `targets.toml`, `classification.toml` and
+//! `ssh_keys.toml` of a revision.
 //!
 //! A file is read into its tree of spanned values, and every section is taken out of the tree key by key (`reader`):
 //! what is left over is unknown, and refused. Nothing stops at the first mistake: all of them come back together, each
@@ -9,7 +9,7 @@
 //! A reader of our own rather than serde: serde gives up at the first mistake and loses its line.
 //!
 //! Start with [`Config::load`]; the files themselves, with every setting explained, are [`TEMPLATE_SLUICE_TOML`],
-//! [`TEMPLATE_TARGETS_TOML`] and [`TEMPLATE_CLASSIFICATION_TOML`].
+//! [`TEMPLATE_TARGETS_TOML`], [`TEMPLATE_CLASSIFICATION_TOML`] and [`TEMPLATE_SSH_KEYS_TOML`].
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,15 +21,20 @@ use model::saml::SamlProvider;
 
 mod archive;
 mod classification;
+mod console;
 mod credential;
 mod error;
+mod http_listen;
 mod introspection;
 mod issuer;
+mod public_key;
 mod reader;
 mod saml;
 mod sinks;
 mod sluice;
 mod spiffe;
+mod ssh_keys;
+mod ssh_listen;
 mod targets;
 mod tokens;
 mod units;
@@ -37,16 +42,25 @@ mod witness;
 
 pub use archive::ArchiveConfig;
 pub use classification::parse_classification;
+pub use console::ConsoleConfig;
 pub use credential::{
-    AwsAccess, AwsAccount, AwsSecret, Credential, EphemeralRole, ExecPlugin, OpenBaoAuth, OpenBaoPath, OpenBaoSecret,
-    OpenBaoServer, OwnedObjects, PasswordSource,
+    AwsAccess, AwsAccount, AwsSecret, Credential, EphemeralRole, ExecPlugin, OAuth2Client, OAuth2Proof, OpenBaoAuth,
+    OpenBaoPath, OpenBaoSecret, OpenBaoServer, OwnedObjects, PasswordSource,
 };
 pub use error::ConfigError;
+pub use http_listen::HttpListen;
 pub use introspection::{ClientAuthentication, IntrospectionConfig};
+pub use public_key::{LEAST_RSA, of_caller as caller_key};
 pub use reader::{Document, Section, Setting};
 pub use sinks::{Receiver, SinkConfig, SinkFormat, SinkKind, SinkStart};
 pub use spiffe::{BundleSource, TrustDomainConfig};
-pub use targets::{CredentialSource, Databases, PartLimits, TargetConfig, TargetTls, TlsMode, parse_targets};
+pub use ssh_keys::{RegisteredKey, RegisteredKeys, parse_ssh_keys};
+pub use ssh_listen::SshListen;
+pub use targets::{
+    AwsSigning, CredentialSource, Databases, FileTape, HttpCredential, HttpInterface, HttpTarget, HttpVersion,
+    IdentityField, Impersonate, KubernetesTarget, PartLimits, PemSource, PostgresTarget, Speaks, SshCredential,
+    SshTarget, TargetCertificate, TargetConfig, TargetTls, TlsMode, Unread, parse_targets,
+};
 
 /// A `sluice.toml` in which every setting is explained and has its default; `sluice init` writes it.
 pub const TEMPLATE_SLUICE_TOML: &str = include_str!("config/templates/sluice.toml");
@@ -54,6 +68,8 @@ pub const TEMPLATE_SLUICE_TOML: &str = include_str!("config/templates/sluice.tom
 pub const TEMPLATE_TARGETS_TOML: &str = include_str!("config/templates/targets.toml");
 /// A `classification.toml` with explained rules; `sluice init` writes it.
 pub const TEMPLATE_CLASSIFICATION_TOML: &str = include_str!("config/templates/classification.toml");
+/// An `ssh_keys.toml` that registers no key and explains how to; `sluice init` writes it.
+pub const TEMPLATE_SSH_KEYS_TOML: &str = include_str!("config/templates/ssh_keys.toml");
 
 /// `sluice.toml`: what holds for one process and is read once, at its start, but for the issuers, which are followed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -62,14 +78,20 @@ pub struct Config {
     pub file: PathBuf,
     /// Where Sluice keeps its state, journal and tapes.
     pub data_dir: PathBuf,
-    /// Where the revision is: `targets.toml`, `classification.toml` and `policies/*.cedar`.
+    /// Where the revision is: `targets.toml`, `classification.toml`, `policies/*.cedar` and, if any, `ssh_keys.toml`.
     pub revision_dir: PathBuf,
     /// Whether memory is kept out of swap (`lock_memory`).
     pub lock_memory: LockMemory,
     /// The listener for PostgreSQL clients (`[listen.postgres]`).
     pub postgres: PostgresListen,
+    /// The listener for SSH clients (`[listen.ssh]`); `None` means that there is none.
+    pub ssh: Option<SshListen>,
+    /// The listener for HTTP clients (`[listen.http]`); `None` means that there is none.
+    pub http: Option<HttpListen>,
     /// The listener of the admin interface (`[listen.admin]`).
     pub admin: Listen,
+    /// The console on it (`[console]`); `None` means that there is none.
+    pub console: Option<ConsoleConfig>,
     /// Whom Sluice believes (`[[issuer]]`). May be empty: then only Sluice's own tokens are.
     pub issuers: Vec<IssuerConfig>,
     /// Whose SAML assertions the token endpoint takes (`[[saml]]`).

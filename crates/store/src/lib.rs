@@ -16,7 +16,7 @@ pub mod audit;
 pub mod config;
 pub mod credential;
 mod error;
-pub mod password;
+pub mod issued;
 pub mod revision;
 mod sqlite;
 mod state;

@@ -1,5 +1,5 @@
-//! A revision: `targets.toml`, `classification.toml` and `policies/*.cedar`, read as of one moment and refused or taken
-//! whole.
+//! A revision: `targets.toml`, `classification.toml`, `policies/*.cedar` and, if any, `ssh_keys.toml` and `apis/*.json`,
+//! read as of one moment and refused or taken whole.
 //!
 //! Files change while they are read: an editor truncates and writes, a deployment swaps a symbolic link. So everything
 //! is read, and read again a moment later, until two readings in a row are the same byte by byte. What is taken was on
@@ -13,7 +13,7 @@ use std::time::Duration;
 use model::classification::Classification;
 use model::id::Digest;
 
-use crate::config::{ConfigError, TargetConfig, parse_classification, parse_targets};
+use crate::config::{ConfigError, RegisteredKeys, TargetConfig, parse_classification, parse_ssh_keys, parse_targets};
 
 mod files;
 
@@ -32,13 +32,19 @@ pub struct RevisionFiles {
     pub targets: Vec<TargetConfig>,
     /// The classes and which columns carry them.
     pub classification: Classification,
+    /// The public keys that stand for callers. None where there is no `ssh_keys.toml`.
+    pub ssh_keys: RegisteredKeys,
     /// The policy files, in the order of their names.
     pub policies: Vec<PolicyFile>,
+    /// The descriptions of interfaces that targets name, in the order of their names.
+    ///
+    /// A descriptor set (`*.binpb`), which is no text, is in base64 here.
+    pub apis: Vec<PolicyFile>,
     /// Over the names and contents of all files.
     pub digest: Digest,
 }
 
-/// One file of policies.
+/// One file of policies, or the description of an interface.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PolicyFile {
     /// Where it is, for messages.
@@ -68,16 +74,34 @@ impl RevisionFiles {
 
     fn parse(contents: Contents) -> Result<Self, RefusedRevision> {
         let digest = contents.digest();
-        let Contents { targets, classification, policies, mut errors } = contents;
+        let Contents { targets, classification, ssh_keys, policies, apis, mut errors } = contents;
         let targets = collect(&mut errors, targets, parse_targets);
         let classification = collect(&mut errors, classification, parse_classification);
+        let parse_keys = |text: &str, file: &Path| parse_ssh_keys(text, file, targets.as_deref());
+        let ssh_keys = collect(&mut errors, ssh_keys, parse_keys).unwrap_or_default();
+        errors.extend(targets.iter().flatten().filter_map(|target| undescribed(target, &apis)));
         match (targets, classification) {
             (Some(targets), Some(classification)) if errors.is_empty() => {
-                Ok(Self { targets, classification, policies, digest })
+                Ok(Self { targets, classification, ssh_keys, policies, apis, digest })
             }
             _ => Err(RefusedRevision { digest, errors }),
         }
     }
+}
+
+/// What is wrong where a target names the description of its interface, and there is none of that name.
+fn undescribed(target: &TargetConfig, apis: &[PolicyFile]) -> Option<ConfigError> {
+    let interface = &target.http()?.interface;
+    let named = [("openapi", interface.openapi.as_deref()), ("descriptors", interface.descriptors.as_deref())];
+    named.into_iter().find_map(|(key, name)| {
+        let name = name?;
+        let is_it = |file: &PolicyFile| file.path.file_name().is_some_and(|found| found == name);
+        let problem = format!("there is no apis/{name} in the revision");
+        (!apis.iter().any(is_it)).then(|| ConfigError {
+            key: format!("{}.{key}", target.target.name),
+            ..files::mistake(Path::new("targets.toml"), &problem, "put it there")
+        })
+    })
 }
 
 fn collect<T>(

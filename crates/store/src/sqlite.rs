@@ -21,7 +21,7 @@ use tokio::sync::broadcast;
 
 use crate::approval::{AnswerError, Approval, AskError, AskedFor, Filter, Limits, Spending, Spent};
 use crate::audit::{ClassReport, Disclosed, FoundEvent, FoundRequest, FoundSession, Search, SessionSearch};
-use crate::password::KeptPassword;
+use crate::issued::KeptCredential;
 use crate::vault::{SealedSecret, SecretInfo, VaultChange};
 use crate::window::{WindowRequest, WindowUse};
 use crate::{Error, State};
@@ -30,9 +30,9 @@ mod approvals;
 mod clock;
 mod codec;
 mod index;
+mod issued;
 mod migrations;
 mod names;
-mod passwords;
 mod revocations;
 mod rows;
 mod search;
@@ -257,20 +257,20 @@ impl State for Sqlite {
         self.forget_vault_changes(last)
     }
 
-    fn keep_password(&self, password: &KeptPassword) -> Result<(), Error> {
-        self.insert_password(password)
+    fn keep_credential(&self, issued: &KeptCredential) -> Result<(), Error> {
+        self.insert_credential(issued)
     }
 
-    fn passwords(&self, now: Timestamp) -> Result<Vec<KeptPassword>, Error> {
-        self.list_passwords(now)
+    fn issued_credentials(&self, now: Timestamp) -> Result<Vec<KeptCredential>, Error> {
+        self.list_credentials(now)
     }
 
-    fn drop_passwords(&self, digests: &[Digest]) -> Result<(), Error> {
-        self.delete_passwords(digests)
+    fn drop_credentials(&self, digests: &[Digest]) -> Result<(), Error> {
+        self.delete_credentials(digests)
     }
 
-    fn drop_ended_passwords(&self, now: Timestamp) -> Result<(), Error> {
-        self.sweep_passwords(now)
+    fn drop_ended_credentials(&self, now: Timestamp) -> Result<(), Error> {
+        self.sweep_credentials(now)
     }
 
     fn use_once(&self, digest: &Digest, ends_at: Timestamp, now: Timestamp) -> Result<bool, Error> {

@@ -11,7 +11,7 @@ use tokio::sync::broadcast;
 
 use crate::approval::{AnswerError, Approval, AskError, AskedFor, Filter, Limits, Spending, Spent};
 use crate::audit::{ClassReport, Disclosed, FoundEvent, FoundRequest, FoundSession, Search, SessionSearch};
-use crate::password::KeptPassword;
+use crate::issued::KeptCredential;
 use crate::vault::{SealedSecret, SecretInfo, VaultChange};
 use crate::window::{WindowRequest, WindowUse};
 use crate::{Error, Index};
@@ -138,19 +138,19 @@ pub trait State: Send + Sync {
     /// The changes up to this number are in the journal.
     fn vault_changes_recorded(&self, last: u64) -> Result<(), Error>;
 
-    // ---- Short-lived passwords
+    // ---- Short-lived passwords and SSH certificates
 
-    /// Keeps a password that is about to be given out; it is durable when this returns `Ok`.
-    fn keep_password(&self, password: &KeptPassword) -> Result<(), Error>;
+    /// Keeps one that is about to be given out; it is durable when this returns `Ok`.
+    fn keep_credential(&self, issued: &KeptCredential) -> Result<(), Error>;
 
     /// Those that have not ended.
-    fn passwords(&self, now: Timestamp) -> Result<Vec<KeptPassword>, Error>;
+    fn issued_credentials(&self, now: Timestamp) -> Result<Vec<KeptCredential>, Error>;
 
     /// Removes these, before they end.
-    fn drop_passwords(&self, digests: &[Digest]) -> Result<(), Error>;
+    fn drop_credentials(&self, digests: &[Digest]) -> Result<(), Error>;
 
     /// Removes those that have ended. Nothing depends on its being called in time.
-    fn drop_ended_passwords(&self, now: Timestamp) -> Result<(), Error>;
+    fn drop_ended_credentials(&self, now: Timestamp) -> Result<(), Error>;
 
     // ---- What may be used once
 

@@ -38,7 +38,8 @@ impl Scope {
     }
 
     fn covers_verb(&self, verb: Verb) -> bool {
-        let changes = verb.writes() || matches!(verb, Verb::Set | Verb::Listen | Verb::Connect);
+        let changes =
+            verb.writes() || matches!(verb, Verb::Set | Verb::Listen | Verb::Connect | Verb::Pty | Verb::Sftp);
         !changes || self.verbs.is_empty() || self.verbs.contains(&verb)
     }
 
@@ -87,7 +88,19 @@ const fn table_of(object: &Object) -> Option<&TableName> {
         | Object::Namespace(_)
         | Object::Function(..)
         | Object::Setting(..)
-        | Object::Channel(_) => None,
+        | Object::Channel(_)
+        | Object::Login
+        | Object::Command(_)
+        | Object::File(_)
+        | Object::Endpoint(_)
+        | Object::Route(_)
+        | Object::GraphqlField(_)
+        | Object::GrpcMethod(_)
+        | Object::RpcMethod(_)
+        | Object::Mcp(_)
+        | Object::KubernetesResource(_)
+        | Object::KubernetesPath(_)
+        | Object::KubernetesCommand(_) => None,
     }
 }
 

@@ -4,7 +4,7 @@
 /// The normal form of an HTTP URL; `None` if it is none, or has a query or a fragment, which `htu` does not have, or a
 /// user.
 pub(super) fn normal(uri: &str) -> Option<String> {
-    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"?#\\@".contains(&byte);
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"?#\\".contains(&byte);
     let (scheme, rest) = uri.split_once("://")?;
     if !rest.bytes().all(is_plain) {
         return None;
@@ -15,6 +15,9 @@ pub(super) fn normal(uri: &str) -> Option<String> {
         _ => return None,
     };
     let (authority, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
+    if authority.contains('@') {
+        return None;
+    }
     let authority = authority.to_ascii_lowercase();
     // The brackets of an IPv6 address hold colons of their own.
     let (host, given) = match authority.rsplit_once(':') {
@@ -88,6 +91,7 @@ mod tests {
         assert_eq!(normal("http://[::1]:7632/a%2fb").as_deref(), Some("http://[::1]:7632/a%2Fb"));
         assert_eq!(normal("http://a/b/..").as_deref(), Some("http://a/"));
         assert_eq!(normal("http://a/b/c/.").as_deref(), Some("http://a/b/c/"));
+        assert_eq!(normal("http://a/@b").as_deref(), Some("http://a/@b"), "no user, but a name in the path");
         assert_eq!(normal("http://a/../../b").as_deref(), Some("http://a/b"));
     }
 

@@ -4,7 +4,7 @@ use model::revocation::{Extent, Revocation, Whose};
 use model::subject::{Credential, SubjectKey};
 
 use super::*;
-use crate::{Confirmation, Issued, Revoked, TARGET_AUDIENCE, id_digest, revocable, verify_for};
+use crate::{Confirmation, Issued, Revoked, TARGET_AUDIENCE, Told, id_digest, revocable, verify_for};
 
 const ENDPOINT: &str = "https://sluice.example:7632";
 
@@ -275,5 +275,36 @@ proptest::proptest! {
             ..order_service()
         };
         proptest::prop_assert_eq!(both.verify(&both.issue(&subject, None, None)), Ok(subject));
+    }
+}
+
+#[test]
+fn what_a_target_is_told_is_no_token() {
+    let (both, now) = (both(), Timestamp::from_seconds(NOW));
+    let subject = order_service();
+    for audience in ["billing", "urn:sluice", "urn:sluice:target:billing"] {
+        let line = ("GET", "/v1/invoices/7");
+        let told = Told {
+            issuer: ENDPOINT,
+            audience,
+            subject: &subject,
+            request: "r-1",
+            target: "billing",
+            line,
+            lifetime: 60,
+        };
+        let told = both.key.tell(&told, now).expose().clone();
+        let claims = told.split('.').nth(1).unwrap();
+        let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();
+        assert_eq!(
+            (&claims["sub"], &claims["aud"], &claims["jti"]),
+            (&json!("sluice|jane|the first"), &json!(audience), &json!("r-1"))
+        );
+        assert_eq!(claims.pointer("/act/act/sub"), Some(&json!("corp|shop")));
+        assert_eq!(claims.pointer("/act/sub"), Some(&json!("corp|order-service")));
+        assert_eq!(claims["exp"].as_u64().unwrap(), NOW + 60);
+        assert_eq!((&claims["method"], &claims["path"]), (&json!("GET"), &json!("/v1/invoices/7")));
+        both.verify(&told).unwrap_err();
+        both.verify_at(&told, "billing").unwrap_err();
     }
 }

@@ -1,9 +1,10 @@
+use model::effect::Effect;
 use model::event::Event;
 use model::time::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
-use crate::samples::{entry, long_entry, one_of_each};
+use crate::samples::{entry, every_effect, long_entry, one_of_each};
 
 fn payload(entry: &Entry) -> Vec<u8> {
     let mut out = Vec::new();
@@ -26,6 +27,33 @@ fn the_encoding_of_every_event_is_pinned() {
         return;
     }
     assert_eq!(now, golden, "set SLUICE_GOLDEN=1 to rewrite, and explain any line that changed");
+}
+
+/// The encoding of the effects in every journal that exists: a verb and an object is only ever added at the end.
+#[test]
+fn the_encoding_of_every_effect_is_pinned() {
+    let golden = include_str!("../../tests/golden/effects.txt");
+    let encoded = |effect: &Effect| hex(&postcard::to_stdvec(effect).unwrap());
+    let now: String = every_effect().iter().map(|effect| format!("{} {effect}\n", encoded(effect))).collect();
+    if std::env::var_os("SLUICE_GOLDEN").is_some() {
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/effects.txt"), &now).unwrap();
+        return;
+    }
+    assert_eq!(now, golden, "set SLUICE_GOLDEN=1 to rewrite, and explain any line that changed");
+}
+
+#[test]
+fn the_golden_file_of_effects_has_every_verb_and_object() {
+    let bytes: Vec<Vec<u8>> = every_effect().iter().map(|effect| postcard::to_stdvec(effect).unwrap()).collect();
+    for at in [0, 1] {
+        let numbers: std::collections::BTreeSet<u8> = bytes.iter().map(|bytes| bytes[at]).collect();
+        let count = u8::try_from(numbers.len()).unwrap();
+        assert_eq!(numbers, (0..count).collect());
+        // The next number is none: zeros behind it are enough for any variant.
+        let mut unknown = [0_u8; 32];
+        unknown[at] = count;
+        assert!(postcard::take_from_bytes::<Effect>(&unknown).is_err(), "there is one without a sample");
+    }
 }
 
 #[test]

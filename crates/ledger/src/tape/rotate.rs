@@ -54,7 +54,7 @@ impl Tape {
     pub fn rotate(&mut self, at: Timestamp, is_fresh: bool) -> Result<Ended, TapeError> {
         let no_more = || TapeError::Disk(io::Error::other("a tape has no more parts than this"));
         let next = self.header.part().next().ok_or_else(no_more)?;
-        let start = begin_record(&mut self.buffer, Kind::Continued, at);
+        let start = begin_record(&mut self.buffer, Kind::Continued, None, at);
         self.end_record(start)?;
         self.write()?;
         let ended = EndedPart {

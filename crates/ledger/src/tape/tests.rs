@@ -366,6 +366,7 @@ fn a_key_opens_its_own_tape_alone() {
     assert!(matches!(TapeReader::open(&disk, dir(), other, Some(&keys)), Err(TapeReadError::WrongKey)));
 }
 
+mod growing;
 mod packing;
 mod parts;
 

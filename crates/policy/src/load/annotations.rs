@@ -15,18 +15,23 @@ use crate::verdict::DEFAULT_APPROVAL_TTL;
 /// The longest time for which an approval may wait and be used.
 const MAX_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
-const KNOWN: [&str; 10] = [
+const KNOWN: [&str; 11] = [
     "id",
     "doc",
     "message",
     "require_approval",
     "approvals",
     "approval_ttl",
+    "require_observer",
     "mask",
     "mask_args",
     "break_glass",
     "read_only",
 ];
+
+/// Those that stand on a forbid alone.
+const OBLIGATIONS: [&str; 7] =
+    ["require_approval", "approvals", "approval_ttl", "require_observer", "mask", "mask_args", "break_glass"];
 
 /// What the annotations of a policy mean; mistakes are added to `errors`.
 pub(super) fn read(source: &Source<'_>, errors: &mut Vec<PolicyError>) -> Rule {
@@ -48,6 +53,7 @@ pub(super) fn read(source: &Source<'_>, errors: &mut Vec<PolicyError>) -> Rule {
         digest: digest::of_text(&text),
         message: reader.text("message").map(Arc::from),
         approval: reader.approval(),
+        observers: reader.observers(),
         mask: reader.mask(),
         break_glass: reader.groups("break_glass").unwrap_or_default(),
         read_only: reader.text("read_only").is_some(),
@@ -79,7 +85,7 @@ impl<'a> Reader<'a, '_> {
 
     /// On a permit an obligation would be waived by any other permit that matches too (FINDINGS 1.4).
     fn refuse_obligations(&mut self) {
-        for name in ["require_approval", "approvals", "approval_ttl", "mask", "mask_args", "break_glass"] {
+        for name in OBLIGATIONS {
             if self.text(name).is_some() {
                 let message = format!("@{name} on a permit: any other permit that matches would waive it");
                 self.wrong(name, &message, "write a `forbid … unless { … }` with this annotation");
@@ -124,6 +130,15 @@ impl<'a> Reader<'a, '_> {
             }
         }
         groups.map(|groups| Approval { groups, quorum, ttl })
+    }
+
+    fn observers(&mut self) -> Option<Vec<Arc<str>>> {
+        let groups = self.groups("require_observer")?;
+        if self.text("require_approval").is_some() {
+            let help = "write two policies, one with each";
+            self.wrong("require_observer", "@require_observer beside @require_approval", help);
+        }
+        Some(groups)
     }
 
     fn quorum(&mut self) -> u8 {

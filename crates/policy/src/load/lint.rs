@@ -36,11 +36,46 @@ pub(super) fn check(source: &Source<'_>, rule: &Rule, actions: &[Arc<str>], erro
                 "name the actions that need one, or write `action in Action::\"any\"`",
             ));
         }
-        let lifted = lifted_by(source);
-        let asked: BTreeSet<&str> = approval.groups.iter().map(|group| &**group).collect();
-        if lifted.iter().map(String::as_str).collect::<BTreeSet<_>>() != asked {
-            errors.push(source.error_at("require_approval", &mismatch(&lifted), &lifting_clause(&asked)));
+        check_lifted(source, &APPROVAL, &approval.groups, errors);
+    }
+    if let Some(groups) = &rule.observers {
+        if let Some(action) = actions.iter().find(|action| !OBSERVED.contains(&&***action)) {
+            errors.push(source.error_at(
+                "require_observer",
+                &format!("`{action}` does not wait for an observer"),
+                "name the actions that do: Action::\"ssh:shell\", Action::\"ssh:exec\"",
+            ));
         }
+        check_lifted(source, &OBSERVERS, groups, errors);
+    }
+}
+
+/// What can be observed while it runs.
+const OBSERVED: [&str; 2] = ["ssh:shell", "ssh:exec"];
+
+/// What lifts a forbid, as a policy says it.
+struct Lifting {
+    annotation: &'static str,
+    /// Where in the context its groups are.
+    path: &'static [&'static str],
+    /// What the context has if it is there at all.
+    has: &'static str,
+    one: &'static str,
+}
+
+const APPROVAL: Lifting =
+    Lifting { annotation: "require_approval", path: &["approval", "groups"], has: "approval", one: "approval" };
+
+const OBSERVERS: Lifting =
+    Lifting { annotation: "require_observer", path: &["observers"], has: "observers", one: "observer" };
+
+/// Whether the forbid is lifted by just the groups that its annotation names.
+fn check_lifted(source: &Source<'_>, lifting: &Lifting, groups: &[Arc<str>], errors: &mut Vec<PolicyError>) {
+    let lifted = lifted_by(source, lifting);
+    let asked: BTreeSet<&str> = groups.iter().map(|group| &**group).collect();
+    if lifted.iter().map(String::as_str).collect::<BTreeSet<_>>() != asked {
+        let (message, help) = (lifting.mismatch(&lifted), lifting.clause(&asked));
+        errors.push(source.error_at(lifting.annotation, &message, &help));
     }
 }
 
@@ -63,28 +98,28 @@ fn locks_everybody_out(source: &Source<'_>, actions: &[Arc<str>]) -> bool {
         && covers_control
 }
 
-/// The groups that the policy's `unless` compares with `context.approval.groups`.
-fn lifted_by(source: &Source<'_>) -> BTreeSet<String> {
+/// The groups that the policy's `unless` compares with those of the context.
+fn lifted_by(source: &Source<'_>, lifting: &Lifting) -> BTreeSet<String> {
     let mut groups = BTreeSet::new();
     if let Ok(policy) = source.policy.to_pst() {
         for clause in policy.body().clauses() {
             if let pst::Clause::Unless(condition) = clause {
-                collect_groups(condition, &mut groups);
+                collect_groups(condition, lifting.path, &mut groups);
             }
         }
     }
     groups
 }
 
-fn collect_groups(expression: &pst::Expr, groups: &mut BTreeSet<String>) {
+fn collect_groups(expression: &pst::Expr, at: &[&str], groups: &mut BTreeSet<String>) {
     if let pst::Expr::BinaryOp { op: pst::BinaryOp::Contains | pst::BinaryOp::ContainsAny, left, right } = expression
-        && context_path(left).is_some_and(|path| path == ["approval", "groups"])
+        && context_path(left).is_some_and(|path| path == at)
     {
         return texts(right, groups);
     }
     for part in parts(expression) {
         if let Part::Expression(part) = part {
-            collect_groups(part, groups);
+            collect_groups(part, at, groups);
         }
     }
 }
@@ -99,20 +134,22 @@ fn texts(expression: &pst::Expr, out: &mut BTreeSet<String>) {
     }
 }
 
-fn mismatch(lifted: &BTreeSet<String>) -> String {
-    if lifted.is_empty() {
-        "no approval lifts this forbid".to_owned()
-    } else {
-        let groups: Vec<&str> = lifted.iter().map(String::as_str).collect();
-        format!("this forbid is lifted by an approval of other groups: {}", groups.join(", "))
+impl Lifting {
+    fn mismatch(&self, lifted: &BTreeSet<String>) -> String {
+        if lifted.is_empty() {
+            format!("no {} lifts this forbid", self.one)
+        } else {
+            let groups: Vec<&str> = lifted.iter().map(String::as_str).collect();
+            format!("this forbid is lifted by an {} of other groups: {}", self.one, groups.join(", "))
+        }
     }
-}
 
-fn lifting_clause(groups: &BTreeSet<&str>) -> String {
-    let quoted: Vec<String> = groups.iter().map(|group| format!("\"{group}\"")).collect();
-    let test = match quoted.as_slice() {
-        [one] => format!("contains({one})"),
-        many => format!("containsAny([{}])", many.join(", ")),
-    };
-    format!("write `unless {{ context has approval && context.approval.groups.{test} }}`")
+    fn clause(&self, groups: &BTreeSet<&str>) -> String {
+        let quoted: Vec<String> = groups.iter().map(|group| format!("\"{group}\"")).collect();
+        let test = match quoted.as_slice() {
+            [one] => format!("contains({one})"),
+            many => format!("containsAny([{}])", many.join(", ")),
+        };
+        format!("write `unless {{ context has {} && context.{}.{test} }}`", self.has, self.path.join("."))
+    }
 }

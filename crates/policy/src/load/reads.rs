@@ -9,7 +9,7 @@ use crate::question::Validity;
 pub(crate) struct Reads {
     /// Facts that change within a session.
     pub(crate) validity: Validity,
-    /// Facts of the session: source, binding.
+    /// Facts of the session: source, binding, who observes it.
     pub(crate) session: bool,
     /// Whether, or how, a column's values are masked.
     pub(crate) revealed: bool,
@@ -71,10 +71,10 @@ impl Reads {
             ["onBehalfOf", ..] => self.validity.on_behalf_of = true,
             ["statement"] | ["statement", "estimatedRows", ..] => self.validity.estimated_rows = true,
             ["revealed" | "mask", ..] => self.revealed = true,
-            ["statement", "kind" | "bounded" | "multi", ..] | ["target" | "approval", ..] => {}
+            ["statement", "kind" | "bounded" | "multi", ..] | ["target" | "approval" | "observers", ..] => {}
             _ => *self = Self::EVERYTHING,
         }
-        self.session |= matches!(path, ["session" | "sourceIp", ..]);
+        self.session |= matches!(path, ["session" | "sourceIp" | "observers", ..]);
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use model::class::{DataClass, Labels, Marking, Transform};
-use model::effect::{ColumnName, Effect, Facts, Object, TableKind, TableName, Verb};
+use model::effect::{ColumnName, Command, Effect, Endpoint, Facts, Object, TableKind, TableName, Verb};
 use model::subject::{Binding, Subject, SubjectKey, SubjectKind};
 use model::target::Target;
 use model::time::Timestamp;
@@ -120,6 +121,42 @@ pub(crate) fn on_column(verb: Verb, path: &str) -> Effect {
     Effect::new(verb, Object::Column(column(path), TableKind::Table))
 }
 
+/// Everything that is done to files.
+pub(crate) const FILE_VERBS: [Verb; 13] = [
+    Verb::ReadFile,
+    Verb::ListDirectory,
+    Verb::StatFile,
+    Verb::WriteFile,
+    Verb::AppendFile,
+    Verb::CreateFile,
+    Verb::RemoveFile,
+    Verb::RenameFile,
+    Verb::MakeDirectory,
+    Verb::Symlink,
+    Verb::HardLink,
+    Verb::SetAttributes,
+    Verb::CopyFile,
+];
+
+pub(crate) fn file(path: &str) -> Object {
+    Object::File(path.into())
+}
+
+pub(crate) fn tcp(host: &str, port: u32, address: &str) -> Object {
+    Object::Endpoint(Endpoint::Tcp { host: host.into(), port, address: address.parse().ok() })
+}
+
+/// A command that is the whole line.
+pub(crate) fn command(program: &str, arguments: &[&str]) -> Object {
+    let line = std::iter::once(&program).chain(arguments).copied().collect::<Vec<_>>().join(" ");
+    Object::Command(Arc::new(Command {
+        program: program.into(),
+        arguments: arguments.iter().map(|argument| (*argument).into()).collect(),
+        line: line.into(),
+        interactive: false,
+    }))
+}
+
 pub(crate) fn bounded() -> Facts {
     Facts { kind: "TEST".into(), bounded: true, multi: false, opaque: None }
 }
@@ -133,6 +170,7 @@ pub(crate) fn context() -> Context<'static> {
         on_behalf_of: None,
         reason: None,
         estimated_rows: None,
+        observers: &[],
     }
 }
 

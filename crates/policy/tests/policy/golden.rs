@@ -6,7 +6,10 @@ use std::fmt::Write;
 
 use model::class::DataClass;
 use model::decision::{Outcome, Reveal};
-use model::effect::{Effect, Facts, FunctionClass, Object, SettingClass, TableKind, Verb};
+use model::effect::{
+    Command, Effect, Facts, FunctionClass, GraphqlField, GraphqlKind, GrpcMethod, KubernetesCommand, KubernetesPath,
+    KubernetesResource, McpItem, McpKind, Object, Route, RouteKind, RpcMethod, SettingClass, TableKind, Verb,
+};
 use model::subject::{Subject, SubjectKind};
 use policy::{AdminVerb, PolicySet, RevealQuestion, SubjectPolicies, may, reveal};
 
@@ -105,6 +108,131 @@ pub(crate) fn effects() -> Vec<Effect> {
         on_column(Select, "pg_catalog.pg_largeobject.data"),
         on_column(Select, "pg_catalog.pg_stat_activity.query"),
     ]
+    .into_iter()
+    .chain(host_effects())
+    .chain(api_effects())
+    .chain(kubernetes_effects())
+    .collect()
+}
+
+/// What can be done to an HTTP API: every verb of it.
+pub(crate) fn api_effects() -> Vec<Effect> {
+    use Verb::*;
+    let methods = [
+        (Get, "GET"),
+        (Head, "HEAD"),
+        (Options, "OPTIONS"),
+        (Post, "POST"),
+        (Put, "PUT"),
+        (Patch, "PATCH"),
+        (DeleteRoute, "DELETE"),
+        (Trace, "TRACE"),
+        (Tunnel, "CONNECT"),
+        (OtherMethod, "PROPFIND"),
+        (Upgrade, "GET"),
+    ];
+    let on_route = methods.map(|(verb, method)| Effect::new(verb, route(method)));
+    let kinds = [
+        (GraphqlQuery, GraphqlKind::Query),
+        (GraphqlMutate, GraphqlKind::Mutation),
+        (GraphqlSubscribe, GraphqlKind::Subscription),
+        (GraphqlIntrospect, GraphqlKind::Query),
+    ];
+    let on_field = kinds.map(|(verb, kind)| Effect::new(verb, graphql_field(verb, kind)));
+    let items = [(McpTool, McpKind::Tool), (McpResource, McpKind::Resource), (McpPrompt, McpKind::Prompt)];
+    let on_item = items.map(|(verb, kind)| Effect::new(verb, mcp_item(kind)));
+    let grpc = GrpcMethod { route: "/a.B/C".into(), service: "a.B".into(), method: "C".into() };
+    let rpc = RpcMethod { route: "/rpc".into(), method: "refund".into() };
+    let calls =
+        [Effect::new(GrpcCall, Object::GrpcMethod(grpc.into())), Effect::new(RpcCall, Object::RpcMethod(rpc.into()))];
+    on_route.into_iter().chain(on_field).chain(calls).chain(on_item).collect()
+}
+
+fn route(method: &str) -> Object {
+    Object::Route(
+        Route {
+            kind: RouteKind::Documented,
+            method: method.into(),
+            host: "api.example".into(),
+            path: "/v1/orders/7".into(),
+            template: "/v1/orders/{id}".into(),
+            operation: "order".into(),
+            parameters: vec![("id".into(), "7".into())],
+            query: vec![("expand".into(), "items".into())],
+        }
+        .into(),
+    )
+}
+
+fn graphql_field(verb: Verb, kind: GraphqlKind) -> Object {
+    let name = if verb == Verb::GraphqlIntrospect { "__schema" } else { "orders" };
+    Object::GraphqlField(
+        GraphqlField { route: "/graphql".into(), kind, operation: "".into(), path: vec![name.into()] }.into(),
+    )
+}
+
+fn mcp_item(kind: McpKind) -> Object {
+    let arguments = vec![("path".into(), "/srv".into())];
+    Object::Mcp(McpItem { route: "/mcp".into(), kind, name: "files".into(), arguments }.into())
+}
+
+/// What can be done to a Kubernetes API server: every verb of it.
+pub(crate) fn kubernetes_effects() -> Vec<Effect> {
+    use Verb::*;
+    let on_resource = [
+        (KubernetesGet, "pods", ""),
+        (KubernetesList, "pods", ""),
+        (KubernetesWatch, "pods", ""),
+        (KubernetesLog, "pods", "log"),
+        (KubernetesCreate, "pods", ""),
+        (KubernetesUpdate, "pods", ""),
+        (KubernetesPatch, "pods", ""),
+        (KubernetesDelete, "pods", ""),
+        (KubernetesDeleteCollection, "pods", ""),
+        (KubernetesEvict, "pods", "eviction"),
+        (KubernetesExec, "pods", "exec"),
+        (KubernetesAttach, "pods", "attach"),
+        (KubernetesPortForward, "pods", "portforward"),
+        (KubernetesProxy, "nodes", "proxy"),
+        (KubernetesDebug, "pods", "ephemeralcontainers"),
+        (KubernetesSchedule, "pods", "binding"),
+        (KubernetesToken, "serviceaccounts", "token"),
+        (KubernetesApprove, "certificatesigningrequests", "approval"),
+        (KubernetesBind, "rolebindings", ""),
+        (KubernetesEscalate, "roles", ""),
+        (KubernetesImpersonate, "users", ""),
+        (KubernetesOther, "pods", ""),
+    ];
+    let on_resource = on_resource.map(|(verb, resource, subresource)| {
+        let resource = KubernetesResource {
+            resource: resource.into(),
+            subresource: subresource.into(),
+            namespace: "dev".into(),
+            name: "web".into(),
+            ..KubernetesResource::default()
+        };
+        Effect::new(verb, Object::KubernetesResource(resource.into()))
+    });
+    let path = |path: &str| Object::KubernetesPath(KubernetesPath { method: "GET".into(), path: path.into() }.into());
+    let command = Command { program: "ls".into(), arguments: vec![], line: "ls".into(), interactive: false };
+    let command = KubernetesCommand { at: KubernetesResource::default(), command };
+    let others = [
+        Effect::new(KubernetesDiscover, path("/apis")),
+        Effect::new(KubernetesOther, path("/metrics")),
+        Effect::new(KubernetesExec, Object::KubernetesCommand(command.into())),
+    ];
+    on_resource.into_iter().chain(others).collect()
+}
+
+/// What can be done at a host: every verb of SSH, and the others on the objects of SSH.
+pub(crate) fn host_effects() -> Vec<Effect> {
+    use Verb::*;
+    let on_login = [Connect, Opaque, Shell, Pty, Sftp, AgentForward, X11].map(|verb| Effect::new(verb, Object::Login));
+    let on_endpoint = [Forward, ListenForward].map(|verb| Effect::new(verb, tcp("db.internal", 5432, "10.0.0.5")));
+    let on_file = FILE_VERBS.map(|verb| Effect::new(verb, file("/srv/data/a")));
+    let commands = [command("rsync", &["--server", "-e.", ".", "/srv/backup"]), command("rm", &["-rf", "/"])];
+    let commands = commands.map(|command| Effect::new(Exec, command));
+    on_login.into_iter().chain(commands).chain(on_endpoint).chain(on_file).collect()
 }
 
 fn row(out: &mut String, what: &str, cells: impl Iterator<Item = String>) {

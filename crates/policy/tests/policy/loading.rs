@@ -6,6 +6,7 @@ use crate::common::*;
 
 const PERMIT: &str = "permit(principal, action == Action::\"select\", resource);";
 const FORBID: &str = "forbid(principal, action == Action::\"delete\", resource)";
+const SHELL: &str = "forbid(principal, action == Action::\"ssh:shell\", resource)";
 
 fn mistakes(text: &str) -> String {
     show(&load(&[text]).expect_err(text))
@@ -28,6 +29,7 @@ fn no_forbid_of_the_baseline_is_without_an_unless() {
 #[test]
 fn each_mistake_is_named() {
     let lifted = "unless { context has approval && context.approval.groups.contains(\"dba\") };";
+    let observed = "unless { context has observers && context.observers.contains(\"sre\") };";
     for (text, expected) in [
         (PERMIT.to_owned(), "the policy has no @id"),
         (format!("@id(\"\") {PERMIT}"), "the policy has no @id"),
@@ -51,6 +53,14 @@ fn each_mistake_is_named() {
             "@approval_ttl is not a time",
         ),
         (format!("@id(\"a\") @approvals(\"2\") {FORBID};"), "@approvals without @require_approval"),
+        (format!("@id(\"a\") @require_observer(\"sre\") {PERMIT}"), "@require_observer on a permit"),
+        (format!("@id(\"a\") @require_observer(\"sre\") {FORBID};"), "`delete` does not wait for an observer"),
+        (format!("@id(\"a\") @require_observer(\"sre\") {SHELL};"), "no observer lifts this forbid"),
+        (format!("@id(\"a\") @require_observer(\"dba\") {SHELL} {observed}"), "an observer of other groups: sre"),
+        (
+            format!("@id(\"a\") @require_observer(\"sre\") @require_approval(\"sre\") {SHELL} {observed}"),
+            "@require_observer beside @require_approval",
+        ),
         (format!("@id(\"a\") @mask(\"null\") {FORBID};"), "@mask has no effect on these actions"),
         (
             "@id(\"a\") @mask(\"blur\") forbid(principal, action == Action::\"reveal\", resource is Column);".to_owned(),

@@ -13,12 +13,13 @@ use crate::common::*;
 use crate::golden;
 
 /// Conditions that a permit may have: each hangs on something else.
-const CONDITIONS: [&str; 10] = [
+const CONDITIONS: [&str; 11] = [
     "true",
     "context.sourceIp.isInRange(ip(\"10.0.0.0/8\"))",
     "context.session.binding == Binding::\"mtls\"",
     "context has reason && context.reason like \"*1*\"",
     "context.session.ageSeconds < 100",
+    "context has observers && context.observers.contains(\"sre\")",
     "context.statement.bounded",
     "context.statement.kind == \"SELECT\"",
     "context.revealed",
@@ -39,6 +40,7 @@ struct Asked {
     is_bound: bool,
     has_reason: bool,
     is_old: bool,
+    is_observed: bool,
     is_bounded: bool,
     is_select: bool,
     inherits: bool,
@@ -53,7 +55,7 @@ fn asked() -> impl Strategy<Value = Vec<Asked>> {
 }
 
 fn one_asked(effects: Vec<usize>) -> impl Strategy<Value = Asked> {
-    let circumstances = any::<(bool, bool, bool, bool, bool, bool, bool, bool)>();
+    let circumstances = any::<(bool, bool, bool, bool, bool, bool, bool, bool, bool)>();
     (prop::sample::select(effects), circumstances).prop_map(|(effect, of)| Asked {
         effect,
         is_dev: of.0,
@@ -64,11 +66,14 @@ fn one_asked(effects: Vec<usize>) -> impl Strategy<Value = Asked> {
         is_bounded: of.5,
         is_select: of.6,
         inherits: of.7,
+        is_observed: of.8,
     })
 }
 
 fn answer(policies: &SubjectPolicies, asked: &Asked) -> policy::Verdict {
+    let observers = [std::sync::Arc::from("sre")];
     let context = Context {
+        observers: if asked.is_observed { &observers } else { &[] },
         source: IpAddr::V4(Ipv4Addr::new(if asked.is_near { 10 } else { 192 }, 168, 1, 2)),
         binding: if asked.is_bound { Binding::Mtls } else { Binding::Bearer },
         session_age: if asked.is_old { 1000 } else { 10 },
@@ -93,7 +98,7 @@ proptest! {
         permit in prop::sample::select(CONDITIONS.to_vec()),
         forbid in prop::sample::select(CONDITIONS.to_vec()),
         reveal in prop::sample::select(CONDITIONS.to_vec()).prop_filter("what can be asked about it", |condition| {
-            !["statement", "revealed", "Tag"].iter().any(|other| condition.contains(other))
+            !["statement", "revealed", "observers", "Tag"].iter().any(|other| condition.contains(other))
         }),
         all in asked(),
     ) {
@@ -126,6 +131,7 @@ fn a_yes_of_one_place_is_none_of_another() {
         is_bound: false,
         has_reason: false,
         is_old: false,
+        is_observed: false,
         is_bounded: true,
         is_select: true,
         inherits: true,

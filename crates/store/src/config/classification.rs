@@ -1,11 +1,12 @@
-//! `classification.toml`: the classes, how each is masked, and which columns carry them.
+//! `classification.toml`: the classes, how each is masked, and which columns and members of answers carry them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use model::class::{DataClass, Transform};
-use model::classification::{Classification, ColumnRule};
+use model::classification::{Classification, ColumnRule, RouteRule};
+use model::http::{FieldPath, FieldRule};
 
 use super::{ConfigError, Document, Section};
 
@@ -18,7 +19,8 @@ pub fn parse_classification(text: &str, file: &Path) -> Result<Classification, V
     Document::new(file, text).read(|root| {
         let classes = classes(root.table("classes"));
         let rules = root.tables("column").into_iter().filter_map(|section| rule(section, &classes)).collect();
-        Classification { classes, rules }
+        let fields = root.tables("field").into_iter().filter_map(|section| field(section, &classes)).collect();
+        Classification { classes, rules, fields }
     })
 }
 
@@ -85,11 +87,7 @@ fn rule(section: Section<'_, '_>, known: &BTreeMap<DataClass, Transform>) -> Opt
     let pattern = section.required("match", pattern, &format!("write {expected}"));
     let classes = section.texts("classes");
     let is_public = section.flag("public");
-    for class in classes.iter().flatten().filter(|class| !known.contains_key(class.as_str())) {
-        let names: Vec<&str> = known.keys().map(DataClass::as_str).collect();
-        let advice = format!("add [classes.{class}], or write one of {}", names.join(", "));
-        section.report("classes", &format!("there is no class {class:?}"), &advice);
-    }
+    check_classes(&section, classes.iter().flatten(), known);
     let classes: Option<BTreeSet<DataClass>> = match (classes, is_public) {
         (Some(classes), None) if !classes.is_empty() => Some(classes.into_iter().map(DataClass::new).collect()),
         (None, Some(true)) => Some(BTreeSet::new()),
@@ -101,6 +99,49 @@ fn rule(section: Section<'_, '_>, known: &BTreeMap<DataClass, Transform>) -> Opt
     section.finish();
     let [target, database, schema, table, column] = pattern?;
     Some(ColumnRule { target, database, schema, table, column, classes: classes? })
+}
+
+/// Reports every class that there is not.
+fn check_classes<'c>(
+    section: &Section<'_, '_>,
+    classes: impl Iterator<Item = &'c String>,
+    known: &BTreeMap<DataClass, Transform>,
+) {
+    for class in classes.filter(|class| !known.contains_key(class.as_str())) {
+        let names: Vec<&str> = known.keys().map(DataClass::as_str).collect();
+        let advice = format!("add [classes.{class}], or write one of {}", names.join(", "));
+        section.report("classes", &format!("there is no class {class:?}"), &advice);
+    }
+}
+
+/// What stands at a path in the answers of HTTP routes.
+fn field(section: Section<'_, '_>, known: &BTreeMap<DataClass, Transform>) -> Option<RouteRule> {
+    let expected = "\"GET /v1/customers/{id}\" or \"target/GET /v1/customers/{id}\", in which * stands for anything";
+    let route = section.parsed("route", expected, route);
+    let route = section.required("route", route, &format!("write {expected}"));
+    let expected = "a path such as \"$.customers[*].email\" or \"$..ssn\"";
+    let path = section.parsed("path", expected, |text| FieldPath::parse(text).ok());
+    let path = section.required("path", path, &format!("write {expected}"));
+    let classes = section.texts("classes");
+    let classes = section.required("classes", classes, "write classes = [\"email\"]");
+    if classes.as_ref().is_some_and(Vec::is_empty) {
+        section.report("classes", "it has no class in it", "write classes = [\"email\"]");
+    }
+    check_classes(&section, classes.iter().flatten(), known);
+    section.finish();
+    let ((target, route), classes) = (route?, classes?.into_iter().map(DataClass::new).collect());
+    Some(RouteRule { target, route, field: FieldRule { path: path?, classes, form: model::http::FieldForm::Plain } })
+}
+
+/// Target and route: a `/` in front of the method ends a target's name.
+fn route(text: &str) -> Option<(Arc<str>, Arc<str>)> {
+    let (before, _) = text.split_once(' ').unwrap_or((text, ""));
+    let (target, route) = match before.find('/').and_then(|at| text.split_at_checked(at)) {
+        Some((target, route)) => (target, route.strip_prefix('/')?),
+        None => ("*", text),
+    };
+    let is_route = route == "*" || route.split_once(' ').is_some_and(|(_, template)| template.starts_with(['/', '*']));
+    (is_route && !target.is_empty()).then(|| (target.into(), route.into()))
 }
 
 /// Target, database, schema, table and column.

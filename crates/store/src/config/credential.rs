@@ -8,14 +8,18 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::sluice::seconds;
-use super::{CredentialSource, Section};
+use super::{CredentialSource, Section, Setting};
 
 mod aws;
+mod oauth2;
 mod openbao;
 mod role;
 
+pub(super) use aws::account_named;
 pub(super) use aws::accounts;
 pub use aws::{AwsAccess, AwsAccount, AwsSecret};
+pub(super) use oauth2::client as oauth2_client;
+pub use oauth2::{OAuth2Client, OAuth2Proof};
 pub(super) use openbao::servers;
 pub use openbao::{OpenBaoAuth, OpenBaoPath, OpenBaoSecret, OpenBaoServer};
 pub use role::{EphemeralRole, OwnedObjects};
@@ -44,6 +48,10 @@ pub enum PasswordSource {
     RdsToken(Arc<AwsAccount>),
     /// A program prints it.
     Exec(ExecPlugin),
+    /// It is a token that an issuer gives to Sluice itself: of APIs alone.
+    OAuth2(Arc<OAuth2Client>),
+    /// They are the keys that requests to AWS are signed with: of APIs alone.
+    AwsKeys(Arc<AwsAccount>),
 }
 
 /// A program that is asked for a password: JSON in, JSON out (docs/configuration.md).
@@ -70,6 +78,8 @@ impl fmt::Display for PasswordSource {
             Self::AwsSecret(secret) => write!(out, "aws:{}:{}", secret.account.name, secret.id),
             Self::RdsToken(account) => write!(out, "rds:{}", account.name),
             Self::Exec(plugin) => write!(out, "exec:{}:{}", plugin.program.display(), plugin.reference),
+            Self::OAuth2(client) => write!(out, "oauth2:{}:{}", client.token_url, client.id),
+            Self::AwsKeys(account) => write!(out, "sigv4:{}", account.name),
         }
     }
 }
@@ -84,7 +94,7 @@ impl PasswordSource {
             },
             Self::AwsSecret(secret) => secret.user_field.is_some(),
             Self::Exec(_) => true,
-            Self::Stored(_) | Self::RdsToken(_) => false,
+            Self::Stored(_) | Self::RdsToken(_) | Self::OAuth2(_) | Self::AwsKeys(_) => false,
         }
     }
 }
@@ -123,18 +133,25 @@ const PASSWORD_ADVICE: &str = "write { env = \"VARIABLE\" }, { file = \"path\" }
 
 /// Where a secret of this machine is: `None` after a mistake, `Some(None)` where there is none.
 pub(super) fn secret(section: &Section<'_, '_>, key: &'static str) -> Option<Option<CredentialSource>> {
-    let Some(source) = source_table(section, key, SOURCE_ADVICE)? else { return Some(None) };
+    let Some(setting) = secret_setting(section, key, SOURCE_ADVICE)? else { return Some(None) };
+    stored_at(setting).map(Some)
+}
+
+/// Where the secret of this machine is that a table stands for.
+pub(super) fn stored_at(setting: Setting<'_, '_>) -> Option<CredentialSource> {
+    let source = setting.section()?;
     let found = stored(&source);
     if found == Some(None) && !source.has_mistake() {
         source.report("", "it has no source", SOURCE_ADVICE);
     }
     source.finish();
-    found?.map(Some)
+    found.flatten()
 }
 
 /// Where a password comes from: `None` after a mistake, `Some(None)` where there is none.
-fn password(section: &Section<'_, '_>, servers: &Servers) -> Option<Option<PasswordSource>> {
-    let Some(source) = source_table(section, "password", PASSWORD_ADVICE)? else { return Some(None) };
+pub(super) fn password(section: &Section<'_, '_>, servers: &Servers) -> Option<Option<PasswordSource>> {
+    let Some(setting) = secret_setting(section, "password", PASSWORD_ADVICE)? else { return Some(None) };
+    let source = setting.section()?;
     let found = [
         stored(&source).map(|found| found.map(PasswordSource::Stored)),
         openbao::secret(&source, &servers.openbao).map(|found| found.map(PasswordSource::OpenBao)),
@@ -154,13 +171,17 @@ fn password(section: &Section<'_, '_>, servers: &Servers) -> Option<Option<Passw
 }
 
 /// The table that says where a secret is. Whatever stands there instead may be the secret, so it is never shown.
-fn source_table<'d, 't>(section: &Section<'d, 't>, key: &'static str, advice: &str) -> Option<Option<Section<'d, 't>>> {
+fn secret_setting<'d, 't>(
+    section: &Section<'d, 't>,
+    key: &'static str,
+    advice: &str,
+) -> Option<Option<Setting<'d, 't>>> {
     let Some(setting) = section.take(key) else { return Some(None) };
     if !matches!(setting.value, DeValue::Table(_)) {
         setting.report("a secret must not stand in a configuration file", advice);
         return None;
     }
-    setting.section().map(Some)
+    Some(Some(setting))
 }
 
 /// The source on this machine that a table names, if one.
@@ -185,7 +206,7 @@ fn stored(source: &Section<'_, '_>) -> Option<Option<CredentialSource>> {
 fn exec(source: &Section<'_, '_>) -> Option<Option<ExecPlugin>> {
     let Some(setting) = source.take("exec") else { return Some(None) };
     let words = setting.texts();
-    let environment = source.take("environment").map_or_else(|| Some(Vec::new()), super::Setting::texts);
+    let environment = source.take("environment").map_or_else(|| Some(Vec::new()), Setting::texts);
     let reference = source.text("reference");
     let timeout = source.duration("timeout", seconds(1, 60)).unwrap_or(Duration::from_secs(5));
     let mut words = words?.into_iter();

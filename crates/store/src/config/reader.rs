@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use model::time::Timestamp;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -198,6 +199,19 @@ impl<'d, 't> Section<'d, 't> {
         self.take(key)?.texts()
     }
 
+    /// A moment: a date with time and zone, or a date, which stands for its beginning in UTC.
+    pub fn moment(&self, key: &'static str) -> Option<Timestamp> {
+        let setting = self.take(key)?;
+        let written = setting.value.as_datetime().map(ToString::to_string);
+        let moment = written.and_then(|text| {
+            Timestamp::from_rfc_3339(&text).or_else(|| Timestamp::from_rfc_3339(&format!("{text}T00:00:00Z")))
+        });
+        if moment.is_none() {
+            setting.report("it is not a moment", "write 2027-01-31, or 2027-01-31T18:00:00Z, without quotes");
+        }
+        moment
+    }
+
     /// A table; an empty one where it is absent, so that every setting in it has its default.
     pub fn table(&self, key: &'static str) -> Self {
         match self.take(key) {
@@ -233,6 +247,11 @@ impl<'d, 't> Section<'d, 't> {
             self.report(key, "it is absent", advice);
         }
         value
+    }
+
+    /// Whether the file has this setting, taken or not.
+    pub fn holds(&self, key: &str) -> bool {
+        self.table.borrow().contains_key(key) || self.span_of(key).is_some()
     }
 
     fn span_of(&self, key: &str) -> Option<Range<usize>> {

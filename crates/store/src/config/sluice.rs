@@ -9,12 +9,12 @@ use std::time::Duration;
 use super::{
     ApprovalConfig, CertificateFiles, Config, ConfigError, Document, IssuerConfig, JournalConfig, KeyLocation, Limits,
     Listen, LockMemory, LogConfig, LogFormat, LogLevel, OauthHint, PostgresAuth, PostgresListen, Section,
-    SessionConfig, archive, issuer, saml, sinks, spiffe, tokens, witness,
+    SessionConfig, archive, console, http_listen, issuer, saml, sinks, spiffe, ssh_listen, tokens, witness,
 };
 use crate::revision::read_text;
 
 pub(super) const KIB: u64 = 1 << 10;
-const MIB: u64 = 1 << 20;
+pub(super) const MIB: u64 = 1 << 20;
 pub(super) const GIB: u64 = 1 << 30;
 
 impl Config {
@@ -42,10 +42,18 @@ fn config(root: &Section<'_, '_>) -> Config {
     let data_dir = root.path("data_dir").unwrap_or_else(|| root.beside("data"));
     let issuers = issuer::issuers(root);
     let (postgres, admin) = (postgres(listen.table("postgres"), &issuers), admin(listen.table("admin")));
+    let ssh = ssh_listen::ssh(listen.table("ssh"));
+    let http = http_listen::http(listen.table("http"));
     listen.finish();
-    if postgres.listen.address == admin.address && admin.address.port() != 0 {
-        root.report("listen.admin.address", "both listeners have this address", "give each a port of its own");
+    of_its_own(root, "listen.admin.address", admin.address, &[postgres.listen.address]);
+    if let Some(ssh) = &ssh {
+        of_its_own(root, "listen.ssh.address", ssh.address, &[postgres.listen.address, admin.address]);
     }
+    if let Some(http) = &http {
+        let others = [postgres.listen.address, admin.address].into_iter().chain(ssh.as_ref().map(|ssh| ssh.address));
+        of_its_own(root, "listen.http.address", http.address, &others.collect::<Vec<_>>());
+    }
+    let console = console::console(root.table("console"), &issuers, &admin);
     let tokens = tokens::tokens(root.table("tokens"), &issuers);
     let trust_domains = spiffe::trust_domains(root, &issuers);
     let taken = issuers
@@ -60,7 +68,10 @@ fn config(root: &Section<'_, '_>) -> Config {
         data_dir,
         lock_memory: lock_memory(root),
         postgres,
+        ssh,
+        http,
         admin,
+        console,
         limits: limits(root.table("limits")),
         approvals: approvals(root.table("approvals")),
         journal: journal(root.table("journal")),
@@ -74,6 +85,13 @@ fn config(root: &Section<'_, '_>) -> Config {
         saml,
         tokens,
         issuers,
+    }
+}
+
+/// No two listeners have one address.
+fn of_its_own(root: &Section<'_, '_>, key: &str, address: SocketAddr, others: &[SocketAddr]) {
+    if others.contains(&address) && address.port() != 0 {
+        root.report(key, "another listener has this address", "give each a port of its own");
     }
 }
 

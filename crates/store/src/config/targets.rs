@@ -1,14 +1,25 @@
 //! `targets.toml`: the backends behind Sluice, one table each.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::credential::{self, Credential, PasswordSource, Servers};
-use super::sluice::{GIB, KIB, certificate, seconds};
-use super::{CertificateFiles, ConfigError, Document, Section};
-use model::target::{Durability, OnUnmaskable, TapeMode, Target};
+use model::target::{Durability, TapeMode, Target};
+
+use super::credential::{self, PasswordSource, Servers};
+use super::sluice::{GIB, KIB, seconds};
+use super::{ConfigError, Document, Section};
+
+mod http;
+mod kubernetes;
+mod postgres;
+mod ssh;
+
+pub use http::{AwsSigning, HttpCredential, HttpInterface, HttpTarget, HttpVersion, IdentityField, Unread};
+pub use kubernetes::{Impersonate, KubernetesTarget};
+pub use postgres::{Databases, PemSource, PostgresTarget, TargetCertificate, TargetTls, TlsMode};
+pub use ssh::{FileTape, SshCredential, SshTarget};
 
 /// A backend: what policy may know of it, and what only the gateway does.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,12 +30,6 @@ pub struct TargetConfig {
     pub host: Arc<str>,
     /// The port to connect to.
     pub port: u16,
-    /// The databases that callers reach it by.
-    pub databases: Databases,
-    /// TLS to it.
-    pub tls: TargetTls,
-    /// As whom Sluice logs in.
-    pub credential: Credential,
     /// When its decisions count as recorded.
     pub durability: Durability,
     /// What its tapes hold.
@@ -36,10 +41,74 @@ pub struct TargetConfig {
     pub tape_part: PartLimits,
     /// How long tapes are kept; `None` means for good.
     pub retention: Option<Duration>,
-    /// What becomes of values that cannot be masked in their type.
-    pub on_unmaskable: OnUnmaskable,
-    /// Whether md5 authentication may be used, inside verified TLS.
-    pub allow_md5: bool,
+    /// What it speaks, and what goes with that.
+    pub speaks: Speaks,
+}
+
+/// The protocol of a target, and what only that has.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Speaks {
+    /// PostgreSQL.
+    Postgres(Arc<PostgresTarget>),
+    /// SSH.
+    Ssh(Arc<SshTarget>),
+    /// HTTP; a Kubernetes API server too.
+    Http(Arc<HttpTarget>),
+}
+
+impl TargetConfig {
+    /// What there is of PostgreSQL, if it speaks that.
+    pub fn postgres(&self) -> Option<&Arc<PostgresTarget>> {
+        match &self.speaks {
+            Speaks::Postgres(postgres) => Some(postgres),
+            Speaks::Ssh(_) | Speaks::Http(_) => None,
+        }
+    }
+
+    /// What there is of SSH, if it speaks that.
+    pub fn ssh(&self) -> Option<&Arc<SshTarget>> {
+        match &self.speaks {
+            Speaks::Ssh(ssh) => Some(ssh),
+            Speaks::Postgres(_) | Speaks::Http(_) => None,
+        }
+    }
+
+    /// What there is of HTTP, if it speaks that.
+    pub fn http(&self) -> Option<&Arc<HttpTarget>> {
+        match &self.speaks {
+            Speaks::Http(http) => Some(http),
+            Speaks::Postgres(_) | Speaks::Ssh(_) => None,
+        }
+    }
+
+    /// Whether Sluice logs in there as this user; `None` is whoever the source of the password names.
+    pub fn logs_in_as(&self, user: Option<&Arc<str>>) -> bool {
+        match &self.speaks {
+            Speaks::Postgres(postgres) => postgres.credential.user.as_ref() == user,
+            Speaks::Ssh(ssh) => user.is_some_and(|user| ssh.logins.contains(user)),
+            Speaks::Http(http) => match &http.credential {
+                HttpCredential::Basic { user: known, .. } => known.as_ref() == user,
+                HttpCredential::OAuth2(_) | HttpCredential::SigV4(_) => user.is_none(),
+                HttpCredential::None | HttpCredential::Bearer(_) | HttpCredential::Header { .. } => false,
+            },
+        }
+    }
+
+    /// Where the password of its login comes from, if it logs in with one.
+    pub fn password(&self) -> Option<&PasswordSource> {
+        match &self.speaks {
+            Speaks::Postgres(postgres) => postgres.credential.password.as_ref(),
+            Speaks::Ssh(ssh) => match &ssh.credential {
+                SshCredential::Password(source) => Some(source),
+                SshCredential::Certificate { .. } | SshCredential::PrivateKey { .. } => None,
+            },
+            Speaks::Http(http) => match &http.credential {
+                HttpCredential::Basic { password, .. } | HttpCredential::OAuth2(password) => Some(password),
+                HttpCredential::SigV4(signing) => Some(&signing.keys),
+                HttpCredential::None | HttpCredential::Bearer(_) | HttpCredential::Header { .. } => None,
+            },
+        }
+    }
 }
 
 /// When a part of a tape ends.
@@ -55,38 +124,6 @@ impl Default for PartLimits {
     fn default() -> Self {
         Self { size: GIB, age: Duration::from_secs(24 * 3600) }
     }
-}
-
-/// Which databases of a server are reached through a target.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Databases {
-    /// All that no other target names.
-    All,
-    /// These. Never empty.
-    Only(BTreeSet<Arc<str>>),
-}
-
-/// TLS to a target.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct TargetTls {
-    /// How far the server is verified.
-    pub mode: TlsMode,
-    /// The CA that its certificate must chain to; `None` means the system's.
-    pub ca_file: Option<PathBuf>,
-    /// The certificate that Sluice shows.
-    pub client: Option<CertificateFiles>,
-}
-
-/// How far a target's server is verified.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum TlsMode {
-    /// Its certificate chains to the CA and names the host.
-    #[default]
-    VerifyFull,
-    /// Encrypted, but whoever answers is believed.
-    Require,
-    /// In clear.
-    Off,
 }
 
 /// Where a secret is kept: never in the configuration itself.
@@ -106,7 +143,7 @@ pub enum CredentialSource {
 /// Every mistake in it.
 pub fn parse_targets(text: &str, file: &Path) -> Result<Vec<TargetConfig>, Vec<ConfigError>> {
     Document::new(file, text).read(|root| {
-        let (mut targets, mut claimed) = (Vec::new(), BTreeMap::new());
+        let (mut targets, mut databases, mut hosts) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
         let servers = Servers { openbao: credential::servers(root), aws: credential::accounts(root) };
         for (name, setting) in root.take_all() {
             if !is_name(&name) {
@@ -114,7 +151,12 @@ pub fn parse_targets(text: &str, file: &Path) -> Result<Vec<TargetConfig>, Vec<C
             }
             let Some(section) = setting.section() else { continue };
             if let Some(target) = target(&section, &name, &servers) {
-                claim_databases(&section, &target, &mut claimed);
+                if let Some(postgres) = target.postgres() {
+                    postgres::claim_databases(&section, &target.target.name, &postgres.databases, &mut databases);
+                }
+                if let Some(http) = target.http() {
+                    http::claim(&section, &target.target.name, http, &mut hosts);
+                }
                 targets.push(target);
             }
             section.finish();
@@ -129,13 +171,42 @@ fn is_name(name: &str) -> bool {
     (1..=63).contains(&name.len()) && name.bytes().all(is_plain)
 }
 
+/// The protocols that a target can speak.
+#[derive(Clone, Copy)]
+enum Protocol {
+    Postgres,
+    Ssh,
+    Http,
+    Kubernetes,
+}
+
+impl Protocol {
+    const ALL: [(&'static str, Self); 4] =
+        [("postgres", Self::Postgres), ("ssh", Self::Ssh), ("http", Self::Http), ("kubernetes", Self::Kubernetes)];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Ssh => "ssh",
+            Self::Http => "http",
+            Self::Kubernetes => "kubernetes",
+        }
+    }
+
+    const fn address_advice(self) -> &'static str {
+        match self {
+            Self::Postgres => "write address = \"db.internal:5432\"",
+            Self::Ssh => "write address = \"web1.internal:22\"",
+            Self::Http => "write address = \"billing.internal:443\"",
+            Self::Kubernetes => "write address = \"10.0.0.1:6443\"",
+        }
+    }
+}
+
 /// Every setting is read before any is missed, so that all mistakes are found.
 fn target(section: &Section<'_, '_>, name: &str, servers: &Servers) -> Option<TargetConfig> {
-    let protocol = section.word("protocol", &[("postgres", "postgres")]);
+    let protocol = section.word("protocol", &Protocol::ALL);
     let address = section.parsed("address", "a host and a port, such as \"db.internal:5432\"", address);
-    let databases = databases(section);
-    let tls = tls(section);
-    let credential = credential::credential(section, tls.client.is_some(), servers);
     let labels = labels(section.table("labels"));
     let durability = section.word(
         "durability",
@@ -150,38 +221,39 @@ fn target(section: &Section<'_, '_>, name: &str, servers: &Servers) -> Option<Ta
         age: section.duration("tape_part_age", seconds(1, 30 * 24 * 3600)).unwrap_or(parts.age),
     };
     let retention = section.duration("retention", seconds(24 * 3600, 36_500 * 24 * 3600));
-    let on_unmaskable = section.word(
-        "on_unmaskable",
-        &[("null", OnUnmaskable::Null), ("type_default", OnUnmaskable::TypeDefault), ("refuse", OnUnmaskable::Refuse)],
-    );
-    let allow_md5 = section.flag("allow_md5").unwrap_or(false);
-    if allow_md5 && tls.mode != TlsMode::VerifyFull {
-        section.report("allow_md5", "md5 needs verified TLS", "write tls = \"verify-full\", or remove allow_md5");
-    }
-    let is_token = |credential: &Credential| matches!(credential.password, Some(PasswordSource::RdsToken(_)));
-    if credential.as_ref().is_some_and(is_token) && tls.mode != TlsMode::VerifyFull {
-        section.report("tls", "a token of RDS needs verified TLS", "write tls = \"verify-full\"");
-    }
-    let protocol = section.required("protocol", protocol, "write protocol = \"postgres\"");
-    let address = section.required("address", address, "write address = \"db.internal:5432\"");
-    let databases = section.required("databases", databases, "write databases = [\"payments\"], or [\"*\"] for all");
-    let credential = section.required("credential", credential, credential::CREDENTIAL_ADVICE);
+    let speaks = speaks(section, protocol, servers);
+    let protocol =
+        section.required("protocol", protocol, "write protocol = \"postgres\", \"ssh\", \"http\" or \"kubernetes\"")?;
+    let address = section.required("address", address, protocol.address_advice());
     let (host, port) = address?;
     Some(TargetConfig {
-        target: Target { name: name.into(), protocol: protocol?.into(), labels },
+        target: Target { name: name.into(), protocol: protocol.name().into(), labels },
         host,
         port,
-        databases: databases?,
-        tls,
-        credential: credential?,
         durability: durability.unwrap_or_default(),
         tape: tape.unwrap_or_default(),
         tape_cap,
         tape_part,
         retention,
-        on_unmaskable: on_unmaskable.unwrap_or_default(),
-        allow_md5,
+        speaks: speaks?,
     })
+}
+
+/// What goes with the protocol. Without one nothing can be said of what each has; what none has is a mistake all the same.
+fn speaks(section: &Section<'_, '_>, protocol: Option<Protocol>, servers: &Servers) -> Option<Speaks> {
+    match protocol {
+        Some(Protocol::Postgres) => postgres::postgres(section, servers).map(Arc::new).map(Speaks::Postgres),
+        Some(Protocol::Ssh) => ssh::ssh(section, servers).map(Arc::new).map(Speaks::Ssh),
+        Some(Protocol::Http) => http::http(section, servers).map(Arc::new).map(Speaks::Http),
+        Some(Protocol::Kubernetes) => kubernetes::kubernetes(section, servers).map(Arc::new).map(Speaks::Http),
+        None => {
+            let of_http = http::SETTINGS.iter().chain(&kubernetes::SETTINGS);
+            for setting in postgres::SETTINGS.iter().chain(&ssh::SETTINGS).chain(of_http) {
+                section.take(setting);
+            }
+            None
+        }
+    }
 }
 
 /// A host and a port, as `db.internal:5432` or `[::1]:5432`.
@@ -198,51 +270,8 @@ pub(super) fn address(text: &str) -> Option<(Arc<str>, u16)> {
     Some((host.into(), port))
 }
 
-fn databases(section: &Section<'_, '_>) -> Option<Databases> {
-    let names = section.texts("databases")?;
-    let is_all = names.iter().any(|name| name == "*");
-    let problem = match (names.len(), is_all) {
-        (1, true) => return Some(Databases::All),
-        (0, _) => "the list is empty",
-        (_, true) => "\"*\" stands for all, so nothing can stand beside it",
-        (_, false) => return Some(Databases::Only(names.into_iter().map(Into::into).collect())),
-    };
-    section.report("databases", problem, "write [\"payments\"], or [\"*\"] for all");
-    None
-}
-
-fn tls(section: &Section<'_, '_>) -> TargetTls {
-    let words = [("verify-full", TlsMode::VerifyFull), ("require", TlsMode::Require), ("off", TlsMode::Off)];
-    let mode = section.word("tls", &words).unwrap_or_default();
-    let ca_file = section.path("ca_file");
-    let client = certificate(section, "client_cert", "client_key");
-    if mode != TlsMode::VerifyFull && ca_file.is_some() {
-        section.report("ca_file", "nothing is verified with it", "write tls = \"verify-full\", or remove ca_file");
-    }
-    if mode == TlsMode::Off && client.is_some() {
-        section.report("client_cert", "it cannot be shown without TLS", "write tls = \"verify-full\"");
-    }
-    TargetTls { mode, ca_file, client }
-}
-
 fn labels(section: Section<'_, '_>) -> BTreeMap<String, String> {
     let settings = section.take_all();
     let labels = settings.into_iter().filter_map(|(key, setting)| Some((key, setting.text("a text in quotes")?)));
     labels.collect()
-}
-
-/// A database name leads to one target, whichever order the targets stand in; `*` too.
-fn claim_databases(section: &Section<'_, '_>, target: &TargetConfig, claimed: &mut BTreeMap<Arc<str>, Arc<str>>) {
-    let names = match &target.databases {
-        Databases::All => BTreeSet::from(["*".into()]),
-        Databases::Only(names) => names.clone(),
-    };
-    for database in names {
-        if let Some(other) = claimed.get(&database) {
-            let problem = format!("target {other:?} claims the database {database:?} too");
-            section.report("databases", &problem, "let each database name lead to one target");
-        } else {
-            claimed.insert(database, Arc::clone(&target.target.name));
-        }
-    }
 }

@@ -47,6 +47,8 @@ fn the_templates_are_right_and_say_the_defaults() {
     assert_eq!(template.sessions.grace.as_secs(), 0);
     assert_eq!(targets(TEMPLATE_TARGETS_TOML).unwrap().len(), 1);
     parse_classification(TEMPLATE_CLASSIFICATION_TOML, Path::new("c.toml")).unwrap();
+    assert_eq!(parse_ssh_keys(TEMPLATE_SSH_KEYS_TOML, Path::new("k.toml"), None).unwrap().iter().count(), 0);
+    assert_eq!(template.ssh, None);
 }
 
 /// Every setting that a template shows as a comment is a setting, and its value is allowed.
@@ -60,6 +62,11 @@ fn what_the_templates_comment_out_is_right_too() {
                     || rest.starts_with("[vault")
                     || rest.starts_with("[tapes")
                     || rest.starts_with("[archive")
+                    || rest.starts_with("[listen.ssh")
+                    || rest.starts_with("[listen.http")
+                    || rest.starts_with("[console")
+                    || rest.starts_with("[web1")
+                    || rest.starts_with("[billing")
                     || rest.starts_with("[classes")
                     || is_setting(rest)
             });
@@ -89,8 +96,34 @@ fn what_the_templates_comment_out_is_right_too() {
         let default = config("").unwrap();
         (default.approvals, default.journal, default.log, default.sessions)
     });
-    targets(&uncomment(TEMPLATE_TARGETS_TOML)).unwrap();
+    let console = all.console.unwrap();
+    assert_eq!((&*console.issuer, console.client_id.as_str()), ("corp", "sluice-console"));
+    assert_eq!(console.public_url.as_deref(), Some("https://sluice.example.com:7632"));
+    let ssh = all.ssh.unwrap();
+    assert_eq!(ssh.address.to_string(), "127.0.0.1:2222");
+    assert_eq!(ssh.host_certificate.as_deref(), Some(Path::new("/etc/sluice/ssh/host_key-cert.pub")));
+    assert_eq!(ssh.max_session, Duration::from_secs(12 * 3600));
+    let targets = targets(&uncomment(TEMPLATE_TARGETS_TOML)).unwrap();
+    assert_eq!(targets.iter().map(|target| &*target.target.protocol).collect::<Vec<_>>(), ["http", "postgres", "ssh"]);
+    assert_eq!(targets[0], defaults_of_an_api());
+    let http = all.http.unwrap();
+    assert_eq!(
+        config("[listen.http]\naddress = \"127.0.0.1:8443\"\n").unwrap().http.unwrap(),
+        HttpListen { tls: None, ..http }
+    );
+    let keys = parse_ssh_keys(&uncomment(TEMPLATE_SSH_KEYS_TOML), Path::new("k.toml"), Some(&targets)).unwrap();
+    assert_eq!(keys.iter().count(), 1);
     parse_classification(&uncomment(TEMPLATE_CLASSIFICATION_TOML), Path::new("c.toml")).unwrap();
+}
+
+/// The template's API with what it has by default left out.
+fn defaults_of_an_api() -> TargetConfig {
+    let text = "[billing]\nprotocol = \"http\"\naddress = \"billing.internal:443\"\nhosts = [\"billing.example.com\"]\n\
+                path_prefix = \"/billing\"\nauthority = \"billing.internal\"\nca_file = \"tls/billing-ca.pem\"\n\
+                credential = { bearer = { env = \"BILLING_TOKEN\" } }\nopenapi = \"billing.json\"\n\
+                routes = [\"GET /v1/customers/{id}\"]\ngraphql = [\"/graphql\"]\njson_rpc = [\"/rpc\"]\nmcp = [\"/mcp\"]\n\
+                identity = { header = \"Sluice-Identity\" }\ndescriptors = \"billing.binpb\"\n";
+    targets(text).unwrap().remove(0)
 }
 
 fn is_setting(line: &str) -> bool {
@@ -119,7 +152,7 @@ fn every_mistake_is_reported_with_its_line() {
     let errors = config(text).unwrap_err();
     let expected = [
         "/etc/sluice/sluice.toml:1: data_dri: there is no such setting; the settings here are: listen, data_dir, issuer, \
-         tokens, trust_domain, saml, revision_dir, lock_memory, limits, approvals, journal, vault, tapes, witness, log, sessions, \
+         console, tokens, trust_domain, saml, revision_dir, lock_memory, limits, approvals, journal, vault, tapes, witness, log, sessions, \
          sink, archive",
         "/etc/sluice/sluice.toml:2: listen.postgres.tls_key: it is absent; write the path of the certificate's private key",
         "/etc/sluice/sluice.toml:3: listen.postgres.address: \"localhost\" is not understood; write an IP address and a \
@@ -401,6 +434,17 @@ fn settings_that_contradict_each_other_are_refused() {
         1,
         "listen.admin.address",
     );
+    let ssh = |address: &str| config(&format!("[listen]\nssh.address = \"{address}\"\n"));
+    assert_mistake(ssh("127.0.0.1:6432"), 1, "listen.ssh.address");
+    assert_mistake(ssh("127.0.0.1:7632"), 1, "listen.ssh.address");
+    assert!(ssh("127.0.0.1:22").is_ok());
+    let http =
+        |address: &str| config(&format!("[listen]\nhttp.address = \"{address}\"\nssh.address = \"127.0.0.1:22\"\n"));
+    for taken in ["127.0.0.1:6432", "127.0.0.1:7632", "127.0.0.1:22"] {
+        assert_mistake(http(taken), 1, "listen.http.address");
+    }
+    assert!(http("127.0.0.1:443").is_ok());
+    assert_mistake(config("[listen.http]\n"), 1, "listen.http.address");
     assert!(config("[listen]\npostgres.address = \"127.0.0.1:0\"\nadmin.address = \"127.0.0.1:0\"").is_ok());
     assert_mistake(config("limits = 7"), 1, "limits");
     assert_mistake(config("issuer = { alias = \"a\" }"), 1, "issuer");
@@ -415,19 +459,20 @@ fn a_target_is_read_as_meant() {
     assert_eq!((&*target.target.name, &*target.target.protocol), ("payments", "postgres"));
     assert_eq!(target.target.labels["env"], "prod");
     assert_eq!((&*target.host, target.port), ("::1", 5433));
-    assert_eq!(target.databases, Databases::All);
-    assert_eq!(target.tls.mode, TlsMode::Require);
-    assert_eq!(target.tls.client.as_ref().unwrap().key, Path::new("/r/k.pem"));
-    assert_eq!(target.credential, Credential { user: Some("sluice".into()), password: None, ephemeral_role: None });
+    let postgres = target.postgres().unwrap();
+    assert_eq!(postgres.databases, Databases::All);
+    assert_eq!(postgres.tls.mode, TlsMode::Require);
+    assert_eq!(postgres.tls.client.as_ref().unwrap().key, PemSource::File("/r/k.pem".into()));
+    assert_eq!(postgres.credential, Credential { user: Some("sluice".into()), password: None, ephemeral_role: None });
     assert_eq!((target.durability, target.tape), (Durability::Power, TapeMode::Requests));
     assert_eq!((target.tape_cap, target.retention), (Some(1 << 30), Some(Duration::from_secs(400 * 86_400))));
     assert_eq!(target.tape_part, PartLimits { size: 64 << 10, age: Duration::from_secs(3600) });
-    assert_eq!((target.on_unmaskable, target.allow_md5), (OnUnmaskable::Refuse, false));
+    assert_eq!((postgres.on_unmaskable, postgres.allow_md5), (OnUnmaskable::Refuse, false));
     let target = &targets(TARGET).unwrap()[0];
-    assert_eq!(target.tls, TargetTls { mode: TlsMode::VerifyFull, ca_file: None, client: None });
+    assert_eq!(target.postgres().unwrap().tls, TargetTls { mode: TlsMode::VerifyFull, ca_file: None, client: None });
     assert_eq!((target.durability, target.tape), (Durability::Auto, TapeMode::Full));
     assert_eq!(target.tape_part, PartLimits { size: 1 << 30, age: Duration::from_secs(86_400) });
-    assert_eq!(target.credential.password, Some(PasswordSource::Stored(CredentialSource::Env("P".into()))));
+    assert_eq!(target.password(), Some(&PasswordSource::Stored(CredentialSource::Env("P".into()))));
 }
 
 #[test]
@@ -497,6 +542,37 @@ fn a_classification_is_read_as_meant() {
     assert_eq!(marking("other", "payments", "cards", "number"), model::class::Marking::Unmarked);
     assert_eq!(marking("other", "any", "staff", "id"), model::class::Marking::Public);
     assert_eq!(marking("other", "any", "staff", "salary").classes().count(), 1);
+}
+
+#[test]
+fn fields_of_answers_are_classified() {
+    let text = "[[field]]\nroute = \"billing/GET /v1/customers/{id}\"\npath = \"$.email\"\nclasses = [\"email\"]\n\
+                [[field]]\nroute = \"POST /graphql\"\npath = \"$..ssn\"\nclasses = [\"us_ssn\"]\n\
+                [[field]]\nroute = \"*\"\npath = \"$..card\"\nclasses = [\"card_number\"]\n";
+    let read = parse_classification(text, Path::new("c.toml")).unwrap();
+    let found = |target: &str, method: &str, template: &str| -> Vec<String> {
+        let fields = read.fields.iter().filter(|rule| rule.covers(target, method, template));
+        fields.map(|rule| rule.field.path.to_string()).collect()
+    };
+    assert_eq!(found("billing", "GET", "/v1/customers/{id}"), ["$.email", "$..card"]);
+    assert_eq!(found("shop", "GET", "/v1/customers/{id}"), ["$..card"]);
+    assert_eq!(found("shop", "POST", "/graphql"), ["$..ssn", "$..card"]);
+    let rule = |text: &str| parse_classification(&format!("[[field]]\n{text}\n"), Path::new("c.toml"));
+    for (text, line, key) in [
+        ("route = \"*\"\npath = \"$.a\"\nclasses = [\"e_mail\"]", 4, "field.classes"),
+        ("route = \"*\"\npath = \"$.a\"\nclasses = []", 4, "field.classes"),
+        ("route = \"*\"\npath = \"$.a\"", 1, "field.classes"),
+        ("route = \"*\"\npath = \"a\"\nclasses = [\"email\"]", 3, "field.path"),
+        ("route = \"*\"\npath = \"$.a[0]\"\nclasses = [\"email\"]", 3, "field.path"),
+        ("route = \"*\"\nclasses = [\"email\"]", 1, "field.path"),
+        ("path = \"$.a\"\nclasses = [\"email\"]", 1, "field.route"),
+        ("route = \"/v1\"\npath = \"$.a\"\nclasses = [\"email\"]", 2, "field.route"),
+        ("route = \"GET v1\"\npath = \"$.a\"\nclasses = [\"email\"]", 2, "field.route"),
+        ("route = \"/GET /v1\"\npath = \"$.a\"\nclasses = [\"email\"]", 2, "field.route"),
+        ("route = \"*\"\npath = \"$.a\"\nclasses = [\"email\"]\npublic = true", 5, "field.public"),
+    ] {
+        assert_mistake(rule(text), line, key);
+    }
 }
 
 #[test]
@@ -626,4 +702,36 @@ fn what_is_issued_is_bounded_and_its_issuer_is_an_origin() {
     }
     assert_mistake(config("[tokens]\nmax_lifetime = \"2h\"\n"), 2, "tokens.max_lifetime");
     assert_mistake(config(&format!("[tokens]\nissuer = \"https://id.example.com\"\n{ISSUER}")), 2, "tokens.issuer");
+}
+
+#[test]
+fn an_ssh_listener_is_read_as_meant() {
+    let read = |text: &str| config(text).map(|config| config.ssh);
+    assert_eq!(read(""), Ok(None));
+    let all = "[listen.ssh]\naddress = \"[::]:22\"\nhost_key = \"k\"\nhost_certificate = \"c.pub\"\n";
+    let ssh = read(all).unwrap().unwrap();
+    assert_eq!((ssh.address.to_string().as_str(), ssh.host_key), ("[::]:22", Some("/etc/sluice/k".into())));
+    assert_eq!(ssh.host_certificate, Some("/etc/sluice/c.pub".into()));
+    assert_mistake(read("[listen.ssh]\n"), 1, "listen.ssh.address");
+    assert_mistake(read("[listen.ssh]\naddress = \"ssh.example.com:22\"\n"), 2, "listen.ssh.address");
+    assert_mistake(read(&all.replace("host_key = \"k\"\n", "")), 1, "listen.ssh.host_key");
+    assert_mistake(read(&format!("{all}tls_cert = \"x\"\n")), 5, "listen.ssh.tls_cert");
+}
+
+#[test]
+fn a_console_has_an_issuer_and_a_client_there() {
+    let least = format!("[console]\nclient_id = \"sluice-console\"\n{ISSUER}");
+    let console = config(&least).unwrap().console.unwrap();
+    assert_eq!((&*console.issuer, console.scope.as_str(), console.client_secret), ("corp", "openid", None));
+    assert_eq!((console.public_url, console.idle_timeout), (None, Duration::from_secs(1800)));
+    assert_eq!(config("").unwrap().console, None);
+    assert_mistake(config(&format!("[console]\nissuer = \"corp\"\n{ISSUER}")), 1, "console.client_id");
+    let with = |line: &str| config(&format!("[console]\nclient_id = \"c\"\n{line}\n{ISSUER}"));
+    assert_mistake(with("issuer = \"other\""), 3, "console.issuer");
+    assert_mistake(with("scope = \"profile\""), 3, "console.scope");
+    assert_mistake(with("public_url = \"http://sluice.example.com\""), 3, "console.public_url");
+    assert_mistake(with("public_url = \"https://sluice.example.com/console\""), 3, "console.public_url");
+    assert_mistake(config("[console]\nclient_id = \"c\"\n"), 1, "console.issuer");
+    let elsewhere = format!("[listen.admin]\naddress = \"[::]:7632\"\n{least}");
+    assert_mistake(config(&elsewhere), 3, "console.public_url");
 }

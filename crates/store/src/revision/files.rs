@@ -5,6 +5,8 @@ use std::io::Read;
 use std::path::Path;
 
 use aws_lc_rs::digest::{Context, SHA256};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use model::id::Digest;
 
 use super::{PolicyFile, RefusedRevision};
@@ -12,6 +14,12 @@ use crate::config::ConfigError;
 
 /// The largest file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
+/// The largest description of an interface, in bytes: those of large public APIs have 10 MiB.
+const MAX_API: u64 = 16 << 20;
+/// How the names of descriptor sets end, which are no text.
+const DESCRIPTORS: &str = ".binpb";
+/// The most descriptions of interfaces.
+const MAX_APIS: usize = 100;
 /// The most policy files.
 const MAX_POLICIES: usize = 1000;
 /// All policy files together, in bytes: some fifty thousand policies.
@@ -22,7 +30,11 @@ const MAX_ALL: usize = 8 << 20;
 pub(super) struct Contents {
     pub(super) targets: Option<PolicyFile>,
     pub(super) classification: Option<PolicyFile>,
+    /// It need not be there.
+    pub(super) ssh_keys: Option<PolicyFile>,
     pub(super) policies: Vec<PolicyFile>,
+    /// The descriptions of interfaces, of which there need not be any.
+    pub(super) apis: Vec<PolicyFile>,
     pub(super) errors: Vec<ConfigError>,
 }
 
@@ -30,7 +42,8 @@ impl Contents {
     /// SHA-256 over each file's path and text, each preceded by its length.
     pub(super) fn digest(&self) -> Digest {
         let mut context = Context::new(&SHA256);
-        for file in self.targets.iter().chain(&self.classification).chain(&self.policies) {
+        let alone = self.targets.iter().chain(&self.classification).chain(&self.ssh_keys);
+        for file in alone.chain(&self.policies).chain(&self.apis) {
             let name = file.path.file_name().unwrap_or_default().as_encoded_bytes();
             for part in [name, file.text.as_bytes()] {
                 context.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
@@ -71,8 +84,12 @@ pub(super) fn read(dir: &Path) -> Contents {
     let mut contents = Contents::default();
     contents.targets = read_file(&real, dir, "targets.toml", &mut contents.errors);
     contents.classification = read_file(&real, dir, "classification.toml", &mut contents.errors);
+    if real.join("ssh_keys.toml").symlink_metadata().is_ok() {
+        contents.ssh_keys = read_file(&real, dir, "ssh_keys.toml", &mut contents.errors);
+    }
+    read_apis(&real, dir, &mut contents);
     let (real, dir) = (real.join("policies"), dir.join("policies"));
-    match policy_names(&real) {
+    match names(&real, &[".cedar"], MAX_POLICIES) {
         Ok(names) => {
             let mut all = 0_usize;
             for file in names.iter().filter_map(|name| read_file(&real, &dir, name, &mut contents.errors)) {
@@ -93,6 +110,30 @@ pub(super) fn read(dir: &Path) -> Contents {
     contents
 }
 
+/// The descriptions of interfaces in `apis`, where there is such a directory.
+fn read_apis(real: &Path, dir: &Path, contents: &mut Contents) {
+    let (real, dir) = (real.join("apis"), dir.join("apis"));
+    if real.symlink_metadata().is_err() {
+        return;
+    }
+    match names(&real, &[".json", ".yaml", ".yml", DESCRIPTORS], MAX_APIS) {
+        Ok(names) => {
+            for name in names {
+                let path = dir.join(&name);
+                let read = match name.ends_with(DESCRIPTORS) {
+                    true => read_bytes(&real.join(&name), MAX_API).map(|bytes| STANDARD.encode(bytes)),
+                    false => read_bounded(&real.join(&name), MAX_API),
+                };
+                match read {
+                    Ok(text) => contents.apis.push(PolicyFile { path, text }),
+                    Err(error) => contents.errors.push(ConfigError { file: path, ..error }),
+                }
+            }
+        }
+        Err(error) => contents.errors.push(ConfigError { file: dir, ..error }),
+    }
+}
+
 fn read_file(real: &Path, shown: &Path, name: &str, errors: &mut Vec<ConfigError>) -> Option<PolicyFile> {
     let path = shown.join(name);
     match read_text(&real.join(name)) {
@@ -104,10 +145,11 @@ fn read_file(real: &Path, shown: &Path, name: &str, errors: &mut Vec<ConfigError
     }
 }
 
-/// The names of the `*.cedar` files right in `dir`, sorted. Names that begin with a dot are editors' and Kubernetes' own.
-fn policy_names(dir: &Path) -> Result<Vec<String>, ConfigError> {
+/// The names of the files right in `dir` that end so, sorted. Names that begin with a dot are editors' and Kubernetes' own.
+fn names(dir: &Path, endings: &[&str], most: usize) -> Result<Vec<String>, ConfigError> {
+    let wanted = endings.iter().map(|ending| format!("*{ending}")).collect::<Vec<_>>().join(" or ");
     let failed = |error: std::io::Error| {
-        mistake(dir, &error.to_string(), "make this directory and put *.cedar files with policies in it")
+        mistake(dir, &error.to_string(), &format!("make this directory and put {wanted} files in it"))
     };
     let mut names = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(failed)? {
@@ -115,11 +157,11 @@ fn policy_names(dir: &Path) -> Result<Vec<String>, ConfigError> {
         let Ok(name) = name.into_string() else {
             return Err(mistake(dir, "it has a file whose name is not UTF-8", "rename it"));
         };
-        if name.ends_with(".cedar") && !name.starts_with('.') {
+        if endings.iter().any(|ending| name.ends_with(ending)) && !name.starts_with('.') {
             names.push(name);
         }
-        if names.len() > MAX_POLICIES {
-            return Err(mistake(dir, &format!("it has more than {MAX_POLICIES} policy files"), "join some of them"));
+        if names.len() > most {
+            return Err(mistake(dir, &format!("it has more than {most} {wanted} files"), "join some of them"));
         }
     }
     names.sort();
@@ -128,6 +170,18 @@ fn policy_names(dir: &Path) -> Result<Vec<String>, ConfigError> {
 
 /// Reads a configuration file: regular, of bounded size, UTF-8.
 pub(crate) fn read_text(path: &Path) -> Result<String, ConfigError> {
+    read_bounded(path, MAX_FILE)
+}
+
+fn read_bounded(path: &Path, most: u64) -> Result<String, ConfigError> {
+    String::from_utf8(read_bytes(path, most)?).map_err(|error| {
+        let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let line = valid.iter().filter(|byte| **byte == b'\n').count().saturating_add(1);
+        ConfigError { line: Some(line), ..mistake(path, "it is not UTF-8", "save it as UTF-8") }
+    })
+}
+
+fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>, ConfigError> {
     let failed = |error: std::io::Error| mistake(path, &error.to_string(), "make it readable for Sluice");
     // Before it is opened, because opening a pipe would wait for a writer; and what was opened counts.
     let is_file = std::fs::metadata(path).map_err(failed)?.is_file();
@@ -136,15 +190,11 @@ pub(crate) fn read_text(path: &Path) -> Result<String, ConfigError> {
     }
     let file = File::open(path).map_err(failed)?;
     let mut bytes = Vec::new();
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_FILE) {
-        return Err(mistake(path, "it is larger than 1 MiB", "split it"));
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > most) {
+        return Err(mistake(path, &format!("it is larger than {} MiB", most >> 20), "split it"));
     }
-    String::from_utf8(bytes).map_err(|error| {
-        let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
-        let line = valid.iter().filter(|byte| **byte == b'\n').count().saturating_add(1);
-        ConfigError { line: Some(line), ..mistake(path, "it is not UTF-8", "save it as UTF-8") }
-    })
+    Ok(bytes)
 }
 
 /// A mistake about a file as a whole.

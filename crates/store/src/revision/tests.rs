@@ -2,7 +2,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use super::*;
-use crate::config::{TEMPLATE_CLASSIFICATION_TOML, TEMPLATE_TARGETS_TOML};
+use crate::config::{TEMPLATE_CLASSIFICATION_TOML, TEMPLATE_SSH_KEYS_TOML, TEMPLATE_TARGETS_TOML};
 
 fn write(dir: &Path, policy: &str) {
     fs::create_dir_all(dir.join("policies")).unwrap();
@@ -32,6 +32,27 @@ fn a_revision_is_its_files() {
     assert_ne!(renamed, revision.digest);
     fs::write(dir.path().join("policies/other.cedar"), "// c").unwrap();
     assert_ne!(RevisionFiles::load(dir.path()).unwrap().digest, renamed);
+}
+
+#[test]
+fn the_description_of_an_interface_is_part_of_the_revision() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "");
+    let target = "[billing]\nprotocol = \"http\"\naddress = \"b:1\"\npath_prefix = \"/b\"\ncredential = { none = true }\n\
+                  openapi = \"billing.json\"\n";
+    fs::write(dir.path().join("targets.toml"), target).unwrap();
+    let refused = shown(&RevisionFiles::load(dir.path()).unwrap_err());
+    assert!(refused[0].contains("billing.openapi") && refused[0].contains("no apis/billing.json"), "{refused:?}");
+    fs::create_dir(dir.path().join("apis")).unwrap();
+    fs::write(dir.path().join("apis/billing.json"), "{}").unwrap();
+    fs::write(dir.path().join("apis/notes.txt"), "no").unwrap();
+    let revision = RevisionFiles::load(dir.path()).unwrap();
+    assert_eq!(revision.apis.iter().map(|file| &*file.text).collect::<Vec<_>>(), ["{}"]);
+    // Larger than any other file may be.
+    fs::write(dir.path().join("apis/billing.json"), " ".repeat(2 << 20)).unwrap();
+    assert_ne!(RevisionFiles::load(dir.path()).unwrap().digest, revision.digest);
+    fs::write(dir.path().join("apis/billing.json"), b"\xff").unwrap();
+    assert!(shown(&RevisionFiles::load(dir.path()).unwrap_err())[0].contains("not UTF-8"));
 }
 
 #[test]
@@ -127,7 +148,7 @@ fn rx_07_a_revision_is_bounded_in_files_and_bytes_and_refused_whole_beyond() {
     refused("0001.cedar: it is larger than 1 MiB");
     put(1, 10);
     put(1000, 10);
-    refused("policies: it has more than 1000 policy files");
+    refused("policies: it has more than 1000 *.cedar files");
     fs::remove_file(policies.join("1000.cedar")).unwrap();
     // Eight mebibytes in all, and a byte more.
     (1..1000).for_each(|name| put(name, 0));
@@ -135,4 +156,24 @@ fn rx_07_a_revision_is_bounded_in_files_and_bytes_and_refused_whole_beyond() {
     assert_eq!(RevisionFiles::load(dir.path()).unwrap().policies.len(), 1000);
     put(9, 1);
     refused("policies: its policy files have more than 8 MiB together");
+}
+
+#[test]
+fn keys_of_callers_are_of_the_revision_where_there_are_any() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "");
+    let without = RevisionFiles::load(dir.path()).unwrap();
+    assert_eq!(without.ssh_keys.iter().count(), 0);
+    let file = dir.path().join("ssh_keys.toml");
+    fs::write(&file, TEMPLATE_SSH_KEYS_TOML).unwrap();
+    let with = RevisionFiles::load(dir.path()).unwrap();
+    assert_ne!(with.digest, without.digest);
+    fs::write(&file, "[[key]]\nkey = \"ssh-ed25519 AAAA\"\nsubject = \"corp|a\"\nkind = \"user\"\n").unwrap();
+    let refused = shown(&RevisionFiles::load(dir.path()).unwrap_err());
+    assert!(refused.len() == 1 && refused[0].contains("ssh_keys.toml:2: key.key"), "{refused:?}");
+    // What cannot be read is no revision without keys.
+    fs::remove_file(&file).unwrap();
+    symlink(dir.path().join("nowhere"), &file).unwrap();
+    let refused = shown(&RevisionFiles::load(dir.path()).unwrap_err());
+    assert!(refused.len() == 1 && refused[0].contains("ssh_keys.toml"), "{refused:?}");
 }

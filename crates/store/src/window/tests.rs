@@ -68,6 +68,9 @@ fn ap_14_scope_is_data() {
         (Effect::new(Verb::Ddl, Object::Namespace("public".into())), "....y"),
         (Effect::new(Verb::Notify, Object::Channel("c".into())), "....y"),
         (Effect::new(Verb::Listen, Object::Channel("c".into())), "....y"),
+        (Effect::new(Verb::Pty, Object::Login), "....y"),
+        (Effect::new(Verb::ReadFile, Object::File("/a".into())), "..y.y"),
+        (Effect::new(Verb::RemoveFile, Object::File("/a".into())), "....y"),
     ];
     for (effect, expected) in golden {
         let covered = scopes.iter().map(|scope| if scope.covers(std::slice::from_ref(&effect)) { 'y' } else { '.' });

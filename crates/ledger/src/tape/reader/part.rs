@@ -240,6 +240,10 @@ impl PartReader {
     fn stop(&mut self) -> Result<Advance, TapeReadError> {
         let longest = MAX_RECORD.saturating_add(RECORD_HEADER).saturating_add(TAG).saturating_mul(2);
         let rest = self.content.read(self.offset, longest)?;
+        // A part that is written may have grown since the look before.
+        if !self.is_compressed() && parse_record(&rest).is_some() {
+            return self.advance();
+        }
         let frames_follow = (1..rest.len()).any(|at| parse_record(rest.get(at..).unwrap_or_default()).is_some());
         if frames_follow || self.is_compressed() {
             return Err(TapeReadError::Damaged(self.here()));

@@ -133,11 +133,18 @@ fn access_of(section: Section<'_, '_>) -> Option<AwsAccess> {
     access
 }
 
+/// The account of this name.
+pub(in super::super) fn account_named(
+    setting: super::super::Setting<'_, '_>,
+    accounts: &[Arc<AwsAccount>],
+) -> Option<Arc<AwsAccount>> {
+    setting.parsed("the name of an [[aws]]", |text| accounts.iter().find(|account| &*account.name == text).cloned())
+}
+
 /// `aws = "account"` and what goes with it.
 pub(super) fn source(source: &Section<'_, '_>, accounts: &[Arc<AwsAccount>]) -> Option<Option<PasswordSource>> {
     let Some(setting) = source.take("aws") else { return Some(None) };
-    let account = setting
-        .parsed("the name of an [[aws]]", |text| accounts.iter().find(|account| &*account.name == text).cloned());
+    let account = account_named(setting, accounts);
     let id = source.parsed("secret", "the name or the ARN of a secret", |text| is_word(text).then(|| text.to_owned()));
     let is_token = source.flag("rds_token").unwrap_or(false);
     let (field, user_field) = (source.text("field"), source.text("user_field"));

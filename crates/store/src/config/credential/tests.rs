@@ -19,7 +19,7 @@ fn targets(before: &str, credential: &str) -> Result<Vec<TargetConfig>, Vec<Conf
 fn credential(before: &str, credential: &str) -> Credential {
     let mut found = targets(before, credential).unwrap();
     assert_eq!(found.len(), 1);
-    found.pop().unwrap().credential
+    found.pop().unwrap().postgres().unwrap().credential.clone()
 }
 
 #[track_caller]

@@ -140,7 +140,14 @@ fn now(target: &str, database: &str, name: &str) -> Now {
         column: column.into(),
         classes: BTreeSet::from([class.clone()]),
     };
-    Now { class, classification: Arc::new(Classification { classes: BTreeMap::new(), rules: vec![rule] }) }
+    Now {
+        class,
+        classification: Arc::new(Classification {
+            classes: BTreeMap::new(),
+            rules: vec![rule],
+            ..Classification::default()
+        }),
+    }
 }
 
 fn reported(records: &Index, now: &Now) -> Vec<(String, DisclosedNow)> {

@@ -169,7 +169,14 @@ fn now() -> Now {
         column: "nick".into(),
         classes: BTreeSet::from([class.clone()]),
     };
-    Now { class, classification: Arc::new(Classification { classes: BTreeMap::new(), rules: vec![rule] }) }
+    Now {
+        class,
+        classification: Arc::new(Classification {
+            classes: BTreeMap::new(),
+            rules: vec![rule],
+            ..Classification::default()
+        }),
+    }
 }
 
 fn decided(request: RequestId, statement: u8, traced: bool) -> Event {
