@@ -24,6 +24,14 @@ pub struct ConfigError(pub Vec<String>);
 pub struct Settings {
     /// `HOST:PORT` of Sluice's listener for PostgreSQL.
     pub gateway: Option<String>,
+    /// `HOST:PORT` of Sluice's listener for SSH.
+    pub ssh: Option<String>,
+    /// The URL of Sluice's admin listener, where certificates of SSH are had.
+    pub url: Option<String>,
+    /// A file with the lines by which ssh knows Sluice.
+    pub known_hosts: Option<PathBuf>,
+    /// A directory for a configuration of ssh, in place of doors.
+    pub ssh_config: Option<PathBuf>,
     /// Trust anchors for Sluice in place of the operating system's.
     pub ca_file: Option<PathBuf>,
     /// A client certificate for Sluice, and for the issuer where `identity.client_certificate` says so.
@@ -107,6 +115,8 @@ impl Settings {
         let identity = &mut self.identity;
         let mut paths = vec![
             &mut self.ca_file,
+            &mut self.known_hosts,
+            &mut self.ssh_config,
             &mut self.certificate_file,
             &mut self.key_file,
             &mut identity.issuer_ca_file,

@@ -4,7 +4,8 @@
 //! It must never show a token, write one anywhere but into the file of a login, or let whoever is not the user it runs
 //! as use one.
 //!
-//! Start reading at [`source`], which is where identity comes from; [`keeper`] keeps it fresh; [`postgres`] is the door.
+//! Start reading at [`source`], which is where identity comes from; [`keeper`] keeps it fresh; [`postgres`] is the door, and [`ssh`] what
+//! `ssh` needs to do without one, and [`kubernetes`] what `kubectl` does.
 //! [`login`] is how people sign in.
 #![forbid(unsafe_code)]
 
@@ -15,10 +16,12 @@ pub mod health;
 pub mod http;
 pub mod issuer;
 pub mod keeper;
+pub mod kubernetes;
 pub mod login;
 pub mod postgres;
 pub mod private;
 pub mod source;
+pub mod ssh;
 pub mod tls;
 pub mod token;
 

@@ -12,22 +12,25 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ledger::Level;
 use model::event::Event;
 use model::secret::Secret;
-use store::config::{CredentialSource, PasswordSource, TargetConfig};
+use store::config::{Credential, CredentialSource, PasswordSource, TargetCertificate, TargetConfig};
 
 use crate::node::Node;
 use crate::recorder::entry;
+use crate::tls::{OwnCertificate, TlsError};
 
 mod aws;
 mod exec;
 mod leases;
+mod oauth2;
 mod openbao;
 mod pair;
 
+pub(crate) use aws::{AwsKeys, Payload, now as aws_now, sign_request};
 pub(crate) use leases::{finish, run};
 pub(crate) use pair::Use;
 use pair::{Found, Pair};
@@ -47,6 +50,10 @@ pub(crate) struct Login {
     /// Its password, for as long as it is used; `None` where the client certificate is enough.
     pub(crate) password: Option<Use>,
 }
+
+/// The pauses in which a password that the target refused is waited out: whoever rotates one changes the target and its
+/// source one after the other.
+const ROTATION: [Duration; 3] = [Duration::from_millis(250), Duration::from_millis(500), Duration::from_secs(1)];
 
 /// Where the passwords of one target come from, and what came last.
 struct Source {
@@ -82,7 +89,19 @@ impl Kept {
     }
 }
 
-type Key = (Arc<str>, PasswordSource);
+/// A password that is wanted: where, of whom, and where it comes from.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    /// The target.
+    pub(crate) target: &'a TargetConfig,
+    /// The target's user; `None` where the source names one with each password.
+    pub(crate) user: Option<&'a Arc<str>>,
+    /// Where it comes from.
+    pub(crate) source: &'a PasswordSource,
+}
+
+/// The name of a target, its user, and where the password comes from.
+type Key = (Arc<str>, Option<Arc<str>>, PasswordSource);
 
 /// The logins of all targets.
 #[derive(Default)]
@@ -94,8 +113,8 @@ pub(crate) struct Credentials {
 }
 
 impl Credentials {
-    /// As whom to log in at `target` now. What the target refused before, as `spent`, is not given again. The use has to be
-    /// in the journal.
+    /// As whom to log in at `target` now. What the target refused before, as `spent`, is given again only where nothing else
+    /// came within a rotation's time. The use has to be in the journal.
     ///
     /// # Errors
     /// If the password cannot be had.
@@ -103,25 +122,32 @@ impl Credentials {
         &self,
         node: &Node,
         target: &TargetConfig,
+        configured: &Credential,
         spent: Option<Login>,
     ) -> Result<Login, NoCredential> {
-        if let Some(spent) = spent.and_then(|login| login.password) {
-            spent.close();
+        let spent = spent.and_then(|login| Some((login.user, login.password?)));
+        if let Some((_, password)) = &spent {
+            password.close();
         }
-        let configured = &target.credential;
         let no_user = |source: &PasswordSource| failed(source, "it names no user, and neither does the target");
         let (user, password) = match &configured.password {
             None => (configured.user.clone(), None),
             Some(source) => {
-                let pair = match source {
-                    PasswordSource::Stored(stored) => {
-                        let secret = stored_secret(node, stored).map_err(|error| failed(source, error))?;
-                        Use::unleased(Found::password(secret))
+                let wanted = Wanted { target, user: configured.user.as_ref(), source };
+                let user = |pair: &Use| pair.user().or(configured.user.as_ref()).cloned();
+                let mut pair = self.password(node, wanted).await?;
+                if let Some((refused_user, refused)) = spent {
+                    let is_refused =
+                        |pair: &Use| user(pair).as_ref() == Some(&refused_user) && pair.is_same_as(&refused);
+                    for pause in ROTATION {
+                        if !is_refused(&pair) {
+                            break;
+                        }
+                        tokio::time::sleep(pause).await;
+                        pair = self.password(node, wanted).await?;
                     }
-                    _ => self.asked(node, target, source).await?,
-                };
-                let user = pair.user().cloned().or_else(|| configured.user.clone());
-                (Some(user.ok_or_else(|| no_user(source))?), Some(pair))
+                }
+                (Some(user(&pair).ok_or_else(|| no_user(source))?), Some(pair))
             }
         };
         // The configuration has a user wherever nothing else names one.
@@ -129,16 +155,30 @@ impl Credentials {
         Ok(Login { user, password })
     }
 
-    fn source(&self, target: &TargetConfig, source: &PasswordSource) -> Arc<Source> {
-        let key = (Arc::clone(&target.target.name), source.clone());
+    /// A password. Its use has to be in the journal.
+    ///
+    /// # Errors
+    /// If it cannot be had.
+    pub(crate) async fn password(&self, node: &Node, wanted: Wanted<'_>) -> Result<Use, NoCredential> {
+        match wanted.source {
+            PasswordSource::Stored(stored) => {
+                let secret = stored_secret(node, stored).map_err(|error| failed(wanted.source, error))?;
+                Ok(Use::unleased(Found::password(secret)))
+            }
+            _ => self.asked(node, wanted).await,
+        }
+    }
+
+    fn source(&self, wanted: Wanted<'_>) -> Arc<Source> {
+        let key = (Arc::clone(&wanted.target.target.name), wanted.user.cloned(), wanted.source.clone());
         let mut sources = locked(&self.sources);
         let new = || Arc::new(Source { turn: tokio::sync::Mutex::default(), last: Mutex::default() });
         Arc::clone(sources.entry(key).or_insert_with(new))
     }
 
     /// What a source gives, asked for once for all who want it at the same time.
-    async fn asked(&self, node: &Node, target: &TargetConfig, from: &PasswordSource) -> Result<Use, NoCredential> {
-        let (came, source) = (Instant::now(), self.source(target, from));
+    async fn asked(&self, node: &Node, wanted: Wanted<'_>) -> Result<Use, NoCredential> {
+        let (came, source, from) = (Instant::now(), self.source(wanted), wanted.source);
         if let Some(outcome) = source.usable(came) {
             return outcome;
         }
@@ -148,7 +188,7 @@ impl Credentials {
             return outcome;
         }
         let asked = Instant::now();
-        let found = self.ask(node, target, from).await;
+        let found = self.ask(node, wanted).await;
         let (used, outcome) = match found.map(|found| Arc::new(Pair::new(found))) {
             Ok(pair) => {
                 self.keep(&pair);
@@ -170,8 +210,8 @@ impl Credentials {
         }
     }
 
-    async fn ask(&self, node: &Node, target: &TargetConfig, from: &PasswordSource) -> Result<Found, String> {
-        let found = match from {
+    async fn ask(&self, node: &Node, wanted: Wanted<'_>) -> Result<Found, String> {
+        let found = match wanted.source {
             PasswordSource::Stored(stored) => Found::password(stored_secret(node, stored)?),
             PasswordSource::OpenBao(secret) => {
                 let server = self.servers.server(&secret.server);
@@ -179,10 +219,12 @@ impl Credentials {
             }
             PasswordSource::AwsSecret(secret) => aws::secret(node, secret).await.map_err(|error| error.to_string())?,
             PasswordSource::RdsToken(account) => {
-                let token = aws::rds_token(node, account, target).await;
+                let token = aws::rds_token(node, account, wanted).await;
                 token.map_err(|error| error.to_string())?
             }
-            PasswordSource::Exec(plugin) => exec::run(plugin, target).await.map_err(|error| error.to_string())?,
+            PasswordSource::OAuth2(client) => oauth2::token(node, client).await.map_err(|error| error.to_string())?,
+            PasswordSource::AwsKeys(account) => aws::keys(node, account).await.map_err(|error| error.to_string())?,
+            PasswordSource::Exec(plugin) => exec::run(plugin, wanted).await.map_err(|error| error.to_string())?,
         };
         if store::credential::is_usable(found.password.expose()) {
             Ok(found)
@@ -220,8 +262,15 @@ async fn proof(node: &Node, server: &str, source: &CredentialSource) -> Result<S
     stored_secret(node, source)
 }
 
+/// The certificate that Sluice shows to a target. Its use has to be in the journal.
+pub(crate) fn certificate(node: &Node, from: &TargetCertificate) -> Result<OwnCertificate, TlsError> {
+    let read = |source: &CredentialSource| store::credential::resolve(source, &|name: &str| node.secret(name));
+    let secret = |source: &CredentialSource| read(source).map_err(|error| error.to_string());
+    tokio::task::block_in_place(|| OwnCertificate::read(from, &secret))
+}
+
 /// A secret of this machine.
-fn stored_secret(node: &Node, source: &CredentialSource) -> Result<Secret<String>, String> {
+pub(crate) fn stored_secret(node: &Node, source: &CredentialSource) -> Result<Secret<String>, String> {
     let vault = |name: &str| node.secret(name);
     let read = tokio::task::block_in_place(|| store::credential::resolve(source, &vault));
     read.map_err(|error| error.to_string())

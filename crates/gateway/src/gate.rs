@@ -2,14 +2,20 @@
 //!
 //! The legs that bytes are written to can be reached from nowhere else, so the compiler keeps the promise.
 
+mod channel;
+mod exchange;
 mod leg;
+mod turned;
 
 use ledger::{Lets, Receipt, Taped};
 use masking::Masked;
 use model::disclosure::Disclosure;
 use policy::{Permit, PermitKind, ProtocolAct};
 
+pub(crate) use channel::{ClientChannel, Gone, Lane, Size, TargetChannel, TargetConnection, ToTarget, Way};
+pub(crate) use exchange::{AnswerBody, ClientExchange, Cut, NoAnswer, TargetLine, Turn};
 pub(crate) use leg::{Early, HIGH_WATER, Leg, Moved, Stream};
+pub(crate) use turned::{Bare, ClientStream, Control, Reads, TargetStream, Wrap};
 
 /// Why something may not leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +29,23 @@ pub(crate) enum GateError {
     /// What was recorded is not what is to be delivered.
     #[error("what was recorded is not what is delivered")]
     NotRecorded,
+}
+
+/// Whether the permit and the receipt are about one thing to be done, and it is recorded as safely as it has to be.
+fn check(permit: &Permit, receipt: &Receipt) -> Result<(), GateError> {
+    let lets = receipt.lets().ok_or(GateError::Mismatch)?;
+    let fits = match permit.kind() {
+        PermitKind::Request | PermitKind::Continuation => lets == Lets::Run(permit.request()),
+        PermitKind::Preparation => lets == Lets::Prepare(permit.request()),
+        PermitKind::Protocol(_) | PermitKind::Own(_) => permit.request().session == lets.request().session,
+    };
+    if !fits {
+        return Err(GateError::Mismatch);
+    }
+    if receipt.level() < permit.level() {
+        return Err(GateError::TooWeak);
+    }
+    Ok(())
 }
 
 /// The side of a session that faces the target.
@@ -41,18 +64,7 @@ impl TargetSide {
     /// the other way round, or the receipt is of a lower level than the permit asks for. Protocol messages and Sluice's own
     /// statements go with any receipt of their session.
     pub(crate) fn send(&mut self, permit: Permit, receipt: &Receipt, messages: &[u8]) -> Result<(), GateError> {
-        let lets = receipt.lets().ok_or(GateError::Mismatch)?;
-        let fits = match permit.kind() {
-            PermitKind::Request | PermitKind::Continuation => lets == Lets::Run(permit.request()),
-            PermitKind::Preparation => lets == Lets::Prepare(permit.request()),
-            PermitKind::Protocol(_) | PermitKind::Own(_) => permit.request().session == lets.request().session,
-        };
-        if !fits {
-            return Err(GateError::Mismatch);
-        }
-        if receipt.level() < permit.level() {
-            return Err(GateError::TooWeak);
-        }
+        check(&permit, receipt)?;
         self.0.enqueue(messages);
         Ok(())
     }

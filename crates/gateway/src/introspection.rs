@@ -20,11 +20,11 @@ use tokio::sync::Notify;
 
 use self::ask::Endpoint;
 use crate::clock;
-use crate::passwords;
+use crate::issued;
 use crate::sessions::Sessions;
 
 mod again;
-mod ask;
+pub(crate) mod ask;
 
 /// How the secret of Sluice's client at an issuer is read.
 pub type Secrets = Arc<dyn Fn() -> Result<Secret<String>, CredentialError> + Send + Sync>;
@@ -55,7 +55,7 @@ impl Introspectors {
     /// The one to ask about a token.
     pub(crate) fn about(&self, token: &str) -> Option<Arc<Introspector>> {
         // Sluice's own passwords are nobody else's to see, wherever somebody shows one.
-        if passwords::is_one(token) {
+        if issued::is_password(token) {
             return None;
         }
         self.0.load().iter().find(|introspector| introspector.is_asked_about(token)).cloned()
@@ -87,6 +87,16 @@ impl Introspectors {
         let asked = all.iter().find(|introspector| *introspector.alias() == subject.key.issuer);
         let stands = asked.is_some_and(|introspector| introspector.is_relied_on(digest));
         if stands { Ok(()) } else { Err(IdentityError::Inactive) }
+    }
+
+    /// Whoever was verified by an opaque token, as if it were shown again; `None` for other tokens.
+    pub(crate) async fn again(&self, subject: &Subject) -> Result<Option<Subject>, IdentityError> {
+        let Some(digest) = TokenDigest::of_subject(subject) else { return Ok(None) };
+        let asked = self.0.load().iter().find(|asked| *asked.alias() == subject.key.issuer).cloned();
+        let asked = asked.ok_or(IdentityError::Inactive)?;
+        let held = asked.held().get(&digest).map(|held| (Secret::new(held.token.expose().clone()), held.proven));
+        let (token, proven) = held.ok_or(IdentityError::Inactive)?;
+        asked.verify(token.expose(), &proven, subject.credential.generation).await.map(Some)
     }
 
     /// Asks again about what sessions live by, once.

@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use crate::clock;
 use crate::fetch;
 use crate::introspection::{Asked, Introspectors};
-use crate::passwords::{self, Passwords};
+use crate::issued::{self, IssuedCredentials};
 use crate::revocations::Revocations;
 use crate::saml::Saml;
 use crate::sessions::{Sessions, Signal};
@@ -104,7 +104,7 @@ pub struct TrustedIssuers {
     trust_domains: TrustDomains,
     /// Sluice's own token endpoint, whose tokens stand for subjects of all of them.
     endpoint: Option<(Arc<Issuer>, Arc<KeySet>)>,
-    passwords: Option<Arc<Passwords>>,
+    issued: Option<Arc<IssuedCredentials>>,
     saml: Option<Saml>,
     current: ArcSwap<Issuers>,
     /// The latest generation. Held while `sources` and `current` are changed: `current` is never made from what is not the
@@ -142,7 +142,7 @@ impl TrustedIssuers {
             sources: ArcSwap::from_pointee(sources),
             trust_domains: TrustDomains::default(),
             endpoint: None,
-            passwords: None,
+            issued: None,
             saml: None,
             current: ArcSwap::default(),
             publishing: Mutex::default(),
@@ -170,10 +170,10 @@ impl TrustedIssuers {
         self
     }
 
-    /// With the short-lived passwords that Sluice issued.
+    /// With what Sluice issued and knows again.
     #[must_use]
-    pub fn with_passwords(mut self, passwords: Arc<Passwords>) -> Self {
-        self.passwords = Some(passwords);
+    pub fn with_issued(mut self, issued: Arc<IssuedCredentials>) -> Self {
+        self.issued = Some(issued);
         self
     }
 
@@ -205,10 +205,10 @@ impl TrustedIssuers {
     /// # Errors
     /// As [`TrustedIssuers::verify`].
     pub async fn log_in(&self, password: &str, proven: &Proven, target: &str) -> Result<Subject, IdentityError> {
-        let Some(passwords) = self.passwords.as_ref().filter(|_| passwords::is_one(password)) else {
+        let Some(issued) = self.issued.as_ref().filter(|_| issued::is_password(password)) else {
             return self.verify_for(password, proven, target).await;
         };
-        self.standing(&passwords.find(password, proven, target, clock::now())?)
+        self.standing(&issued.find_password(password, proven, target, clock::now())?)
     }
 
     /// Verifies a token that is shown to Sluice itself, fetching the issuer's keys if the token names one that is not
@@ -261,13 +261,36 @@ impl TrustedIssuers {
     /// # Errors
     /// The token would not be believed, so there is nothing to revoke.
     pub async fn revocable(&self, token: &str) -> Result<Revocable, IdentityError> {
-        if let Some(passwords) = self.passwords.as_ref().filter(|_| passwords::is_one(token)) {
-            return passwords.revocable(token, clock::now());
+        if let Some(issued) = self.issued.as_ref().filter(|_| issued::is_password(token)) {
+            return issued.revocable(token, clock::now());
         }
         if let Some(introspector) = self.asked.about(token) {
             return introspector.revocable(token).await;
         }
         self.with_keys(|issuers, _| identity::revocable(token, issuers, clock::now())).await
+    }
+
+    /// Verifies an ID token, and says whom it names, fetching keys as for [`TrustedIssuers::verify`].
+    ///
+    /// # Errors
+    /// The true reason, for the log.
+    pub async fn id_token(&self, token: &str, expected: &identity::Expected<'_>) -> Result<Arc<str>, IdentityError> {
+        self.with_keys(|issuers, _| identity::id_token(token, issuers, expected, clock::now())).await
+    }
+
+    /// The URL of the issuer of this alias.
+    pub fn url_of(&self, alias: &str) -> Option<Arc<str>> {
+        self.sources.load().get(alias).map(|source| Arc::clone(&source.issuer.url))
+    }
+
+    /// The issuer of this alias, and how it is asked about itself.
+    pub(crate) fn named(&self, alias: &str) -> Option<(Arc<Issuer>, Option<PathBuf>, bool)> {
+        let source = self.sources.load().get(alias).cloned()?;
+        let (ca, allow_http) = match &source.keys {
+            KeySource::Discovery { ca_file, allow_http } => (ca_file.clone(), *allow_http),
+            KeySource::File(_) | KeySource::Fixed(_) => (None, false),
+        };
+        Some((Arc::clone(&source.issuer), ca, allow_http))
     }
 
     /// Verifies a security event token, fetching keys as for [`TrustedIssuers::verify`].
@@ -296,6 +319,29 @@ impl TrustedIssuers {
         }
         self.asked.standing(subject)?;
         self.believed(subject.clone())
+    }
+
+    /// [`TrustedIssuers::standing`], for whoever lives in no session that is told of changes: an issuer that is asked about its
+    /// tokens is asked as if the token were shown again.
+    ///
+    /// # Errors
+    /// As above, or the issuer cannot be asked.
+    pub async fn standing_now(&self, subject: &Subject) -> Result<Subject, IdentityError> {
+        let stands = self.standing(subject)?;
+        match self.asked.again(subject).await? {
+            Some(now) if now.is_same_caller(subject) => self.believed(now),
+            Some(_) => Err(IdentityError::Inactive),
+            None => Ok(stands),
+        }
+    }
+
+    /// Believes a subject that the revision vouches for, as its issuer is configured now.
+    ///
+    /// # Errors
+    /// Its issuer is not configured, or something of it was revoked.
+    pub(crate) fn vouch(&self, subject: Subject) -> Result<Subject, IdentityError> {
+        let generation = self.generation(&subject.key.issuer)?;
+        self.believed(Subject { credential: Credential { generation, ..subject.credential }, ..subject })
     }
 
     /// Whether anybody of this alias is believed: a subject of another one cannot be meant.
@@ -476,6 +522,8 @@ pub(crate) struct DiscoveryDocument {
     issuer: String,
     jwks_uri: String,
     pub(crate) introspection_endpoint: Option<String>,
+    pub(crate) authorization_endpoint: Option<String>,
+    pub(crate) token_endpoint: Option<String>,
 }
 
 /// Fetches the discovery document of an issuer.

@@ -1,12 +1,13 @@
 //! Where the seven questions meet: sockets, TLS, sessions, targets.
 //!
-//! A request comes in through [`postgres`], is understood, decided, journaled, forwarded, answered and masked there, in
-//! the order of `ARCHITECTURE.md`. What sessions share is in [`node`].
+//! A request comes in through [`postgres`], [`ssh`] or [`http`], is understood, decided, journaled, forwarded, answered and masked
+//! there, in the order of `ARCHITECTURE.md`. What sessions share is in [`node`].
 //!
 //! What it must never do: send anything to a target without a `Permit` and a `Receipt`, or to a client without
 //! `Released`. `gate` is the one module that can write to either.
 //!
-//! Start with `postgres/session.rs`, then `postgres/client.rs` and `postgres/answers.rs`.
+//! Start with `postgres/session.rs`, then `postgres/client.rs` and `postgres/answers.rs`; for a protocol of channels, with
+//! `ssh/channel.rs` and `ssh/relay.rs`; and for HTTP with `http/exchange.rs`.
 #![forbid(unsafe_code)]
 
 pub mod archive;
@@ -15,17 +16,23 @@ mod background;
 mod broken_off;
 pub mod clock;
 mod credentials;
+mod deciding;
+mod explained;
 mod fetch;
 mod gate;
+pub mod http;
 pub mod indexer;
 pub mod introspection;
+pub mod issued;
 pub mod issuers;
 pub mod judging;
+mod listener;
 mod live_tapes;
+mod measure;
 pub mod metrics;
 pub mod node;
+pub mod observers;
 mod packing;
-pub mod passwords;
 pub mod postgres;
 pub mod recorder;
 pub mod restart;
@@ -34,10 +41,13 @@ pub mod revision;
 pub mod revocations;
 pub mod saml;
 mod serve;
+mod session_tape;
 pub mod sessions;
+pub mod sign_in;
 pub mod sinks;
 mod slices;
 pub mod spiffe;
+pub mod ssh;
 pub mod threads;
 mod tiles;
 pub mod tls;
@@ -47,4 +57,4 @@ mod unrecorded;
 mod vault_changes;
 pub mod witnesses;
 
-pub use serve::{alone, serve};
+pub use serve::{Listeners, alone, serve};

@@ -20,18 +20,21 @@ use crate::backends::Backends;
 use crate::broken_off::{Running, Tapes};
 use crate::clock;
 use crate::credentials::Credentials;
+use crate::http::Pool;
 use crate::introspection::Asked;
+use crate::issued::IssuedCredentials;
 use crate::issuers::{KeySource, TrustedIssuers};
 use crate::live_tapes::LiveTapes;
 use crate::metrics::Metrics;
 use crate::packing::Packing;
-use crate::passwords::Passwords;
 use crate::postgres::{Catalogs, Roles};
 use crate::recorder::Recorder;
 use crate::revision::{self, Refused, Revisions};
 use crate::revocations::Revocations;
 use crate::saml::Saml;
 use crate::sessions::Sessions;
+use crate::ssh::CallerCertificates;
+use crate::ssh::authority::TargetAuthority;
 use crate::tls::TlsError;
 use crate::tokens::Tokens;
 use crate::witnesses::{Witnesses, WitnessesError};
@@ -147,8 +150,12 @@ pub struct Node {
     pub issuers: Arc<TrustedIssuers>,
     /// What is issued to whoever is believed.
     pub tokens: Tokens,
-    /// The short-lived passwords among it.
-    pub passwords: Arc<Passwords>,
+    /// What of it is known again: short-lived passwords and SSH certificates.
+    pub issued: Arc<IssuedCredentials>,
+    /// Signs certificates of callers of SSH.
+    pub ssh_callers: CallerCertificates,
+    /// Signs what hosts believe.
+    pub(crate) ssh_target_authority: TargetAuthority,
     /// Who is no longer believed.
     pub revocations: Arc<Revocations>,
     /// Who is connected.
@@ -168,6 +175,8 @@ pub struct Node {
     pub(crate) credentials: Credentials,
     /// The roles that sessions have for themselves.
     pub(crate) roles: Arc<Roles>,
+    /// Connections to targets that speak HTTP.
+    pub(crate) http: Arc<Pool>,
     /// Which server processes at targets are Sluice's.
     pub(crate) backends: Arc<Backends>,
     pub(crate) witnesses: Witnesses,
@@ -294,11 +303,13 @@ impl Node {
         let vault = open_vault(&config, &state)?.map(Arc::new);
         let tokens = Tokens::open(&config.tokens, &layout)?;
         let most = config.tokens.max_passwords_per_subject;
-        let passwords = Arc::new(Passwords::open(Arc::clone(&state), most, clock::now())?);
+        let issued = Arc::new(IssuedCredentials::open(Arc::clone(&state), most, clock::now())?);
+        let ssh_callers = CallerCertificates::open(&layout)?;
+        let ssh_target_authority = TargetAuthority::open(&layout)?;
         let revocations = Arc::new(Revocations::open(Arc::clone(&state), metrics.revocations.clone())?);
         let issuers = trusted(&config, &layout, &tokens, Some(Arc::clone(&revocations)))?;
         let saml = Saml::new(&config.saml, Arc::clone(&state));
-        let issuers = issuers.with_passwords(Arc::clone(&passwords)).with_saml(saml);
+        let issuers = issuers.with_issued(Arc::clone(&issued)).with_saml(saml);
         issuers.ask(asked(&config.issuers, vault.as_ref()));
         let issuers = Arc::new(issuers);
         let mask_keys = Keys::derive(seed(&layout.key("masking.key"))?.expose());
@@ -316,7 +327,9 @@ impl Node {
             state,
             issuers,
             tokens,
-            passwords,
+            issued,
+            ssh_callers,
+            ssh_target_authority,
             revocations,
             sessions: Arc::default(),
             running: Running::default(),
@@ -328,6 +341,7 @@ impl Node {
             catalogs: Arc::default(),
             credentials: Credentials::default(),
             roles: Arc::default(),
+            http: Arc::default(),
             backends: Arc::default(),
             witnesses,
             archive,
@@ -415,7 +429,7 @@ fn report(recovery: &Recovery, recorder: &Recorder) {
 }
 
 /// A directory that only its owner can look into.
-fn create_private(dir: &Path) -> Result<(), StartError> {
+pub(crate) fn create_private(dir: &Path) -> Result<(), StartError> {
     use std::os::unix::fs::DirBuilderExt;
     let created = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
     created.map_err(|source| StartError::File { path: dir.to_owned(), source })

@@ -38,6 +38,7 @@ mod rotate;
 mod run;
 mod say;
 mod script;
+mod server;
 mod session;
 mod shape;
 mod staging;

@@ -1,6 +1,6 @@
 //! The revision in force: loaded whole, validated whole, swapped in one step; watched for changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,10 +12,11 @@ use model::id::{Digest, RevisionId};
 use model::subject::Subject;
 use policy::{PolicySet, SubjectPolicies};
 use store::State;
-use store::config::{Databases, TargetConfig};
+use store::config::{Databases, RegisteredKeys, TargetConfig};
 use store::revision::RevisionFiles;
 
 use crate::clock;
+use crate::http::Interface;
 use crate::metrics::Metrics;
 use crate::recorder::Recorder;
 use crate::sessions::{Sessions, Signal};
@@ -40,6 +41,16 @@ pub struct Active {
     pub classification: Classification,
     /// The targets by name.
     pub targets: BTreeMap<Arc<str>, Arc<TargetConfig>>,
+    /// The public keys that stand for callers.
+    pub ssh_keys: RegisteredKeys,
+    /// The files of its policies, by name, as they were written.
+    pub policy_files: Vec<(Arc<str>, Arc<str>)>,
+    /// What is known of the interfaces of targets that speak HTTP, by their names.
+    pub(crate) apis: BTreeMap<Arc<str>, Arc<Interface>>,
+    /// Which of them callers reach by which host.
+    pub(crate) http_hosts: HashMap<Arc<str>, Arc<str>>,
+    /// Likewise below which path.
+    pub(crate) http_prefixes: BTreeMap<Arc<str>, Arc<str>>,
     slices: Slices,
 }
 
@@ -49,14 +60,15 @@ impl Active {
         self.slices.of(&self.policies, subject)
     }
 
-    /// The target that a client means by this database name.
+    /// The target that a client of PostgreSQL means by this database name.
     pub fn route(&self, database: &str) -> Option<&Arc<TargetConfig>> {
-        let names = |target: &&Arc<TargetConfig>| match &target.databases {
+        let servers = || self.targets.values().filter_map(|target| Some((target, &target.postgres()?.databases)));
+        let names = |databases: &Databases| match databases {
             Databases::Only(names) => names.contains(database),
             Databases::All => false,
         };
-        let named = self.targets.values().find(names);
-        named.or_else(|| self.targets.values().find(|target| target.databases == Databases::All))
+        let named = servers().find(|(_, databases)| names(databases));
+        named.or_else(|| servers().find(|(_, databases)| **databases == Databases::All)).map(|(target, _)| target)
     }
 }
 
@@ -75,6 +87,7 @@ pub struct Refused {
 pub struct Checked {
     files: RevisionFiles,
     policies: PolicySet,
+    apis: BTreeMap<Arc<str>, Arc<Interface>>,
 }
 
 impl Checked {
@@ -110,9 +123,14 @@ pub fn check(dir: &std::path::Path) -> Result<Checked, Refused> {
     })?;
     let texts: Vec<(String, String)> =
         files.policies.iter().map(|file| (file.path.display().to_string(), file.text.clone())).collect();
-    match PolicySet::load(&texts, &files.classification.classes) {
-        Ok(policies) => Ok(Checked { files, policies }),
-        Err(errors) => Err(Refused { digest: files.digest, errors: errors.iter().map(ToString::to_string).collect() }),
+    let policies = PolicySet::load(&texts, &files.classification.classes);
+    match (policies, crate::http::apis(&files)) {
+        (Ok(policies), Ok(apis)) => Ok(Checked { files, policies, apis }),
+        (policies, apis) => {
+            let of_policies = policies.err().unwrap_or_default();
+            let errors = of_policies.iter().map(ToString::to_string).chain(apis.err().unwrap_or_default());
+            Err(Refused { digest: files.digest, errors: errors.collect() })
+        }
     }
 }
 
@@ -219,15 +237,30 @@ impl Revisions {
 }
 
 fn number(checked: Checked, state: &dyn State) -> Result<Active, store::Error> {
-    let Checked { files, policies } = checked;
+    let Checked { files, policies, apis } = checked;
     let id = state.next_revision(files.digest, clock::now())?;
+    let (mut http_hosts, mut http_prefixes) = (HashMap::new(), BTreeMap::new());
+    for (target, http) in files.targets.iter().filter_map(|target| Some((target, target.http()?))) {
+        let name = &target.target.name;
+        http_hosts.extend(http.hosts.iter().map(|host| (Arc::clone(host), Arc::clone(name))));
+        http_prefixes.extend(http.path_prefix.iter().map(|prefix| (Arc::clone(prefix), Arc::clone(name))));
+    }
     let by_name = |target: TargetConfig| (Arc::clone(&target.target.name), Arc::new(target));
+    let file = |file: store::revision::PolicyFile| {
+        let name = file.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        (name.into(), file.text.into())
+    };
     Ok(Active {
         id,
         digest: files.digest,
         policies,
         classification: files.classification,
         targets: files.targets.into_iter().map(by_name).collect(),
+        ssh_keys: files.ssh_keys,
+        policy_files: files.policies.into_iter().map(file).collect(),
+        apis,
+        http_hosts,
+        http_prefixes,
         slices: Slices::default(),
     })
 }
@@ -235,7 +268,7 @@ fn number(checked: Checked, state: &dyn State) -> Result<Active, store::Error> {
 /// What of the files shows that they may have changed.
 fn signature(dir: &std::path::Path) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
     let mut found = Vec::new();
-    for dir in [dir.to_owned(), dir.join("policies")] {
+    for dir in [dir.to_owned(), dir.join("policies"), dir.join("apis")] {
         for file in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
             // Through symbolic links: a swapped one shows other metadata.
             if let Ok(metadata) = std::fs::metadata(file.path()) {

@@ -15,7 +15,7 @@ use store::State;
 use store::config::{MetadataSource, SamlConfig};
 
 use crate::fetch;
-use crate::passwords::sha256;
+use crate::issued::sha256;
 use crate::tls::{self, TlsError};
 use crate::{clock, issuers::TrustedIssuers};
 
@@ -92,7 +92,7 @@ impl Saml {
         let alias = &accepted.subject.key.issuer;
         let entity_id = self.source(alias).map_or(alias, |source| &source.provider.entity_id);
         let name = ["saml", entity_id, &accepted.assertion_id].join("\0");
-        let digest = sha256(&name);
+        let digest = sha256(name.as_bytes());
         let (state, until) = (Arc::clone(&self.state), accepted.remember_until);
         let used = tokio::task::spawn_blocking(move || state.use_once(&digest, until, clock::now())).await;
         match used {

@@ -1,5 +1,6 @@
 //! Running a node: its listener, its background work, and its end.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::background::Background;
 use crate::clock;
-use crate::node::Node;
-use crate::postgres::Listener;
+use crate::node::{Node, StartError};
 use crate::sessions::Signal;
 use crate::sinks::{Pace, Sinks};
 use crate::witnesses::Around;
@@ -20,11 +20,59 @@ const EXPIRY: Duration = Duration::from_secs(1);
 /// How long sessions may take to say goodbye after the drain is over.
 const GOODBYE: Duration = Duration::from_secs(5);
 
+/// The bound listeners, one for each protocol that the configuration names.
+#[derive(Debug)]
+pub struct Listeners {
+    postgres: crate::postgres::Listener,
+    ssh: Option<crate::ssh::Listener>,
+    http: Option<crate::http::Listener>,
+}
+
+impl Listeners {
+    /// Binds where the configuration says.
+    ///
+    /// # Errors
+    /// If an address is taken, or a certificate or host key cannot be used.
+    pub async fn bind(node: &Node) -> Result<Self, StartError> {
+        let postgres = crate::postgres::Listener::bind(node).await?;
+        let ssh = crate::ssh::Listener::bind(node).await?;
+        Ok(Self { postgres, ssh, http: crate::http::Listener::bind(node).await? })
+    }
+
+    /// Where each is bound, by its protocol.
+    pub fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
+        let ssh = self.ssh.as_ref().map(|ssh| ("ssh", ssh.address()));
+        let http = self.http.as_ref().map(|http| ("http", http.address()));
+        std::iter::once(("postgres", self.postgres.address())).chain(ssh).chain(http).collect()
+    }
+
+    async fn run(self, node: &Arc<Node>, stop: CancellationToken) {
+        let ssh = async {
+            if let Some(ssh) = self.ssh {
+                ssh.run(Arc::clone(node), stop.clone()).await;
+            }
+        };
+        let http = async {
+            if let Some(http) = self.http {
+                http.run(Arc::clone(node), stop.clone()).await;
+            }
+        };
+        tokio::join!(self.postgres.run(Arc::clone(node), stop.clone()), ssh, http);
+    }
+}
+
+impl From<crate::postgres::Listener> for Listeners {
+    /// That of one protocol alone.
+    fn from(postgres: crate::postgres::Listener) -> Self {
+        Self { postgres, ssh: None, http: None }
+    }
+}
+
 /// Serves until `stop` is cancelled and the sessions have ended.
-pub async fn serve(node: Arc<Node>, listener: Listener, stop: CancellationToken) {
+pub async fn serve(node: Arc<Node>, listeners: impl Into<Listeners>, stop: CancellationToken) {
     let background = begin_background(&node);
     let sinks = Sinks::start(&node, Pace::default());
-    listener.run(Arc::clone(&node), stop).await;
+    listeners.into().run(&node, stop).await;
     drain(&node).await;
     end(&node, background).await;
     // The last to go, so that they may send the end as well.
@@ -41,6 +89,7 @@ pub async fn alone<T>(node: Arc<Node>, work: impl Future<Output = T>) -> T {
 
 /// Ends what is left when nobody is served any more, up to the last entry of the journal.
 async fn end(node: &Arc<Node>, background: Background) {
+    let _ = tokio::time::timeout(GOODBYE, node.http.close()).await;
     node.tasks.close();
     let _ = tokio::time::timeout(GOODBYE, node.tasks.wait()).await;
     node.roles.finish(node).await;
@@ -108,9 +157,9 @@ async fn watch_revisions(node: Arc<Node>) {
 async fn expire_approvals(node: &Node) {
     loop {
         tokio::time::sleep(EXPIRY).await;
-        let (state, passwords) = (Arc::clone(&node.state), Arc::clone(&node.passwords));
-        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || passwords.sweep(clock::now())).await {
-            tracing::error!(%error, "passwords that ended cannot be removed");
+        let (state, issued) = (Arc::clone(&node.state), Arc::clone(&node.issued));
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || issued.sweep(clock::now())).await {
+            tracing::error!(%error, "what was issued and ended cannot be removed");
         }
         match tokio::task::spawn_blocking(move || state.expire(clock::now())).await {
             Ok(Ok(ended)) => ended.into_iter().for_each(|approval| {

@@ -5,14 +5,36 @@ use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use model::id::{Digest, SessionId};
 use model::subject::{Binding, Subject, SubjectKey};
 use model::time::Timestamp;
 use serde::Serialize;
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
+use crate::clock;
+use crate::node::Node;
+use crate::observers::Observers;
 use crate::tls::ClientCertificate;
+
+/// How far ahead an end is looked for at most.
+const FARTHEST: Duration = Duration::from_secs(365 * 86_400);
+
+/// The end of a credential by the wall clock, with what grace the configuration gives.
+pub(crate) fn expiry(node: &Node, subject: &Subject) -> Timestamp {
+    let grace = u64::try_from(node.config.sessions.grace.as_millis()).unwrap_or(u64::MAX);
+    subject.expires_at.plus_millis(grace)
+}
+
+/// The same moment by a clock that nobody can set: one that is set back prolongs no session.
+pub(crate) fn ends_at(node: &Node, subject: &Subject) -> Instant {
+    let left = Duration::from_millis(expiry(node, subject).millis_since(clock::now()));
+    // What lies further ahead than the clock reaches is looked at again then.
+    let now = Instant::now();
+    now.checked_add(left).unwrap_or_else(|| now + FARTHEST)
+}
 
 /// What a session can be told. Each is a level, not an edge: telling it twice before it looked is telling it once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,6 +51,8 @@ pub enum Signal {
     Renew,
     /// Whom Sluice believes has changed: look whether the caller still is believed.
     Trust,
+    /// Somebody began to observe the session, or left: decide again what runs only while somebody does.
+    Observers,
 }
 
 impl Signal {
@@ -40,6 +64,7 @@ impl Signal {
             Self::Drain => 8,
             Self::Renew => 16,
             Self::Trust => 32,
+            Self::Observers => 64,
         }
     }
 }
@@ -77,6 +102,8 @@ pub struct Signals {
     cancels: Mutex<Vec<PassingOn>>,
     /// The id of the credential that the session lives by, if it has one.
     credential: Mutex<Option<Arc<str>>>,
+    /// Who observes it.
+    pub(crate) observers: Observers,
     notify: Notify,
 }
 
@@ -172,6 +199,9 @@ pub struct LiveSession {
     /// The SHA-256 of the client certificate of its connection, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<Digest>,
+    /// Of which groups somebody has to observe it before something in it runs, or goes on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub awaits_observer: Vec<Arc<str>>,
 }
 
 /// A client's key for cancelling, ours and never the target's (protocol docs, "BackendKeyData").
@@ -183,10 +213,17 @@ pub(crate) struct CancelKey {
     pub(crate) secret: Vec<u8>,
 }
 
+impl Entry {
+    fn live(&self) -> LiveSession {
+        LiveSession { awaits_observer: self.signals.observers.awaited(), ..self.live.clone() }
+    }
+}
+
 struct Entry {
     live: LiveSession,
     signals: Arc<Signals>,
-    cancel: CancelKey,
+    /// By which the client can have what runs cancelled from another connection, where its protocol has that.
+    cancel: Option<CancelKey>,
 }
 
 /// Every live session of the process.
@@ -232,7 +269,7 @@ impl Sessions {
 
     /// Every live session, the oldest first.
     pub fn list(&self) -> Vec<LiveSession> {
-        let mut all: Vec<LiveSession> = self.lock().values().map(|entry| entry.live.clone()).collect();
+        let mut all: Vec<LiveSession> = self.lock().values().map(Entry::live).collect();
         all.sort_by_key(|session| (session.opened_at, session.session));
         all
     }
@@ -250,7 +287,7 @@ impl Sessions {
 
     /// The mailbox of one session and whose it is.
     pub fn find(&self, session: SessionId) -> Option<(LiveSession, Arc<Signals>)> {
-        self.lock().get(&session).map(|entry| (entry.live.clone(), Arc::clone(&entry.signals)))
+        self.lock().get(&session).map(|entry| (entry.live(), Arc::clone(&entry.signals)))
     }
 
     /// The sessions that live by each credential of an issuer, by the credential's id.
@@ -273,10 +310,11 @@ impl Sessions {
     /// done.
     pub(crate) fn cancel(&self, key: &CancelKey) -> Option<oneshot::Receiver<()>> {
         let entries = self.lock();
-        let owner = entries.values().find(|entry| {
-            entry.cancel.process_id == key.process_id
-                && aws_lc_rs::constant_time::verify_slices_are_equal(&entry.cancel.secret, &key.secret).is_ok()
-        });
+        let is_meant = |cancel: &CancelKey| {
+            cancel.process_id == key.process_id
+                && aws_lc_rs::constant_time::verify_slices_are_equal(&cancel.secret, &key.secret).is_ok()
+        };
+        let owner = entries.values().find(|entry| entry.cancel.as_ref().is_some_and(is_meant));
         owner.map(|entry| entry.signals.cancel())
     }
 
@@ -285,7 +323,7 @@ impl Sessions {
         self: &Arc<Self>,
         live: LiveSession,
         signals: Arc<Signals>,
-        cancel: CancelKey,
+        cancel: Option<CancelKey>,
         place: Admitted<SubjectKey>,
     ) -> Entered {
         let session = live.session;

@@ -13,11 +13,17 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
 mod clients;
+mod own;
 
 pub use clients::ClientCertificate;
+pub(crate) use own::OwnCertificate;
 
 /// The application protocol that a direct TLS connection to PostgreSQL must name (protocol docs, "Direct TLS").
 pub(crate) const ALPN_POSTGRES: &[u8] = b"postgresql";
+
+/// The application protocols of HTTP (RFC 9113, section 3.2; RFC 7301, section 6).
+pub(crate) const ALPN_HTTP_2: &[u8] = b"h2";
+pub(crate) const ALPN_HTTP_1: &[u8] = b"http/1.1";
 
 /// Certificates or keys that cannot be used, with the file and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -142,7 +148,7 @@ pub(crate) enum Verify {
 pub(crate) fn client(
     verify: Verify,
     ca: Option<&Path>,
-    identity: Option<(&Path, &Path)>,
+    identity: Option<&OwnCertificate>,
     alpn: &[&[u8]],
 ) -> Result<Arc<ClientConfig>, TlsError> {
     let place = ca.unwrap_or(Path::new("the system's trust anchors"));
@@ -155,11 +161,9 @@ pub(crate) fn client(
     };
     let mut config = match identity {
         None => builder.with_no_client_auth(),
-        Some((certificate, key)) => {
-            let private = PrivateKeyDer::from_pem_file(key).map_err(|error| content(key)(error.to_string()))?;
-            builder
-                .with_client_auth_cert(certificates(certificate)?, private)
-                .map_err(|error| content(certificate)(error.to_string()))?
+        Some(own) => {
+            let (chain, key) = own.parts();
+            builder.with_client_auth_cert(chain, key).map_err(|error| content(own.place())(error.to_string()))?
         }
     };
     config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();

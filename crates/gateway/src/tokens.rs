@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use identity::{Confirmation, Issued, Issuer, KeySet, KeySetError, SigningKey};
+use identity::{Confirmation, Issued, Issuer, KeySet, KeySetError, SigningKey, Told};
 use model::secret::Secret;
 use model::subject::Subject;
 use model::time::Timestamp;
@@ -67,6 +67,11 @@ impl Tokens {
     pub fn end(&self, end: Timestamp, now: Timestamp) -> Timestamp {
         let bound = now.seconds().saturating_add(self.max_lifetime.as_secs());
         Timestamp::from_seconds(end.seconds().min(bound))
+    }
+
+    /// Signs what a target is told of a request.
+    pub(crate) fn tell(&self, told: Told<'_>, now: Timestamp) -> Secret<String> {
+        self.key.tell(&Told { issuer: &self.issuer, ..told }, now)
     }
 
     /// Signs a token for a subject whose expiry and token id are the token's own.

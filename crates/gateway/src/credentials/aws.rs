@@ -6,8 +6,9 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, StatusCode};
 use model::secret::Secret;
 use serde_json::{Value, json};
-use store::config::{AwsAccount, AwsSecret, TargetConfig};
+use store::config::{AwsAccess, AwsAccount, AwsSecret};
 
+use super::Wanted;
 use super::pair::Found;
 use crate::clock;
 use crate::fetch::{self, Call, FetchError};
@@ -16,9 +17,12 @@ use crate::node::Node;
 mod access;
 mod sign;
 
+pub(super) use sign::encode;
+pub(crate) use sign::{AwsKeys, Payload, sign_request};
+
 /// Why AWS gives nothing. What it said itself is not repeated.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum AwsError {
+pub(crate) enum AwsError {
     #[error(transparent)]
     Fetch(#[from] FetchError),
     #[error("it refuses ({0})")]
@@ -38,6 +42,12 @@ const TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
 
 /// How long one is used: long enough not to sign for each login, and far from its end.
 const TOKEN_USE: Duration = Duration::from_secs(5 * 60);
+
+/// How long a key is used before it is read again: it may have been rotated.
+const KEY_USE: Duration = Duration::from_secs(60);
+
+/// How long keys of a role are used: AWS gives them for 15 minutes at least, and has new ones 5 minutes before their end.
+const ROLE_USE: Duration = Duration::from_secs(4 * 60);
 
 /// A secret of Secrets Manager (`GetSecretValue`), as it is now.
 pub(super) async fn secret(node: &Node, secret: &AwsSecret) -> Result<Found, AwsError> {
@@ -62,15 +72,25 @@ pub(super) async fn secret(node: &Node, secret: &AwsSecret) -> Result<Found, Aws
 }
 
 /// A token for the target's user: a signed URL that RDS verifies, without a call to anybody.
-pub(super) async fn rds_token(node: &Node, account: &AwsAccount, target: &TargetConfig) -> Result<Found, AwsError> {
-    let user = target.credential.user.as_ref().ok_or(AwsError::NoUser)?;
+pub(super) async fn rds_token(node: &Node, account: &AwsAccount, wanted: Wanted<'_>) -> Result<Found, AwsError> {
+    let (user, target) = (wanted.user.ok_or(AwsError::NoUser)?, wanted.target);
     let keys = access::keys(node, account).await?;
     let place = format!("{}:{}", target.host, target.port);
     let token = sign::rds_token(&keys, &account.region, &place, user, TOKEN_LIFE, now())?;
     Ok(Found { until: Some(Instant::now() + TOKEN_USE), ..Found::password(Secret::new(token)) })
 }
 
-fn now() -> SystemTime {
+/// The keys that requests are signed with, in the form that AWS writes them.
+pub(super) async fn keys(node: &Node, account: &AwsAccount) -> Result<Found, AwsError> {
+    let keys = access::keys(node, account).await?;
+    let used = match &account.access {
+        AwsAccess::Key { .. } => KEY_USE,
+        AwsAccess::WebIdentity { .. } | AwsAccess::Container { .. } => ROLE_USE,
+    };
+    Ok(Found { until: Some(Instant::now() + used), ..Found::password(keys.written()) })
+}
+
+pub(crate) fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(clock::now().0)
 }
 

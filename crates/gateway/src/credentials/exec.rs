@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use model::secret::Secret;
 use serde::Deserialize;
 use serde_json::json;
-use store::config::{ExecPlugin, TargetConfig};
+use store::config::ExecPlugin;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
+use super::Wanted;
 use super::pair::Found;
 use crate::clock;
 
@@ -59,12 +60,12 @@ struct Answer {
 }
 
 /// Asks a program.
-pub(super) async fn run(plugin: &ExecPlugin, target: &TargetConfig) -> Result<Found, ExecError> {
+pub(super) async fn run(plugin: &ExecPlugin, wanted: Wanted<'_>) -> Result<Found, ExecError> {
     let program = trusted(&plugin.program)?;
     let asked = json!({
         "version": VERSION,
-        "target": target.target.name,
-        "user": target.credential.user,
+        "target": wanted.target.target.name,
+        "user": wanted.user,
         "reference": plugin.reference,
     });
     let mut child = start(&program, plugin)?;

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use store::config::TargetConfig;
+
 use super::openbao::{Renewal, Server};
 use super::pair::{Due, Pair};
 use super::{Credentials, locked};
@@ -70,9 +72,9 @@ async fn tend(credentials: &Credentials, node: &Node) {
 /// What no target of the revision in force names is for no login any more.
 fn forget_what_no_target_has(credentials: &Credentials, node: &Node) {
     let active = node.revisions.current();
-    locked(&credentials.sources).retain(|(target, source), known| {
-        let is_named =
-            active.targets.get(target).is_some_and(|target| target.credential.password.as_ref() == Some(source));
+    locked(&credentials.sources).retain(|(target, user, source), known| {
+        let is_it = |target: &TargetConfig| target.password() == Some(source) && target.logs_in_as(user.as_ref());
+        let is_named = active.targets.get(target).is_some_and(|target| is_it(target));
         if !is_named && let Some(Ok(kept)) = locked(&known.last).as_ref().map(|last| &last.outcome) {
             kept.pair().iter().for_each(|pair| pair.close());
         }

@@ -177,12 +177,24 @@ impl Use {
         &self.0.password
     }
 
-    pub(super) fn user(&self) -> Option<&Arc<str>> {
+    /// Whether it is the password of the other.
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+        self.0.password.expose() == other.0.password.expose()
+    }
+
+    /// Whose it is, where its source says so.
+    pub(crate) fn user(&self) -> Option<&Arc<str>> {
         self.0.user.as_ref()
     }
 
+    /// Until when it may be used, where its source says so, or the target refused it.
+    pub(crate) fn is_good(&self) -> bool {
+        let state = locked(&self.0.state);
+        !state.closed && self.0.end(&state).is_none_or(|end| Instant::now() < end)
+    }
+
     /// The target refused it: no other login tries it.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.0.close();
     }
 }

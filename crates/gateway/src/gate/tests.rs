@@ -51,6 +51,7 @@ fn verdict(verb: Verb) -> Verdict {
         on_behalf_of: None,
         reason: None,
         estimated_rows: None,
+        observers: &[],
     };
     let effects = [Effect::new(verb, Object::Table(TableName::new("public", "orders"), TableKind::Table))];
     let facts = Facts { kind: "TEST".into(), bounded: true, multi: false, opaque: None };

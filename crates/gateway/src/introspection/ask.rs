@@ -101,9 +101,21 @@ fn question(config: &IntrospectionConfig, token: &str, secret: &Secret<String>) 
         (ACCEPT, HeaderValue::from_static("application/json")),
         (CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded")),
     ]);
-    let (id, mut secret) = (form_encoded(&config.client_id), form_encoded(secret.expose()));
     let mut body = format!("token={}&token_type_hint=access_token", form_encoded(token));
-    match config.method {
+    authenticate(config.method, &config.client_id, secret, &mut headers, &mut body)?;
+    Some((headers, Bytes::from(body)))
+}
+
+/// Shows the client's secret, in the header or in the form.
+pub(crate) fn authenticate(
+    method: ClientAuthentication,
+    client_id: &str,
+    secret: &Secret<String>,
+    headers: &mut HeaderMap,
+    body: &mut String,
+) -> Option<()> {
+    let (id, mut secret) = (form_encoded(client_id), form_encoded(secret.expose()));
+    match method {
         ClientAuthentication::Basic => {
             // RFC 6749, section 2.3.1: encoded as in a form, then as RFC 7617 has it.
             let mut pair = format!("{id}:{secret}");
@@ -120,11 +132,11 @@ fn question(config: &IntrospectionConfig, token: &str, secret: &Secret<String>) 
         }
     }
     secret.zeroize();
-    Some((headers, Bytes::from(body)))
+    Some(())
 }
 
 /// `application/x-www-form-urlencoded`; whatever could mean something there is written as its bytes.
-fn form_encoded(text: &str) -> String {
+pub(crate) fn form_encoded(text: &str) -> String {
     text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*' => encoded.push(char::from(byte)),

@@ -96,10 +96,11 @@ fn session(sessions: &Arc<Sessions>, subject: &Subject) -> (Arc<Signals>, Entere
         opened_at: clock::now(),
         binding: subject.binding,
         certificate: None,
+        awaits_observer: Vec::new(),
     };
     let cancel = CancelKey { process_id: 1, secret: vec![0; 4] };
     let place = sessions.admit_subject(&subject.key, 1).unwrap();
-    let entered = sessions.enter(live, Arc::clone(&signals), cancel, place);
+    let entered = sessions.enter(live, Arc::clone(&signals), Some(cancel), place);
     (signals, entered)
 }
 

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
-use aws_lc_rs::digest::{Context, SHA256};
 use effects::postgres::Statement;
 use masking::postgres::Plan;
 use model::class::Transform;
@@ -18,6 +17,7 @@ use policy::Verdict;
 
 use super::session::Place;
 use super::shape::Shape;
+use crate::explained;
 use crate::judging::{Classified, mistrust_what_follows_a_change};
 
 /// How many texts a session remembers; beyond it, all are forgotten and the next ones are learnt anew.
@@ -148,18 +148,9 @@ const COMMANDS: [&str; 16] = [
     "EXPLAIN", "PREPARE", "EXECUTE",
 ];
 
-/// A digest of target, database, text, effects and lineage.
 fn statement_id(statement: &Statement, text: &str, target: &str, database: &str) -> Digest {
-    let mut context = Context::new(&SHA256);
-    for part in [target, database, text] {
-        context.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-        context.update(part.as_bytes());
-    }
-    // Debug quotes every name, so that two different lists never give the same text.
-    context.update(format!("{:?} {:?} {:?}", statement.effects, statement.facts, statement.answer()).as_bytes());
-    let mut id = Digest::default();
-    id.0.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
-    id
+    let Statement { effects, facts, .. } = statement;
+    explained::statement_id((target, database), text, effects, facts, &statement.answer())
 }
 
 /// What policy says of a text, and what depends on it.

@@ -8,8 +8,9 @@ use effects::postgres::{Catalog, Part, PartBuilder, labels, queries, saved};
 use model::class::Labels;
 use model::id::RevisionId;
 use policy::OwnStatement;
-use store::config::{Databases, TargetConfig};
+use store::config::Databases;
 
+use super::server::Server;
 use super::session::Place;
 use super::upstream::{ConnectError, OwnConnection};
 use crate::node::Node;
@@ -73,20 +74,20 @@ pub enum ExportError {
 /// See [`ExportError`].
 pub async fn export(node: &Node, target: &str, database: &str) -> Result<String, ExportError> {
     let active = node.revisions.current();
-    let target = active.targets.get(target).filter(|target| match &target.databases {
+    let server = active.targets.get(target).and_then(Server::of).filter(|server| match &server.postgres.databases {
         Databases::All => true,
         Databases::Only(names) => names.contains(database),
     });
-    let target = target.ok_or(ExportError::Unknown)?;
-    let read = tokio::time::timeout(DEADLINE, read_rows(node, target, database)).await;
+    let server = server.ok_or(ExportError::Unknown)?;
+    let read = tokio::time::timeout(DEADLINE, read_rows(node, &server, database)).await;
     read.unwrap_or(Err(ConnectError::Deadline)).map_err(|error| {
-        tracing::warn!(target = %target.target.name, %error, "the catalog cannot be read");
+        tracing::warn!(target = %server.name(), %error, "the catalog cannot be read");
         ExportError::Unavailable
     })
 }
 
-async fn read_rows(node: &Node, target: &TargetConfig, database: &str) -> Result<String, ConnectError> {
-    let mut connection = OwnConnection::open(node, target, database, OwnStatement::Catalog).await?;
+async fn read_rows(node: &Node, server: &Server, database: &str) -> Result<String, ConnectError> {
+    let mut connection = OwnConnection::open(node, server, database, OwnStatement::Catalog).await?;
     let mut text = format!("{}\n", saved::HEADER);
     for query in queries::SYSTEM.iter().chain(&queries::user_with_views()) {
         connection
@@ -198,7 +199,7 @@ impl Reader {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             // Its version is asked for again and again, and that is journaled once.
-            None => OwnConnection::open(node, &place.target, &place.database, OwnStatement::CatalogVersion).await?,
+            None => OwnConnection::open(node, &place.server, &place.database, OwnStatement::CatalogVersion).await?,
         };
         let snapshot = self.read_on(&mut connection, node, latest).await?;
         self.connection = Some(connection);

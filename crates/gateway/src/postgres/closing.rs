@@ -3,17 +3,11 @@
 use std::time::Duration;
 
 use model::event::Event;
-use model::id::Digest;
 use policy::{Permit, ProtocolAct};
 
 use super::end::End;
 use super::say;
 use super::session::{Owed, Session};
-use super::tape::Rest;
-use crate::clock;
-
-/// The shortest time that the end of a tape may take.
-const TAPE_END: Duration = Duration::from_secs(1);
 
 impl Session {
     /// Tells the client why, if there is a way, and closes both sides.
@@ -44,30 +38,8 @@ impl Session {
         if matches!(end, End::Violation { .. }) {
             let _ = tokio::time::timeout(Duration::from_secs(1), self.client.leg().linger()).await;
         }
-        let tape = self.finish_tape().await;
+        let tape = self.tape.finish(&self.node).await;
         let reason = end.reason().into();
         self.node.recorder.note(Event::SessionClosed { session: self.caller.session, reason, tape });
-    }
-
-    /// Ends the tape and syncs it. A disk that fails or does not answer leaves a tape that is read as truncated, and
-    /// the journal says so.
-    async fn finish_tape(&mut self) -> Option<(Digest, u64)> {
-        let Rest { tape, tellers } = self.tape.end()?;
-        let part = tape.part();
-        let finish = self.node.tasks.spawn_blocking(move || tape.finish(clock::now()));
-        // The journal knows all parts before it knows the end.
-        let all = async {
-            for teller in tellers {
-                let _ = teller.await;
-            }
-            finish.await
-        };
-        let finished = tokio::time::timeout(self.node.config.journal.wait_deadline.max(TAPE_END), all).await;
-        if let Ok(Ok(Ok(finished))) = finished {
-            super::rotate::pack(&self.node, self.caller.session, part);
-            return Some(finished);
-        }
-        self.node.recorder.gap(self.caller.session, "the tape could not be finished");
-        None
     }
 }

@@ -14,9 +14,10 @@ use model::bypass::{Finding, Severity};
 use model::event::Event;
 use policy::OwnStatement;
 use serde::Serialize;
-use store::config::{Databases, TargetConfig, TlsMode};
+use store::config::{Databases, TlsMode};
 
 use super::catalogs::ExportError;
+use super::server::Server;
 use super::upstream::{ConnectError, OwnConnection};
 use crate::node::Node;
 use crate::recorder::entry;
@@ -76,29 +77,29 @@ impl Advised {
 /// If there is no such target or database, it cannot be looked at, or what was found cannot be recorded.
 pub async fn examine(node: &Node, target: &str, database: Option<&str>) -> Result<Report, ExportError> {
     let active = node.revisions.current();
-    let target = active.targets.get(target).ok_or(ExportError::Unknown)?;
-    let database = place(target, database).ok_or(ExportError::Unknown)?;
-    let looking = tokio::time::timeout(DEADLINE, look(node, target, &database)).await;
+    let server = active.targets.get(target).and_then(Server::of).ok_or(ExportError::Unknown)?;
+    let database = place(&server, database).ok_or(ExportError::Unknown)?;
+    let looking = tokio::time::timeout(DEADLINE, look(node, &server, &database)).await;
     let (mut findings, unchecked) = looking.unwrap_or(Err(ConnectError::Deadline)).map_err(|error| {
-        tracing::warn!(target = %target.target.name, %error, "the target cannot be examined");
+        tracing::warn!(target = %server.name(), %error, "the target cannot be examined");
         ExportError::Unavailable
     })?;
     findings.sort_by_key(|found| std::cmp::Reverse(found.finding.severity));
     findings.truncate(MOST);
     let event = Event::Bypass {
-        target: Arc::clone(&target.target.name),
+        target: Arc::clone(server.name()),
         database: Arc::clone(&database),
         findings: findings.iter().map(|found| found.finding.clone()).collect(),
     };
     node.recorder.record(vec![entry(event)], Level::Power).await.map_err(|_| ExportError::Unavailable)?;
-    Ok(Report { target: Arc::clone(&target.target.name), database, findings, unchecked })
+    Ok(Report { target: Arc::clone(server.name()), database, findings, unchecked })
 }
 
-fn place(target: &TargetConfig, database: Option<&str>) -> Option<Arc<str>> {
-    match (&target.databases, database) {
+fn place(server: &Server, database: Option<&str>) -> Option<Arc<str>> {
+    match (&server.postgres.databases, database) {
         (Databases::Only(names), None) => names.first().cloned(),
         (Databases::Only(names), Some(name)) => names.get(name).cloned(),
-        (Databases::All, None) => Some(Arc::clone(&target.target.name)),
+        (Databases::All, None) => Some(Arc::clone(server.name())),
         (Databases::All, Some(name)) => Some(name.into()),
     }
 }
@@ -106,35 +107,36 @@ fn place(target: &TargetConfig, database: Option<&str>) -> Option<Arc<str>> {
 /// What is found, and what cannot be looked at.
 type Found = (Vec<Advised>, Vec<&'static str>);
 
-async fn look(node: &Node, target: &Arc<TargetConfig>, database: &Arc<str>) -> Result<Found, ConnectError> {
-    let mut findings = configured(target);
+async fn look(node: &Node, server: &Server, database: &Arc<str>) -> Result<Found, ConnectError> {
+    let mut findings = configured(server);
     let mut unchecked = Vec::new();
-    let mut connection = OwnConnection::open(node, target, database, OwnStatement::Doctor).await?;
+    let mut connection = OwnConnection::open(node, server, database, OwnStatement::Doctor).await?;
     let mut look = looks::Look { connection: &mut connection, findings: &mut findings, unchecked: &mut unchecked };
     look.at_the_server().await?;
-    let acting = look.at_the_credential(target).await?;
+    let acting = look.at_the_credential(server).await?;
     look.at_settings(&acting).await?;
     look.at_triggers().await?;
     look.at_slots().await?;
     look.at_who_may_log_in(database).await?;
-    look.at_sessions(|| own_backends(node, target)).await?;
+    look.at_sessions(|| own_backends(node, server)).await?;
     Ok((findings, unchecked))
 }
 
 /// The server processes of Sluice's own connections to the server of this target, by whichever target they lead there.
-fn own_backends(node: &Node, target: &TargetConfig) -> BTreeSet<u32> {
+fn own_backends(node: &Node, server: &Server) -> BTreeSet<u32> {
     let active = node.revisions.current();
-    let same = active.targets.values().filter(|other| other.host == target.host && other.port == target.port);
+    let (host, port) = (&server.config.host, server.config.port);
+    let same = active.targets.values().filter(|other| other.host == *host && other.port == port);
     same.flat_map(|other| node.backends.of(&other.target.name)).collect()
 }
 
 /// What the configuration says already.
-fn configured(target: &TargetConfig) -> Vec<Advised> {
+fn configured(server: &Server) -> Vec<Advised> {
     let mut findings = Vec::new();
-    let is_here = target.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    let is_here = server.config.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
     let severity = if is_here { Severity::Warning } else { Severity::Serious };
     let advice = "give the target a certificate, and write tls = \"verify-full\" and ca_file";
-    match target.tls.mode {
+    match server.postgres.tls.mode {
         TlsMode::VerifyFull => {}
         TlsMode::Require => {
             findings.push(Advised::new(severity, "tls", "whoever answers at the target's address is believed", advice));
@@ -143,7 +145,7 @@ fn configured(target: &TargetConfig) -> Vec<Advised> {
             findings.push(Advised::new(severity, "tls", "what passes to and from the target is in clear", advice));
         }
     }
-    if target.allow_md5 {
+    if server.postgres.allow_md5 {
         let advice = "let the target keep SCRAM verifiers, and remove allow_md5";
         findings.push(Advised::new(Severity::Warning, "md5", "md5 may be used to log in at the target", advice));
     }

@@ -219,7 +219,7 @@ impl Session {
             target: Arc::clone(&self.place.model.name),
             database: Arc::clone(&self.place.database),
             statement: self.whole_text(&known.analysed),
-            parameters: values.iter().map(|value| super::tape::shown_text(value).into_owned()).collect(),
+            parameters: values.iter().map(|value| crate::session_tape::shown_text(value).into_owned()).collect(),
             effects: known
                 .analysed
                 .statements

@@ -10,14 +10,11 @@ use std::time::Duration;
 use effects::postgres::settings;
 use identity::IdentityError;
 use ledger::Level;
-use ledger::tape::{Drawn, Tape};
 use masking::postgres::Outbox;
 use model::effect::{Effect, Object, SettingClass, Verb};
 use model::event::Event;
 use model::id::SessionId;
-use model::secret::Secret;
 use model::subject::{Subject, SubjectKey};
-use model::target::TapeMode;
 use rustls::ServerConfig;
 use store::config::TargetConfig;
 use tokio::net::TcpStream;
@@ -37,15 +34,17 @@ use super::refusal::Told;
 use super::rest::Given;
 use super::roles;
 use super::say;
+use super::server::Server;
 use super::session::{Caller, Place, Session};
-use super::tape::SessionTape;
 use super::upstream::Connected;
 use super::wall::{self, Wall};
 use crate::clock;
 use crate::gate::{ClientSide, Released};
+use crate::listener::Accepted;
 use crate::node::Node;
 use crate::recorder::{NotRecorded, entry};
 use crate::revision::Active;
+use crate::session_tape::SessionTape;
 use crate::sessions::{CancelKey, LiveSession, Renewal, Signals};
 
 /// Why a connection does not become a session: the true reason for the journal, the answer for the caller.
@@ -95,13 +94,8 @@ impl Refusal {
 const PASSING_ON: Duration = Duration::from_secs(10);
 
 /// Serves one connection to its end.
-pub(super) async fn serve(
-    node: Arc<Node>,
-    stream: TcpStream,
-    source: IpAddr,
-    tls: Arc<ServerConfig>,
-    logging_in: crate::sessions::Admitted<IpAddr>,
-) {
+pub(super) async fn serve(node: Arc<Node>, accepted: Accepted, tls: Arc<ServerConfig>) {
+    let Accepted { stream, source, logging_in } = accepted;
     // In a box, so that the task of a session that goes on has no room for its login.
     let began = Box::pin(let_in(&node, stream, source, tls)).await;
     drop(logging_in);
@@ -226,16 +220,16 @@ async fn admit(
     applicant: &mut Applicant,
 ) -> Result<Admitted, Refusal> {
     let active = node.revisions.current();
-    let target = active.route(&applicant.wanted.database).cloned();
+    let server = active.route(&applicant.wanted.database).and_then(Server::of);
     // What has no target is verified all the same: whether there is one is not to be told from the answer or its time.
-    let at = target.as_ref().map_or("", |target| &target.target.name);
+    let at = server.as_ref().map_or("", |server| server.name());
     let subject = credential::identify(node, applicant, at).await?;
-    let target = target.ok_or_else(|| Refusal::generic("no target has this database"))?;
+    let server = server.ok_or_else(|| Refusal::generic("no target has this database"))?;
     let wanted = &applicant.wanted;
     let policies = active.policies_for(&subject);
     let mut place = Place {
-        model: Arc::new(target.target.clone()),
-        target,
+        model: Arc::new(server.config.target.clone()),
+        server,
         database: Arc::clone(&wanted.database),
         cancel: Arc::default(),
     };
@@ -249,7 +243,7 @@ async fn admit(
     let connected = roles::connect(node, &place, id, &settings).await;
     let mut connected = connected.map_err(|error| Refusal::target(error.to_string()))?;
     place.cancel = Arc::new(std::mem::take(&mut connected.cancel));
-    let tape = tape(node, id, &place.target).await?;
+    let tape = tape(node, id, &place.server.config).await?;
     let cancel = cancel_key(wanted.version).map_err(|error| Refusal::silent(error.to_string()))?;
     let signals = Arc::default();
     Ok(Admitted {
@@ -285,31 +279,13 @@ fn cancel_key(version: Version) -> Result<CancelKey, clock::NoRandomness> {
     Ok(CancelKey { process_id: process.max(1), secret })
 }
 
-/// The shortest time that the beginning of a tape may take.
-const TAPE_BEGIN: Duration = Duration::from_secs(1);
-
-/// Begins the tape. Whatever the disk does, it keeps nobody but this session waiting, and that for a while.
+/// Begins the tape.
 async fn tape(node: &Arc<Node>, id: SessionId, target: &TargetConfig) -> Result<SessionTape, Refusal> {
-    if target.tape == TapeMode::Off {
-        return Ok(SessionTape::new(None, target.tape, None, target.tape_part));
-    }
     let failed = |error: String| {
         let hint = "Try again; if it lasts, tell your operator.";
         Refusal::tell(error, "58030", "the session cannot be recorded", hint)
     };
-    let no_key = |error: clock::NoRandomness| failed(error.to_string());
-    let drawn = Drawn { key: Secret::new(clock::random().map_err(no_key)?), nonce: clock::random().map_err(no_key)? };
-    let making = Arc::clone(node);
-    let create = node.tasks.spawn_blocking(move || {
-        let seal = Some((&*making.tape_keys, &drawn));
-        Tape::create(making.disk(), &making.layout().tapes(), id, clock::now(), seal)
-    });
-    let created = tokio::time::timeout(node.config.journal.wait_deadline.max(TAPE_BEGIN), create).await;
-    let created = created.map_err(|_| failed("the disk does not answer".to_owned()))?;
-    let created = created.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
-    node.live_tapes.enter(created.live());
-    let cap = target.tape_cap.map(|cap| (cap, Arc::clone(&node.recorder)));
-    Ok(SessionTape::new(Some(created), target.tape, cap, target.tape_part))
+    SessionTape::begin(node, id, target).await.map_err(failed)
 }
 
 /// Whether the subject may open a session here, with these settings.
@@ -442,9 +418,10 @@ fn begin(
         opened_at,
         binding: subject.binding,
         certificate: applicant.proven().certificate,
+        awaits_observer: Vec::new(),
     };
     signals.live_by(subject.token_id.clone());
-    let entered = node.sessions.enter(live, Arc::clone(&signals), cancel.clone(), among_its_subjects);
+    let entered = node.sessions.enter(live, Arc::clone(&signals), Some(cancel.clone()), among_its_subjects);
     node.metrics.sessions.inc();
     node.metrics.sessions_opened.inc();
     tracing::info!(session = %id, subject = %subject.key, target = %place.model.name, "session opened");
@@ -457,7 +434,7 @@ fn begin(
         node: Arc::clone(node),
         caller: Caller {
             session: id,
-            ends_at: super::standing::ends_at(node, &subject),
+            ends_at: crate::sessions::ends_at(node, &subject),
             subject,
             certificate: applicant.certificate,
             svid,
@@ -569,7 +546,7 @@ fn greet(
 mod tests {
     use super::*;
 
-    fn size<A, B, C, D, E, F: Future>(_: impl FnOnce(A, B, C, D, E) -> F) -> usize {
+    fn size<A, B, C, F: Future>(_: impl FnOnce(A, B, C) -> F) -> usize {
         size_of::<F>()
     }
 

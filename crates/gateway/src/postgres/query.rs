@@ -20,12 +20,12 @@ use super::catalogs::{Catalogs, Snapshot, is_fresh};
 use super::hold::Sought;
 use super::names::{PortalName, StatementName};
 use super::own::What;
-use super::record;
 use super::refusal::Refusal;
 use super::session::{Session, Stall};
 use super::standing::UNBELIEVED_USER;
 use super::upstream::ConnectError;
 use crate::clock;
+use crate::explained;
 use crate::judging::acts;
 use crate::recorder::entry;
 
@@ -361,6 +361,7 @@ impl Session {
                 .first()),
             reason: self.caller.reason.as_deref(),
             estimated_rows: None,
+            observers: &[],
         }
     }
 
@@ -475,7 +476,7 @@ impl Session {
         entry(Event::Decided {
             request,
             statements: known.analysed.ids.clone(),
-            values: record::within_an_entry(self.shown_values(&known.analysed, bound)),
+            values: explained::within_an_entry(self.shown_values(&known.analysed, bound)),
             outcome,
             policies: known.judged.verdict.policies().to_vec(),
             revision: self.active.id,

@@ -77,10 +77,10 @@ async fn renew_own(
 /// session's is. `bound_to` is the certificate of the connection that a token came by.
 fn may_take(live: &LiveSession, subject: &Subject, bound_to: Option<Option<Digest>>) -> bool {
     let is_own = live.subject == subject.key && live.on_behalf_of == subject.on_behalf_of;
-    let stays_bound = live.binding == Binding::Bearer || live.binding == subject.binding;
+    let stays_bound = live.binding.stays_with(subject.binding);
     let fits = match (subject.binding, bound_to) {
         (Binding::Mtls, Some(certificate)) => certificate.is_some() && live.certificate == certificate,
-        (Binding::Dpop, _) => false,
+        (Binding::Dpop | Binding::Ssh, _) => false,
         (Binding::Bearer | Binding::Mtls, _) => true,
     };
     is_own && stays_bound && fits
@@ -135,6 +135,7 @@ mod tests {
             opened_at: Timestamp(1),
             binding,
             certificate,
+            awaits_observer: Vec::new(),
         };
         let bearer = live(Binding::Bearer, None);
         assert!(may_take(&bearer, &subject("etl", Binding::Bearer), Some(None)));

@@ -17,6 +17,7 @@ use super::analysed::Memo;
 use super::catalogs::Snapshot;
 use super::end::End;
 use super::refusal::Refusal;
+use super::server::Server;
 use super::session::{Owed, Place, Relay, Session};
 use crate::node::Node;
 use crate::revision::Active;
@@ -34,7 +35,7 @@ pub(super) fn lens(
     let labels = catalog.labels(active, &place.model.name);
     let context = policy::Context::at_the_start(subject, source, crate::clock::now());
     let bench = place.bench(policies, &labels);
-    bench.lens(&node.mask_keys, &active.classification, place.target.on_unmaskable, &context)
+    bench.lens(&node.mask_keys, &active.classification, place.server.postgres.on_unmaskable, &context)
 }
 
 /// What masks were made by before a revision.
@@ -77,14 +78,14 @@ impl Session {
         if active.id == self.active.id {
             return Ok(());
         }
-        let target = active.targets.get(&self.place.model.name).cloned();
-        let Some(target) =
-            target.filter(|target| target.host == self.place.target.host && target.port == self.place.target.port)
-        else {
+        let before = &self.place.server.config;
+        let is_same = |server: &Server| server.config.host == before.host && server.config.port == before.port;
+        let server = active.targets.get(&self.place.model.name).and_then(Server::of);
+        let Some(server) = server.filter(is_same) else {
             return Err(End::Administrator("the target is no longer configured"));
         };
-        self.place.model = Arc::new(target.target.clone());
-        self.place.target = target;
+        self.place.model = Arc::new(server.config.target.clone());
+        self.place.server = server;
         self.adopt(active);
         Ok(())
     }

@@ -13,9 +13,10 @@ use std::time::Duration;
 use model::id::SessionId;
 use model::secret::Secret;
 use policy::OwnStatement;
-use store::config::{EphemeralRole, OwnedObjects, TargetConfig};
+use store::config::{EphemeralRole, OwnedObjects};
 use tokio::sync::{Notify, OwnedMutexGuard};
 
+use super::server::Server;
 use super::session::Place;
 use super::upstream::{self, ConnectError, Connected, OwnConnection, Whom};
 use crate::node::Node;
@@ -49,16 +50,16 @@ pub(super) async fn connect(
     session: SessionId,
     settings: &[(String, String)],
 ) -> Result<Connected, ConnectError> {
-    let (target, database) = (&place.target, &*place.database);
-    let Some(wanted) = &target.credential.ephemeral_role else {
-        let receipt = upstream::record_use(node, target, session).await?;
-        return upstream::connect(node, target, database, session, &receipt, Whom::Sluice, settings).await;
+    let (server, database) = (&place.server, &*place.database);
+    let Some(wanted) = &server.postgres.credential.ephemeral_role else {
+        let receipt = upstream::record_use(node, server, session).await?;
+        return upstream::connect(node, server, database, session, &receipt, Whom::Sluice, settings).await;
     };
     let making = node.roles.make(node, place, session, wanted);
     let (role, password) = tokio::time::timeout(DEADLINE, making).await.map_err(|_| ConnectError::Deadline)??;
-    let receipt = upstream::record_role(node, target, session, &role).await?;
+    let receipt = upstream::record_role(node, server, session, &role).await?;
     let whom = Whom::Role(&role, &password);
-    let mut connected = upstream::connect(node, target, database, session, &receipt, whom, settings).await?;
+    let mut connected = upstream::connect(node, server, database, session, &receipt, whom, settings).await?;
     connected.held.role = Some(role);
     Ok(connected)
 }
@@ -90,12 +91,12 @@ impl Drop for MadeRole {
 #[derive(Clone)]
 struct Left {
     session: SessionId,
-    target: Arc<TargetConfig>,
+    server: Server,
     database: Arc<str>,
 }
 
 /// A connection that roles are made and dropped on, and for which configuration.
-type Kept = Option<(Arc<TargetConfig>, OwnConnection)>;
+type Kept = Option<(Server, OwnConnection)>;
 
 /// A target and one of its databases.
 type Where = (Arc<str>, Arc<str>);
@@ -106,15 +107,15 @@ type Shared = Arc<tokio::sync::Mutex<Kept>>;
 /// That connection in use.
 struct Administration {
     place: OwnedMutexGuard<Kept>,
-    target: Arc<TargetConfig>,
+    server: Server,
     connection: OwnConnection,
 }
 
 impl Administration {
     /// All that was asked is answered: the next one may use it. Whoever stops in the middle leaves no half-read answer behind.
     fn put_back(self) {
-        let Self { mut place, target, connection } = self;
-        *place = Some((target, connection));
+        let Self { mut place, server, connection } = self;
+        *place = Some((server, connection));
     }
 }
 
@@ -151,12 +152,12 @@ impl Roles {
     ) -> Result<(MadeRole, Secret<String>), ConnectError> {
         let password = statements::password().map_err(|_| ConnectError::Internal("no randomness"))?;
         let name: Arc<str> = statements::name(session).into();
-        let left = Left { session, target: Arc::clone(&place.target), database: Arc::clone(&place.database) };
+        let left = Left { session, server: place.server.clone(), database: Arc::clone(&place.database) };
         self.used().insert(session);
         // Whatever fails from here on, it is dropped: if it was not made, that does nothing.
         let role = MadeRole { name, roles: Arc::clone(self), left: Some(left) };
         let name = OwnStatement::CreateRole;
-        let mut administration = self.administration(node, &place.target, &place.database, name).await?;
+        let mut administration = self.administration(node, &place.server, &place.database, name).await?;
         let connection = &mut administration.connection;
         let until = statements::until(connection).await?;
         let text = statements::create(&role.name, &password, &until, wanted);
@@ -170,25 +171,25 @@ impl Roles {
     async fn administration(
         &self,
         node: &Node,
-        target: &Arc<TargetConfig>,
+        server: &Server,
         database: &Arc<str>,
         name: OwnStatement,
     ) -> Result<Administration, ConnectError> {
-        let key = (Arc::clone(&target.target.name), Arc::clone(database));
+        let key = (Arc::clone(server.name()), Arc::clone(database));
         let kept = {
             let mut all = self.administrations.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(all.entry(key).or_default())
         };
         let mut place = kept.lock_owned().await;
-        if let Some((_, mut connection)) = place.take().filter(|(of, _)| of == target) {
+        if let Some((_, mut connection)) = place.take().filter(|(of, _)| of == server) {
             connection.record(node, name).await?;
             // It may have died since it was last used.
             if run(&mut connection, name, "SELECT 1").await.is_ok() {
-                return Ok(Administration { place, target: Arc::clone(target), connection });
+                return Ok(Administration { place, server: server.clone(), connection });
             }
         }
-        let connection = Box::pin(OwnConnection::open(node, target, database, name)).await?;
-        Ok(Administration { place, target: Arc::clone(target), connection })
+        let connection = Box::pin(OwnConnection::open(node, server, database, name)).await?;
+        Ok(Administration { place, server: server.clone(), connection })
     }
 
     /// Drops what sessions leave, and what a killed process left, for as long as it is polled.
@@ -218,7 +219,7 @@ impl Roles {
         for role in left {
             let dropped = self.drop_patiently(node, &role).await;
             if let Err(error) = dropped {
-                let (session, target) = (role.session, &role.target.target.name);
+                let (session, target) = (role.session, role.server.name());
                 tracing::warn!(%session, %target, %error, "the role of a session is not dropped yet");
             }
         }
@@ -239,12 +240,12 @@ impl Roles {
 
     async fn drop_role(&self, node: &Node, role: &Left) -> Result<Dropped, ConnectError> {
         let name = statements::name(role.session);
-        let owned = match &role.target.credential.ephemeral_role {
+        let owned = match &role.server.postgres.credential.ephemeral_role {
             Some(EphemeralRole { owned, .. }) => owned.clone(),
             None => OwnedObjects::Drop,
         };
         let own = OwnStatement::DropRole;
-        let mut administration = self.administration(node, &role.target, &role.database, own).await?;
+        let mut administration = self.administration(node, &role.server, &role.database, own).await?;
         let connection = &mut administration.connection;
         let dropped = if statements::is_connected(connection, &name).await? {
             Dropped::StillUsed

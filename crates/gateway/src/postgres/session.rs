@@ -36,13 +36,14 @@ use super::refusal::Told;
 use super::rest::Given;
 use super::run::Run;
 use super::script::Script;
+use super::server::Server;
 use super::staging::Staged;
-use super::tape::SessionTape;
 use super::wall::Wall;
 use crate::gate::{ClientSide, HIGH_WATER, TargetSide};
 use crate::judging::Bench;
 use crate::node::Node;
 use crate::revision::Active;
+use crate::session_tape::SessionTape;
 use crate::sessions::Signals;
 use crate::tls::ClientCertificate;
 
@@ -78,7 +79,7 @@ impl Caller {
 /// Where the session leads.
 #[derive(Clone)]
 pub(super) struct Place {
-    pub(super) target: Arc<store::config::TargetConfig>,
+    pub(super) server: Server,
     pub(super) model: Arc<Target>,
     pub(super) database: Arc<str>,
     /// The target's own key for cancelling what this session runs.

@@ -44,7 +44,7 @@ impl Session {
         }
         let level = std::mem::replace(&mut self.level, Level::Process);
         let entries = std::mem::take(&mut self.entries);
-        let introduced = super::record::introduced(&entries);
+        let introduced = crate::explained::introduced(&entries);
         let mut receipts = Vec::new();
         let mut recorded = Ok(());
         if !entries.is_empty() {

@@ -1,13 +1,10 @@
 //! Whether the identities behind a session are still believed, while it lives.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use identity::{IdentityError, Proven};
 use model::effect::Verb;
 use model::subject::Subject;
-use model::time::Timestamp;
-use tokio::time::Instant;
 
 use super::analysed::Known;
 use super::end::End;
@@ -15,29 +12,11 @@ use super::query::Origin;
 use super::refusal::Refusal;
 use super::session::{Caller, Session};
 use crate::clock;
-use crate::node::Node;
-use crate::sessions::{Renewal, Signal};
+use crate::sessions::{Renewal, Signal, ends_at};
 use crate::tls::ClientCertificate;
-
-/// The end of a credential by the wall clock, with what grace the configuration gives.
-pub(super) fn expiry(node: &Node, subject: &Subject) -> Timestamp {
-    let grace = u64::try_from(node.config.sessions.grace.as_millis()).unwrap_or(u64::MAX);
-    subject.expires_at.plus_millis(grace)
-}
-
-/// The same moment by a clock that nobody can set: one that is set back prolongs no session.
-pub(super) fn ends_at(node: &Node, subject: &Subject) -> Instant {
-    let left = Duration::from_millis(expiry(node, subject).millis_since(clock::now()));
-    // What lies further ahead than the clock reaches is looked at again then.
-    let now = Instant::now();
-    now.checked_add(left).unwrap_or_else(|| now + FARTHEST)
-}
 
 /// Why what was held on behalf of a user is withdrawn.
 pub(super) const UNBELIEVED_USER: &str = "the user is not believed any more";
-
-/// How far ahead an end is looked for at most.
-const FARTHEST: Duration = Duration::from_secs(365 * 86_400);
 
 impl Caller {
     /// What a token may be bound to that comes on this connection.

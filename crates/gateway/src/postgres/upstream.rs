@@ -12,7 +12,7 @@ use policy::{OwnStatement, Permit, ProtocolAct};
 use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256};
 use rustls_pki_types::ServerName;
-use store::config::{TargetConfig, TlsMode};
+use store::config::TlsMode;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use wire::postgres::backend::{Authentication, Backend, ReportFields, TransactionStatus};
@@ -21,6 +21,7 @@ use wire::postgres::frame::{Limits, Phase, backend};
 use wire::postgres::startup::Version;
 
 use super::roles::MadeRole;
+use super::server::Server;
 use super::session::Place;
 use crate::backends::OwnBackend;
 use crate::clock;
@@ -105,22 +106,22 @@ const NOT_BELIEVED: [&str; 2] = ["28P01", "28000"];
 /// rotated meanwhile.
 pub(super) async fn connect(
     node: &Node,
-    target: &TargetConfig,
+    server: &Server,
     database: &str,
     session: SessionId,
     receipt: &Receipt,
     whom: Whom<'_>,
     settings: &[(String, String)],
 ) -> Result<Connected, ConnectError> {
-    let attempt = Attempt { node, target, database, session, whom, settings };
+    let attempt = Attempt { node, server, database, session, whom, settings };
     let attempts = async {
         let (spent, refused) = match attempt.log_in(receipt, None).await {
             Ok(connected) => return Ok(connected),
             Err((Some(spent), ConnectError::Refused(code))) if NOT_BELIEVED.contains(&&*code) => (spent, code),
             Err((_, error)) => return Err(error),
         };
-        tracing::info!(target = %target.target.name, sqlstate = refused, "the target's credential is read once more");
-        let receipt = record_use(node, target, session).await?;
+        tracing::info!(target = %server.name(), sqlstate = refused, "the target's credential is read once more");
+        let receipt = record_use(node, server, session).await?;
         attempt.log_in(&receipt, Some(spent)).await.map_err(|(_, error)| error)
     };
     let limit = node.config.limits.connect_timeout;
@@ -130,7 +131,7 @@ pub(super) async fn connect(
 /// Whom to log in where.
 struct Attempt<'a> {
     node: &'a Node,
-    target: &'a TargetConfig,
+    server: &'a Server,
     database: &'a str,
     session: SessionId,
     whom: Whom<'a>,
@@ -145,12 +146,13 @@ impl Attempt<'_> {
         receipt: &Receipt,
         spent: Option<credentials::Login>,
     ) -> Result<Connected, (Option<credentials::Login>, ConnectError)> {
-        let (target, session) = (self.target, self.session);
-        let (leg, binding) = encrypted(target, session).await.map_err(|error| (None, error))?;
+        let (server, session) = (self.server, self.session);
+        let (leg, binding) = encrypted(self.node, server, session).await.map_err(|error| (None, error))?;
         let side = TargetSide::new(leg);
         let login = match self.whom {
             Whom::Sluice => {
-                let login = self.node.credentials.login(self.node, target, spent).await;
+                let (config, credential) = (&server.config, &server.postgres.credential);
+                let login = self.node.credentials.login(self.node, config, credential, spent).await;
                 Some(login.map_err(|error| (None, ConnectError::Credential(error.to_string())))?)
             }
             Whom::Role(..) => None,
@@ -160,14 +162,14 @@ impl Attempt<'_> {
             (None, Whom::Role(role, password)) => (role.name(), Some(password)),
             (None, Whom::Sluice) => return Err((None, ConnectError::Internal("there is nobody to log in as"))),
         };
-        let mut exchange = Login { side, session, receipt, target, user, password, binding };
+        let mut exchange = Login { side, session, receipt, server, user, password, binding };
         let finished = match exchange.start(self.database, self.settings) {
             Ok(()) => exchange.finish().await,
             Err(error) => Err(error),
         };
         match finished {
             Ok(LoggedIn { side, status, parameters, cancel }) => {
-                let _backend = self.node.backends.enter(&target.target.name, cancel.process);
+                let _backend = self.node.backends.enter(server.name(), cancel.process);
                 let _lease = login.and_then(|login| login.password).and_then(Use::lasting);
                 Ok(Connected { side, status, parameters, cancel, held: Held { _backend, _lease, role: None } })
             }
@@ -179,25 +181,21 @@ impl Attempt<'_> {
 /// Journals that a session logs in as a role that was made for it.
 pub(super) async fn record_role(
     node: &Node,
-    target: &TargetConfig,
+    server: &Server,
     session: SessionId,
     role: &MadeRole,
 ) -> Result<Receipt, ConnectError> {
-    let (target, reference) = (Arc::clone(&target.target.name), format!("role:{}", role.name()).into());
+    let (target, reference) = (Arc::clone(server.name()), format!("role:{}", role.name()).into());
     record(node, vec![entry(Event::SecretUsed { session: Some(session), target, reference })]).await
 }
 
 /// Journals that the target's credential is used, which is what lets Sluice log in.
-pub(super) async fn record_use(
-    node: &Node,
-    target: &TargetConfig,
-    session: SessionId,
-) -> Result<Receipt, ConnectError> {
-    record(node, vec![entry(used(target, session))]).await
+pub(super) async fn record_use(node: &Node, server: &Server, session: SessionId) -> Result<Receipt, ConnectError> {
+    record(node, vec![entry(used(server, session))]).await
 }
 
-fn used(target: &TargetConfig, session: SessionId) -> Event {
-    Event::SecretUsed { session: Some(session), target: Arc::clone(&target.target.name), reference: reference(target) }
+fn used(server: &Server, session: SessionId) -> Event {
+    Event::SecretUsed { session: Some(session), target: Arc::clone(server.name()), reference: reference(server) }
 }
 
 /// Journals entries of one session, and returns the receipt of the last.
@@ -207,24 +205,25 @@ async fn record(node: &Node, entries: Vec<Entry>) -> Result<Receipt, ConnectErro
 }
 
 /// What the record calls the credential: where it is kept, or the client certificate.
-fn reference(target: &TargetConfig) -> Arc<str> {
-    match (&target.credential.password, &target.tls.client) {
+fn reference(server: &Server) -> Arc<str> {
+    match (&server.postgres.credential.password, &server.postgres.tls.client) {
         (Some(source), _) => source.to_string().into(),
-        (None, Some(files)) => format!("certificate:{}", files.cert.display()).into(),
+        (None, Some(files)) => format!("certificate:{}", files.cert).into(),
         (None, None) => "none".into(),
     }
 }
 
-async fn dial(target: &TargetConfig) -> Result<TcpStream, ConnectError> {
-    let tcp = TcpStream::connect((&*target.host, target.port)).await?;
+async fn dial(server: &Server) -> Result<TcpStream, ConnectError> {
+    let tcp = TcpStream::connect((&*server.config.host, server.config.port)).await?;
     tcp.set_nodelay(true)?;
     Ok(tcp)
 }
 
 /// A leg to the target, inside TLS as the target's configuration demands, and what SCRAM may bind to.
-async fn encrypted(target: &TargetConfig, session: SessionId) -> Result<(Leg, Option<Vec<u8>>), ConnectError> {
-    let mut leg = Leg::new(Stream::Plain(dial(target).await?), BytesMut::new());
-    let verify = match target.tls.mode {
+async fn encrypted(node: &Node, server: &Server, session: SessionId) -> Result<(Leg, Option<Vec<u8>>), ConnectError> {
+    let mut leg = Leg::new(Stream::Plain(dial(server).await?), BytesMut::new());
+    let settings = &server.postgres.tls;
+    let verify = match settings.mode {
         TlsMode::Off => return Ok((leg, None)),
         TlsMode::Require => Verify::Nothing,
         TlsMode::VerifyFull => Verify::Full,
@@ -246,9 +245,9 @@ async fn encrypted(target: &TargetConfig, session: SessionId) -> Result<(Leg, Op
         _ => return Err(ConnectError::Protocol("the answer to SSLRequest is not one byte".into())),
     }
     let (tcp, _) = leg.into_plain().ok_or(ConnectError::Internal("bytes were left before TLS"))?;
-    let identity = target.tls.client.as_ref().map(|files| (files.cert.as_path(), files.key.as_path()));
-    let config = tls::client(verify, target.tls.ca_file.as_deref(), identity, &[ALPN_POSTGRES])?;
-    let name = ServerName::try_from(target.host.to_string())
+    let own = settings.client.as_ref().map(|files| credentials::certificate(node, files)).transpose()?;
+    let config = tls::client(verify, settings.ca_file.as_deref(), own.as_ref(), &[ALPN_POSTGRES])?;
+    let name = ServerName::try_from(server.config.host.to_string())
         .map_err(|_| ConnectError::Protocol("the host is not a name that TLS can verify".into()))?;
     let stream = TlsConnector::from(config).connect(name, tcp).await?;
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
@@ -261,7 +260,7 @@ struct Login<'a> {
     side: TargetSide,
     session: SessionId,
     receipt: &'a Receipt,
-    target: &'a TargetConfig,
+    server: &'a Server,
     user: &'a str,
     password: Option<&'a Secret<String>>,
     binding: Option<Vec<u8>>,
@@ -354,7 +353,7 @@ impl Login<'_> {
                     self.answer_password(&Secret::new(password))?;
                 }
                 Authentication::CleartextPassword => return Err(ConnectError::Method("a password in clear")),
-                Authentication::Md5Password(salt) if self.target.allow_md5 && self.is_verified() => {
+                Authentication::Md5Password(salt) if self.server.postgres.allow_md5 && self.is_verified() => {
                     let hash = md5_hash(self.user.as_bytes(), self.secret()?.expose().as_bytes(), salt);
                     self.answer_password(&Secret::new(hash.into_bytes()))?;
                 }
@@ -371,7 +370,7 @@ impl Login<'_> {
     }
 
     fn is_verified(&self) -> bool {
-        self.target.tls.mode == TlsMode::VerifyFull
+        self.server.postgres.tls.mode == TlsMode::VerifyFull
     }
 
     fn secret(&self) -> Result<&Secret<String>, ConnectError> {
@@ -452,8 +451,8 @@ fn escape_option(value: &str) -> String {
 /// Asks the target to cancel what a session runs. The target ignores it if nothing runs.
 pub(super) async fn cancel(node: &Node, place: &Place, session: SessionId) {
     let attempt = async {
-        let receipt = record_use(node, &place.target, session).await?;
-        let (leg, _) = encrypted(&place.target, session).await?;
+        let receipt = record_use(node, &place.server, session).await?;
+        let (leg, _) = encrypted(node, &place.server, session).await?;
         let mut side = TargetSide::new(leg);
         let mut message = Vec::new();
         encode::cancel_request(&mut message, place.cancel.process, &place.cancel.key)
@@ -501,19 +500,19 @@ impl OwnConnection {
     /// Connects to run the statements of this name; journals both first.
     pub(super) async fn open(
         node: &Node,
-        target: &TargetConfig,
+        server: &Server,
         database: &str,
         name: OwnStatement,
     ) -> Result<Self, ConnectError> {
         let bits = clock::random_bits().map_err(|_| ConnectError::Internal("no randomness"))?;
         let session = SessionId::from_bits(bits);
-        let (place, of) = (Arc::clone(&target.target.name), Arc::from(database));
-        let entries = vec![entry(used(target, session)), entry(own(session, &place, &of, name))];
+        let (place, of) = (Arc::clone(server.name()), Arc::from(database));
+        let entries = vec![entry(used(server, session)), entry(own(session, &place, &of, name))];
         let receipt = record(node, entries).await?;
         // Whoever waits for a lock here makes every session wait, among them the one that holds it.
         let settings = [("application_name", "sluice"), ("search_path", "pg_catalog"), ("lock_timeout", LOCK_TIMEOUT)];
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let connected = connect(node, target, database, session, &receipt, Whom::Sluice, &settings).await?;
+        let connected = connect(node, server, database, session, &receipt, Whom::Sluice, &settings).await?;
         let Connected { side, held: _held, .. } = connected;
         Ok(Self { side, session, target: place, database: of, receipt, _held })
     }

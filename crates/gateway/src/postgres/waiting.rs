@@ -10,10 +10,9 @@ use tokio::time::Instant;
 
 use super::end::End;
 use super::session::{Hold, Session, Stall};
-use super::standing::{ends_at, expiry};
 use crate::clock;
 use crate::gate::{HIGH_WATER, Moved};
-use crate::sessions::{PassingOn, Renewal, Signal};
+use crate::sessions::{PassingOn, Renewal, Signal, ends_at, expiry};
 
 /// What ended a wait.
 enum Woken {

@@ -79,8 +79,9 @@ fn a_password_that_the_target_refuses_is_read_once_more() {
     };
     let before = (uses("payments"), uses("openbao:corp"));
     is_refused(&world);
-    // By the catalog's connection, twice and no more: the session was refused there. So is what proves Sluice to OpenBao.
-    assert_eq!((uses("payments") - before.0, uses("openbao:corp") - before.1), (2, 2));
+    // By the catalog's connection, twice and no more: the session was refused there. What proves Sluice to OpenBao is used
+    // at each read, and a rotation is given three more of them.
+    assert_eq!((uses("payments") - before.0, uses("openbao:corp") - before.1), (2, 5));
     tell(&world, &bao, &world.payments.login.password);
     served_by(&world);
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use store::config::{AwsAccess, AwsAccount, CredentialSource};
 
 use super::super::proof;
-use super::sign::{Keys, encode};
+use super::sign::{AwsKeys, encode};
 use super::{AwsError, exchange};
 use crate::node::Node;
 
@@ -15,11 +15,11 @@ use crate::node::Node;
 const SESSION: &str = "sluice";
 
 /// The keys to sign with, asked for at each use.
-pub(super) async fn keys(node: &Node, account: &AwsAccount) -> Result<Keys, AwsError> {
+pub(super) async fn keys(node: &Node, account: &AwsAccount) -> Result<AwsKeys, AwsError> {
     match &account.access {
         AwsAccess::Key { id, secret, session_token } => {
             let session_token = read_any(node, account, session_token).await?;
-            Ok(Keys { id: id.clone(), secret: read(node, account, secret).await?, session_token })
+            Ok(AwsKeys { id: id.clone(), secret: read(node, account, secret).await?, session_token })
         }
         AwsAccess::WebIdentity { role_arn, token } => {
             let token = read(node, account, token).await?;
@@ -72,10 +72,10 @@ fn header(name: &str, value: &str) -> (String, String) {
 }
 
 /// Keys as AWS writes them, with the name that it has for the session token there.
-fn named(keys: Option<&Value>, token: &str) -> Result<Keys, AwsError> {
+fn named(keys: Option<&Value>, token: &str) -> Result<AwsKeys, AwsError> {
     let text = |name: &str| keys.and_then(|keys| keys.get(name)).and_then(Value::as_str).map(str::to_owned);
     let missing = || AwsError::Answer("no keys");
-    Ok(Keys {
+    Ok(AwsKeys {
         id: text("AccessKeyId").ok_or_else(missing)?,
         secret: Secret::new(text("SecretAccessKey").ok_or_else(missing)?),
         session_token: Some(Secret::new(text(token).ok_or_else(missing)?)),

@@ -4,15 +4,18 @@ use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{
-    SignableBody, SignableRequest, SignatureLocation, SigningInstructions, SigningParams, SigningSettings, sign,
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation, SigningInstructions,
+    SigningParams, SigningSettings, UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4;
 use model::secret::Secret;
+use serde_json::{Value, json};
+use store::config::AwsSigning;
 
 use super::AwsError;
 
 /// What is signed with.
-pub(super) struct Keys {
+pub(crate) struct AwsKeys {
     /// The access key's id, which is no secret.
     pub(super) id: String,
     pub(super) secret: Secret<String>,
@@ -20,9 +23,62 @@ pub(super) struct Keys {
     pub(super) session_token: Option<Secret<String>>,
 }
 
+impl AwsKeys {
+    /// In the form that AWS writes them.
+    pub(super) fn written(&self) -> Secret<String> {
+        let token = self.session_token.as_ref().map(Secret::expose);
+        let keys = json!({ "AccessKeyId": self.id, "SecretAccessKey": self.secret.expose(), "SessionToken": token });
+        Secret::new(keys.to_string())
+    }
+
+    /// Reads that form.
+    pub(crate) fn read(text: &Secret<String>) -> Option<Self> {
+        let read: Value = serde_json::from_str(text.expose()).ok()?;
+        let word = |name: &str| read.get(name).and_then(Value::as_str).map(str::to_owned);
+        let (id, secret) = (word("AccessKeyId")?, Secret::new(word("SecretAccessKey")?));
+        Some(Self { id, secret, session_token: word("SessionToken").map(Secret::new) })
+    }
+}
+
+/// The body of a request that is signed.
+#[derive(Clone, Copy)]
+pub(crate) enum Payload<'a> {
+    /// All of it.
+    Whole(&'a [u8]),
+    /// It is on its way, and not signed: S3 alone takes that.
+    Unsigned,
+}
+
+/// The fields that sign a request: its method, its whole URL, the fields that it has with `Host`, and its body.
+pub(crate) fn sign_request(
+    keys: &AwsKeys,
+    signing: &AwsSigning,
+    (method, url): (&str, &str),
+    fields: &[(&str, &str)],
+    payload: Payload<'_>,
+    now: SystemTime,
+) -> Result<Vec<(String, Secret<String>)>, AwsError> {
+    let body = match payload {
+        Payload::Whole(bytes) => SignableBody::Bytes(bytes),
+        Payload::Unsigned => SignableBody::UnsignedPayload,
+    };
+    let mut settings = SigningSettings::default();
+    // Like what the library leaves out already: a proxy on the way may change it.
+    settings.excluded_headers.get_or_insert_default().push("te".into());
+    if signing.service == "s3" {
+        // S3 has its own rules: escaped once, `..` and `//` are names, and the digest stands in a field.
+        settings.percent_encoding_mode = PercentEncodingMode::Single;
+        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+    }
+    let request = SignableRequest::new(method, url, fields.iter().copied(), body).map_err(|_| AwsError::Sign)?;
+    let signed = signed(keys, &signing.region, &signing.service, settings, request, now)?;
+    Ok(signed.headers().map(|(name, value)| (name.to_owned(), Secret::new(value.to_owned()))).collect())
+}
+
 /// The headers of a request: those given, and those that sign it.
 pub(super) fn headers(
-    keys: &Keys,
+    keys: &AwsKeys,
     region: &str,
     service: &str,
     url: &str,
@@ -40,7 +96,7 @@ pub(super) fn headers(
 /// The token with which `user` logs in at `place`, a host and a port: a URL without its scheme, its parameters in the order of
 /// their names.
 pub(super) fn rds_token(
-    keys: &Keys,
+    keys: &AwsKeys,
     region: &str,
     place: &str,
     user: &str,
@@ -61,7 +117,7 @@ pub(super) fn rds_token(
 }
 
 fn signed(
-    keys: &Keys,
+    keys: &AwsKeys,
     region: &str,
     service: &str,
     settings: SigningSettings,
@@ -77,7 +133,7 @@ fn signed(
 }
 
 /// A text inside a query (RFC 3986, section 2.3), as the signature wants it.
-pub(super) fn encode(text: &str) -> String {
+pub(in super::super) fn encode(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes()
         .map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })

@@ -7,8 +7,8 @@ use effects::postgres::settings;
 use model::bypass::Severity::{Serious, Warning};
 use model::effect::SettingClass;
 use policy::OwnStatement;
-use store::config::TargetConfig;
 
+use super::super::server::Server;
 use super::super::upstream::{ConnectError, OwnConnection};
 use super::{Advised, hba};
 
@@ -80,8 +80,8 @@ impl Look<'_> {
     }
 
     /// What the roles may do that statements are run as; returns their names, as a list of literals.
-    pub(super) async fn at_the_credential(&mut self, target: &TargetConfig) -> Result<String, ConnectError> {
-        let ephemeral = target.credential.ephemeral_role.as_ref();
+    pub(super) async fn at_the_credential(&mut self, server: &Server) -> Result<String, ConnectError> {
+        let ephemeral = server.postgres.credential.ephemeral_role.as_ref();
         let acting = match ephemeral {
             None => "CURRENT_USER::pg_catalog.text".to_owned(),
             Some(role) => role.in_role.iter().map(|name| literal(name)).collect::<Vec<_>>().join(", "),

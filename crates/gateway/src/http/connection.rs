@@ -1,0 +1,346 @@
+//! A connection of a client, from its TLS handshake to its end, and what its requests share.
+//!
+//! Which version of HTTP is spoken is settled in the handshake (ALPN), so that nothing is guessed from the first bytes.
+
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::header::UPGRADE;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use model::event::Event;
+use model::id::SessionId;
+use rustls::ServerConfig;
+use store::config::HttpListen;
+use tokio::net::TcpStream;
+use tokio::sync::{Mutex as Turns, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+
+use super::exchange;
+use super::guarded::{Freedom, Guarded};
+use super::proof::Proofs;
+use super::session::{End, Session};
+use super::upstream::Tasks;
+use crate::clock;
+use crate::gate::{AnswerBody, ClientExchange, Cut};
+use crate::listener::Accepted;
+use crate::node::Node;
+use crate::sessions::Admitted;
+use crate::tls::{ALPN_HTTP_2, ClientCertificate};
+
+/// How often a client may be refused on one connection before anybody is known on it: as often as with SSH.
+const ATTEMPTS: usize = 6;
+
+/// How long the end of a connection may take, for what was sent last.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// How often a client of HTTP/2 has to show that it is still there.
+const PING: Duration = Duration::from_secs(30);
+
+/// The most bytes of an answer that wait in the library, for each stream of HTTP/2.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// Bytes of a stream, and of a connection, that a client may send ahead (RFC 9113, section 6.9).
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// A task of a connection: whoever serves that looks after it.
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What the requests of one connection share.
+pub(super) struct Connection {
+    pub(super) node: Arc<Node>,
+    /// What a caller is told where there is no session yet.
+    pub(super) id: SessionId,
+    pub(super) source: IpAddr,
+    pub(super) settings: Arc<HttpListen>,
+    /// The name that the client asked for in the handshake.
+    pub(super) server_name: Option<Box<str>>,
+    /// What it proved there, if it showed one.
+    pub(super) certificate: Option<ClientCertificate>,
+    /// What proofs of possession are verified with.
+    pub(super) proofs: Arc<Proofs>,
+    /// Lets something else than HTTP be spoken on it, whose end is its own.
+    pub(super) freedom: Freedom,
+    /// Those that live; held while one is looked for or begun, so that no two are the same.
+    pub(super) sessions: Turns<Vec<Arc<Session>>>,
+    /// Cancelled when the connection has to end at once.
+    pub(super) over: CancellationToken,
+    tasks: mpsc::UnboundedSender<Task>,
+    logging_in: Mutex<Option<Admitted<IpAddr>>>,
+    refused: AtomicUsize,
+    activity: Activity,
+}
+
+/// When something was asked last, and how much is under way.
+struct Activity {
+    began: Instant,
+    running: AtomicUsize,
+    /// Milliseconds from the beginning.
+    ended: AtomicU64,
+}
+
+/// A request that is under way.
+pub(super) struct Busy(Arc<Connection>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let now = u64::try_from(self.0.activity.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.0.activity.ended.store(now, Ordering::Relaxed);
+        self.0.activity.running.fetch_sub(1, Ordering::Release);
+    }
+}
+
+impl Connection {
+    /// Has something done for as long as the connection lives.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        // Nobody takes tasks any more where the connection ends.
+        let _ = self.tasks.send(Box::pin(task));
+    }
+
+    /// Somebody is known on it.
+    pub(super) fn is_logged_in(&self) {
+        locked(&self.logging_in).take();
+    }
+
+    fn waits_for_login(&self) -> bool {
+        locked(&self.logging_in).is_some()
+    }
+
+    /// Journals why a request did not come to belong to a session. Whether that was once too often.
+    pub(super) fn refuse(&self, reason: &str) -> bool {
+        self.node.metrics.sessions_refused.inc();
+        tracing::info!(session = %self.id, reason, "request refused");
+        let (session, source) = (self.id, self.source);
+        self.node.recorder.note(Event::SessionRefused { session, source, reason: reason.into() });
+        self.refused.fetch_add(1, Ordering::Relaxed).saturating_add(1) >= ATTEMPTS && self.waits_for_login()
+    }
+
+    fn busy(self: &Arc<Self>) -> Busy {
+        self.activity.running.fetch_add(1, Ordering::Acquire);
+        Busy(Arc::clone(self))
+    }
+
+    /// When it is to end, as things are; `None` while something runs.
+    fn ends_at(&self, login: Instant) -> Option<Instant> {
+        if self.waits_for_login() {
+            return Some(login);
+        }
+        let ended = Duration::from_millis(self.activity.ended.load(Ordering::Relaxed));
+        let is_idle = self.activity.running.load(Ordering::Acquire) == 0;
+        is_idle.then(|| self.activity.began + ended + self.settings.idle_timeout)
+    }
+
+    /// Takes a request, and gives its answer once that begins.
+    async fn answer(self: Arc<Self>, mut request: Request<Incoming>) -> Result<Response<AnswerBody>, Cut> {
+        let (mut client, begins) = ClientExchange::new();
+        if request.headers().contains_key(UPGRADE) {
+            client.may_turn(hyper::upgrade::on(&mut request));
+        }
+        let busy = self.busy();
+        self.spawn(exchange::serve(Arc::clone(&self), busy, request, client));
+        begins.await.map_err(|_| Cut)
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Serves one connection to its end.
+pub(super) async fn serve(
+    node: Arc<Node>,
+    accepted: Accepted,
+    settings: Arc<HttpListen>,
+    tls: Arc<ServerConfig>,
+    proofs: Arc<Proofs>,
+    stop: CancellationToken,
+) {
+    let Ok(id) = clock::random_bits().map(SessionId::from_bits) else { return };
+    let Accepted { stream, source, logging_in } = accepted;
+    let _ = stream.set_nodelay(true);
+    let login = Instant::now() + node.config.limits.login_timeout;
+    let refuse = |reason: String| {
+        node.metrics.sessions_refused.inc();
+        tracing::info!(session = %id, reason, "connection refused");
+        node.recorder.note(Event::SessionRefused { session: id, source, reason: reason.into() });
+    };
+    let stream = match tokio::time::timeout_at(login, TlsAcceptor::from(tls).accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return refuse(format!("TLS: {error}")),
+        Err(_) => return refuse("the TLS handshake took too long".to_owned()),
+    };
+    let (_, handshake) = stream.get_ref();
+    let is_two = handshake.alpn_protocol() == Some(ALPN_HTTP_2);
+    let (tasks, given) = mpsc::unbounded_channel();
+    let connection = Arc::new(Connection {
+        id,
+        source,
+        settings,
+        server_name: handshake.server_name().map(Into::into),
+        certificate: ClientCertificate::of(handshake),
+        proofs,
+        freedom: Freedom::default(),
+        sessions: Turns::default(),
+        over: CancellationToken::new(),
+        tasks,
+        logging_in: Mutex::new(Some(logging_in)),
+        refused: AtomicUsize::new(0),
+        activity: Activity { began: Instant::now(), running: AtomicUsize::new(0), ended: AtomicU64::new(0) },
+        node,
+    });
+    let mut driving = Driving { connection: &connection, given, tasks: JoinSet::new(), login, stop };
+    if is_two {
+        let streams = Tasks::within(connection.over.clone());
+        driving.drive(serve_two(&connection, stream, streams.clone())).await;
+        driving.end().await;
+        streams.finished().await;
+    } else {
+        driving.drive(serve_one(&connection, stream)).await;
+        driving.end().await;
+    }
+}
+
+fn serve_one(connection: &Arc<Connection>, stream: TlsStream<TcpStream>) -> impl Serving {
+    let serving = Arc::clone(connection);
+    let service = service_fn(move |request| Arc::clone(&serving).answer(request));
+    let mut builder = http1::Builder::new();
+    // What is longer than that is answered with 431 by the library. How long a head may take is bounded by `ends_at`.
+    builder.max_header_size(connection.settings.max_header).max_buf_size(connection.settings.max_header.max(64 * 1024));
+    builder.timer(TokioTimer::new()).header_read_timeout(None).half_close(false);
+    let stream = Guarded::new(stream, connection.settings.max_header, connection.freedom.clone());
+    builder.serve_connection(TokioIo::new(stream), service).with_upgrades()
+}
+
+fn serve_two(connection: &Arc<Connection>, stream: TlsStream<TcpStream>, streams: Tasks) -> impl Serving {
+    let serving = Arc::clone(connection);
+    let service = service_fn(move |request| Arc::clone(&serving).answer(request));
+    let most = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let mut builder = http2::Builder::new(streams);
+    builder.timer(TokioTimer::new()).keep_alive_interval(PING).keep_alive_timeout(PING);
+    builder.max_header_list_size(most(connection.settings.max_header));
+    builder.max_concurrent_streams(most(connection.settings.max_streams)).max_send_buf_size(SEND_BUFFER);
+    builder.initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
+    builder.serve_connection(TokioIo::new(stream), service)
+}
+
+/// A connection as the library serves it.
+trait Serving: Future<Output = hyper::Result<()>> {
+    /// Takes no more requests, and ends once those that run are answered.
+    fn wind_down(self: Pin<&mut Self>);
+}
+
+impl<S> Serving for http1::UpgradeableConnection<TokioIo<Guarded<TlsStream<TcpStream>>>, S>
+where
+    S: hyper::service::HttpService<Incoming, ResBody = AnswerBody>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn wind_down(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<S> Serving for http2::Connection<TokioIo<TlsStream<TcpStream>>, S, Tasks>
+where
+    S: hyper::service::HttpService<Incoming, ResBody = AnswerBody>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    S::Future: Send + 'static,
+{
+    fn wind_down(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+/// Whoever looks after a connection.
+struct Driving<'a> {
+    connection: &'a Arc<Connection>,
+    given: mpsc::UnboundedReceiver<Task>,
+    tasks: JoinSet<()>,
+    login: Instant,
+    stop: CancellationToken,
+}
+
+impl Driving<'_> {
+    /// Lets a connection be served until it ends, or has to.
+    async fn drive(&mut self, serving: impl Serving) {
+        tokio::pin!(serving);
+        let mut until: Option<Instant> = None;
+        // Whether the library has given the connection up, to what it turned into.
+        let mut has_turned = false;
+        loop {
+            if has_turned && self.connection.activity.running.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            let ends_at = until.or_else(|| self.connection.ends_at(self.login));
+            let looks_at = ends_at.unwrap_or_else(|| Instant::now() + self.connection.settings.idle_timeout);
+            tokio::select! {
+                biased;
+                () = self.connection.over.cancelled() => return,
+                Some(task) = self.given.recv() => drop(self.tasks.spawn(task)),
+                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => self.observe(ended),
+                ended = &mut serving, if !has_turned => match ended {
+                    Ok(()) if self.connection.freedom.is_granted() => has_turned = true,
+                    Ok(()) => return,
+                    Err(error) => {
+                        tracing::debug!(session = %self.connection.id, %error, "a connection broke");
+                        return;
+                    }
+                },
+                () = self.stop.cancelled(), if until.is_none() => {
+                    until = Some(Instant::now() + self.connection.node.config.sessions.drain);
+                    if !has_turned {
+                        serving.as_mut().wind_down();
+                    }
+                }
+                () = tokio::time::sleep_until(looks_at) => match until {
+                    Some(_) => return,
+                    None if self.connection.ends_at(self.login).is_some_and(|end| end <= Instant::now()) => {
+                        until = Some(Instant::now() + GOODBYE);
+                        if !has_turned {
+                            serving.as_mut().wind_down();
+                        }
+                    }
+                    None => {}
+                },
+            }
+        }
+    }
+
+    fn observe(&self, ended: Result<(), tokio::task::JoinError>) {
+        if ended.is_err_and(|error| error.is_panic()) {
+            const PANICKED: &str = "a task of the connection panicked";
+            self.connection.node.metrics.panics.inc();
+            tracing::error!(session = %self.connection.id, PANICKED);
+            self.connection.node.recorder.note(Event::Gap { session: None, reason: PANICKED.into() });
+            self.connection.over.cancel();
+        }
+    }
+
+    /// Ends whatever still runs on the connection, and waits for it.
+    async fn end(mut self) {
+        let stopping = self.stop.is_cancelled();
+        let end = if stopping { End::Administrator("Sluice is stopping") } else { End::Client };
+        self.connection.over.cancel();
+        for session in self.connection.sessions.lock().await.iter() {
+            session.end(end.clone());
+        }
+        self.given.close();
+        while let Some(task) = self.given.recv().await {
+            self.tasks.spawn(task);
+        }
+        // The ends of tapes are bounded by themselves.
+        while let Some(ended) = self.tasks.join_next().await {
+            self.observe(ended);
+        }
+    }
+}
