@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, Method, header, request::Parts};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use gateway::clock;
+use gateway::node::Node;
 use gateway::sessions::Renewal;
 use gateway::tls::ClientCertificate;
 use identity::dpop::ProofError;
@@ -19,6 +20,7 @@ use model::subject::{Binding, Subject};
 use policy::{AdminVerb, Context, SubjectPolicies};
 
 use crate::app::{App, Peer};
+use crate::console::{self, SignedIn};
 use crate::problem::Problem;
 use crate::proof::{Call, DPOP, DPOP_NONCE, Shown};
 
@@ -63,6 +65,8 @@ pub(crate) struct Caller {
     pub(crate) credential: Credential,
     certificate: Option<ClientCertificate>,
     policies: Arc<SubjectPolicies>,
+    /// That they are signed in, where that is what says who they are.
+    signed_in: Option<SignedIn>,
 }
 
 /// What said who the caller is.
@@ -72,6 +76,8 @@ pub(crate) enum Credential {
     Token(Option<Digest>),
     /// The client certificate of this connection alone.
     Certificate,
+    /// The cookie of whoever signed in to the console.
+    Cookie,
 }
 
 impl Caller {
@@ -84,6 +90,7 @@ impl Caller {
             Problem::unauthenticated()
         };
         let shown = Shown::on(peer);
+        let mut signed_in = None;
         let (credential, subject) = match (presented(call.headers), &peer.certificate) {
             (Some((scheme, token)), _) => {
                 let subject = call.verify(app, scheme, token, shown, at).await.map_err(|error| match error {
@@ -91,6 +98,11 @@ impl Caller {
                     NotVerified::Refused(reason) => refused(&reason),
                 })?;
                 (Credential::Token(shown.proven.certificate), subject)
+            }
+            (None, _) if !call.headers.contains_key(header::AUTHORIZATION) && console::has_cookie(call.headers) => {
+                let (subject, lasts) = console::caller(app, call.method, call.headers).await?;
+                signed_in = Some(lasts);
+                (Credential::Cookie, subject)
             }
             (None, Some(certificate)) if may_be_known_by_certificate(call.headers) => {
                 let subject = app.node.issuers.recognise(certificate).map_err(|error| refused(&error))?;
@@ -100,7 +112,13 @@ impl Caller {
         };
         let policies = app.node.revisions.current().policies_for(&subject);
         let certificate = peer.certificate.clone();
-        Ok(Self { subject: Arc::new(subject), source, credential, certificate, policies })
+        Ok(Self { subject: Arc::new(subject), source, credential, certificate, policies, signed_in })
+    }
+
+    /// The subject as it is believed now, if the caller's credential is good still: for answers that last.
+    pub(crate) fn standing(&self, node: &Node) -> Option<Subject> {
+        let is_good = clock::now() < self.subject.expires_at && self.signed_in.as_ref().is_none_or(SignedIn::lasts);
+        if is_good { node.issuers.standing(&self.subject).ok() } else { None }
     }
 
     /// What said who the caller is, for a session to live by.
@@ -128,6 +146,13 @@ impl Caller {
         policy::may(&self.policies, verb, &self.context(None))
     }
 
+    /// Whether policy lets the caller now, as the subject that it is now.
+    pub(crate) fn may_as(&self, node: &Node, subject: Subject, verb: AdminVerb) -> bool {
+        let policies = node.revisions.current().policies_for(&subject);
+        let now = Self { subject: Arc::new(subject), policies, ..self.clone() };
+        now.may(verb).is_ok()
+    }
+
     /// Whether something asked for by `subject` is the caller's own.
     pub(crate) fn is(&self, subject: &model::subject::SubjectKey) -> bool {
         self.subject.key == *subject
@@ -149,8 +174,10 @@ fn fits(credential: Credential, subject: &Subject, session: Option<Digest>) -> b
     match (credential, subject.binding) {
         (Credential::Certificate, _) | (Credential::Token(_), Binding::Bearer) => true,
         (Credential::Token(here), Binding::Mtls) => here == session,
-        // Its key was proven for this call alone.
-        (Credential::Token(_), Binding::Dpop) => false,
+        // Its key was proven for this call alone, or for a connection of SSH.
+        (Credential::Token(_), Binding::Dpop | Binding::Ssh) => false,
+        // Whoever looks at a page keeps no session alive by it.
+        (Credential::Cookie, _) => false,
     }
 }
 

@@ -8,6 +8,7 @@ use gateway::tls::ClientCertificate;
 use store::State;
 use tokio_util::sync::CancellationToken;
 
+use crate::console::Console;
 use crate::problem::Problem;
 use crate::proof::Proofs;
 
@@ -29,6 +30,8 @@ pub(crate) struct App {
     pub(crate) address: SocketAddr,
     pub(crate) is_tls: bool,
     pub(crate) proofs: Arc<Proofs>,
+    /// The pages for people, if the configuration has them.
+    pub(crate) console: Option<Arc<Console>>,
 }
 
 /// Whoever is connected.

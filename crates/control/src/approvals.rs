@@ -23,6 +23,7 @@ use crate::app::App;
 use crate::input::{Body, Id, Params, reason};
 use crate::journal;
 use crate::problem::Problem;
+use crate::shape;
 use crate::time::Moment;
 
 /// Which approvals to list; everything that is given narrows the list.
@@ -98,7 +99,8 @@ impl View {
 
 /// Lists approvals, the newest first.
 #[utoipa::path(get, path = "/v1/approvals", tag = "approvals", params(ListParams),
-    responses((status = 200, description = "Approvals with their needs, answers and uses, the newest first")))]
+    responses((status = 200, description = "Approvals with their needs, answers and uses, the newest first",
+        body = Vec<shape::ApprovalView>)))]
 pub(crate) async fn list(
     State(app): State<App>,
     Params(params): Params<ListParams>,
@@ -117,7 +119,8 @@ pub(crate) async fn list(
 /// Shows one approval: to those who may answer approvals, and to whoever asked.
 #[utoipa::path(get, path = "/v1/approvals/{id}", tag = "approvals",
     params(("id" = String, Path, description = "The approval's id, `apr-…`")),
-    responses((status = 200, description = "The whole of what is asked, with its needs, answers and uses")))]
+    responses((status = 200, description = "The whole of what is asked, with its needs, answers and uses",
+        body = shape::ApprovalView)))]
 pub(crate) async fn get(
     State(app): State<App>,
     caller: Caller,
@@ -134,7 +137,8 @@ pub(crate) async fn get(
 /// Answers an approval, as a member of one of the groups that it asks.
 #[utoipa::path(post, path = "/v1/approvals/{id}/answer", tag = "approvals", request_body = AnswerBody,
     params(("id" = String, Path, description = "The approval's id, `apr-…`")),
-    responses((status = 200, description = "The answer counts and is in the journal: `{\"status\": …}`"),
+    responses((status = 200, description = "The answer counts and is in the journal: `{\"status\": …}`",
+            body = shape::Standing),
         (status = 403, description = "Nobody answers their own request; or none of your groups may answer it"),
         (status = 409, description = "It has ended, or you have answered already")))]
 pub(crate) async fn answer(
@@ -173,7 +177,7 @@ pub(crate) async fn answer(
 /// Withdraws one's own request for an approval.
 #[utoipa::path(post, path = "/v1/approvals/{id}/withdraw", tag = "approvals", request_body = WithdrawBody,
     params(("id" = String, Path, description = "The approval's id, `apr-…`")),
-    responses((status = 200, description = "It is withdrawn: `{\"status\": \"withdrawn\"}`"),
+    responses((status = 200, description = "It is withdrawn: `{\"status\": \"withdrawn\"}`", body = shape::Standing),
         (status = 404, description = "You have no such approval"),
         (status = 409, description = "It has ended already")))]
 pub(crate) async fn withdraw(

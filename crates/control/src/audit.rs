@@ -19,6 +19,7 @@ use utoipa::IntoParams;
 use crate::answer::Answer;
 use crate::app::App;
 use crate::problem::Problem;
+use crate::shape;
 use crate::time::Moment;
 
 /// The most that one list gives.
@@ -259,7 +260,7 @@ fn trace_id(text: &str) -> Result<String, QuestionError> {
 
 /// Finds requests, the newest first.
 #[utoipa::path(get, path = "/v1/audit/search", tag = "audit", params(SearchParams),
-    responses((status = 200, description = "Requests that match, the newest first")))]
+    responses((status = 200, description = "Requests that match, the newest first", body = Vec<shape::RequestView>)))]
 pub(crate) async fn search(State(app): State<App>, RawQuery(query): RawQuery) -> Result<impl IntoResponse, Problem> {
     ask(&app, Question::Search, query).await
 }
@@ -267,14 +268,15 @@ pub(crate) async fn search(State(app): State<App>, RawQuery(query): RawQuery) ->
 /// Says how many values of a class the matching requests delivered: in clear, masked, and how many requests may have.
 #[utoipa::path(get, path = "/v1/audit/disclosed", tag = "audit", params(SearchParams),
     responses((status = 200, description = "`{\"clear\": …, \"masked\": …, \"requests\": …, \"unknown\": …}`, and with \
-        `now` also `clear_at_most`")))]
+        `now` also `clear_at_most`", body = shape::DisclosedView)))]
 pub(crate) async fn disclosed(State(app): State<App>, RawQuery(query): RawQuery) -> Result<impl IntoResponse, Problem> {
     ask(&app, Question::Disclosed, query).await
 }
 
 /// Says what each subject was shown of a class, the most values in clear first.
 #[utoipa::path(get, path = "/v1/audit/report", tag = "audit", params(ReportParams),
-    responses((status = 200, description = "One line per subject, the most values in clear first")))]
+    responses((status = 200, description = "One line per subject, the most values in clear first",
+        body = Vec<shape::ReportLine>)))]
 pub(crate) async fn report(State(app): State<App>, RawQuery(query): RawQuery) -> Result<impl IntoResponse, Problem> {
     ask(&app, Question::Report, query).await
 }
@@ -282,7 +284,7 @@ pub(crate) async fn report(State(app): State<App>, RawQuery(query): RawQuery) ->
 /// Finds events that are not requests: approvals, break-glass, revisions, secrets used, administration, gaps.
 #[utoipa::path(get, path = "/v1/audit/events", tag = "audit", params(SearchParams),
     responses((status = 200, description = "Events that match, the newest first; of the parameters only times, \
-        subject, target, session, approval, secret and limit narrow it")))]
+        subject, target, session, approval, secret and limit narrow it", body = Vec<shape::EventView>)))]
 pub(crate) async fn events(State(app): State<App>, RawQuery(query): RawQuery) -> Result<impl IntoResponse, Problem> {
     ask(&app, Question::Events, query).await
 }

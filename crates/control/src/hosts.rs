@@ -1,7 +1,8 @@
 //! Requests that a page in somebody's browser made (ID-32).
 //!
 //! Tokens come in a header that no page can set for another origin, so a forged request is not authenticated. This is
-//! the second wall: a name that was rebound to this machine is not one of ours, and no page has business here at all.
+//! the second wall: a name that was rebound to this machine is not one of ours, and no page but the console has business
+//! here at all.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Uri, header};
@@ -22,11 +23,17 @@ pub(crate) async fn check(State(app): State<App>, request: Request, next: Next) 
 
 fn is_ours(app: &App, uri: &Uri, headers: &HeaderMap) -> bool {
     // Browsers send Origin with every request that could change something; no other client does.
-    if headers.contains_key(header::ORIGIN) {
+    let may_call =
+        |origin: &axum::http::HeaderValue| app.console.as_ref().is_some_and(|own| own.is_own(origin.as_bytes()));
+    if !headers.get_all(header::ORIGIN).iter().all(may_call) {
         return false;
     }
     // Inside TLS the certificate has shown that the name is ours: a rebound name fails the handshake.
-    app.is_tls || host(uri, headers).is_some_and(|host| names_us(app, host) || public_url(app, host).is_some())
+    let is_own = |host: &str| {
+        let is_console = app.console.as_ref().is_some_and(|console| console.host().eq_ignore_ascii_case(host));
+        names_us(app, host) || is_console || public_url(app, host).is_some()
+    };
+    app.is_tls || host(uri, headers).is_some_and(is_own)
 }
 
 /// The URL by which others know this listener, if `host` is the one in it.

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::{App, Peer, Stopping};
+use crate::console::Console;
 use crate::proof::Proofs;
 use crate::routes;
 
@@ -27,6 +28,9 @@ use crate::routes;
 const CONNECTIONS: usize = 256;
 /// How long a handshake, the header of a request, or the pause before the next request may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// After how many milliseconds without an acknowledgement of what was sent a connection is given up (tcp(7),
+/// TCP_USER_TIMEOUT): whoever moderated a session on it is not there any more.
+const UNACKNOWLEDGED: u32 = 10_000;
 /// How long calls may go on after the end was announced.
 const GOODBYE: Duration = Duration::from_secs(5);
 /// How long to pause when the system gives no more descriptors.
@@ -87,7 +91,15 @@ fn with_alpn(config: &ServerConfig) -> Arc<ServerConfig> {
 pub async fn serve(node: Arc<Node>, listener: Listener, stopping: Stopping) {
     let (address, is_tls, draining) = (listener.address, listener.is_tls(), stopping.draining.clone());
     let proofs = Arc::clone(&listener.proofs);
-    let app = App { node, draining, address, is_tls, proofs };
+    let own = format!("{}://{address}", if is_tls { "https" } else { "http" });
+    let console = match Console::open(&node, own) {
+        Ok(console) => console,
+        Err(error) => {
+            tracing::error!(%error, "there is no console");
+            None
+        }
+    };
+    let app = App { node, draining, address, is_tls, proofs, console };
     listener.run(routes::router(&app), &stopping.stop).await;
 }
 
@@ -133,6 +145,7 @@ async fn connection(
     stop: CancellationToken,
 ) {
     let _ = stream.set_nodelay(true);
+    let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNACKNOWLEDGED);
     match tls {
         None => exchange(router, stream, Peer { address: peer, certificate: None }, stop).await,
         Some(config) => {

@@ -6,7 +6,9 @@ use utoipa::{Modify, OpenApi};
 
 use crate::answer::Answer;
 use crate::token::{self, metadata};
-use crate::{approvals, audit, events, health, revision, revocations, revoke, sessions, targets, windows};
+use crate::{
+    approvals, audit, events, health, prove, revision, revocations, revoke, sessions, sign_in, targets, windows,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -14,17 +16,24 @@ use crate::{approvals, audit, events, health, revision, revocations, revoke, ses
         Errors are application/problem+json (RFC 9457)."),
     paths(
         health::healthz, health::readyz, health::metrics, describe,
-        token::token, metadata::jwks, metadata::oauth, metadata::openid,
+        token::token, metadata::jwks, metadata::well_known_jwks, metadata::oauth, metadata::openid,
+        sign_in::begin, sign_in::finish, sign_in::sign_out, health::health, revision::policies, prove::entry,
         revision::whoami, revision::get, targets::catalog, targets::doctor,
         approvals::list, approvals::get, approvals::answer, approvals::withdraw, windows::request,
-        sessions::list, sessions::history, sessions::get, sessions::kill, sessions::renew, sessions::tape, sessions::remove_tape,
+        sessions::list, sessions::history, sessions::get, sessions::kill, sessions::renew, sessions::tape, sessions::watch,
+        sessions::remove_tape,
         revocations::list, revocations::put, revocations::put_issuer, revocations::lift, revoke::token, events::receive,
         audit::search, audit::disclosed, audit::report, audit::events,
     ),
     security(("bearer" = [])),
-    modifiers(&Bearer),
+    modifiers(&Bearer, &Names),
 )]
 pub(crate) struct Description;
+
+/// The API's description, as `GET /openapi.json` gives it: what clients are generated from.
+pub fn openapi() -> String {
+    Description::openapi().to_pretty_json().unwrap_or_default()
+}
 
 struct Bearer;
 
@@ -32,6 +41,23 @@ impl Modify for Bearer {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
         let components = openapi.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    }
+}
+
+/// Names each operation by its method and path: no two have one name.
+struct Names;
+
+impl Modify for Names {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        for (path, item) in &mut openapi.paths.paths {
+            let words: String =
+                path.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' }).collect();
+            for (method, operation) in [("get", &mut item.get), ("post", &mut item.post)] {
+                if let Some(operation) = operation {
+                    operation.operation_id = Some(format!("{method}{words}"));
+                }
+            }
+        }
     }
 }
 

@@ -68,6 +68,11 @@ impl Problem {
         Self::new(StatusCode::MISDIRECTED_REQUEST, "call this listener by the address that it is bound to")
     }
 
+    /// A cookie counts only on calls of the console's own pages.
+    pub(crate) fn foreign_page() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "the call is not one of the console's own pages")
+    }
+
     /// The body is longer than anything that is asked for.
     pub(crate) fn too_large() -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large")

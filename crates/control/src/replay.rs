@@ -1,115 +1,27 @@
 //! A session's tape, made readable.
 //!
 //! A tape holds the caller's requests as lines of JSON, and the very bytes that the caller got. [`Decoder`] turns both
-//! into [`Event`]s. What it cannot read it names and goes on: a recording is evidence, and a part that is odd must not
+//! into [`Event`]s, and [`Channels`] those of sessions with several channels. What it cannot read it names and goes on: a recording is evidence, and a part that is odd must not
 //! hide the rest. Nothing here is escaped for a terminal; whoever shows it has to.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use ledger::Disk;
-use ledger::tape::{KeyStore, Kind, TapeEnd, TapeReadError, TapeReader};
+use ledger::tape::{KeyStore, Kind, Record, TapeEnd, TapeReadError, TapeReader};
 use model::id::SessionId;
 use model::time::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
+mod event;
+mod http;
 mod postgres;
+mod ssh;
 mod value;
 
+pub use event::{Digested, Event, Field, Line, Passed, Report};
 pub use postgres::Decoder;
-
-/// One thing that passed, and when.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Line {
-    /// When, in milliseconds since the epoch.
-    pub at: Timestamp,
-    /// What.
-    #[serde(flatten)]
-    pub event: Event,
-}
-
-/// What passed.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Event {
-    /// The caller asked for this.
-    Request {
-        /// The request's id, as every refusal names it.
-        request: String,
-        /// The statement, classified constants masked.
-        statement: String,
-        /// Its parameters, as the record may show them.
-        values: Vec<String>,
-    },
-    /// Rows with these columns follow.
-    Columns {
-        /// The labels.
-        names: Vec<String>,
-    },
-    /// A row.
-    Row {
-        /// The values as text; absent for NULL.
-        values: Vec<Option<String>>,
-    },
-    /// Data of a COPY.
-    Copy {
-        /// As text.
-        data: String,
-    },
-    /// A statement is complete.
-    Complete {
-        /// Its command tag.
-        tag: String,
-    },
-    /// A request failed.
-    Error(Report),
-    /// A note.
-    Notice(Report),
-    /// Somebody notified a channel.
-    Notification {
-        /// The channel.
-        channel: String,
-        /// What was said.
-        payload: String,
-    },
-    /// A setting has a new value.
-    Setting {
-        /// Which.
-        name: String,
-        /// Its value.
-        value: String,
-    },
-    /// Something was left out of the tape on purpose.
-    Cut {
-        /// What and why.
-        reason: String,
-    },
-    /// Something on the tape cannot be read.
-    Unreadable {
-        /// Why, and how much.
-        reason: String,
-    },
-    /// The end of the tape.
-    End {
-        /// Whether it was closed in order. If not, the session still runs, or its process died.
-        complete: bool,
-    },
-}
-
-/// An error or a note.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Report {
-    /// `ERROR`, `FATAL`, `NOTICE`, …
-    pub severity: String,
-    /// The SQLSTATE.
-    pub sqlstate: String,
-    /// What happened.
-    pub message: String,
-    /// More about it.
-    pub detail: Option<String>,
-    /// What to do.
-    pub hint: Option<String>,
-}
+pub use ssh::Channels;
 
 /// Why a tape cannot be played.
 #[derive(Debug)]
@@ -124,6 +36,7 @@ pub(crate) enum OpenError {
 pub(crate) struct Tape {
     reader: TapeReader<'static>,
     decoder: Decoder,
+    channels: Channels,
     last: Timestamp,
     /// What came before is read, for what follows hangs on it, and left out.
     since: Timestamp,
@@ -137,6 +50,7 @@ pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path, session: SessionId, keys: &K
             last: reader.started(),
             reader,
             decoder: Decoder::default(),
+            channels: Channels::default(),
             since: Timestamp(0),
             is_over: false,
         }),
@@ -154,9 +68,25 @@ impl Tape {
 
     /// What comes next; nothing after the end.
     pub(crate) fn next_lines(&mut self) -> Vec<Line> {
+        let lines = self.next_so_far();
+        if !lines.is_empty() || self.is_over {
+            return lines;
+        }
+        self.finish(false)
+    }
+
+    /// What comes next of a tape that is still written; nothing as long as there is no more, and after its end.
+    pub(crate) fn next_so_far(&mut self) -> Vec<Line> {
         while !self.is_over {
-            let mut lines = self.step();
-            lines.retain(|line| line.at >= self.since || matches!(line.event, Event::End { .. }));
+            let lines = match self.reader.next() {
+                Ok(Some(record)) => self.lines(&record),
+                Ok(None) if self.reader.end() == Some(TapeEnd::Complete) => self.finish(true),
+                Ok(None) => return Vec::new(),
+                Err(error) => {
+                    self.is_over = true;
+                    vec![self.line(None, Event::Unreadable { reason: error.to_string() })]
+                }
+            };
             if !lines.is_empty() {
                 return lines;
             }
@@ -164,42 +94,62 @@ impl Tape {
         Vec::new()
     }
 
-    fn step(&mut self) -> Vec<Line> {
-        match self.reader.next() {
-            Ok(Some(record)) => {
-                self.last = record.at;
-                self.decoder.feed(record.kind, &record.content).into_iter().map(|event| self.line(event)).collect()
-            }
-            Ok(None) => {
-                self.is_over = true;
-                let complete = self.reader.end() == Some(TapeEnd::Complete);
-                self.decoder
-                    .finish()
-                    .into_iter()
-                    .chain([Event::End { complete }])
-                    .map(|event| self.line(event))
-                    .collect()
-            }
-            Err(error) => {
-                self.is_over = true;
-                vec![self.line(Event::Unreadable { reason: error.to_string() })]
-            }
-        }
+    /// Whether its end was given out.
+    pub(crate) const fn is_over(&self) -> bool {
+        self.is_over
     }
 
-    const fn line(&self, event: Event) -> Line {
-        Line { at: self.last, event }
+    fn lines(&mut self, record: &Record) -> Vec<Line> {
+        self.last = record.at;
+        let (channel, events) = match record.kind {
+            Kind::FromClientOn | Kind::ToClientOn => self.channels.feed(&record.content),
+            kind => (None, self.decoder.feed(kind, &record.content)),
+        };
+        if record.at < self.since {
+            return Vec::new();
+        }
+        events.into_iter().map(|event| self.line(channel, event)).collect()
+    }
+
+    fn finish(&mut self, complete: bool) -> Vec<Line> {
+        self.is_over = true;
+        let torn = self.decoder.finish().map(|event| (None, event));
+        let events = torn.into_iter().chain(self.channels.finish()).filter(|_| self.last >= self.since);
+        let events: Vec<_> = events.chain([(None, Event::End { complete })]).collect();
+        events.into_iter().map(|(channel, event)| self.line(channel, event)).collect()
+    }
+
+    const fn line(&self, channel: Option<u32>, event: Event) -> Line {
+        Line { at: self.last, channel, event }
     }
 }
 
 impl Decoder {
-    /// Takes the content of a record.
+    /// Takes the content of a record of a session that has no channels.
     pub fn feed(&mut self, kind: Kind, content: &[u8]) -> Vec<Event> {
         match kind {
             Kind::FromClient => self.requests(content),
             Kind::ToClient => self.answers(content),
             Kind::Cut => vec![Event::Cut { reason: String::from_utf8_lossy(content).into_owned() }],
-            Kind::End | Kind::Continued => Vec::new(),
+            Kind::FromClientOn | Kind::ToClientOn | Kind::End | Kind::Continued => Vec::new(),
         }
     }
+}
+
+/// A request as every tape holds it: a line of JSON.
+fn request(line: &[u8]) -> Event {
+    #[derive(Deserialize)]
+    struct Taped {
+        request: String,
+        statement: String,
+        values: Vec<String>,
+    }
+    match serde_json::from_slice(line) {
+        Ok(Taped { request, statement, values }) => Event::Request { request, statement, values },
+        Err(_) => unreadable("a request", line.len()),
+    }
+}
+
+fn unreadable(what: &str, bytes: usize) -> Event {
+    Event::Unreadable { reason: format!("{what} ({bytes} bytes)") }
 }

@@ -12,11 +12,13 @@ use policy::AdminVerb::{Approve, Audit, Operate, Read, Replay, Sessions};
 
 use crate::access::{Access, authorise};
 use crate::app::App;
+use crate::console::pages;
 use crate::input::MAX_BODY;
 use crate::problem::Problem;
 use crate::token::{self, metadata};
 use crate::{
-    approvals, audit, events, health, hosts, openapi, revision, revocations, revoke, sessions, targets, windows,
+    approvals, audit, events, health, hosts, openapi, prove, revision, revocations, revoke, sessions, sign_in, targets,
+    windows,
 };
 
 /// How long anything but a stream may take.
@@ -59,10 +61,16 @@ fn all() -> Vec<Route> {
         reads("/openapi.json", Open, get(openapi::describe)),
         changes("/token", Open, post(token::token)),
         reads("/jwks", Open, get(metadata::jwks)),
+        reads("/.well-known/jwks.json", Open, get(metadata::well_known_jwks)),
         reads("/.well-known/oauth-authorization-server", Open, get(metadata::oauth)),
         reads("/.well-known/openid-configuration", Open, get(metadata::openid)),
         reads("/v1/whoami", Caller, get(revision::whoami)),
+        reads("/signin", Open, get(sign_in::begin)),
+        reads("/signin/callback", Open, get(sign_in::finish)),
+        changes("/signout", Caller, post(sign_in::sign_out)),
+        reads("/v1/health", Verb(Read), get(health::health)),
         reads("/v1/revision", Verb(Read), get(revision::get)),
+        reads("/v1/revision/policies", Verb(Read), get(revision::policies)),
         reads("/v1/targets/{target}/catalog", Verb(Operate), get(targets::catalog)),
         changes("/v1/targets/{target}/doctor", Verb(Operate), post(targets::doctor)),
         reads("/v1/approvals", Verb(Approve), get(approvals::list)),
@@ -76,6 +84,7 @@ fn all() -> Vec<Route> {
         changes("/v1/sessions/{id}/kill", Verb(Sessions), post(sessions::kill)),
         changes("/v1/sessions/{id}/token", Session, post(sessions::renew)),
         reads("/v1/sessions/{id}/tape", Verb(Replay), get(sessions::tape)),
+        reads("/v1/sessions/{id}/watch", Verb(Replay), get(sessions::watch)),
         changes("/v1/sessions/{id}/tape/remove", Verb(Operate), post(sessions::remove_tape)),
         reads("/v1/revocations", Verb(Sessions), get(revocations::list)),
         changes("/v1/revocations", Verb(Sessions), post(revocations::put)),
@@ -87,6 +96,7 @@ fn all() -> Vec<Route> {
         reads("/v1/audit/disclosed", Verb(Audit), get(audit::disclosed)),
         reads("/v1/audit/report", Verb(Audit), get(audit::report)),
         reads("/v1/audit/events", Verb(Audit), get(audit::events)),
+        reads("/v1/audit/entries/{entry}/proof", Verb(Audit), get(prove::entry)),
     ]
 }
 
@@ -103,7 +113,7 @@ pub(crate) fn router(app: &App) -> Router {
     };
     all()
         .into_iter()
-        .fold(Router::new(), guarded)
+        .fold(pages::router(app), guarded)
         .fallback(async || Problem::not_found("path; see /openapi.json"))
         .method_not_allowed_fallback(async || Problem::method())
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -117,7 +127,7 @@ pub(crate) async fn bounded(request: Request, next: Next) -> Response {
     let response = tokio::time::timeout(DEADLINE, next.run(request)).await;
     let mut response = response.unwrap_or_else(|_| Problem::timeout().into_response());
     let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

@@ -7,7 +7,8 @@ use axum::response::{IntoResponse, Response};
 use gateway::retention::RemoveError;
 use gateway::sessions::Signal;
 use model::id::SessionId;
-use model::subject::Binding;
+use model::subject::SubjectKey;
+use model::target::TapeMode;
 use serde::Deserialize;
 use store::audit::SessionSearch;
 use utoipa::{IntoParams, ToSchema};
@@ -20,8 +21,10 @@ use crate::input::{self, Body, Id, Params};
 use crate::journal;
 use crate::problem::Problem;
 use crate::replay;
+use crate::shape;
 use crate::stream;
 use crate::time::Moment;
+use crate::watch::{self, Moderating};
 
 /// Which sessions of the record to list; everything that is given narrows the list.
 #[derive(Deserialize, IntoParams)]
@@ -47,14 +50,15 @@ pub(crate) struct HistoryParams {
 
 /// Lists live sessions, the oldest first.
 #[utoipa::path(get, path = "/v1/sessions", tag = "sessions",
-    responses((status = 200, description = "Live sessions, the oldest first")))]
+    responses((status = 200, description = "Live sessions, the oldest first", body = Vec<shape::LiveView>)))]
 pub(crate) async fn list(State(app): State<App>) -> impl IntoResponse {
     Answer::ok(app.node.sessions.list())
 }
 
 /// Lists sessions of the record, the newest first.
 #[utoipa::path(get, path = "/v1/sessions/history", tag = "sessions", params(HistoryParams),
-    responses((status = 200, description = "Sessions as the journal tells them, the newest first")))]
+    responses((status = 200, description = "Sessions as the journal tells them, the newest first",
+        body = Vec<shape::SessionRecord>)))]
 pub(crate) async fn history(
     State(app): State<App>,
     Params(params): Params<HistoryParams>,
@@ -74,7 +78,8 @@ pub(crate) async fn history(
 /// Shows one session: whether it lives, and what the journal tells of it.
 #[utoipa::path(get, path = "/v1/sessions/{id}", tag = "sessions",
     params(("id" = String, Path, description = "The session's id")),
-    responses((status = 200, description = "`{\"live\": …, \"record\": …}`, either of which may be null")))]
+    responses((status = 200, description = "`{\"live\": …, \"record\": …}`, either of which may be null",
+        body = shape::SessionView)))]
 pub(crate) async fn get(State(app): State<App>, Id(id): Id<SessionId>) -> Result<impl IntoResponse, Problem> {
     let live = app.node.sessions.find(id).map(|(live, _)| live);
     let search = SessionSearch { session: Some(id), limit: 1, ..SessionSearch::default() };
@@ -88,7 +93,7 @@ pub(crate) async fn get(State(app): State<App>, Id(id): Id<SessionId>) -> Result
 /// Ends a live session: what it runs is cancelled and rolled back.
 #[utoipa::path(post, path = "/v1/sessions/{id}/kill", tag = "sessions",
     params(("id" = String, Path, description = "The session's id")),
-    responses((status = 200, description = "It was told to end, and that is in the journal"),
+    responses((status = 200, description = "It was told to end, and that is in the journal", body = shape::Killed),
         (status = 404, description = "No such session lives")))]
 pub(crate) async fn kill(
     State(app): State<App>,
@@ -121,7 +126,7 @@ pub(crate) async fn renew(
     // The same issuer, subject and actors; somebody else's session looks like none.
     let own = found.filter(|(live, _)| live.subject == subject.key && live.on_behalf_of == subject.on_behalf_of);
     let (live, signals) = own.ok_or_else(|| Problem::not_found("live session of yours"))?;
-    let stays_bound = live.binding == Binding::Bearer || live.binding == subject.binding;
+    let stays_bound = live.binding.stays_with(subject.binding);
     let fits = stays_bound && caller.may_renew(live.certificate);
     if !fits {
         return Err(Problem::conflict("the credential is not bound as the session's is"));
@@ -145,7 +150,7 @@ pub(crate) struct TapeParams {
 #[utoipa::path(get, path = "/v1/sessions/{id}/tape", tag = "sessions",
     params(("id" = String, Path, description = "The session's id"), TapeParams),
     responses((status = 200, description = "One JSON object per line: requests, columns, rows, errors, in order",
-        content_type = "application/x-ndjson"),
+        body = replay::Line, content_type = "application/x-ndjson"),
         (status = 404, description = "There is no tape of it")))]
 pub(crate) async fn tape(
     State(app): State<App>,
@@ -153,22 +158,69 @@ pub(crate) async fn tape(
     Id(id): Id<SessionId>,
     Params(params): Params<TapeParams>,
 ) -> Result<Response, Problem> {
+    let tape = opened(&app, id, params.since).await?;
+    journal::act(&app, &caller, "session.replay", id.to_string()).await?;
+    Ok(stream::lines(Arc::clone(&app.node), caller, tape))
+}
+
+/// How to watch.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct WatchParams {
+    /// Count as an observer: what policy lets run only while somebody observes it, runs for as long as this lasts.
+    #[serde(default)]
+    moderate: bool,
+}
+
+/// Follows a live session's tape from its beginning on, as it grows, until the session ends or the caller may no longer
+/// look. That somebody looks is in the journal, and when whoever moderates leaves. An empty line now and then says that it
+/// goes on.
+#[utoipa::path(get, path = "/v1/sessions/{id}/watch", tag = "sessions",
+    params(("id" = String, Path, description = "The session's id"), WatchParams),
+    responses((status = 200, description = "As of `tape`, each line within a second of what it tells of",
+        body = replay::Line, content_type = "application/x-ndjson"),
+        (status = 404, description = "No such session lives, or it has no tape"),
+        (status = 409, description = "It cannot be moderated: it is the caller's own, or its tape holds requests alone")))]
+pub(crate) async fn watch(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id<SessionId>,
+    Params(params): Params<WatchParams>,
+) -> Result<Response, Problem> {
+    let (live, signals) = app.node.sessions.find(id).ok_or_else(|| Problem::not_found("live session"))?;
+    let is_own = |key: &SubjectKey| live.subject == *key || live.on_behalf_of.contains(key);
+    if params.moderate && caller.subject.identities().any(is_own) {
+        return Err(Problem::conflict("nobody moderates a session of their own"));
+    }
+    let revision = app.node.revisions.current();
+    let tape_mode = revision.targets.get(&live.target).map(|target| target.tape);
+    if params.moderate && tape_mode != Some(TapeMode::Full) {
+        return Err(Problem::conflict("the target's tape does not hold what the caller sees: nobody can observe it"));
+    }
+    let tape = opened(&app, id, None).await?;
+    let action = if params.moderate { "session.moderate" } else { "session.watch" };
+    journal::act(&app, &caller, action, id.to_string()).await?;
+    let moderating = params.moderate.then(|| Moderating::begin(&app.node, &caller, id, &signals));
+    Ok(watch::lines(Arc::clone(&app.node), caller, id, tape, moderating))
+}
+
+/// The tape of a session, from a moment on.
+async fn opened(app: &App, id: SessionId, since: Option<Moment>) -> Result<replay::Tape, Problem> {
     let (dir, keys) = (app.node.layout().tapes(), Arc::clone(&app.node.tape_keys));
     let disk = gateway::archive::tape_disk(&app.node).await;
     let opened = tokio::task::spawn_blocking(move || {
         let tape = replay::open(disk, &dir, id, &keys)?;
-        match params.since {
+        match since {
             Some(since) => tape.since(since.0),
             None => Ok(tape),
         }
     });
     let opened = opened.await.map_err(|_| Problem::internal())?;
-    let tape = opened.map_err(|error| match error {
+    opened.map_err(|error| match error {
         replay::OpenError::Missing => Problem::not_found("tape"),
         replay::OpenError::Unreadable(reason) => Problem::conflict(reason),
-    })?;
-    journal::act(&app, &caller, "session.replay", id.to_string()).await?;
-    Ok(stream::lines(Arc::clone(&app.node), Arc::clone(&caller.subject), tape))
+    })
 }
 
 /// Why a tape is removed.

@@ -13,10 +13,12 @@ use crate::app::App;
 use crate::input::Params;
 use crate::journal;
 use crate::problem::Problem;
+use crate::shape;
 
 /// Which of the target's databases.
 #[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct CatalogParams {
     /// The database.
     database: String,
@@ -43,6 +45,7 @@ pub(crate) async fn catalog(
 /// Which of the target's databases; its first unless given.
 #[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct DoctorParams {
     /// The database.
     database: Option<String>,
@@ -51,7 +54,8 @@ pub(crate) struct DoctorParams {
 /// Looks for ways past Sluice at a target, and changes nothing there. That you looked, and what was found, is recorded.
 #[utoipa::path(post, path = "/v1/targets/{target}/doctor", tag = "revision",
     params(("target" = String, Path, description = "The target"), DoctorParams),
-    responses((status = 200, description = "What was found, the gravest first, and what could not be looked at"),
+    responses((status = 200, description = "What was found, the gravest first, and what could not be looked at",
+            body = shape::DoctorView),
         (status = 404, description = "No such target or database"),
         (status = 503, description = "It cannot be looked at, or recorded, now")))]
 pub(crate) async fn doctor(
@@ -62,6 +66,9 @@ pub(crate) async fn doctor(
 ) -> Result<impl IntoResponse, Problem> {
     let known = app.node.revisions.current().targets.get_key_value(&*target).map(|(name, _)| Arc::clone(name));
     let name = known.ok_or_else(|| Problem::not_found("target or database"))?;
+    if app.node.revisions.current().targets.get(&name).is_some_and(|target| target.postgres().is_none()) {
+        return Err(Problem::bad("only targets that speak PostgreSQL can be examined"));
+    }
     journal::act(&app, &caller, "target.doctor", name).await?;
     match examine(&app.node, &target, params.database.as_deref()).await {
         Ok(report) => Ok(Answer::ok(report)),

@@ -34,6 +34,9 @@ use grants::{Asked, Grant};
 /// The type of a short-lived database password. It is Sluice's own: no standard has one.
 pub(crate) const DATABASE_PASSWORD: &str = "urn:sluice:token-type:database-password";
 
+/// The type of a certificate of a caller's SSH key, as a line of OpenSSH. It is Sluice's own, too.
+pub(crate) const SSH_CERTIFICATE: &str = "urn:sluice:token-type:ssh-certificate";
+
 /// What is asked of the token endpoint.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes the form, which `form` reads")]
@@ -50,8 +53,10 @@ pub(crate) struct TokenForm {
     /// As `subject_token_type`.
     actor_token_type: Option<String>,
     /// `urn:ietf:params:oauth:token-type:access_token` unless given; `urn:sluice:token-type:database-password` for a
-    /// password, which is for one target.
+    /// password, which is for one target; `urn:sluice:token-type:ssh-certificate` for a certificate of `public_key`.
     requested_token_type: Option<String>,
+    /// The SSH key that a certificate is of, as the line of OpenSSH (`ssh-ed25519 AAAA…`).
+    public_key: Option<String>,
     /// The only target at which it is to be good, by its name.
     audience: Option<String>,
     /// The same as `urn:sluice:target:NAME`.
@@ -67,7 +72,7 @@ pub(crate) struct TokenAnswer {
     access_token: String,
     /// What it is.
     issued_token_type: &'static str,
-    /// How it is used: `Bearer`, `DPoP`, or `N_A` for a password.
+    /// How it is used: `Bearer`, `DPoP`, or `N_A` for a password or a certificate.
     token_type: &'static str,
     /// Seconds until it ends.
     expires_in: u64,

@@ -29,6 +29,7 @@ use crate::app::App;
 use crate::input::{Body, reason};
 use crate::journal;
 use crate::problem::Problem;
+use crate::shape;
 
 /// The longest window.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -63,7 +64,8 @@ pub struct Wanted {
 
 /// Asks for a window.
 #[utoipa::path(post, path = "/v1/windows", tag = "approvals", request_body = Wanted,
-    responses((status = 201, description = "The question is put: `{\"id\": …, \"status\": …, \"needs\": […]}`"),
+    responses((status = 201, description = "The question is put: `{\"id\": …, \"status\": …, \"needs\": […]}`",
+            body = shape::WindowAsked),
         (status = 403, description = "Policy denies it, and no approval would change that"),
         (status = 409, description = "No approval is needed for it")))]
 pub(crate) async fn request(
@@ -164,7 +166,71 @@ fn check_verb(verb: Verb, has_tables: bool) -> Result<(), Problem> {
         | Verb::Set
         | Verb::Listen
         | Verb::Notify
-        | Verb::Declassify => {
+        | Verb::Declassify
+        | Verb::Exec
+        | Verb::Shell
+        | Verb::Pty
+        | Verb::Sftp
+        | Verb::Forward
+        | Verb::ListenForward
+        | Verb::AgentForward
+        | Verb::X11
+        | Verb::ReadFile
+        | Verb::ListDirectory
+        | Verb::StatFile
+        | Verb::WriteFile
+        | Verb::AppendFile
+        | Verb::CreateFile
+        | Verb::RemoveFile
+        | Verb::RenameFile
+        | Verb::MakeDirectory
+        | Verb::Symlink
+        | Verb::HardLink
+        | Verb::SetAttributes
+        | Verb::CopyFile
+        | Verb::Get
+        | Verb::Head
+        | Verb::Options
+        | Verb::Post
+        | Verb::Put
+        | Verb::Patch
+        | Verb::DeleteRoute
+        | Verb::Trace
+        | Verb::Tunnel
+        | Verb::OtherMethod
+        | Verb::Upgrade
+        | Verb::GraphqlQuery
+        | Verb::GraphqlMutate
+        | Verb::GraphqlSubscribe
+        | Verb::GraphqlIntrospect
+        | Verb::GrpcCall
+        | Verb::RpcCall
+        | Verb::McpTool
+        | Verb::McpResource
+        | Verb::McpPrompt
+        | Verb::KubernetesGet
+        | Verb::KubernetesList
+        | Verb::KubernetesWatch
+        | Verb::KubernetesLog
+        | Verb::KubernetesDiscover
+        | Verb::KubernetesCreate
+        | Verb::KubernetesUpdate
+        | Verb::KubernetesPatch
+        | Verb::KubernetesDelete
+        | Verb::KubernetesDeleteCollection
+        | Verb::KubernetesEvict
+        | Verb::KubernetesExec
+        | Verb::KubernetesAttach
+        | Verb::KubernetesPortForward
+        | Verb::KubernetesProxy
+        | Verb::KubernetesDebug
+        | Verb::KubernetesSchedule
+        | Verb::KubernetesToken
+        | Verb::KubernetesApprove
+        | Verb::KubernetesBind
+        | Verb::KubernetesEscalate
+        | Verb::KubernetesImpersonate
+        | Verb::KubernetesOther => {
             let known = "insert, update, delete, truncate, maintain, ddl, grant, opaque";
             Err(Problem::bad(format!("a window cannot be asked for `{verb}`; choose among {known}")))
         }

@@ -1,12 +1,11 @@
 //! The messages of a PostgreSQL session as events.
 
-use serde::Deserialize;
 use wire::postgres::backend::{Backend, Field, ReportFields, field};
 use wire::postgres::frame::{BackendTag, Frame, HEADER};
 use wire::postgres::part::{Format, Text};
 
 use super::value;
-use super::{Event, Report};
+use super::{Event, Report, request, unreadable};
 
 /// The longest message that is shown; what is longer is named and passed over.
 const LONGEST: usize = 16 << 20;
@@ -22,24 +21,13 @@ pub struct Decoder {
     columns: Vec<(u32, Format)>,
 }
 
-/// A request as the tape holds it.
-#[derive(Deserialize)]
-struct TapedRequest {
-    request: String,
-    statement: String,
-    values: Vec<String>,
-}
-
 impl Decoder {
     pub(super) fn requests(&mut self, content: &[u8]) -> Vec<Event> {
         self.from_client.extend_from_slice(content);
         let mut events = Vec::new();
         while let Some(end) = self.from_client.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = self.from_client.drain(..=end).collect();
-            events.push(match serde_json::from_slice::<TapedRequest>(&line) {
-                Ok(TapedRequest { request, statement, values }) => Event::Request { request, statement, values },
-                Err(_) => unreadable("a request", line.len()),
-            });
+            events.push(request(&line));
         }
         events
     }
@@ -161,10 +149,6 @@ fn report(fields: ReportFields<'_>) -> Report {
 
 fn text(text: Text<'_>) -> String {
     String::from_utf8_lossy(text.bytes()).into_owned()
-}
-
-fn unreadable(what: &str, bytes: usize) -> Event {
-    Event::Unreadable { reason: format!("{what} ({bytes} bytes)") }
 }
 
 #[cfg(test)]

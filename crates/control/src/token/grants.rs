@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use identity::Confirmation;
 use model::subject::Subject;
+use ssh_key::PublicKey;
 
 use super::error::TokenError;
 use super::form::Form;
@@ -44,12 +45,14 @@ pub(crate) struct Delegation {
 }
 
 /// What can be issued.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Wanted {
     /// A JWT.
     AccessToken,
     /// A short text that stands for the subject at one target, as its password.
     DatabasePassword,
+    /// A certificate of this SSH key.
+    SshCertificate(Box<PublicKey>),
 }
 
 /// The grants that there are.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use gateway::clock;
-use gateway::passwords::{PasswordError, StandsFor};
+use gateway::issued::{IssueError, Kind, StandsFor};
 use identity::Confirmation;
 use model::decision::{Denial, Outcome};
 use model::event::Event;
@@ -13,10 +13,11 @@ use model::secret::Secret;
 use model::subject::{Binding, Credential, Subject, SubjectKey};
 use model::time::Timestamp;
 use policy::Context;
+use ssh_key::PublicKey;
 
 use super::error::TokenError;
 use super::grants::{Asked, Delegation, Redeemed, Wanted};
-use super::{DATABASE_PASSWORD, TokenAnswer, target};
+use super::{DATABASE_PASSWORD, SSH_CERTIFICATE, TokenAnswer, target};
 use crate::journal;
 
 /// The most tokens that may stand behind one: what they are is in each token.
@@ -51,8 +52,8 @@ pub(super) async fn issue(asked: &Asked<'_>, redeemed: Redeemed) -> Result<Token
             })
         }
         Wanted::DatabasePassword => {
-            let stands_for = stands_for(asked, subject, confirmation)?;
-            asked.app.node.passwords.has_room(&stands_for.subject.key, now).map_err(no_password)?;
+            let stands_for = password_for(asked, subject, confirmation)?;
+            asked.app.node.issued.has_room(&stands_for.subject.key, now).map_err(not_issued)?;
             record(asked, &stands_for.subject, "database_password", issued_for).await?;
             let password = password(asked, stands_for, now).await?;
             Ok(TokenAnswer {
@@ -61,6 +62,15 @@ pub(super) async fn issue(asked: &Asked<'_>, redeemed: Redeemed) -> Result<Token
                 token_type: "N_A",
                 expires_in,
             })
+        }
+        Wanted::SshCertificate(key) => {
+            // It is bound to its own key, which whoever holds what was shown chose.
+            subject.binding = Binding::Ssh;
+            let stands_for = stands_for(Kind::SshCertificate, asked.target, subject, None);
+            asked.app.node.issued.has_room(&stands_for.subject.key, now).map_err(not_issued)?;
+            record(asked, &stands_for.subject, "ssh_certificate", issued_for).await?;
+            let access_token = certificate(asked, &key, stands_for, now).await?;
+            Ok(TokenAnswer { access_token, issued_token_type: SSH_CERTIFICATE, token_type: "N_A", expires_in })
         }
     }
 }
@@ -95,7 +105,7 @@ fn made_of(behind: &[Subject]) -> Result<Vec<Digest>, TokenError> {
 
 /// A password is for one target, and a connection that shows it can prove a certificate, but no key of a proof: what is
 /// bound to that would become what anybody can use.
-fn stands_for(
+fn password_for(
     asked: &Asked<'_>,
     subject: Subject,
     confirmation: Option<Confirmation>,
@@ -105,27 +115,54 @@ fn stands_for(
         Some(Confirmation::ProofKey(_)) => {
             Err(TokenError::request("what is bound to a key of proofs (DPoP) cannot become a password"))
         }
-        None | Some(Confirmation::Certificate(_)) => Ok(StandsFor {
-            issued_at: subject.credential.issued_at,
-            made_of: subject.credential.made_of.clone(),
-            subject,
-            target: target.into(),
-            confirmation,
-        }),
+        None | Some(Confirmation::Certificate(_)) => {
+            Ok(stands_for(Kind::Password, Some(target), subject, confirmation))
+        }
     }
 }
 
-async fn password(asked: &Asked<'_>, stands_for: StandsFor, now: Timestamp) -> Result<Secret<String>, TokenError> {
-    let passwords = Arc::clone(&asked.app.node.passwords);
-    let issued = tokio::task::spawn_blocking(move || passwords.issue(stands_for, now)).await;
-    issued.map_err(|_| TokenError::internal())?.map_err(no_password)
+fn stands_for(kind: Kind, target: Option<&str>, subject: Subject, confirmation: Option<Confirmation>) -> StandsFor {
+    StandsFor {
+        kind,
+        issued_at: subject.credential.issued_at,
+        made_of: subject.credential.made_of.clone(),
+        subject,
+        target: target.map(Arc::from),
+        confirmation,
+    }
 }
 
-fn no_password(error: PasswordError) -> TokenError {
+/// Signs a certificate and keeps what it stands for; as the line of OpenSSH.
+async fn certificate(
+    asked: &Asked<'_>,
+    key: &PublicKey,
+    stands_for: StandsFor,
+    now: Timestamp,
+) -> Result<String, TokenError> {
+    let failed = |error: &dyn std::fmt::Display| {
+        tracing::error!(%error, "a certificate cannot be signed");
+        TokenError::internal()
+    };
+    let signed = asked.app.node.ssh_callers.sign(key, &stands_for, now);
+    let (certificate, digest) = signed.map_err(|error| failed(&error))?;
+    let line = certificate.to_openssh().map_err(|error| failed(&error))?;
+    let issued = Arc::clone(&asked.app.node.issued);
+    let kept = tokio::task::spawn_blocking(move || issued.keep(digest, stands_for, now)).await;
+    kept.map_err(|_| TokenError::internal())?.map_err(not_issued)?;
+    Ok(line)
+}
+
+async fn password(asked: &Asked<'_>, stands_for: StandsFor, now: Timestamp) -> Result<Secret<String>, TokenError> {
+    let issued = Arc::clone(&asked.app.node.issued);
+    let password = tokio::task::spawn_blocking(move || issued.issue_password(stands_for, now)).await;
+    password.map_err(|_| TokenError::internal())?.map_err(not_issued)
+}
+
+fn not_issued(error: IssueError) -> TokenError {
     match error {
-        PasswordError::TooMany | PasswordError::TooManyOfSubject(_) => TokenError::too_many(error.to_string()),
-        PasswordError::State(_) | PasswordError::Written(_) | PasswordError::Randomness(_) => {
-            tracing::error!(%error, "a password cannot be issued");
+        IssueError::TooMany | IssueError::TooManyOfSubject(_) => TokenError::too_many(error.to_string()),
+        IssueError::State(_) | IssueError::Written(_) | IssueError::Randomness(_) => {
+            tracing::error!(%error, "what was asked for cannot be issued");
             TokenError::unavailable()
         }
     }

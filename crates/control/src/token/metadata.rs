@@ -18,6 +18,13 @@ pub(crate) async fn jwks(State(app): State<App>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/jwk-set+json")], app.node.tokens.jwks())
 }
 
+/// The same keys, where verifiers of what targets are told look for them.
+#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "tokens", security(()),
+    responses((status = 200, description = "A JWK set (RFC 7517, section 5)", content_type = "application/jwk-set+json")))]
+pub(crate) async fn well_known_jwks(state: State<App>) -> impl IntoResponse {
+    jwks(state).await
+}
+
 /// What the token endpoint can do (RFC 8414).
 #[utoipa::path(get, path = "/.well-known/oauth-authorization-server", tag = "tokens", security(()),
     responses((status = 200, description = "Issuer, endpoints, grants and algorithms"),

@@ -8,7 +8,7 @@ use model::decision::Outcome;
 use model::effect::{Effect, Facts, Object, Verb};
 use model::subject::Subject;
 use policy::{Context, Question, SubjectPolicies};
-use store::config::Databases;
+use store::config::{Databases, Speaks};
 
 use super::error::TokenError;
 use super::form::Form;
@@ -40,18 +40,21 @@ pub(super) fn check(
     let active = app.node.revisions.current();
     let target = active.targets.get(target).ok_or_else(TokenError::target)?;
     let context = Context::at_the_start(subject, source, clock::now());
-    let (effects, labels) = ([Effect::new(Verb::Connect, Object::Database)], Labels::default());
-    let facts = Facts { bounded: true, ..Facts::default() };
-    let may_connect = |database: &str| {
-        let target = &target.target;
-        let (effects, facts, labels, context) = (&effects, &facts, &labels, &context);
+    let (facts, labels) = (Facts { bounded: true, ..Facts::default() }, Labels::default());
+    let may_connect = |to: Object, database: &str| {
+        let (effects, target) = (&[Effect::new(Verb::Connect, to)], &target.target);
+        let (facts, labels, context) = (&facts, &labels, &context);
         let question = Question { target, database, effects, facts, labels, context };
         policy::judge(policies, &question).outcome() == Outcome::Allow
     };
-    match &target.databases {
-        Databases::Only(names) if names.iter().any(|name| may_connect(name)) => Ok(()),
-        Databases::Only(_) => Err(TokenError::target()),
-        // Its databases have no names here: each is asked about when somebody connects to it.
-        Databases::All => Ok(()),
-    }
+    let may = match &target.speaks {
+        Speaks::Postgres(postgres) => match &postgres.databases {
+            Databases::Only(names) => names.iter().any(|name| may_connect(Object::Database, name)),
+            // Its databases have no names here: each is asked about when somebody connects to it.
+            Databases::All => true,
+        },
+        Speaks::Ssh(ssh) => ssh.logins.iter().any(|login| may_connect(Object::Login, login)),
+        Speaks::Http(_) => may_connect(Object::Target, ""),
+    };
+    if may { Ok(()) } else { Err(TokenError::target()) }
 }

@@ -5,12 +5,15 @@
 mod access;
 mod approvals;
 mod certificates;
+mod console;
 mod dpop;
 mod outside;
 mod replay;
 mod revocations;
 mod roles;
 mod saml;
+mod shapes;
+mod ssh;
 mod tokens;
 mod windows;
 mod witness;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ledger::tape::{Drawn, Kind, Tape};
+use ledger::tape::{Direction, Drawn, Kind, Lane, Tape, Track};
 use ledger::{Disk, RealDisk};
 use model::decision::Outcome;
 use model::event::Event;
@@ -77,6 +77,49 @@ async fn a_tape_is_played_as_the_caller_saw_it() {
     assert_eq!(lines[0]["statement"], "SELECT 1");
     assert_eq!(lines[1]["values"], json!(["1"]));
     assert_eq!(lines[3]["complete"], true);
+}
+
+/// Issue 7: the tape of an SSH session, sealed as the gateway seals it, channel by channel.
+#[tokio::test]
+async fn a_tape_with_channels_is_played() {
+    let world = World::start().await;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let drawn = Drawn { key: Secret::new([7; 32]), nonce: [7; 12] };
+    let seal = Some((&*world.node.tape_keys, &drawn));
+    let now = gateway::clock::now();
+    let mut tape = Tape::create(&disk, &world.node.layout().tapes(), ID, now, seal).unwrap();
+    let mut put = |direction, channel, lane, text: &str| {
+        let _ = tape.record_on(direction, Track { channel, lane }, now, &[text.as_bytes()]).unwrap();
+    };
+    let (from, to) = (Direction::FromClient, Direction::ToClient);
+    put(
+        from,
+        1,
+        Lane::Requests,
+        &format!("{}\n", json!({ "request": ID.request(1), "statement": "exec ls", "values": [] })),
+    );
+    put(from, 1, Lane::Input, "in");
+    put(to, 1, Lane::Output, "out");
+    put(to, 2, Lane::Error, "err");
+    put(from, 2, Lane::Size, "80x24");
+    put(from, 1, Lane::End, "{\"exit_status\":0}\n");
+    tape.finish(now).unwrap();
+    let lines = world.play().await;
+    let told: Vec<Value> = lines
+        .iter()
+        .map(|line| json!([line["channel"], line["kind"], line["data"], line["exit_status"], line["columns"]]))
+        .collect();
+    let none = Value::Null;
+    let expected = [
+        json!([1, "request", none, none, none]),
+        json!([1, "input", "in", none, none]),
+        json!([1, "output", "out", none, none]),
+        json!([2, "error_output", "err", none, none]),
+        json!([2, "size", none, none, 80]),
+        json!([1, "exit", none, 0, none]),
+        json!([none, "end", none, none, none]),
+    ];
+    assert_eq!(told, expected);
 }
 
 /// LK-14: replay access is itself recorded.
@@ -176,6 +219,9 @@ async fn sessions_that_are_not_there() {
     let token = world.token("operator", &["sessions"]);
     assert_eq!(world.get("/v1/sessions", &token).await.json(), json!([]));
     assert_eq!(world.get("/v1/sessions/0000000000001", &token).await.status, 404);
+    assert_eq!(world.get("/v1/sessions/0000000000001/watch", &token).await.status, 403);
+    let auditor = world.token("auditor", &["replay"]);
+    assert_eq!(world.get("/v1/sessions/0000000000001/watch", &auditor).await.status, 404);
     assert_eq!(world.post("/v1/sessions/0000000000001/kill", &token, &json!({})).await.status, 404);
     assert_eq!(world.post("/v1/sessions/0000000000001/token", &token, &json!({})).await.status, 404);
 }

@@ -324,7 +324,7 @@ async fn no_subject_fills_the_memory_with_passwords() {
     let other = world.token("other-service", &["orders"]);
     assert_eq!(world.exchange(&other, &[PASSWORD, AT_PAYMENTS]).await.status, 200);
     let whose = SubjectKey { issuer: "sluice".into(), id: "order-service".into() };
-    assert_eq!(world.node.passwords.drop_of(&whose).unwrap(), 3);
+    assert_eq!(world.node.issued.drop_of(&whose).unwrap(), 3);
     assert_eq!(world.exchange(&orders, &[PASSWORD, AT_PAYMENTS]).await.status, 200);
 }
 

@@ -24,8 +24,15 @@ databases = ["payments"]
 labels = { env = "prod" }
 credential = { user = "sluice", password = { env = "NOT_USED" } }
 retention = "400d"
+
+[web1]
+protocol = "ssh"
+address = "127.0.0.1:1"
+logins = ["deploy", "backup"]
+host_keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIbnx30wS9/8yPUhuDtlqfcnCCQFIMYEr7x3ozzzMve+"]
+credential = { certificate = true }
 "#;
-const POLICIES: &str = include_str!("policies.cedar");
+pub(crate) const POLICIES: &str = include_str!("policies.cedar");
 
 pub(crate) struct World {
     pub(crate) node: Arc<Node>,

@@ -3,8 +3,8 @@
 use model::subject::Subject;
 
 use super::{Asked, Delegation, Redeemed, Wanted};
-use crate::token::DATABASE_PASSWORD;
 use crate::token::error::TokenError;
+use crate::token::{DATABASE_PASSWORD, SSH_CERTIFICATE};
 
 /// The types of tokens that are verified as JWTs; which kind each is to be, its issuer's profile says.
 const JWT: [&str; 3] = [
@@ -40,6 +40,11 @@ fn wanted(asked: &Asked<'_>) -> Result<Wanted, TokenError> {
             Ok(Wanted::AccessToken)
         }
         Some(DATABASE_PASSWORD) => Ok(Wanted::DatabasePassword),
+        Some(SSH_CERTIFICATE) => {
+            let key = gateway::ssh::caller_key(asked.form.required("public_key")?);
+            let key = key.map_err(|problem| TokenError::request(format!("public_key: {problem}")))?;
+            Ok(Wanted::SshCertificate(Box::new(key)))
+        }
         Some(_) => Err(TokenError::request("that requested_token_type is not issued")),
     }
 }

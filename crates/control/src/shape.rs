@@ -1,0 +1,642 @@
+//! What the answers of the API look like, for its description and for whoever reads them.
+//!
+//! The answers are made from what `store`, `gateway` and `model` know; a test reads each of them as these, so that the two
+//! cannot part.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Who somebody is: the issuer's alias, and the issuer's id for them.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SubjectName {
+    /// The alias.
+    pub issuer: String,
+    /// The id.
+    pub id: String,
+}
+
+/// The caller, and what of the API it may use.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Whoami {
+    /// Who.
+    pub subject: SubjectName,
+    /// `service` or `user`.
+    pub kind: String,
+    /// Groups as policies name them.
+    pub groups: Vec<String>,
+    /// The delegation behind it, the nearest first.
+    pub on_behalf_of: Vec<SubjectName>,
+    /// When the credential ends.
+    pub expires_at: u64,
+    /// `bearer`, `mtls`, `dpop` or `ssh`.
+    pub binding: String,
+    /// The admin verbs, such as `admin:approve`.
+    pub may: Vec<String>,
+}
+
+/// Somebody signed out.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SignedOut {
+    /// True.
+    pub signed_out: bool,
+}
+
+/// A target, as policies know it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TargetView {
+    /// Its name.
+    pub name: String,
+    /// `postgres`, `ssh` or `http`.
+    pub protocol: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A revision that is not applied.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RefusedView {
+    /// The digest of its files.
+    pub digest: String,
+    /// The mistakes, each with file and line.
+    pub errors: Vec<String>,
+}
+
+/// The revision in force.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RevisionView {
+    /// Its number.
+    pub revision: u64,
+    /// The digest of all its files.
+    pub digest: String,
+    /// Its targets.
+    pub targets: Vec<TargetView>,
+    /// The names of its data classes.
+    pub classes: Vec<String>,
+    /// The last one that was refused, if none was applied since.
+    pub refused: Option<RefusedView>,
+}
+
+/// Something that was found at a target.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FindingView {
+    /// `note`, `warning` or `serious`.
+    pub severity: String,
+    /// What was looked at.
+    pub check: String,
+    /// What there is.
+    pub what: String,
+    /// What to do about it.
+    pub advice: String,
+}
+
+/// Ways past Sluice at a target.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DoctorView {
+    /// The target.
+    pub target: String,
+    /// Its database.
+    pub database: String,
+    /// What was found, the gravest first.
+    pub findings: Vec<FindingView>,
+    /// What could not be looked at.
+    pub unchecked: Vec<String>,
+}
+
+/// A file of policies.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyFileView {
+    /// Its name.
+    pub name: String,
+    /// What it says.
+    pub text: String,
+}
+
+/// The policies in force.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PoliciesView {
+    /// The revision.
+    pub revision: u64,
+    /// Its files, in the order of their names.
+    pub files: Vec<PolicyFileView>,
+}
+
+/// A signed tree.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CheckpointView {
+    /// How many entries it covers.
+    pub size: u64,
+    /// Its root, in hexadecimal.
+    pub root: String,
+}
+
+/// Where the journal's events are sent.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SinkView {
+    /// Its name.
+    pub name: String,
+    /// Whether it goes on; if not it needs somebody.
+    pub is_running: bool,
+    /// Entries that it has yet to acknowledge.
+    pub lag: i64,
+}
+
+/// Who cosigns checkpoints.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WitnessView {
+    /// Its name.
+    pub name: String,
+    /// How many entries it has cosigned.
+    pub size: i64,
+    /// Whether it remembers another journal, or more of it.
+    pub contradicts: bool,
+}
+
+/// How Sluice is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HealthView {
+    /// Sluice's version.
+    pub version: String,
+    /// Whether it ends when its sessions have.
+    pub is_draining: bool,
+    /// Why requests cannot be recorded now, if so: `full`, `read_only`, `stalled` or `other`.
+    pub journal_fault: Option<String>,
+    /// How many entries the journal has.
+    pub entries: u64,
+    /// How many of them can be searched.
+    pub indexed: u64,
+    /// The latest checkpoint.
+    pub checkpoint: Option<CheckpointView>,
+    /// The public key of checkpoints, as `NAME+ID+KEY`.
+    pub journal_key: String,
+    /// Where events are sent.
+    pub sinks: Vec<SinkView>,
+    /// Who cosigns.
+    pub witnesses: Vec<WitnessView>,
+    /// Live sessions.
+    pub sessions: u64,
+}
+
+/// What has to be agreed to.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NeedView {
+    /// The policy that asks.
+    pub policy: String,
+    /// A digest of its text.
+    pub policy_digest: String,
+    /// Any of these groups may answer.
+    pub groups: Vec<String>,
+    /// How many different people have to agree.
+    pub quorum: u8,
+}
+
+/// What is asked, whole.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AskedView {
+    /// The request that asked first.
+    pub request: String,
+    /// Who asks.
+    pub subject: SubjectName,
+    /// The delegation behind it.
+    pub on_behalf_of: Vec<SubjectName>,
+    /// Where.
+    pub target: String,
+    /// The target's database.
+    pub database: String,
+    /// The whole statement, classified literals masked.
+    pub statement: String,
+    /// Bound parameters as text, classified ones masked.
+    pub parameters: Vec<String>,
+    /// The statement's effects, one line each.
+    pub effects: Vec<String>,
+    /// The target's own estimate of the rows touched, where there is one.
+    pub estimated_rows: Option<u64>,
+    /// Why, in the requester's words.
+    pub reason: Option<String>,
+    /// What has to be agreed to.
+    pub needs: Vec<NeedView>,
+    /// What the answer is bound to.
+    pub digest: String,
+    /// `hold`, `ticket` or `window`.
+    pub mode: String,
+    /// The revision under which it was asked.
+    pub revision: u64,
+    /// When it was asked.
+    pub asked_at: u64,
+    /// When it ends, answered or not.
+    pub expires_at: u64,
+}
+
+/// A table.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TableView {
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// What a window covers; an empty list covers everything of its kind.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScopeView {
+    /// The verbs.
+    pub verbs: Vec<String>,
+    /// The only tables.
+    pub tables: Vec<TableView>,
+    /// The only session.
+    pub session: Option<String>,
+}
+
+/// A window's own terms.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TermsView {
+    /// What it covers.
+    pub scope: ScopeView,
+    /// When it ends.
+    pub until: u64,
+    /// How many requests it covers; any number unless given.
+    pub max_uses: Option<u32>,
+}
+
+/// One person's answer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GivenView {
+    /// Who answered.
+    pub approver: SubjectName,
+    /// Their groups then.
+    pub groups: Vec<String>,
+    /// Yes or no.
+    pub approve: bool,
+    /// Why.
+    pub reason: Option<String>,
+    /// When.
+    pub at: u64,
+}
+
+/// A request that an approval was spent on.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UseView {
+    /// The request.
+    pub request: String,
+    /// When.
+    pub at: u64,
+    /// Whether the request is known to have ended.
+    pub completed: bool,
+}
+
+/// The end of an approval that was not used.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EndedView {
+    /// When.
+    pub at: u64,
+    /// Why.
+    pub reason: String,
+}
+
+/// How far one need is met.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProgressView {
+    /// The policy that asks.
+    pub policy: String,
+    /// Who may answer.
+    pub groups: Vec<String>,
+    /// How many have to agree.
+    pub quorum: u8,
+    /// How many have.
+    pub agreed: u64,
+}
+
+/// An approval, and how far it is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalView {
+    /// Its id, `apr-…`.
+    pub id: String,
+    /// `pending`, `approved`, `denied`, `withdrawn`, `expired` or `consumed`.
+    pub status: String,
+    /// What is asked.
+    pub asked: AskedView,
+    /// A window's own terms.
+    pub window: Option<TermsView>,
+    /// Every answer, in order.
+    pub answers: Vec<GivenView>,
+    /// What it was spent on, the newest first.
+    pub uses: Vec<UseView>,
+    /// When and why it ended unused.
+    pub ended: Option<EndedView>,
+    /// How far each need is met.
+    pub progress: Vec<ProgressView>,
+}
+
+/// Where an approval stands now.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Standing {
+    /// Its id.
+    pub id: String,
+    /// As in [`ApprovalView`].
+    pub status: String,
+}
+
+/// A window that was asked for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WindowAsked {
+    /// Its id.
+    pub id: String,
+    /// As in [`ApprovalView`].
+    pub status: String,
+    /// Who has to agree.
+    pub needs: Vec<NeedView>,
+}
+
+/// A live session.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LiveView {
+    /// The session.
+    pub session: String,
+    /// Who.
+    pub subject: SubjectName,
+    /// On whose behalf.
+    pub on_behalf_of: Vec<SubjectName>,
+    /// To which target.
+    pub target: String,
+    /// To which of its databases.
+    pub database: String,
+    /// From where.
+    pub source: String,
+    /// Since when.
+    pub opened_at: u64,
+    /// How its credential is tied to its connection.
+    pub binding: String,
+    /// The SHA-256 of the client certificate of its connection.
+    #[serde(default)]
+    pub certificate: Option<String>,
+    /// Of which groups somebody has to observe it before something in it runs, or goes on.
+    #[serde(default)]
+    pub awaits_observer: Vec<String>,
+}
+
+/// The end of a session.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClosedView {
+    /// When.
+    pub at: u64,
+    /// Why.
+    pub reason: String,
+    /// The digest and length in bytes of its tape.
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub tape: Option<(String, u64)>,
+}
+
+/// A session, as the journal tells it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SessionRecord {
+    /// The session.
+    pub session: String,
+    /// Who.
+    pub subject: SubjectName,
+    /// The delegation behind it.
+    pub on_behalf_of: Vec<SubjectName>,
+    /// Where.
+    pub target: String,
+    /// In which database.
+    pub database: String,
+    /// From where.
+    pub source: String,
+    /// The client's own name for itself: not verified.
+    pub application: String,
+    /// When it was opened.
+    pub opened_at: u64,
+    /// When its credential ends, as last renewed.
+    pub expires_at: u64,
+    /// Requests decided so far.
+    pub requests: u64,
+    /// How it ended; null while it runs or if its end was never written.
+    pub closed: Option<ClosedView>,
+}
+
+/// One session.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SessionView {
+    /// If it lives.
+    pub live: Option<LiveView>,
+    /// What the journal tells of it.
+    pub record: Option<SessionRecord>,
+}
+
+/// A session was told to end.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Killed {
+    /// The session.
+    pub session: String,
+    /// Whether it still lived.
+    pub told: bool,
+}
+
+/// Why a request was refused.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DenialView {
+    /// The policies that forbid it; empty when nothing permits it.
+    pub policies: Vec<String>,
+    /// What the caller was told.
+    pub message: String,
+    /// What the caller lacks.
+    pub missing: String,
+}
+
+/// A statement of a request.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StatementView {
+    /// Its digest.
+    pub id: String,
+    /// Its text with constants replaced; null if the journal lacks the entry.
+    pub text: Option<String>,
+    /// Its effects, one line each.
+    pub effects: Vec<String>,
+}
+
+/// How many values were delivered.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CountsView {
+    /// As they are.
+    pub clear: u64,
+    /// Masked.
+    pub masked: u64,
+}
+
+/// How a request ended.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CompletionView {
+    /// When.
+    pub at: u64,
+    /// Rows delivered.
+    pub rows: u64,
+    /// Bytes delivered.
+    pub bytes: u64,
+    /// Milliseconds from forwarding to the end.
+    pub millis: u64,
+    /// The SQLSTATE or status if it failed.
+    pub error: Option<String>,
+    /// Values delivered, per class.
+    pub classes: BTreeMap<String, CountsView>,
+    /// Values delivered, per column that was classified then.
+    pub columns: BTreeMap<String, CountsView>,
+}
+
+/// What a request gave of what carries a class now.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GivenNowView {
+    /// Of which columns.
+    pub columns: Vec<String>,
+    /// In clear, counted.
+    pub clear: u64,
+    /// In clear, counted or as many as the rows can have held.
+    pub clear_at_most: u64,
+    /// Masked.
+    pub masked: u64,
+    /// Whether there may be more that nobody can count.
+    pub unknown: bool,
+}
+
+/// A request, as the journal tells it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RequestView {
+    /// The position in the journal of the entry that first decided it.
+    pub position: u64,
+    /// When it was first decided.
+    pub at: u64,
+    /// The request.
+    pub request: String,
+    /// Who; null if the journal lacks the session's opening.
+    pub subject: Option<SubjectName>,
+    /// On whose behalf.
+    pub on_behalf_of: Vec<SubjectName>,
+    /// Where.
+    pub target: Option<String>,
+    /// In which database.
+    pub database: Option<String>,
+    /// `allow`, `deny` or `ask`: the last decision.
+    pub outcome: String,
+    /// Whether a human was asked on the way.
+    pub was_asked: bool,
+    /// The policies that decided.
+    pub policies: Vec<String>,
+    /// Why it was refused.
+    pub denial: Option<DenialView>,
+    /// The revision of the last decision.
+    pub revision: u64,
+    /// The approval spent on it.
+    pub approval: Option<String>,
+    /// What it runs.
+    pub statements: Vec<StatementView>,
+    /// Constants and parameters, as the record may show them.
+    #[schema(value_type = Vec<Object>)]
+    pub values: Vec<serde_json::Value>,
+    /// The trace that it belongs to.
+    pub traceparent: Option<String>,
+    /// How it ended; where an allowed one has none, it may have delivered anything.
+    pub completion: Option<CompletionView>,
+    /// What it gave of the class as it is now, if that was asked.
+    #[serde(default)]
+    pub now: Option<GivenNowView>,
+}
+
+/// How many values of a class were delivered.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DisclosedView {
+    /// In clear.
+    pub clear: u64,
+    /// With `now`: in clear, counted or as many as the rows can have held.
+    #[serde(default)]
+    pub clear_at_most: Option<u64>,
+    /// Masked.
+    pub masked: u64,
+    /// Requests that delivered any.
+    pub requests: u64,
+    /// Allowed requests that may have delivered some, and nobody knows.
+    pub unknown: u64,
+}
+
+/// What one subject was shown of a class.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReportLine {
+    /// Who; null for requests whose session's opening the journal lacks.
+    pub subject: Option<SubjectName>,
+    /// In clear.
+    pub clear: u64,
+    /// With `now`: in clear, counted or as many as the rows can have held.
+    #[serde(default)]
+    pub clear_at_most: Option<u64>,
+    /// Masked.
+    pub masked: u64,
+    /// Requests that delivered any.
+    pub requests: u64,
+    /// Allowed requests that may have delivered some, and nobody knows.
+    pub unknown: u64,
+}
+
+/// An event that is no request.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EventView {
+    /// The entry's position in the journal.
+    pub position: u64,
+    /// When.
+    pub at: u64,
+    /// The journal's entry: its kind, and what it says.
+    #[schema(value_type = Object)]
+    pub event: serde_json::Value,
+}
+
+/// A proof that an entry is in the journal.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProofView {
+    /// The entry's position.
+    pub entry: u64,
+    /// The text of the proof, with the entry's bytes (c2sp.org/tlog-proof).
+    pub proof: String,
+    /// The public key of checkpoints, as `NAME+ID+KEY`: one that was kept elsewhere proves more.
+    pub key: String,
+    /// What the entry's bytes say.
+    #[schema(value_type = Object)]
+    pub content: serde_json::Value,
+}
