@@ -39,6 +39,7 @@ mod secret;
 mod serve;
 mod sessions;
 mod show;
+mod ssh;
 mod subjects;
 mod target;
 mod tiles;
@@ -78,7 +79,7 @@ enum Command {
     Check(check::Args),
     /// Make a short-lived token with Sluice's own key (for whoever can read the key's file)
     Token(token::Args),
-    /// Keep the passwords of targets in the local vault
+    /// Keep the passwords and private keys of targets in the local vault
     #[command(subcommand)]
     Secret(secret::Command),
     /// See and answer what waits for a human
@@ -98,13 +99,16 @@ enum Command {
     /// Search the record, and verify it
     #[command(subcommand)]
     Audit(audit::Command),
-    /// Open local ports or sockets to targets, or run one command with one
+    /// Open local ports or sockets to targets, run one command with one, or keep a configuration of ssh fresh
     // In a box: its arguments are many.
     Connect(Box<local::Args>),
     /// Sign in at your issuer: in a browser here, or with a code on any device
     Login(login::LoginArgs),
     /// Sign out, here and at the issuer
     Logout(login::LogoutArgs),
+    /// Certificates of SSH, and the keys that callers and hosts have to know
+    #[command(subcommand)]
+    Ssh(Box<ssh::Command>),
     /// Say who you are to Sluice, and what you may do
     Whoami(whoami::Args),
     /// Work on policies
@@ -150,6 +154,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Connect(args) => local::run(&args),
         Command::Login(args) => login::login(&args),
         Command::Logout(args) => login::logout(&args),
+        Command::Ssh(command) => ssh::run(&command),
         Command::Whoami(args) => whoami::run(&args),
         Command::Policy(command) => policy::run(&command),
         Command::Target(command) => target::run(&command),

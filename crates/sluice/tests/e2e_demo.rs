@@ -25,7 +25,8 @@ fn the_story_goes_as_told_and_leaves_nothing_behind() -> Result<()> {
 /// The demo's program, built from the present sources.
 fn demo() -> Result<std::path::PathBuf> {
     let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "--package", "testkit", "--bin", "demo"]).current_dir(workspace_root());
+    // With the features that all tests are built with, so that nothing is built twice: a test of testkit needs its programs.
+    build.args(["test", "--quiet", "--workspace", "--no-run", "--test", "architecture"]).current_dir(workspace_root());
     run(build, b"")?.success()?;
     // target/PROFILE/deps/TEST
     let own = std::env::current_exe()?;

@@ -3,7 +3,9 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use store::config::{TEMPLATE_CLASSIFICATION_TOML, TEMPLATE_SLUICE_TOML, TEMPLATE_TARGETS_TOML};
+use store::config::{
+    TEMPLATE_CLASSIFICATION_TOML, TEMPLATE_SLUICE_TOML, TEMPLATE_SSH_KEYS_TOML, TEMPLATE_TARGETS_TOML,
+};
 
 use super::failure::Failure;
 use super::{put, show};
@@ -21,11 +23,12 @@ pub(super) struct Args {
 }
 
 /// What is written where.
-const fn files() -> [(&'static str, &'static str); 6] {
+const fn files() -> [(&'static str, &'static str); 7] {
     [
         ("sluice.toml", TEMPLATE_SLUICE_TOML),
         ("revision/targets.toml", TEMPLATE_TARGETS_TOML),
         ("revision/classification.toml", TEMPLATE_CLASSIFICATION_TOML),
+        ("revision/ssh_keys.toml", TEMPLATE_SSH_KEYS_TOML),
         ("revision/policies/baseline.cedar", ::policy::BASELINE),
         ("revision/policies/admin.cedar", ADMIN),
         ("revision/policies/example.cedar", EXAMPLE),

@@ -1,7 +1,9 @@
-//! `sluice connect`: local doors to targets.
+//! `sluice connect`: local doors to targets, or what `ssh` or `kubectl` need to do without one.
 
 mod doors;
+mod kubernetes;
 mod settings;
+mod ssh;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -47,9 +49,12 @@ Examples:
   sluice connect payments --gateway sluice.corp:5432 -- psql
   sluice connect payments --listen 127.0.0.1:5432 --password-file payments.password
   sluice connect payments --socket /run/etl --token-file /var/run/secrets/tokens/sluice
-  sluice connect --config connect.toml";
+  sluice connect --config connect.toml
+  sluice connect web1 web2 --ssh-config ~/.ssh/sluice --ssh sluice.corp:2222 --url https://sluice.corp:7632 \
+    --known-hosts ~/.ssh/sluice_known_hosts
+  sluice connect prod --kubeconfig ~/.kube/sluice --http https://sluice.corp:8443";
 
-/// Open local ports or sockets to targets, or run one command with one
+/// Open local ports or sockets to targets, run one command with one, keep a configuration of ssh fresh, or write a kubeconfig
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub(super) struct Args {
@@ -76,6 +81,10 @@ pub(super) struct Args {
     key_file: Option<PathBuf>,
     #[command(flatten)]
     door: DoorArgs,
+    #[command(flatten)]
+    ssh: ssh::SshArgs,
+    #[command(flatten)]
+    kubernetes: kubernetes::KubernetesArgs,
     /// Tell how it is at this loopback address: GET /healthz
     #[arg(long, value_name = "ADDRESS:PORT")]
     health: Option<SocketAddr>,
@@ -155,7 +164,7 @@ fn level(text: &str) -> Result<LogLevel, String> {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let is_command = !args.command.is_empty();
     // A command's terminal is its own.
-    let quiet = if is_command { LogLevel::Error } else { LogLevel::Info };
+    let quiet = if is_command || args.kubernetes.exec_credential { LogLevel::Error } else { LogLevel::Info };
     let log = LogConfig { level: args.log.unwrap_or(quiet), format: LogFormat::Text };
     let budget = log::start(&log)?;
     memory::leave_no_core();
@@ -178,6 +187,15 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 /// Returns the status of the command, if there is one.
 async fn work(args: &Args) -> Result<Option<u8>, Failure> {
     let settings = settings::settings(args)?;
+    if args.kubernetes.exec_credential {
+        return kubernetes::credential(&settings).await.map(|()| None);
+    }
+    if let Some(file) = &args.kubernetes.kubeconfig {
+        return kubernetes::run(args, &settings, file.clone()).map(|()| None);
+    }
+    if settings.ssh_config.is_some() {
+        return ssh::run(args, settings).await.map(|()| None);
+    }
     let targets = doors::targets(args, &settings)?;
     let house = Arc::new(house(&settings, &targets).await?);
     let health = match settings.health {

@@ -20,11 +20,11 @@ use super::{is_interactive, put, put_line, show, tell};
 /// The longest secret, in bytes.
 const LONGEST: u64 = 64 * 1024;
 
-/// Keep the passwords of targets in the local vault
+/// Keep the passwords and private keys of targets in the local vault
 #[derive(clap::Subcommand)]
 #[command(after_help = "A target uses a secret by its name: password = { vault = \"payments\" }.\n\n\
     Examples:\n  sluice secret set payments\n  \
-    pass show payments | sluice secret set payments --make-key\n  sluice secret list")]
+    pass show payments | sluice secret set payments --make-key\n  sluice secret set web1 < web1.key          # a private key of SSH: private_key = { vault = \"web1\" }\n  sluice secret list")]
 pub(super) enum Command {
     /// Set a secret: its value comes from standard input, or is asked for without echo
     Set {

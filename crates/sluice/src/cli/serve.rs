@@ -63,18 +63,22 @@ pub(super) fn start_error(error: &gateway::node::StartError) -> String {
 }
 
 async fn serve(node: Arc<Node>, admins: &Handle, budget: Budget) -> Result<(), Failure> {
-    let postgres = gateway::postgres::Listener::bind(&node).await.map_err(Failure::failed)?;
+    let listeners = gateway::Listeners::bind(&node).await.map_err(Failure::failed)?;
     let binding = Arc::clone(&node);
     let admin = admins.spawn(async move { control::Listener::bind(&binding).await });
     let admin = admin.await.map_err(Failure::failed)?.map_err(Failure::failed)?;
     let addresses = node.layout().addresses();
-    write_addresses(&addresses, postgres.address(), admin.address())?;
-    tracing::info!(postgres = %postgres.address(), admin = %admin.address(), "listening");
+    let mut bound = listeners.addresses();
+    bound.push(("admin", admin.address()));
+    write_addresses(&addresses, &bound)?;
+    for (listener, address) in &bound {
+        tracing::info!(listener, %address, "listening");
+    }
     let stopping = Stopping::default();
     let end = end_on_signal(stopping.draining.clone())?;
     let telling = tokio::spawn(budget.tell());
     let api = admins.spawn(control::serve(Arc::clone(&node), admin, stopping.clone()));
-    gateway::serve(node, postgres, stopping.draining).await;
+    gateway::serve(node, listeners, stopping.draining).await;
     // The last to go: until here it could be asked how the drain goes on.
     stopping.stop.cancel();
     let _ = api.await;
@@ -101,9 +105,10 @@ pub(super) fn end_on_signal(draining: CancellationToken) -> Result<tokio::task::
 }
 
 /// Whoever reads the file sees all of it or none.
-fn write_addresses(path: &Path, postgres: SocketAddr, admin: SocketAddr) -> Result<(), Failure> {
+fn write_addresses(path: &Path, bound: &[(&str, SocketAddr)]) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::failed(format!("{}: {error}", path.display()));
-    let text = serde_json::json!({ "postgres": postgres, "admin": admin });
+    let named = bound.iter().map(|(name, address)| ((*name).to_owned(), address.to_string().into()));
+    let text = serde_json::Value::Object(named.collect());
     let temporary = path.with_extension("new");
     let mut file = std::fs::File::create(&temporary).map_err(failed)?;
     file.write_all(format!("{text}\n").as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;

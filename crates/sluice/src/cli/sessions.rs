@@ -12,10 +12,19 @@ use super::failure::Failure;
 use super::listing::{Form, Span};
 use super::{listing, put, put_line, show, time};
 
+mod cast;
 mod export;
 mod grep;
+mod har;
 mod pace;
+mod page;
+mod play;
+mod reel;
 mod replay;
+mod screen;
+mod stage;
+mod streams;
+mod unprocessed;
 
 /// See, replay and end sessions
 #[derive(clap::Subcommand)]
@@ -23,7 +32,11 @@ mod replay;
     after_help = "Examples:\n  sluice sessions list\n  sluice sessions history --subject order-service --since 24h\n  \
     sluice sessions replay 0123456789abc\n  sluice sessions replay 0123456789abc --at 10m --grep cards\n  \
     sluice sessions replay 0123456789abc --speed 4 --idle-limit 2s\n  \
-    sluice sessions export 0123456789abc --format asciicast -o session.cast\n  sluice sessions kill 0123456789abc\n  \
+    sluice sessions export 0123456789abc --format asciicast -o session.cast\n  \
+    sluice sessions export 0123456789abc --format html --channel 2 -o session.html\n  \
+    sluice sessions export 0123456789abc --format har -o session.har\n  \
+    sluice sessions watch 0123456789abc\n  sluice sessions watch 0123456789abc --moderate\n  \
+    sluice sessions kill 0123456789abc\n  \
     sluice sessions remove-tape 0123456789abc --reason \"request 4711 of the customer\""
 )]
 pub(super) enum Command {
@@ -39,7 +52,9 @@ pub(super) enum Command {
     /// Show one session
     Show(OneArgs),
     /// Show what passed, as the caller saw it. That you looked goes into the record
-    Replay(ReplayArgs),
+    Replay(play::ReplayArgs),
+    /// Show what passes in a live session, as it passes. That you looked goes into the record
+    Watch(play::WatchArgs),
     /// Write what passed for another tool. That you looked goes into the record
     Export(export::Args),
     /// Remove what passed for good, key and all; the record of it stays
@@ -69,25 +84,6 @@ pub(super) struct OneArgs {
     /// For programs
     #[arg(long)]
     json: bool,
-}
-
-/// Which one, and what of it
-#[derive(clap::Args)]
-pub(super) struct ReplayArgs {
-    #[command(flatten)]
-    one: OneArgs,
-    /// From there on: 10m after the beginning, or 2026-11-23T02:00:00Z
-    #[arg(long, value_name = "TIME", value_parser = At::parse)]
-    at: Option<At>,
-    /// Only requests with this text, and what of answers has it, whatever the case of its letters
-    #[arg(long, value_name = "TEXT")]
-    grep: Option<String>,
-    /// At the pace at which it was recorded (1), or so many times as fast; at once unless given
-    #[arg(long, value_name = "FACTOR", value_parser = pace::speed)]
-    speed: Option<f64>,
-    /// With --speed, wait at most so long between two lines
-    #[arg(long, value_name = "TIME", value_parser = time::duration, requires = "speed")]
-    idle_limit: Option<Duration>,
 }
 
 /// Where to begin.
@@ -132,7 +128,8 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
         Command::List { connect, form } => list(&connect, form),
         Command::History(args) => history(args),
         Command::Show(args) => one(&args),
-        Command::Replay(args) => play(&args),
+        Command::Replay(args) => play::replay(&args),
+        Command::Watch(args) => play::watch(&args),
         Command::Export(args) => export::run(&args),
         Command::RemoveTape(args) => remove(&args),
         Command::Kill(args) => kill(&args),
@@ -150,9 +147,11 @@ fn list(connect: &Connect, form: Form) -> Result<(), Failure> {
             show::text(session, "/database"),
             show::text(session, "/source"),
             show::moment(session, "/opened_at"),
+            show::joined(session, "/awaits_observer"),
         ]
     };
-    listing::print(&live, form, &["SESSION", "SUBJECT", "FOR", "TARGET", "DATABASE", "FROM", "SINCE"], row)
+    let headings = ["SESSION", "SUBJECT", "FOR", "TARGET", "DATABASE", "FROM", "SINCE", "AWAITS OBSERVER"];
+    listing::print(&live, form, &headings, row)
 }
 
 fn history(args: HistoryArgs) -> Result<(), Failure> {
@@ -200,53 +199,6 @@ fn one(args: &OneArgs) -> Result<(), Failure> {
 fn kill(args: &OneArgs) -> Result<(), Failure> {
     let told = args.connect.client()?.post(&format!("/v1/sessions/{}/kill", args.id), &json!({}))?;
     if args.json { put(&show::json(&told)) } else { put_line(&format!("{} was told to end", args.id)) }
-}
-
-fn play(args: &ReplayArgs) -> Result<(), Failure> {
-    let ReplayArgs { one, at, grep, speed, idle_limit } = args;
-    let client = one.connect.client()?;
-    let session = client.get(&format!("/v1/sessions/{}", one.id), &[]).ok();
-    if let (false, Some(session)) = (one.json, &session) {
-        put(&heading(one.id, part(session)))?;
-    }
-    let opened = session.as_ref().and_then(|session| part(session).pointer("/opened_at")?.as_u64()).map(Timestamp);
-    let since = at.map(|at| format!("?since={}", at.moment(opened))).unwrap_or_default();
-    let path = format!("/v1/sessions/{}/tape{since}", one.id);
-    let mut shown =
-        Shown { json: one.json, grep: grep.as_deref().map(grep::Grep::new), player: replay::Player::default() };
-    let Some(speed) = *speed else {
-        return client.lines(&path, |line| shown.line(parse(line)?, |_| ()));
-    };
-    let spooled = |error: std::io::Error| Failure::failed(format!("the tape cannot be kept meanwhile: {error}"));
-    let mut spool = pace::Spool::new().map_err(spooled)?;
-    client.lines(&path, |line| spool.put(line).map_err(spooled))?;
-    let mut pace = pace::Pace::new(speed, *idle_limit);
-    for line in spool.lines().map_err(spooled)? {
-        shown.line(parse(&line.map_err(spooled)?)?, |at| std::thread::sleep(pace.wait(at)))?;
-    }
-    Ok(())
-}
-
-/// Shows a tape line by line.
-struct Shown {
-    json: bool,
-    grep: Option<grep::Grep>,
-    player: replay::Player,
-}
-
-impl Shown {
-    /// Shows what there is to show after this line, when `wait` returns.
-    fn line(&mut self, line: Line, mut wait: impl FnMut(Timestamp)) -> Result<(), Failure> {
-        let lines = match &mut self.grep {
-            Some(grep) => grep.pass(line),
-            None => vec![line],
-        };
-        for line in lines {
-            wait(line.at);
-            put(&if self.json { compact(&line)? } else { self.player.play(line) })?;
-        }
-        Ok(())
-    }
 }
 
 fn parse(line: &str) -> Result<Line, Failure> {

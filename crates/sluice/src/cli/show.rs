@@ -48,7 +48,7 @@ pub(super) fn foreign_letters(text: &str) -> Option<String> {
 }
 
 /// Characters that are not seen, or change how others are seen.
-fn is_hidden(character: char) -> bool {
+pub(super) fn is_hidden(character: char) -> bool {
     character.is_control()
         || (character.is_whitespace() && character != ' ')
         || matches!(character,

@@ -1,6 +1,7 @@
 //! A client that sends what it is told, byte for byte, and shows every message that comes back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use rustls::ClientConfig;
@@ -87,6 +88,16 @@ impl Raw {
     /// Runs a Query message.
     pub async fn simple(&mut self, sql: &str) -> Result<Answer> {
         self.exchange(&[query(sql)]).await
+    }
+
+    /// Runs a Query message over which Sluice may think for so long.
+    pub async fn simple_within(&mut self, sql: &str, time: Duration) -> Result<Answer> {
+        self.send(&[query(sql)]).await?;
+        let mut messages = vec![self.peer.read_message_within(time).await?];
+        if messages.iter().all(|message| message.tag != b'Z') {
+            messages.extend(self.peer.read_until(b'Z').await?);
+        }
+        Ok(Answer(messages))
     }
 
     /// Reads to ReadyForQuery.

@@ -15,6 +15,10 @@ pub(super) fn settings(args: &Args) -> Result<Settings, Failure> {
     let file = args.config.as_deref().map(Settings::load).transpose();
     let mut settings = file.map_err(|error| Failure::Failed(error.to_string()))?.unwrap_or_default();
     over(&mut settings.gateway, &args.gateway);
+    over(&mut settings.ssh, &args.ssh.ssh);
+    over(&mut settings.url, &args.ssh.url);
+    over(&mut settings.known_hosts, &args.ssh.known_hosts);
+    over(&mut settings.ssh_config, &args.ssh.ssh_config);
     over(&mut settings.ca_file, &args.ca_file);
     over(&mut settings.certificate_file, &args.certificate_file);
     over(&mut settings.key_file, &args.key_file);

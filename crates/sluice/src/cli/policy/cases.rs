@@ -132,8 +132,10 @@ fn subject(section: &Section<'_, '_>) -> Option<Subject> {
     let id = section.required("id", id, "write id = \"corp|order-service\"");
     let kind = section.word("kind", &[("service", SubjectKind::Service), ("user", SubjectKind::User)]);
     let groups = section.texts("groups").unwrap_or_default();
-    let binding =
-        section.word("binding", &[("bearer", Binding::Bearer), ("mtls", Binding::Mtls), ("dpop", Binding::Dpop)]);
+    let binding = section.word(
+        "binding",
+        &[("bearer", Binding::Bearer), ("mtls", Binding::Mtls), ("dpop", Binding::Dpop), ("ssh", Binding::Ssh)],
+    );
     let subject = verified(id?, kind.unwrap_or(SubjectKind::Service), groups.into_iter().map(Arc::from).collect());
     Some(Subject { binding: binding.unwrap_or(Binding::Bearer), ..subject })
 }

@@ -90,6 +90,7 @@ impl Circumstances {
             on_behalf_of: self.on_behalf_of.as_ref().or(self.subject.on_behalf_of.first()),
             reason: self.reason.as_deref(),
             estimated_rows: self.estimated_rows,
+            observers: &[],
         }
     }
 }
@@ -107,8 +108,11 @@ impl<'a> Room<'a> {
         let Some(target) = checked.target(target) else {
             return Err(Failure::failed(format!("targets.toml has no target {target:?}")));
         };
+        let Some(postgres) = target.postgres() else {
+            return Err(Failure::failed(format!("target {:?} does not speak PostgreSQL", target.target.name)));
+        };
         let labels = labels(catalog, &target.target.name, checked.classification());
-        Ok(Self { checked, target: &target.target, on_unmaskable: target.on_unmaskable, catalog, labels })
+        Ok(Self { checked, target: &target.target, on_unmaskable: postgres.on_unmaskable, catalog, labels })
     }
 
     pub(super) fn bench<'b>(&'b self, policies: &'b SubjectPolicies) -> Bench<'b> {

@@ -1,5 +1,7 @@
 //! Decisions and masks in the words that case files, tables and JSON share.
 
+use std::collections::BTreeSet;
+
 use masking::postgres::{Fate, Treated};
 use model::class::Transform;
 use model::decision::Outcome;
@@ -49,6 +51,18 @@ pub(super) fn groups(verdict: &Verdict) -> Vec<String> {
     groups.sort();
     groups.dedup();
     groups
+}
+
+/// The groups of which somebody has to observe it, sorted.
+pub(super) fn observers(verdict: &Verdict) -> Vec<String> {
+    verdict
+        .awaits()
+        .iter()
+        .flat_map(|need| &need.groups)
+        .map(ToString::to_string)
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect()
 }
 
 /// The `@id`s of the policies that decided, the waived ones among them.

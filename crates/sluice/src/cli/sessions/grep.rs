@@ -1,9 +1,30 @@
 //! What of a tape has a text in it: requests, and what of their answers.
 
-use control::replay::{Event, Line, Report};
+use std::collections::BTreeMap;
+
+use control::replay::{Event, Field, Line, Report};
+
+/// Lets pass what has a text in it, on each channel for itself.
+pub(super) struct Greps {
+    text: String,
+    channels: BTreeMap<Option<u32>, Grep>,
+}
+
+impl Greps {
+    /// Without regard to the case of ASCII letters.
+    pub(super) fn new(text: &str) -> Self {
+        Self { text: text.to_owned(), channels: BTreeMap::new() }
+    }
+
+    /// What is to be shown after this line.
+    pub(super) fn pass(&mut self, line: Line) -> Vec<Line> {
+        let new = || Grep::new(&self.text);
+        self.channels.entry(line.channel).or_insert_with(new).pass(line)
+    }
+}
 
 /// Lets pass what has a text in it, and what it belongs to.
-pub(super) struct Grep {
+struct Grep {
     text: String,
     /// The request and the columns that are shown once something of them is.
     pending: Vec<Line>,
@@ -14,13 +35,12 @@ pub(super) struct Grep {
 }
 
 impl Grep {
-    /// Without regard to the case of ASCII letters.
-    pub(super) fn new(text: &str) -> Self {
+    fn new(text: &str) -> Self {
         Self { text: text.to_ascii_lowercase(), pending: Vec::new(), whole: false, shown: false }
     }
 
     /// What is to be shown after this line.
-    pub(super) fn pass(&mut self, line: Line) -> Vec<Line> {
+    fn pass(&mut self, line: Line) -> Vec<Line> {
         match &line.event {
             Event::Request { .. } => {
                 self.whole = self.has(&line.event);
@@ -37,7 +57,7 @@ impl Grep {
                 self.pending.push(line);
                 Vec::new()
             }
-            Event::Complete { .. } => {
+            Event::Complete { .. } | Event::Exit { .. } | Event::Exchanged { .. } => {
                 if self.shown {
                     vec![line]
                 } else {
@@ -61,6 +81,7 @@ impl Grep {
             let parts = [Some(&report.sqlstate), Some(&report.message), report.detail.as_ref(), report.hint.as_ref()];
             parts.into_iter().flatten().any(|part| is_in(part))
         };
+        let in_fields = |fields: &[Field]| fields.iter().any(|field| is_in(&field.name) || is_in(&field.value));
         match event {
             Event::Request { request, statement, values } => {
                 is_in(request) || is_in(statement) || values.iter().any(|value| is_in(value))
@@ -72,6 +93,12 @@ impl Grep {
             Event::Error(report) | Event::Notice(report) => in_report(report),
             Event::Notification { channel, payload } => is_in(channel) || is_in(payload),
             Event::Setting { name, value } => is_in(name) || is_in(value),
+            Event::Input(passed) | Event::Output(passed) | Event::ErrorOutput(passed) => is_in(&passed.data),
+            Event::File { request, .. } => is_in(request),
+            Event::Asked { method, path, fields } => is_in(method) || is_in(path) || in_fields(fields),
+            Event::Answered { fields, .. } | Event::Trailers { fields } => in_fields(fields),
+            Event::Exchanged { .. } | Event::Message { .. } => false,
+            Event::Exit { .. } | Event::Size { .. } => false,
             Event::Cut { .. } | Event::Unreadable { .. } | Event::End { .. } => true,
         }
     }
@@ -85,7 +112,7 @@ mod tests {
 
     fn passed(text: &str, events: &[Event]) -> Vec<Event> {
         let mut grep = Grep::new(text);
-        let lines = events.iter().map(|event| Line { at: Timestamp(0), event: event.clone() });
+        let lines = events.iter().map(|event| Line { at: Timestamp(0), channel: None, event: event.clone() });
         lines.flat_map(|line| grep.pass(line)).map(|line| line.event).collect()
     }
 

@@ -63,6 +63,14 @@ impl Spool {
         file.rewind()?;
         Ok(BufReader::new(file).lines())
     }
+
+    /// The lines, in their order; they are kept.
+    pub(super) fn again(&mut self) -> io::Result<impl Iterator<Item = io::Result<String>>> {
+        self.0.flush()?;
+        let mut file = self.0.get_ref().try_clone()?;
+        file.rewind()?;
+        Ok(BufReader::new(file).lines())
+    }
 }
 
 #[cfg(test)]
@@ -84,6 +92,7 @@ mod tests {
         let mut spool = Spool::new().unwrap();
         spool.put("a").unwrap();
         spool.put("b").unwrap();
+        assert_eq!(spool.again().unwrap().count(), 2);
         assert_eq!(spool.lines().unwrap().collect::<io::Result<Vec<_>>>().unwrap(), ["a", "b"]);
     }
 }

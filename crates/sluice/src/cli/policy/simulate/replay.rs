@@ -192,6 +192,7 @@ fn context<'c>(
         on_behalf_of: user.or(subject.on_behalf_of.first()),
         reason: None,
         estimated_rows: None,
+        observers: &[],
     }
 }
 

@@ -82,7 +82,9 @@ impl<'a> Side<'a> {
         };
         let bench = Bench { policies, target: &config.target, database, labels };
         let verdict = bench.verdict(statements.iter().map(|one| (one.effects.as_slice(), &one.facts)), context);
-        let lens = hearing::lens(&bench, checked.classification(), config.on_unmaskable, context);
+        // What is said of masks is about columns, which only PostgreSQL has.
+        let Some(postgres) = config.postgres() else { return said(&verdict, Vec::new()) };
+        let lens = hearing::lens(&bench, checked.classification(), postgres.on_unmaskable, context);
         let masks = statements.iter().map(|one| {
             let answer = (&one.output, &mentions(one));
             match hearing::fates(&bench, &lens, answer, |_| TEXT, context) {
@@ -124,7 +126,9 @@ fn unknown(
 }
 
 fn said(verdict: &Verdict, masks: Vec<Vec<(Arc<str>, String)>>) -> Said {
+    let observers = words::observers(verdict);
     let decision = match words::groups(verdict) {
+        _ if !observers.is_empty() => format!("allow while observed by {}", observers.join(" or ")),
         groups if groups.is_empty() => words::outcome(verdict.outcome()).to_owned(),
         groups => format!("{} {}", words::outcome(verdict.outcome()), groups.join(", ")),
     };
