@@ -36,6 +36,17 @@ impl Output {
     }
 }
 
+/// [`Output`], byte for byte.
+#[derive(Debug)]
+pub struct RawOutput {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// Its standard output.
+    pub stdout: Vec<u8>,
+    /// Its standard error.
+    pub stderr: Vec<u8>,
+}
+
 /// Runs `psql` with these arguments and environment variables (such as `PGPASSWORD`), without any `.psqlrc`.
 /// Variables beginning with `PG` are not inherited, so that the developer's own settings make no difference.
 pub fn psql(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Output> {
@@ -76,7 +87,14 @@ pub fn path_with_clients() -> Result<String> {
 }
 
 /// Runs `command` with `input` until it ends, at most two minutes.
-pub fn run(mut command: Command, input: &[u8]) -> Result<Output> {
+pub fn run(command: Command, input: &[u8]) -> Result<Output> {
+    let output = run_raw(command, input)?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ok(Output { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) })
+}
+
+/// [`run`], with the bytes that the program wrote.
+pub fn run_raw(mut command: Command, input: &[u8]) -> Result<RawOutput> {
     let name = command.get_program().to_string_lossy().into_owned();
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
@@ -96,18 +114,18 @@ pub fn run(mut command: Command, input: &[u8]) -> Result<Output> {
                 return Err(error);
             }
         };
-        let joined = |handle: thread::ScopedJoinHandle<'_, String>| handle.join().ok().context("a reader panicked");
-        Ok(Output { status, stdout: joined(stdout)?, stderr: joined(stderr)? })
+        let joined = |handle: thread::ScopedJoinHandle<'_, Vec<u8>>| handle.join().ok().context("a reader panicked");
+        Ok(RawOutput { status, stdout: joined(stdout)?, stderr: joined(stderr)? })
     })
 }
 
-fn read_all(stream: Option<impl Read>) -> String {
+fn read_all(stream: Option<impl Read>) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Some(mut stream) = stream {
         // What was read before an error is still worth showing.
         let _ = stream.read_to_end(&mut bytes);
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    bytes
 }
 
 /// The root of the workspace that this crate was built in.

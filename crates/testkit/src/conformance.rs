@@ -10,12 +10,15 @@
 //!
 //! [`identity::run`] is what `./dev conformance identity` does: identity products as they are installed in the world.
 //!
+//! [`kubernetes::run`] is what `./dev conformance kubernetes` does: a real cluster, and its clients.
+//!
 //! [`versions::run`] is what `./dev conformance versions` does: the tests that need a server, on servers of other versions.
 //!
 //! Start with [`run`], then `stage.rs` for what is started and `suite.rs` for what runs on it.
 
 mod compare;
 pub mod identity;
+pub mod kubernetes;
 mod listed;
 mod report;
 mod stage;

@@ -1,8 +1,11 @@
-//! The demo: the whole of Sluice in one story, told with the real `psql` and the real `sluice`.
+//! The demo: the whole of Sluice in one story, told with the real `psql`, `ssh`, `rsync` and `curl` and the real
+//! `sluice`.
 //!
 //! [`run`] is what `./dev demo` does. [`site`] is a configured Sluice in front of a payments database, which the
 //! end-to-end tests use too. A line that the story shows is the very line that it runs, so that a reader can paste it.
 
+mod host;
+mod interface;
 mod live;
 pub mod site;
 mod stage;
@@ -15,6 +18,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::host::Host;
 use self::site::{Site, Tuning};
 use self::stage::Stage;
 use self::terminal::Terminal;
@@ -39,20 +43,29 @@ pub enum Mode {
 /// The step that did not go as told.
 pub fn run(mode: Mode, sluice: PathBuf) -> Result<()> {
     let terminal = Terminal::new();
-    terminal.title("Sluice: an identity-aware gateway in front of a real PostgreSQL");
+    terminal.title("Sluice: an identity-aware gateway in front of a real PostgreSQL, a real sshd and an API");
     let postgres = terminal.progress("starting a private PostgreSQL", || Postgres::start(Options::default()))?;
     let loading = format!("loading the payments database ({} rows, all made up)", thousands(DEMO_ROWS));
     let payments = terminal.progress(&loading, || payments::load(&postgres, DEMO_ROWS))?;
-    let tuning = Tuning { sluice_toml: LIMITS.to_owned(), ..Tuning::default() };
+    let host = terminal.progress("starting a private sshd", Host::start)?;
+    let api = terminal.progress("starting an API", interface::start)?;
+    let policies = [host::POLICIES, interface::POLICIES].map(|(name, text)| (name.to_owned(), text.to_owned()));
+    let tuning = Tuning {
+        sluice_toml: format!("{LIMITS}{}{}", host::LISTEN, interface::LISTEN),
+        target: host.target()? + &interface::target(&api),
+        policies: policies.into(),
+        ..Tuning::default()
+    };
     let mut site = terminal.progress("starting an issuer of tokens, and writing Sluice's configuration", || {
         Site::prepare(&postgres, &payments, sluice, &tuning)
     })?;
     terminal.progress("starting Sluice", || {
         site.start()?;
         site.keep_ports()?;
+        host.introduce(&site)?;
         site.renew_tokens()
     })?;
-    let mut stage = Stage::new(&terminal, &postgres, &mut site);
+    let mut stage = Stage::new(&terminal, &postgres, (host.sshd(), &api), &mut site);
     let told = story::tell(&mut stage);
     if let Err(error) = &told {
         terminal.failure(&format!("{error:#}"));

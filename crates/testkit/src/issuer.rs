@@ -1,9 +1,10 @@
 //! A demo OpenID Connect issuer, for tests and the demo alone: it keeps its keys in memory, speaks HTTP on loopback
 //! and gives a token to whoever asks this value for one.
 //!
-//! It has discovery, a key set, and a token endpoint for client credentials; its access tokens follow RFC 9068. It can
+//! It has discovery, a key set, a page where people sign in, and a token endpoint for codes and client credentials; its access tokens follow RFC 9068. It can
 //! be told to fail in the ways that real issuers do.
 
+mod authorize;
 mod http;
 mod keys;
 
@@ -17,6 +18,7 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 
+pub use self::authorize::{Page, Twist};
 pub use self::keys::Algorithm;
 use self::keys::SigningKey;
 use crate::random;
@@ -105,6 +107,10 @@ impl Grant {
         }
     }
 
+    fn subject(&self) -> &str {
+        &self.subject
+    }
+
     /// With these groups.
     pub fn groups<Group: Into<String>>(mut self, groups: impl IntoIterator<Item = Group>) -> Self {
         self.groups = groups.into_iter().map(Into::into).collect();
@@ -148,6 +154,7 @@ pub(crate) struct Inner {
     clients: HashMap<String, Client>,
     fault: Fault,
     requests: Requests,
+    desk: authorize::Desk,
 }
 
 impl State {
@@ -173,6 +180,7 @@ impl Issuer {
             clients: HashMap::new(),
             fault: Fault::None,
             requests: Requests::default(),
+            desk: authorize::Desk::default(),
         };
         let state = Arc::new(State { url: format!("http://{address}"), inner: Mutex::new(inner) });
         let (shutdown, ended) = oneshot::channel();
@@ -308,6 +316,17 @@ impl State {
         claim_map.extend(grant.claims);
         claim_map.retain(|_, value| !value.is_null());
         self.sign_claims(&claims)
+    }
+
+    /// An ID token for a client, as it was asked for.
+    fn identify(&self, subject: &str, audience: &str, nonce: &str) -> Result<String> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
+        let claims =
+            json!({ "iss": self.url, "sub": subject, "aud": audience, "nonce": nonce, "iat": now, "exp": now + 60 });
+        let inner = self.lock();
+        let key = inner.current()?;
+        let header = json!({ "typ": "JWT", "alg": key.algorithm().name(), "kid": key.id() });
+        key.sign(&header.to_string(), &claims.to_string())
     }
 
     fn sign_claims(&self, claims: &Value) -> Result<String> {

@@ -159,6 +159,11 @@ impl Running {
         Ok(Self { process: Kept::spawn(command, "KILL", None, log)?, log: log.to_owned() })
     }
 
+    /// Whether it still runs.
+    pub fn is_running(&self) -> bool {
+        self.process.is_running()
+    }
+
     /// What it has written.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()

@@ -101,6 +101,11 @@ impl Provider {
         SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), self.port)
     }
 
+    /// The secret of the client `order-service`, which may ask for tokens.
+    pub fn client_secret(&self) -> &str {
+        self.secret_of(0)
+    }
+
     /// The secret of the client `sluice`, which may ask about tokens.
     pub fn introspection_secret(&self) -> &str {
         self.secret_of(1)

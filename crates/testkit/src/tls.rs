@@ -56,6 +56,13 @@ impl Authority {
         self.sign(CertificateParams::new(Vec::new())?, common_name, ExtendedKeyUsagePurpose::ClientAuth)
     }
 
+    /// A client certificate that names a user and a group as Kubernetes reads it: common name and organisation.
+    pub fn member(&self, user: &str, group: &str) -> Result<Certificate> {
+        let mut params = CertificateParams::new(Vec::new())?;
+        params.distinguished_name.push(DnType::OrganizationName, group);
+        self.sign(params, user, ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
     fn sign(&self, mut params: CertificateParams, name: &str, usage: ExtendedKeyUsagePurpose) -> Result<Certificate> {
         params.distinguished_name.push(DnType::CommonName, name);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];

@@ -61,10 +61,10 @@ const STATE: [(&str, Leaves); 43] = [
     ("vault_check", Events(&["AdminAction"])),
     ("vault_changes", Nothing),
     ("vault_changes_recorded", Derived),
-    ("keep_password", Events(&["TokenIssued"])),
-    ("passwords", Nothing),
-    ("drop_passwords", Derived),
-    ("drop_ended_passwords", Derived),
+    ("keep_credential", Events(&["TokenIssued"])),
+    ("issued_credentials", Nothing),
+    ("drop_credentials", Derived),
+    ("drop_ended_credentials", Derived),
     // What comes of the use has its entry: a token, or a refusal by policy.
     ("use_once", Events(&["TokenIssued", "AdminAction"])),
     ("put_revocation", Events(&["AdminAction"])),
@@ -79,8 +79,9 @@ const STATE: [(&str, Leaves); 43] = [
 ];
 
 /// Every route that changes something, with the action that its handler records and the test that sees it.
-const ROUTES: [(&str, &str, &str); 13] = [
+const ROUTES: [(&str, &str, &str); 14] = [
     ("/token", "access_token", "a_token_is_exchanged_for_one_of_the_same_subject"),
+    ("/signout", "console.sign_out", "somebody_signs_in_looks_and_signs_out"),
     ("/v1/approvals/{id}/answer", "approval.deny", "a_denial_ends_it_and_the_journal_says_so"),
     ("/v1/approvals/{id}/withdraw", "approval.withdraw", "requesters_see_and_withdraw_their_own_alone"),
     ("/v1/targets/{target}/doctor", "target.doctor", "a_closed_target_has_no_way_past_sluice"),
@@ -127,9 +128,9 @@ const EVENTS: [(&str, &str, &str); 32] = [
     ("Prepared", "gateway/src/postgres/query.rs", STORY),
     ("HoldBecameTicket", "gateway/src/postgres/hold.rs", STORY),
     ("KeyRotated", "ledger/src/rotation.rs", "the_key_of_the_journal_is_changed_while_sluice_is_stopped"),
-    ("TapeCut", "gateway/src/postgres/tape.rs", "a_tape_is_capped_searched_exported_and_removed"),
+    ("TapeCut", "gateway/src/session_tape.rs", "a_tape_is_capped_searched_exported_and_removed"),
     ("TapeRemoved", "gateway/src/retention.rs", "a_tape_whose_time_is_over_goes"),
-    ("TapePartEnded", "gateway/src/postgres/rotate.rs", "rc_14_a_part_ends_when_it_is_old_while_nothing_is_asked"),
+    ("TapePartEnded", "gateway/src/session_tape.rs", "rc_14_a_part_ends_when_it_is_old_while_nothing_is_asked"),
     ("TapeArchived", "gateway/src/archive/round.rs", "rc_11_nothing_goes_before_its_object_is_what_it_was"),
     ("TokenIssued", "control/src/token/issue.rs", "a_token_is_exchanged_for_one_of_the_same_subject"),
     ("TokenRefused", "control/src/token.rs", "what_is_not_accepted_is_not_exchanged"),
@@ -154,11 +155,12 @@ const BESIDE: [(&str, &str, &str); 1] =
     [("store/src/sqlite/migrations.rs", "apply", "the form of the tables, not what is in them")];
 
 /// Routes that are hung in elsewhere, and why they record nothing here.
-const ELSEWHERE: [(&str, &str, &str); 1] = [(
-    "control/src/witness.rs",
-    "/add-checkpoint",
-    "another machine's, which has no journal: its memory is the record",
-)];
+const ELSEWHERE: [(&str, &str, &str); 4] = [
+    ("control/src/witness.rs", "/add-checkpoint", "another machine's, which has no journal: its memory is the record"),
+    ("control/src/console/pages.rs", "", "pages, which are files and change nothing: `get` alone"),
+    ("control/src/console/pages.rs", "/assets/{file}", "what they consist of"),
+    ("control/src/console/pages.rs", "/favicon.svg", "the same"),
+];
 
 /// What SQL statements that change something begin with.
 fn writes(text: &str) -> bool {

@@ -6,8 +6,11 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use masking::ssh::Stream;
 use workloads::analysis::{catalog_with, read, wide_text};
+use workloads::bodies::{Document, mask};
 use workloads::decision::{self, Revision};
+use workloads::prose::{stream, with_hits, without_hits};
 use workloads::rows::{Chunk, Shape, lens, planned_by};
 
 /// How often each is measured; the fastest counts, as everything that disturbs makes it slower.
@@ -19,6 +22,8 @@ fn main() {
     policies();
     classes();
     columns();
+    bodies();
+    streams();
 }
 
 /// Distinct texts: each is analysed once.
@@ -81,6 +86,36 @@ fn columns() {
     };
     row("columns, 10: an answer planned", planned(shape(1)), planned(shape(10)));
     row("columns, 10: a row masked", masked(shape(1)), masked(shape(10)));
+}
+
+fn bodies() {
+    let masked = |document: Document| {
+        let (plan, text) = (document.plan().unwrap(), document.text());
+        fastest(|| {
+            black_box(mask(&plan, &text).unwrap());
+        })
+    };
+    let plain = Document { length: 10_000, telling: false, rules: 0 };
+    for (what, telling) in [("without finds", false), ("with finds", true)] {
+        let sized = |length| masked(Document { length, telling, ..plain });
+        row(&format!("bytes of JSON {what}, 10,000: masked"), sized(10_000), sized(100_000));
+    }
+    let ruled = |rules| masked(Document { rules, ..plain });
+    row("places that are hidden, 10: a body of JSON masked", ruled(10), ruled(100));
+}
+
+/// Text of a channel of SSH.
+fn streams() {
+    for (what, telling) in [("without finds", false), ("with finds", true)] {
+        let sized = |length| {
+            let text = if telling { with_hits(length) } else { without_hits(length) };
+            let mut through = Stream::text(lens(Shape::TEXT));
+            fastest(|| {
+                black_box(stream(&mut through, &text));
+            })
+        };
+        row(&format!("bytes of a text stream {what}, 10,000: masked"), sized(10_000), sized(100_000));
+    }
 }
 
 /// One row of a chunk, in nanoseconds.

@@ -63,6 +63,7 @@ impl Revision {
             on_behalf_of: None,
             reason: None,
             estimated_rows: None,
+            observers: &[],
         };
         let judge = |statement: &Statement| {
             let question = Question {

@@ -1,7 +1,8 @@
 //! What do benchmarks and instruction counts put through the pure crates?
 //!
 //! One module for each question, with fixed inputs and what is done with them: [`analysis`] of statements, [`decision`]
-//! under many policies, [`rows`] to mask, [`prose`] to search, the [`record`], [`tokens`] and an [`exchange`] of messages.
+//! under many policies, [`rows`] and [`bodies`] to mask, [`prose`] to search, the [`record`], [`tokens`] and an [`exchange`] of
+//! messages.
 //! The micro-benchmarks (`benches/`, `./dev bench micro`) time them, and [`counted`] names the five whose instructions
 //! [`counts`] compares with the figures in `counts.tsv` (`./dev check`).
 //!
@@ -14,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod analysis;
+pub mod bodies;
 pub mod counted;
 pub mod counts;
 pub mod decision;

@@ -1,8 +1,8 @@
-//! `./dev bench [--quick] [--write] [NAME]` and `./dev bench sessions [N]`: see [`testkit::bench`].
+//! `./dev bench [--quick] [--write] [NAME]`, `./dev bench ssh [--quick]`, `./dev bench http [--quick]` and `./dev bench sessions [N]`: see [`testkit::bench`].
 
 use std::process::ExitCode;
 
-use testkit::bench::{Plan, run, sessions};
+use testkit::bench::{Plan, http, run, sessions, ssh};
 use testkit::process::binary;
 
 #[expect(clippy::print_stderr, reason = "a program's own messages")]
@@ -13,6 +13,18 @@ fn main() -> ExitCode {
         && let Ok(count) = count.parse()
     {
         return ended(binary().and_then(|sluice| sessions::run(sluice, count)));
+    }
+    if let ["http", rest @ ..] = words.as_slice()
+        && matches!(rest, [] | ["--quick"])
+    {
+        let plan = if rest.is_empty() { http::Plan::FULL } else { http::Plan::QUICK };
+        return ended(binary().and_then(|sluice| http::measure(sluice, plan)));
+    }
+    if let ["ssh", rest @ ..] = words.as_slice()
+        && matches!(rest, [] | ["--quick"])
+    {
+        let plan = if rest.is_empty() { ssh::Plan::FULL } else { ssh::Plan::QUICK };
+        return ended(binary().and_then(|sluice| ssh::measure(sluice, plan)));
     }
     let mut take = |option: &str| {
         let found = words.contains(&option);

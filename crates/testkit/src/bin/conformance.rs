@@ -1,13 +1,13 @@
-//! `./dev conformance postgres`, `versions` and `identity`: see [`testkit::conformance`].
+//! `./dev conformance postgres`, `versions`, `identity` and `kubernetes`: see [`testkit::conformance`].
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use testkit::command::development_directory;
-use testkit::conformance::{Plan, identity, run, versions};
+use testkit::conformance::{Plan, identity, kubernetes, run, versions};
 use testkit::process::binary;
 
-const USAGE: &str = "usage: conformance postgres SOURCE LIBRARY [--rounds N] [FILE...]\n       conformance versions [--all] BIN_DIRECTORY...\n       conformance identity PART BIN_DIRECTORY";
+const USAGE: &str = "usage: conformance postgres SOURCE LIBRARY [--rounds N] [FILE...]\n       conformance versions [--all] BIN_DIRECTORY...\n       conformance identity PART BIN_DIRECTORY\n       conformance kubernetes DIRECTORY";
 
 #[expect(clippy::print_stderr, reason = "a program's own messages")]
 fn main() -> ExitCode {
@@ -15,6 +15,9 @@ fn main() -> ExitCode {
     let done = match (arguments.split_first(), plan(&arguments)) {
         (Some((what, [part, programs])), _) if what == "identity" => {
             binary().and_then(|sluice| identity::run(part, Path::new(programs), &sluice))
+        }
+        (Some((what, [installed])), _) if what == "kubernetes" => {
+            binary().and_then(|sluice| kubernetes::run(Path::new(installed), &sluice))
         }
         (Some((what, rest)), _) if what == "versions" && !rest.is_empty() => {
             let servers: Vec<PathBuf> = rest.iter().filter(|word| *word != "--all").map(PathBuf::from).collect();

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-pub use self::people::{AUDITOR, DBA, EVERYBODY, FRAUD_SERVICE, ORDER_SERVICE, OTHER_DBA, Person};
+pub use self::people::{AUDITOR, BACKUP_ROBOT, DBA, EVERYBODY, FRAUD_SERVICE, ORDER_SERVICE, OTHER_DBA, Person};
 use crate::issuer::{Grant, Issuer};
 use crate::payments::Payments;
 use crate::postgres::Postgres;
@@ -81,6 +81,25 @@ impl Site {
         Ok(site)
     }
 
+    /// A Sluice in front of other targets than the demo's: its `sluice.toml` with these lines at its end, and these files of
+    /// a revision, by their paths in it. What they say of the issuer is `@ISSUER@`.
+    pub fn with_revision(binary: PathBuf, sluice_toml: &str, revision: &[(&str, String)]) -> Result<Self> {
+        let home = tempfile::Builder::new().prefix("sluice-").tempdir()?;
+        let issuer = Issuer::start()?;
+        let site = Self { sluice: None, issuer, home, binary, database: String::new(), environment: Vec::new() };
+        for directory in ["clients", "revision/policies"] {
+            fs::create_dir_all(site.home().join(directory))?;
+        }
+        fs::write(site.config(), (SLUICE.to_owned() + sluice_toml).replace("@ISSUER@", site.issuer.url()))?;
+        for (name, text) in revision {
+            if let Some(directory) = site.revision_file(name).parent() {
+                fs::create_dir_all(directory)?;
+            }
+            fs::write(site.revision_file(name), text.replace("@ISSUER@", site.issuer.url()))?;
+        }
+        Ok(site)
+    }
+
     /// Starts Sluice and waits until it is ready.
     pub fn start(&mut self) -> Result<()> {
         let options = Options {
@@ -108,8 +127,12 @@ impl Site {
     pub fn keep_ports(&self) -> Result<()> {
         let text = fs::read_to_string(self.config())?;
         let mut text = text;
-        for listener in ["postgres", "admin"] {
-            let (table, address) = (format!("[listen.{listener}]\naddress = "), self.process()?.address(listener)?);
+        for listener in ["postgres", "admin", "ssh", "http"] {
+            let table = format!("[listen.{listener}]\naddress = ");
+            if !text.contains(&table) {
+                continue;
+            }
+            let address = self.process()?.address(listener)?;
             text = text.replace(&format!("{table}\"127.0.0.1:0\""), &format!("{table}\"{address}\""));
         }
         Ok(fs::write(self.config(), text)?)

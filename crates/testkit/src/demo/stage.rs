@@ -2,19 +2,28 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use super::live::Live;
 use super::site::Site;
 use super::terminal::Terminal;
+use crate::api::Api;
 use crate::command::{run, workspace_root};
 use crate::postgres::Postgres;
+use crate::sshd::Sshd;
+use crate::wait::eventually_blocking;
+
+/// How long something may take that the story waits for; far more than it does.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Where the story is played.
 pub(super) struct Stage<'a> {
     pub(super) terminal: &'a Terminal,
     pub(super) postgres: &'a Postgres,
+    host: &'a Sshd,
+    api: &'a Api,
     pub(super) site: &'a mut Site,
     part: usize,
 }
@@ -26,8 +35,28 @@ pub(super) struct Shown {
 }
 
 impl<'a> Stage<'a> {
-    pub(super) const fn new(terminal: &'a Terminal, postgres: &'a Postgres, site: &'a mut Site) -> Self {
-        Self { terminal, postgres, site, part: 0 }
+    pub(super) const fn new(
+        terminal: &'a Terminal,
+        postgres: &'a Postgres,
+        (host, api): (&'a Sshd, &'a Api),
+        site: &'a mut Site,
+    ) -> Self {
+        Self { terminal, postgres, host, api, site, part: 0 }
+    }
+
+    /// The host, behind Sluice's back.
+    pub(super) const fn host(&self) -> &Sshd {
+        self.host
+    }
+
+    /// The API, behind Sluice's back.
+    pub(super) const fn api(&self) -> &Api {
+        self.api
+    }
+
+    /// Waits for something.
+    pub(super) fn eventually<T>(&self, what: &str, attempt: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+        eventually_blocking(LIMIT, what, attempt)
     }
 
     /// Begins a part of the story.
@@ -93,6 +122,8 @@ impl<'a> Stage<'a> {
             }
         }
         command.envs(self.site.client_environment().context("no environment for clients")?);
+        command.envs(super::host::environment(self.site));
+        command.envs(super::interface::environment(self.site)?);
         Ok(command)
     }
 }

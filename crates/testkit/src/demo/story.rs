@@ -1,8 +1,10 @@
 //! The story, part by part. Each part shows commands and their output, and checks what they did.
 
+mod apis;
 mod approvals;
 mod evidence;
 mod expiry;
+mod hosts;
 mod policies;
 mod reading;
 mod refusals;
@@ -20,13 +22,15 @@ type Part = fn(&mut Stage<'_>) -> Result<()>;
 /// Tells all of it.
 pub(super) fn tell(stage: &mut Stage<'_>) -> Result<()> {
     introduce(stage)?;
-    let parts: [(&str, Part); 7] = [
+    let parts: [(&str, Part); 9] = [
         ("reading", reading::tell),
         ("refusals", refusals::tell),
         ("approvals", approvals::tell),
         ("tickets", tickets::tell),
         ("policies", policies::tell),
         ("expiry", expiry::tell),
+        ("hosts", hosts::tell),
+        ("apis", apis::tell),
         ("evidence", evidence::tell),
     ];
     for (name, tell) in parts {
@@ -37,8 +41,9 @@ pub(super) fn tell(stage: &mut Stage<'_>) -> Result<()> {
 
 fn introduce(stage: &Stage<'_>) -> Result<()> {
     let site = &*stage.site;
-    let environment: String =
-        site.client_environment()?.iter().map(|(name, value)| format!("export {name}='{value}'\n")).collect();
+    let all = site.client_environment()?.into_iter().chain(super::host::environment(site));
+    let all = all.chain(super::interface::environment(site)?);
+    let environment: String = all.map(|(name, value)| format!("export {name}='{value}'\n")).collect();
     std::fs::write(site.home().join("env"), environment)?;
     let terminal = stage.terminal;
     terminal.remark("Every line that follows can be pasted into another terminal, once it has run this one:");
@@ -63,6 +68,7 @@ pub(super) fn invite(terminal: &Terminal, site: &Site) {
         ("psql service=fraud-service".to_owned(), "one that may see them"),
         (format!("ls {home}/revision/policies"), "edit one of these: the next statement follows it"),
         ("sluice approvals list --token-file $TOKENS/dana.token".to_owned(), "what waits for a dba"),
+        ("ssh -F $SSH web1 rm data/orders.csv".to_owned(), "waits for a dba, as backup-robot"),
         ("sluice sessions list --token-file $TOKENS/vera.token".to_owned(), "who is connected"),
     ] {
         terminal.plain(&format!("    {line:<60} # {meaning}"));

@@ -25,7 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
 
-use super::{Client, Fault, Grant, State};
+use super::{Client, Fault, Grant, State, authorize};
 
 /// Serves until `ended` is.
 pub(super) async fn serve(
@@ -37,6 +37,7 @@ pub(super) async fn serve(
     let router = Router::new()
         .route("/.well-known/openid-configuration", get(discovery))
         .route("/jwks", get(jwks))
+        .route("/authorize", get(authorize::ask).post(authorize::answer))
         .route("/token", post(token))
         .layer(from_fn_with_state(Arc::clone(&state), fail))
         .with_state(state);
@@ -127,9 +128,11 @@ async fn discovery(Shared(state): Shared<Arc<State>>) -> Json<Value> {
         "issuer": state.url,
         "jwks_uri": format!("{}/jwks", state.url),
         "token_endpoint": format!("{}/token", state.url),
-        "grant_types_supported": ["client_credentials"],
+        "authorization_endpoint": format!("{}/authorize", state.url),
+        "code_challenge_methods_supported": ["S256"],
+        "grant_types_supported": ["client_credentials", "authorization_code"],
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
-        "response_types_supported": ["token"],
+        "response_types_supported": ["token", "code"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": [algorithm],
     }))
@@ -145,11 +148,19 @@ struct TokenRequest {
     grant_type: String,
     client_id: Option<String>,
     client_secret: Option<String>,
+    code: Option<String>,
+    redirect_uri: Option<String>,
+    code_verifier: Option<String>,
 }
 
-/// The client credentials grant (RFC 6749, 4.4).
+/// The client credentials grant (RFC 6749, 4.4), and codes.
 async fn token(Shared(state): Shared<Arc<State>>, headers: HeaderMap, Form(request): Form<TokenRequest>) -> Response {
     state.lock().requests.token += 1;
+    if request.grant_type == "authorization_code" {
+        let TokenRequest { client_id, client_secret, code, redirect_uri, code_verifier, .. } = request;
+        let redeemed = authorize::Redeemed { code, redirect_uri, code_verifier, client_id, client_secret };
+        return authorize::redeem(&state, &headers, redeemed);
+    }
     if request.grant_type != "client_credentials" {
         return refusal(StatusCode::BAD_REQUEST, "unsupported_grant_type");
     }
@@ -172,13 +183,13 @@ fn authenticated(state: &State, (id, secret): (String, String)) -> Option<Client
 }
 
 /// The credentials of the Basic scheme (RFC 7617). Ids and secrets here need no form encoding.
-fn basic_credentials(headers: &HeaderMap) -> Option<(String, String)> {
+pub(super) fn basic_credentials(headers: &HeaderMap) -> Option<(String, String)> {
     let encoded = headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Basic ")?;
     let decoded = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
     decoded.split_once(':').map(|(id, secret)| (id.to_owned(), secret.to_owned()))
 }
 
 /// RFC 6749, 5.2.
-fn refusal(status: StatusCode, error: &str) -> Response {
+pub(super) fn refusal(status: StatusCode, error: &str) -> Response {
     (status, Json(json!({ "error": error }))).into_response()
 }

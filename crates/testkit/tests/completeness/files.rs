@@ -26,13 +26,14 @@ const REPLACES: Does = Keeps("it is how others replace a file");
 const ANOTHER_PROGRAM: Does = Keeps("a file of this program's own, for whoever runs it");
 
 /// Every function that removes, replaces or cuts a file.
-const CHANGES: [(Place, Does); 43] = [
+const CHANGES: [(Place, Does); 44] = [
     (("gateway/src/archive/bucket.rs", "remove"), Takes("bucket.remove")),
     (("gateway/src/archive/removal.rs", "done"), Keeps("the note of a removal, when all that it says is done")),
     (("gateway/src/archive/removal.rs", "note"), Takes("removal::note")),
     (("gateway/src/node/journal.rs", "publish"), Keeps("the public key, which the journal has")),
     (("gateway/src/sinks/outlet/local.rs", "write"), Keeps("half a line, which is written again")),
     (("gateway/src/sinks/position.rs", "store"), Keeps("how far a sink is; an older one sends again")),
+    (("gateway/src/ssh/keys.rs", "make"), Keeps("a key that is made, by the name that it has until it is whole")),
     (("gateway/src/tls.rs", "development"), Keeps("a certificate for trying it out")),
     (("gateway/src/tls.rs", "write_private"), Keeps("the key of a certificate for trying it out")),
     (("gateway/src/witnesses.rs", "remember_contradiction"), Keeps("what a witness said; it says it again")),
@@ -110,7 +111,7 @@ const INDEX: Before = Nothing("the index is made again from the journal");
 const SAME: Before = Nothing("the same records in another form, with the same digest");
 
 /// Who may call what takes away, and what changes the key: what is called, by whom, and what says that it is recorded.
-const CALLERS: [(&str, Place, Before); 22] = [
+const CALLERS: [(&str, Place, Before); 24] = [
     ("retention::remove_tape", ("control/src/sessions.rs", "remove_tape"), REMOVED),
     ("retention::remove_tape", ("gateway/src/retention.rs", "sweep"), REMOVED),
     ("archive::remove", REMOVAL, Records { event: "TapeRemoved", by: ".record", maker: REMOVAL }),
@@ -131,15 +132,17 @@ const CALLERS: [(&str, Place, Before); 22] = [
         },
     ),
     ("tape::compress", (ROUND, "ready"), SAME),
-    ("tape::compress", ("gateway/src/postgres/rotate.rs", "pack"), SAME),
+    ("tape::compress", ("gateway/src/session_tape.rs", "pack"), SAME),
     ("Journal::open_repairing", REPAIR, Marks(".set_aside_is_recorded")),
     (".set_aside_is_recorded", REPAIR, Records { event: "Gap", by: ".append", maker: GAPS }),
     (".set_aside_is_recorded", ("gateway/src/node.rs", "open_on"), Records { event: "Gap", by: "report", maker: GAPS }),
     ("node::repair", ("sluice/src/cli/repair.rs", "run"), Within { event: "Gap", maker: GAPS }),
     (".rotate", ("ledger/src/rotation/files.rs", "rotate"), ROTATED),
     (".rotate", ("gateway/src/node/journal.rs", "rotate_key"), ROTATED),
-    (".rotate", ("gateway/src/postgres/tape.rs", "rotate"), NEXT_PART),
+    (".rotate", ("gateway/src/session_tape.rs", "rotate"), NEXT_PART),
     (".rotate", ("gateway/src/postgres/rotate.rs", "rotate_tape"), NEXT_PART),
+    (".rotate", ("gateway/src/http/session.rs", "act_on_deadline"), NEXT_PART),
+    (".rotate", ("gateway/src/ssh/session.rs", "act_on_deadline"), NEXT_PART),
     ("node::rotate_key", ("sluice/src/cli/rotate_key.rs", "run"), ROTATED),
     ("store::remove_index", ("gateway/src/indexer.rs", "rebuild"), INDEX),
     ("indexer::rebuild", ("sluice/src/cli/reindex.rs", "run"), INDEX),

@@ -31,7 +31,7 @@ fn settings() -> Criterion {
 criterion_group!(
     name = micro;
     config = settings();
-    targets = effects::analysis, policy::decision, masking::masks, masking::detectors, ledger::record, identity::tokens,
-        wire::frames
+    targets = effects::analysis, policy::decision, masking::masks, masking::detectors, masking::streams, masking::bodies,
+        ledger::record, identity::tokens, wire::frames
 );
 criterion_main!(micro);

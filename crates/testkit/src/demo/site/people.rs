@@ -22,6 +22,9 @@ pub const ORDER_SERVICE: Person = Person { name: "order-service", groups: &["pay
 pub const FRAUD_SERVICE: Person =
     Person { name: "fraud-service", groups: &["payments-apps", "pci-cleared"], is_human: false };
 
+/// It copies files off a host.
+pub const BACKUP_ROBOT: Person = Person { name: "backup-robot", groups: &["backup-robots"], is_human: false };
+
 /// She approves.
 pub const DBA: Person = Person { name: "dana", groups: &["dba"], is_human: true };
 
@@ -32,7 +35,7 @@ pub const OTHER_DBA: Person = Person { name: "omar", groups: &["dba"], is_human:
 pub const AUDITOR: Person = Person { name: "vera", groups: &["auditors"], is_human: true };
 
 /// All of them.
-pub const EVERYBODY: [Person; 5] = [ORDER_SERVICE, FRAUD_SERVICE, DBA, OTHER_DBA, AUDITOR];
+pub const EVERYBODY: [Person; 6] = [ORDER_SERVICE, FRAUD_SERVICE, BACKUP_ROBOT, DBA, OTHER_DBA, AUDITOR];
 
 impl Person {
     /// A token for five minutes.
