@@ -18,7 +18,7 @@ use super::flow::WINDOW;
 use super::host_key::HostKey;
 use super::server::{Broken, Connection, Handler, Task, methods};
 use super::session::Session;
-use super::stream::{Budget, Severable};
+use super::stream::Severable;
 use crate::clock;
 use crate::listener::{Accepted, Listening, Serve};
 use crate::node::{Node, StartError};
@@ -91,9 +91,9 @@ impl Serve for Server {
         let Accepted { stream, source, logging_in } = accepted;
         let _ = stream.set_nodelay(true);
         let (connection, tasks) = Connection::new(Arc::clone(&node), id, source);
-        let (sever, budget) = (CancellationToken::new(), Budget::before_login());
+        let sever = CancellationToken::new();
         let _severed = sever.clone().drop_guard();
-        let stream = Severable::within(stream, sever, budget.clone());
+        let stream = Severable::within(stream, sever, connection.budget.clone());
         let deadline = Instant::now() + node.config.limits.login_timeout;
         let mut admitted = connection.admitted.subscribe();
         let handler = Handler::new(Arc::clone(&connection));
@@ -113,7 +113,6 @@ impl Serve for Server {
             () = tokio::time::sleep_until(deadline) => return refuse(&connection, "the login took too long"),
         };
         drop((logging_in, admitted));
-        budget.lift();
         if let Some(session) = session {
             run(&node, session, running, tasks).await;
         }

@@ -24,6 +24,7 @@ use super::end::End;
 use super::flow::{Queue, TRICKLE, is_trickle, window};
 use super::refusal::Refusal;
 use super::session::{Credential, Session};
+use super::stream::Budget;
 use super::{admit, forward, identify};
 use crate::deciding::Go;
 use crate::gate::{ClientChannel, Size, ToTarget};
@@ -39,6 +40,8 @@ pub(super) struct Connection {
     pub(super) source: IpAddr,
     /// Once somebody is logged in.
     pub(super) admitted: watch::Sender<Option<Arc<Session>>>,
+    /// What it may send until then.
+    pub(super) budget: Budget,
     pub(super) tasks: mpsc::UnboundedSender<Task>,
     /// Why nobody was let in so far.
     reasons: Mutex<Vec<String>>,
@@ -49,7 +52,8 @@ impl Connection {
     pub(super) fn new(node: Arc<Node>, id: SessionId, source: IpAddr) -> (Arc<Self>, mpsc::UnboundedReceiver<Task>) {
         let (tasks, taken) = mpsc::unbounded_channel();
         let (admitted, reasons) = (watch::Sender::new(None), Mutex::default());
-        (Arc::new(Self { node, id, source, admitted, tasks, reasons }), taken)
+        let budget = Budget::before_login();
+        (Arc::new(Self { node, id, source, admitted, budget, tasks, reasons }), taken)
     }
 
     /// Notes for the journal why somebody was not let in.
@@ -109,6 +113,8 @@ impl Handler {
         };
         match admitted {
             Ok(session) => {
+                // Before it is told: it sends as much as it likes at once then.
+                self.connection.budget.lift();
                 self.connection.admitted.send_replace(Some(Arc::clone(&session)));
                 self.session = Some(session);
                 Auth::Accept
