@@ -90,15 +90,31 @@ fn a_watch_and_a_log_show_what_happens_when_it_does() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn the_client_of_python_works() -> Result<()> {
+/// What a client does that takes a kubeconfig, and says when all of it is well.
+fn is_well_with(mut client: Command, groups: &[&str]) -> Result<()> {
     let ground = Ground::new()?;
-    let mut command = Command::new(development_directory().join("kubernetes/bin/python"));
-    command.arg(workspace_root().join("tests/kubernetes/client.py"));
-    command.env("KUBECONFIG", ground.kubeconfig("erin", CLEARED)?).env("NO_PROXY", "*");
-    let output = run(command, b"")?;
+    client.env("KUBECONFIG", ground.kubeconfig("erin", groups)?).env("NO_PROXY", "*");
+    let output = run(client, b"")?;
     assert!(output.status.success() && output.stdout.contains("all is well"), "{output:?}");
     Ok(())
+}
+
+#[test]
+fn the_client_of_python_works() -> Result<()> {
+    let mut python = Command::new(development_directory().join("kubernetes/bin/python"));
+    python.arg(workspace_root().join("tests/kubernetes/client.py"));
+    is_well_with(python, CLEARED)
+}
+
+#[test]
+fn client_go_works() -> Result<()> {
+    // It asks for protobuf, and takes the JSON that masks need.
+    is_well_with(Command::new(development_directory().join("go/kubernetes")), DEVELOPER)
+}
+
+#[test]
+fn kube_rs_works() -> Result<()> {
+    is_well_with(Command::new(development_directory().join("rust/kube_client")), DEVELOPER)
 }
 
 /// K8-04: the API server is told by Sluice who asks, and by nobody else.
