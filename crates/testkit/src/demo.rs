@@ -1,9 +1,10 @@
-//! The demo: the whole of Sluice in one story, told with the real `psql`, `ssh`, `rsync` and `curl` and the real
+//! The demo: the whole of Sluice in one story, told with the real `psql`, `ssh`, `rsync`, `curl` and `kubectl` and the real
 //! `sluice`.
 //!
 //! [`run`] is what `./dev demo` does. [`site`] is a configured Sluice in front of a payments database, which the
 //! end-to-end tests use too. A line that the story shows is the very line that it runs, so that a reader can paste it.
 
+mod cluster;
 mod host;
 mod interface;
 mod live;
@@ -20,8 +21,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use self::host::Host;
 use self::site::{Site, Tuning};
-use self::stage::Stage;
+use self::stage::{Behind, Stage};
 use self::terminal::Terminal;
+use crate::api::Api;
 use crate::payments::{self, DEMO_ROWS};
 use crate::postgres::{Options, Postgres};
 
@@ -43,16 +45,19 @@ pub enum Mode {
 /// The step that did not go as told.
 pub fn run(mode: Mode, sluice: PathBuf) -> Result<()> {
     let terminal = Terminal::new();
-    terminal.title("Sluice: an identity-aware gateway in front of a real PostgreSQL, a real sshd and an API");
+    terminal
+        .title("Sluice: an identity-aware gateway in front of a real PostgreSQL, a real sshd, an API and a cluster");
     let postgres = terminal.progress("starting a private PostgreSQL", || Postgres::start(Options::default()))?;
     let loading = format!("loading the payments database ({} rows, all made up)", thousands(DEMO_ROWS));
     let payments = terminal.progress(&loading, || payments::load(&postgres, DEMO_ROWS))?;
     let host = terminal.progress("starting a private sshd", Host::start)?;
     let api = terminal.progress("starting an API", interface::start)?;
-    let policies = [host::POLICIES, interface::POLICIES].map(|(name, text)| (name.to_owned(), text.to_owned()));
+    let cluster = terminal.progress("starting an API server of Kubernetes", Api::kubernetes)?;
+    let policies =
+        [host::POLICIES, interface::POLICIES, cluster::POLICIES].map(|(name, text)| (name.to_owned(), text.to_owned()));
     let tuning = Tuning {
         sluice_toml: format!("{LIMITS}{}{}", host::LISTEN, interface::LISTEN),
-        target: host.target()? + &interface::target(&api),
+        target: host.target()? + &interface::target(&api) + &cluster::target(&cluster),
         policies: policies.into(),
         ..Tuning::default()
     };
@@ -63,9 +68,11 @@ pub fn run(mode: Mode, sluice: PathBuf) -> Result<()> {
         site.start()?;
         site.keep_ports()?;
         host.introduce(&site)?;
-        site.renew_tokens()
+        site.renew_tokens()?;
+        cluster::introduce(&site)
     })?;
-    let mut stage = Stage::new(&terminal, &postgres, (host.sshd(), &api), &mut site);
+    let behind = Behind { host: host.sshd(), api: &api, cluster: &cluster };
+    let mut stage = Stage::new(&terminal, &postgres, behind, &mut site);
     let told = story::tell(&mut stage);
     if let Err(error) = &told {
         terminal.failure(&format!("{error:#}"));
@@ -77,6 +84,16 @@ pub fn run(mode: Mode, sluice: PathBuf) -> Result<()> {
         Mode::Stay => stay(&terminal, &site)?,
     }
     Ok(())
+}
+
+/// The environment in which the story's lines work.
+fn environment(site: &Site) -> Result<Vec<(&'static str, String)>> {
+    let mut all = site.client_environment()?;
+    let path = all.iter().find(|(name, _)| *name == "PATH").map(|(_, path)| path.clone()).unwrap_or_default();
+    all.extend(host::environment(site));
+    all.extend(interface::environment(site)?);
+    all.extend(cluster::environment(site, &path));
+    Ok(all)
 }
 
 /// A hundred clients at once, from one address, on a machine of any size.

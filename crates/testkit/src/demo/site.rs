@@ -10,7 +10,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-pub use self::people::{AUDITOR, BACKUP_ROBOT, DBA, EVERYBODY, FRAUD_SERVICE, ORDER_SERVICE, OTHER_DBA, Person};
+pub use self::people::{
+    AUDITOR, BACKUP_ROBOT, DBA, ENGINEER, EVERYBODY, FRAUD_SERVICE, ORDER_SERVICE, OTHER_DBA, Person,
+};
 use crate::issuer::{Grant, Issuer};
 use crate::payments::Payments;
 use crate::postgres::Postgres;

@@ -22,10 +22,17 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub(super) struct Stage<'a> {
     pub(super) terminal: &'a Terminal,
     pub(super) postgres: &'a Postgres,
-    host: &'a Sshd,
-    api: &'a Api,
+    behind: Behind<'a>,
     pub(super) site: &'a mut Site,
     part: usize,
+}
+
+/// What is behind Sluice beside the database.
+#[derive(Clone, Copy)]
+pub(super) struct Behind<'a> {
+    pub(super) host: &'a Sshd,
+    pub(super) api: &'a Api,
+    pub(super) cluster: &'a Api,
 }
 
 /// What a line wrote, standard error included, and how it ended.
@@ -38,20 +45,25 @@ impl<'a> Stage<'a> {
     pub(super) const fn new(
         terminal: &'a Terminal,
         postgres: &'a Postgres,
-        (host, api): (&'a Sshd, &'a Api),
+        behind: Behind<'a>,
         site: &'a mut Site,
     ) -> Self {
-        Self { terminal, postgres, host, api, site, part: 0 }
+        Self { terminal, postgres, behind, site, part: 0 }
     }
 
     /// The host, behind Sluice's back.
     pub(super) const fn host(&self) -> &Sshd {
-        self.host
+        self.behind.host
     }
 
     /// The API, behind Sluice's back.
     pub(super) const fn api(&self) -> &Api {
-        self.api
+        self.behind.api
+    }
+
+    /// The cluster, behind Sluice's back.
+    pub(super) const fn cluster(&self) -> &Api {
+        self.behind.cluster
     }
 
     /// Waits for something.
@@ -121,9 +133,7 @@ impl<'a> Stage<'a> {
                 command.env_remove(name);
             }
         }
-        command.envs(self.site.client_environment().context("no environment for clients")?);
-        command.envs(super::host::environment(self.site));
-        command.envs(super::interface::environment(self.site)?);
+        command.envs(super::environment(self.site).context("no environment for clients")?);
         Ok(command)
     }
 }

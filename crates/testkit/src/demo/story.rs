@@ -2,6 +2,7 @@
 
 mod apis;
 mod approvals;
+mod cluster;
 mod evidence;
 mod expiry;
 mod hosts;
@@ -22,7 +23,7 @@ type Part = fn(&mut Stage<'_>) -> Result<()>;
 /// Tells all of it.
 pub(super) fn tell(stage: &mut Stage<'_>) -> Result<()> {
     introduce(stage)?;
-    let parts: [(&str, Part); 9] = [
+    let parts: [(&str, Part); 10] = [
         ("reading", reading::tell),
         ("refusals", refusals::tell),
         ("approvals", approvals::tell),
@@ -31,6 +32,7 @@ pub(super) fn tell(stage: &mut Stage<'_>) -> Result<()> {
         ("expiry", expiry::tell),
         ("hosts", hosts::tell),
         ("apis", apis::tell),
+        ("cluster", cluster::tell),
         ("evidence", evidence::tell),
     ];
     for (name, tell) in parts {
@@ -41,8 +43,7 @@ pub(super) fn tell(stage: &mut Stage<'_>) -> Result<()> {
 
 fn introduce(stage: &Stage<'_>) -> Result<()> {
     let site = &*stage.site;
-    let all = site.client_environment()?.into_iter().chain(super::host::environment(site));
-    let all = all.chain(super::interface::environment(site)?);
+    let all = super::environment(site)?.into_iter();
     let environment: String = all.map(|(name, value)| format!("export {name}='{value}'\n")).collect();
     std::fs::write(site.home().join("env"), environment)?;
     let terminal = stage.terminal;
@@ -69,6 +70,7 @@ pub(super) fn invite(terminal: &Terminal, site: &Site) {
         (format!("ls {home}/revision/policies"), "edit one of these: the next statement follows it"),
         ("sluice approvals list --token-file $TOKENS/dana.token".to_owned(), "what waits for a dba"),
         ("ssh -F $SSH web1 rm data/orders.csv".to_owned(), "waits for a dba, as backup-robot"),
+        ("kubectl -n dev get secret db -o yaml".to_owned(), "a secret, masked"),
         ("sluice sessions list --token-file $TOKENS/vera.token".to_owned(), "who is connected"),
     ] {
         terminal.plain(&format!("    {line:<60} # {meaning}"));

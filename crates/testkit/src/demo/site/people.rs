@@ -25,6 +25,9 @@ pub const FRAUD_SERVICE: Person =
 /// It copies files off a host.
 pub const BACKUP_ROBOT: Person = Person { name: "backup-robot", groups: &["backup-robots"], is_human: false };
 
+/// She works in the cluster.
+pub const ENGINEER: Person = Person { name: "kim", groups: &["engineers"], is_human: true };
+
 /// She approves.
 pub const DBA: Person = Person { name: "dana", groups: &["dba"], is_human: true };
 
@@ -35,7 +38,7 @@ pub const OTHER_DBA: Person = Person { name: "omar", groups: &["dba"], is_human:
 pub const AUDITOR: Person = Person { name: "vera", groups: &["auditors"], is_human: true };
 
 /// All of them.
-pub const EVERYBODY: [Person; 6] = [ORDER_SERVICE, FRAUD_SERVICE, BACKUP_ROBOT, DBA, OTHER_DBA, AUDITOR];
+pub const EVERYBODY: [Person; 7] = [ORDER_SERVICE, FRAUD_SERVICE, BACKUP_ROBOT, ENGINEER, DBA, OTHER_DBA, AUDITOR];
 
 impl Person {
     /// A token for five minutes.
