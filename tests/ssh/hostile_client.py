@@ -13,7 +13,7 @@ import sys
 import time
 
 import paramiko
-from paramiko.auth_handler import AuthHandler
+from paramiko.auth_handler import AuthHandler, AuthOnlyHandler
 from paramiko.message import Message
 from paramiko.transport import ServiceRequestingTransport
 
@@ -25,6 +25,18 @@ LIMIT = 20
 
 # A client that does not use keyboard-interactive takes the answer to an offer (PK_OK) for one of its questions.
 AuthHandler._parse_userauth_info_request = lambda self, message: None
+
+# It makes what it waits by only once the request is sent, and would wait in vain for an answer that came before.
+wait_for_response = AuthOnlyHandler.wait_for_response
+
+
+def wait_for_answer(self, event):
+    if self.authenticated or self.username is None:
+        event.set()
+    return wait_for_response(self, event)
+
+
+AuthOnlyHandler.wait_for_response = wait_for_answer
 
 
 def begun():
