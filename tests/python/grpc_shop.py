@@ -91,17 +91,21 @@ def call(port, ca, token):
         def method(kind, name):
             return getattr(channel, kind)(f"/shop.v1.Shop/{name}", Wanted.SerializeToString, Customer.FromString)
 
-        results["get"] = seen(method("unary_unary", "Get")(Wanted(id=7, text="hi"), metadata=metadata, timeout=30))
+        results["get"] = seen(method("unary_unary", "Get")(Wanted(id=7, text=CARD), metadata=metadata, timeout=30))
         results["zipped"] = seen(method("unary_unary", "Get")(
             Wanted(id=8), metadata=metadata, timeout=30, compression=grpc.Compression.Gzip))
         results["list"] = [seen(one) for one in method("unary_stream", "List")(Wanted(id=3), metadata=metadata, timeout=30)]
         asked = iter([Wanted(id=1), Wanted(id=2)])
         results["talk"] = [seen(one)["id"] for one in method("stream_stream", "Talk")(asked, metadata=metadata, timeout=30)]
-        for name in ("Fail", "Delete"):
+        refused = [("fail", "Fail", 1, None), ("delete", "Delete", 1, None), ("unlucky", "Get", 13, None),
+                   ("unlucky_zipped", "Get", 13, grpc.Compression.Gzip)]
+        for key, name, wanted, compression in refused:
             try:
-                method("unary_unary", name)(Wanted(id=1), metadata=metadata, timeout=30)
+                # Texts are repeated, so that it is worth while to compress them.
+                method("unary_unary", name)(
+                    Wanted(id=wanted, text="a" * 200), metadata=metadata, timeout=30, compression=compression)
             except grpc.RpcError as error:
-                results[name.lower()] = [error.code().name, error.details()]
+                results[key] = [error.code().name, error.details()]
     print(json.dumps(results))
 
 

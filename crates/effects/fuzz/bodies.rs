@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use effects::http::{Api, Body, Call, Declared, Speaks};
 use effects::kubernetes;
 use effects::postgres::{Catalog, NoPrepared, Session, analyse, comment, saved};
+use model::http::protobuf::{Schema, push_bytes};
 
 /// The tables that the golden statements are about.
 fn catalog() -> &'static Catalog {
@@ -60,7 +61,25 @@ fn api() -> &'static Api {
         declared("* /mcp", Speaks::Mcp),
         declared("* /{service}/{method}", Speaks::Grpc),
     ];
-    API.get_or_init(|| Api::new(None, &routes).unwrap())
+    API.get_or_init(|| Api::new(None, &routes).unwrap().with_messages(Some(messages())).with_form_methods(true))
+}
+
+/// One method, `shop.Shop/Get`, whose message has a number, a text, itself, and a list of numbers.
+fn messages() -> Schema {
+    let message = |parts: &[(u32, &[u8])]| {
+        let mut out = Vec::new();
+        parts.iter().for_each(|(number, bytes)| push_bytes(*number, bytes, &mut out));
+        out
+    };
+    let field = |name: &[u8], number: u8, label: u8, kind: u8| {
+        [message(&[(1, name), (6, b".shop.Wanted")]), vec![0x18, number, 0x20, label, 0x28, kind]].concat()
+    };
+    let fields = [field(b"id", 1, 1, 3), field(b"text", 2, 1, 9), field(b"inner", 3, 1, 11), field(b"all", 4, 3, 5)];
+    let parts: Vec<(u32, &[u8])> = fields.iter().map(|field| (2, &field[..])).collect();
+    let wanted = [message(&[(1, b"Wanted")]), message(&parts)].concat();
+    let method = message(&[(1, b"Get"), (2, b".shop.Wanted"), (3, b".shop.Wanted")]);
+    let service = message(&[(1, b"Shop"), (2, &method)]);
+    Schema::read(&message(&[(1, &message(&[(2, b"shop"), (4, &wanted), (6, &service)]))])).unwrap()
 }
 
 /// A path, a line break and a body: something is always done, what is not understood is said to be, and it is the same the
@@ -72,11 +91,14 @@ pub fn http_body(data: &[u8]) {
         ("application/json", "POST"),
         ("application/graphql", "POST"),
         ("application/grpc", "POST"),
+        ("application/x-www-form-urlencoded", "POST"),
+        ("multipart/form-data; boundary=b", "POST"),
         ("application/json", "PUT"),
     ] {
         let media = model::http::Media::parse(essence).unwrap();
         let (media, body) = (Some(&media), Body::Whole(body));
-        let call = Call { method, host: "api.example", path: &path, query: &[], media, body, upgrade: false };
+        let call =
+            Call { method, host: "api.example", path: &path, query: &[], media, body, coding: None, upgrade: false };
         let Ok(request) = api().analyse(&call) else { continue };
         assert!(!request.effects.is_empty());
         let is_opaque = request.effects.iter().any(|effect| effect.verb.as_str() == "opaque");
@@ -102,7 +124,7 @@ pub fn kubernetes_request(data: &[u8]) {
     };
     let query: Vec<_> = given.split('&').map(pair).collect();
     for upgrade in [false, true] {
-        let call = Call { method, host: "k", path, query: &query, media: media.as_ref(), body, upgrade };
+        let call = Call { method, host: "k", path, query: &query, media: media.as_ref(), body, coding: None, upgrade };
         let request = kubernetes::Api.analyse(&call);
         let verbs: Vec<&str> = request.effects.iter().map(|effect| effect.verb.as_str()).collect();
         let info = kubernetes::RequestInfo::of(method, path, &query);

@@ -12,11 +12,14 @@
 
 mod answer;
 mod api;
+mod arguments;
 mod call;
 mod canonical;
+mod form;
 mod graphql;
 mod grpc;
 mod mcp;
+mod message;
 mod method;
 mod openapi;
 mod request;

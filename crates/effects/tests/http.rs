@@ -33,7 +33,7 @@ fn api() -> &'static Api {
             declared("GET /static/{path*}", Speaks::Http),
             declared("GET /live", Speaks::Http),
         ];
-        Api::new(Some(include_str!("http/api.yaml")), &routes).unwrap()
+        Api::new(Some(include_str!("http/api.yaml")), &routes).unwrap().with_form_methods(true)
     })
 }
 
@@ -53,7 +53,8 @@ fn analysed(line: &str) -> Result<Request, TooMuch> {
         .collect();
     let media = parts.next().map(|media| Media::parse(media).unwrap());
     let body = parts.next().map_or(Body::None, |body| Body::Whole(body.as_bytes()));
-    let call = Call { method, host: "api.example", path, query: &query, media: media.as_ref(), body, upgrade };
+    let call =
+        Call { method, host: "api.example", path, query: &query, media: media.as_ref(), body, coding: None, upgrade };
     api().analyse(&call)
 }
 
@@ -155,19 +156,26 @@ fn another_protocol_is_another_effect() {
 
 #[test]
 fn a_body_is_read_where_it_says_what_is_done() {
-    for (method, path, expected) in [
-        ("POST", "/graphql", true),
-        ("GET", "/graphql", false),
-        ("POST", "/rpc", true),
-        ("PUT", "/rpc", false),
-        ("POST", "/mcp", true),
-        ("DELETE", "/mcp", false),
-        ("POST", "/shop.v1.Orders/Get", false),
-        ("POST", "/v1/customers", false),
-        ("POST", "/nowhere", false),
+    let (json, form) = ("application/json", "application/x-www-form-urlencoded");
+    for (method, path, media, expected) in [
+        ("POST", "/graphql", json, true),
+        ("GET", "/graphql", json, false),
+        ("POST", "/rpc", json, true),
+        ("PUT", "/rpc", json, false),
+        ("POST", "/mcp", json, true),
+        ("DELETE", "/mcp", json, false),
+        ("POST", "/shop.v1.Orders/Get", "application/grpc", false),
+        ("POST", "/v1/customers", json, false),
+        ("POST", "/v1/customers", form, true),
+        ("POST", "/v1/customers", "multipart/form-data; boundary=b", true),
+        ("PUT", "/v1/customers", form, false),
+        ("POST", "/nowhere", json, false),
+        ("POST", "/nowhere", form, true),
     ] {
-        assert_eq!(api().looks_into(method, path), expected, "{method} {path}");
+        let media = Media::parse(media).unwrap();
+        assert_eq!(api().looks_into(method, path, Some(&media)), expected, "{method} {path} {media}");
     }
+    assert!(!Api::default().looks_into("POST", "/v1/customers", Some(&Media::parse(form).unwrap())));
 }
 
 #[test]
@@ -177,7 +185,7 @@ fn a_body_that_was_not_read_is_not_understood() {
     for path in ["/graphql", "/rpc", "/mcp"] {
         for body in [Body::Unread, Body::None, Body::Whole(&long)] {
             let media = Some(&json);
-            let call = Call { method: "POST", host: "h", path, query: &[], media, body, upgrade: false };
+            let call = Call { method: "POST", host: "h", path, query: &[], media, body, coding: None, upgrade: false };
             let request = api().analyse(&call).unwrap();
             assert!(request.effects.contains(&Effect::new(Verb::Opaque, Object::Target)), "{path} {body:?}");
         }
@@ -243,6 +251,9 @@ fn more_than_is_looked_at_is_refused() {
     );
     let error = analysed(&tool).unwrap_err();
     assert_eq!((error, error.kind()), (TooMuch::Arguments(500, 24 * 1024), model::error::ErrorKind::Limit));
+    let parameters = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"a","params":[{}]}}"#, vec!["1"; 251].join(","));
+    let calls = format!("POST /rpc | application/json | [{parameters},{parameters}]");
+    assert_eq!(analysed(&calls), Err(TooMuch::Arguments(500, 24 * 1024)), "of all calls together");
 }
 
 fn is_consistent(request: &Request) {
@@ -260,12 +271,19 @@ proptest! {
     #[test]
     fn any_body_is_something(
         path in prop_oneof![Just("/graphql"), Just("/rpc"), Just("/mcp"), Just("/a.B/C"), Just("/v1/customers")],
-        media in prop_oneof![Just("application/json"), Just("application/graphql"), Just("application/grpc"), Just("text/plain")],
+        media in prop_oneof![
+            Just("application/json"),
+            Just("application/graphql"),
+            Just("application/grpc"),
+            Just("application/x-www-form-urlencoded"),
+            Just("multipart/form-data; boundary=b"),
+            Just("text/plain"),
+        ],
         body in proptest::collection::vec(any::<u8>(), 0..100),
     ) {
         let media = Media::parse(media).unwrap();
         let (media, body) = (Some(&media), Body::Whole(&body));
-        let call = Call { method: "POST", host: "h", path, query: &[], media, body, upgrade: false };
+        let call = Call { method: "POST", host: "h", path, query: &[], media, body, coding: None, upgrade: false };
         is_consistent(&api().analyse(&call).unwrap());
     }
 

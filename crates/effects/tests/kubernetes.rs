@@ -17,6 +17,7 @@ use effects::http::{Body, Call, Pair};
 use effects::kubernetes::{Api, RequestInfo};
 use model::effect::{Object, Verb};
 use model::http::Media;
+use model::http::protobuf::push_varint;
 use proptest::prelude::*;
 
 const TRUTH: &str = include_str!("kubernetes/requestinfo.tsv");
@@ -94,7 +95,16 @@ fn analysed(line: &str) -> effects::http::Request {
         Some("…") => Body::Unread,
         Some(body) => Body::Whole(body.as_bytes()),
     };
-    Api.analyse(&Call { method, host: "kube.example", path, query: &query, media: media.as_ref(), body, upgrade })
+    Api.analyse(&Call {
+        method,
+        host: "kube.example",
+        path,
+        query: &query,
+        media: media.as_ref(),
+        body,
+        coding: None,
+        upgrade,
+    })
 }
 
 fn described(line: &str) -> String {
@@ -227,7 +237,7 @@ proptest! {
     ) {
         let media = Media::parse("application/yaml").unwrap();
         let body = Body::Whole(body.as_bytes());
-        let call = Call { method: &method, host: "k", path: &path, query: &[], media: Some(&media), body, upgrade };
+        let call = Call { method: &method, host: "k", path: &path, query: &[], media: Some(&media), body, coding: None, upgrade };
         let request = Api.analyse(&call);
         prop_assert!(!request.effects.is_empty());
         if let Some(info) = RequestInfo::of(&method, &path, &[])
@@ -241,7 +251,8 @@ proptest! {
 /// What the body of a request for a resource asks for.
 fn traits(media: &str, path: &str, body: &[u8]) -> Vec<&'static str> {
     let (media, body) = (Media::parse(media).unwrap(), Body::Whole(body));
-    let call = Call { method: "POST", host: "k", path, query: &[], media: Some(&media), body, upgrade: false };
+    let call =
+        Call { method: "POST", host: "k", path, query: &[], media: Some(&media), body, coding: None, upgrade: false };
     let request = Api.analyse(&call);
     let Object::KubernetesResource(resource) = &request.effects[0].object else { panic!("{path}") };
     resource.traits.iter().map(|one| one.as_str()).collect()
@@ -249,13 +260,9 @@ fn traits(media: &str, path: &str, body: &[u8]) -> Vec<&'static str> {
 
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
-fn varint(mut value: u64) -> Vec<u8> {
+fn varint(value: u64) -> Vec<u8> {
     let mut out = Vec::new();
-    while value > 0x7f {
-        out.push((value as u8) | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
+    push_varint(value, &mut out);
     out
 }
 
@@ -266,7 +273,7 @@ fn number(field: u64, value: u64) -> Vec<u8> {
 
 /// A field that is bytes.
 fn bytes(field: u64, content: &[u8]) -> Vec<u8> {
-    [varint(field << 3 | 2), varint(content.len() as u64), content.to_vec()].concat()
+    [varint(field << 3 | 2), varint(u64::try_from(content.len()).unwrap()), content.to_vec()].concat()
 }
 
 /// K8-07: what a reader of 32 bits and one that lays repeated fields over each other take otherwise is not known.

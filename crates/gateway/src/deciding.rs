@@ -40,6 +40,8 @@ pub(crate) struct Matter<'a> {
     pub(crate) request: RequestId,
     /// What it would do.
     pub(crate) effects: &'a [Effect],
+    /// Likewise, as the record and approvers may see it.
+    pub(crate) told: &'a [Effect],
     /// What else policies may ask.
     pub(crate) facts: &'a Facts,
     /// What the journal's statement holds, with its values apart.

@@ -9,9 +9,9 @@ use model::bypass::{Finding, Severity};
 use model::decision::{Denial, Need, Outcome};
 use model::disclosure::{Counts, Disclosure};
 use model::effect::{
-    ColumnName, Command, Effect, Endpoint, Facts, FunctionClass, GraphqlField, GraphqlKind, GrpcMethod,
+    ColumnName, Command, Effect, Endpoint, Facts, FunctionClass, GraphqlField, GraphqlKind, GrpcCall, GrpcMethod,
     KubernetesCommand, KubernetesPath, KubernetesResource, KubernetesTrait, McpItem, McpKind, Object, Route, RouteKind,
-    RpcMethod, SettingClass, TableKind, TableName, Verb,
+    RpcCall, RpcMethod, SettingClass, TableKind, TableName, Verb,
 };
 use model::event::{Entry, Event, Shown};
 use model::id::{ApprovalId, Digest, RequestId, RevisionId, SessionId};
@@ -346,6 +346,7 @@ pub(crate) fn every_effect() -> Vec<Effect> {
     let address = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let [route, field, method, call, tool] = every_part_of_an_api();
     let [resource, path, in_container] = every_part_of_kubernetes(&command);
+    let [with_message, with_parameters] = every_call_with_arguments();
     let objects = [
         Object::Target,
         Object::Database,
@@ -368,6 +369,8 @@ pub(crate) fn every_effect() -> Vec<Effect> {
         resource,
         path,
         in_container,
+        with_message,
+        with_parameters,
     ];
     let on_target = verbs.map(|verb| Effect { with: Some(column.clone()), ..Effect::new(verb, Object::Target) });
     on_target.into_iter().chain(objects.map(|object| Effect::new(Connect, object))).collect()
@@ -405,6 +408,18 @@ fn every_part_of_an_api() -> [Object; 5] {
             name: "summary".into(),
             arguments: vec![named("of", "7")],
         })),
+    ]
+}
+
+/// Calls whose arguments are known.
+fn every_call_with_arguments() -> [Object; 2] {
+    let named = |name: &str, value: &str| (name.into(), value.into());
+    let method =
+        GrpcMethod { route: "/shop.v1.Orders/Get".into(), service: "shop.v1.Orders".into(), method: "Get".into() };
+    let refund = RpcMethod { route: "/rpc".into(), method: "refund".into() };
+    [
+        Object::GrpcCall(Arc::new(GrpcCall { method, arguments: vec![named("id", "7")] })),
+        Object::RpcCall(Arc::new(RpcCall { method: refund, arguments: vec![named("0", "7")] })),
     ]
 }
 

@@ -118,7 +118,7 @@ fn sent(mut stream: Stream, bytes: &[u8], piece: usize) -> (Vec<u8>, u64) {
 }
 
 /// What the body of an answer may be, and by which coding it may come.
-const MEDIA: [(&str, Option<&str>); 12] = [
+const MEDIA: [(&str, Option<&str>); 13] = [
     ("application/json", None),
     ("application/json-seq", None),
     ("text/event-stream", None),
@@ -131,6 +131,7 @@ const MEDIA: [(&str, Option<&str>); 12] = [
     ("application/json", Some("deflate")),
     ("application/json", Some("br")),
     ("application/json", Some("zstd")),
+    ("multipart/form-data; boundary=b", None),
 ];
 
 /// A body of HTTP: wherever it is cut the caller gets the same, and nothing of the members named `card`.

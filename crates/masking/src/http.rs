@@ -99,6 +99,7 @@ mod head;
 mod json;
 mod media;
 pub mod message;
+mod multipart;
 mod path;
 mod plan;
 mod protobuf;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use api::{GraphqlField, GraphqlKind, GrpcMethod, McpItem, McpKind, Named, Route, RouteKind, RpcMethod};
+pub use api::{
+    GraphqlField, GraphqlKind, GrpcCall, GrpcMethod, McpItem, McpKind, Named, Route, RouteKind, RpcCall, RpcMethod,
+};
 pub use kubernetes::{KubernetesCommand, KubernetesPath, KubernetesResource, KubernetesTrait};
 pub use verb::Verb;
 
@@ -305,9 +307,9 @@ pub enum Object {
     Route(Arc<Route>),
     /// A field of a GraphQL operation.
     GraphqlField(Arc<GraphqlField>),
-    /// A method of a gRPC service.
+    /// A method of a gRPC service, of whose message nothing is known.
     GrpcMethod(Arc<GrpcMethod>),
-    /// A method of JSON-RPC.
+    /// A method of JSON-RPC, without parameters.
     RpcMethod(Arc<RpcMethod>),
     /// A tool, resource or prompt of the Model Context Protocol.
     Mcp(Arc<McpItem>),
@@ -317,6 +319,10 @@ pub enum Object {
     KubernetesPath(Arc<KubernetesPath>),
     /// A command in one of its containers.
     KubernetesCommand(Arc<KubernetesCommand>),
+    /// A method of a gRPC service, with what its message holds.
+    GrpcCall(Arc<GrpcCall>),
+    /// A method of JSON-RPC, with its parameters.
+    RpcCall(Arc<RpcCall>),
 }
 
 impl fmt::Display for Object {
@@ -342,6 +348,8 @@ impl fmt::Display for Object {
             Self::KubernetesResource(resource) => write!(out, "{resource}"),
             Self::KubernetesPath(path) => write!(out, "path {path}"),
             Self::KubernetesCommand(command) => write!(out, "command {command}"),
+            Self::GrpcCall(call) => write!(out, "method {call}"),
+            Self::RpcCall(call) => write!(out, "method {call}"),
         }
     }
 }

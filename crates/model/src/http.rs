@@ -13,6 +13,7 @@ use crate::class::DataClass;
 pub use media::{Media, MediaError, Syntax};
 
 mod media;
+pub mod multipart;
 pub mod protobuf;
 
 /// One step from a JSON value to a part of it.

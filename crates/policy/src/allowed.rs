@@ -112,8 +112,15 @@ impl Key {
                 self.texts(["field", &field.route, field.kind.as_str(), &field.operation]);
                 self.list(field.path.iter().map(|name| &**name));
             }
-            Resource::GrpcMethod(method) => self.texts(["grpc", &method.route, &method.service, &method.method]),
-            Resource::RpcMethod(method) => self.texts(["rpc", &method.route, &method.method]),
+            Resource::GrpcMethod(method, arguments) => {
+                self.texts(["grpc", &method.route, &method.service, &method.method]);
+                self.0.push(arguments.is_some().into());
+                self.named(arguments.unwrap_or_default());
+            }
+            Resource::RpcMethod(method, arguments) => {
+                self.texts(["rpc", &method.route, &method.method]);
+                self.named(arguments);
+            }
             Resource::Mcp(item) => {
                 self.texts(["mcp", &item.route, item.kind.as_str(), &item.name]);
                 self.named(&item.arguments);
@@ -198,8 +205,14 @@ fn is_short(resource: &Resource<'_>) -> bool {
             let whole = field.route.len().saturating_add(field.operation.len());
             names.fold(whole, usize::saturating_add) <= MOST_BYTES
         }
-        Resource::GrpcMethod(method) => method.route.len().saturating_mul(2) <= MOST_BYTES,
-        Resource::RpcMethod(method) => method.route.len().saturating_add(method.method.len()) <= MOST_BYTES,
+        Resource::GrpcMethod(method, arguments) => {
+            let arguments = length(arguments.unwrap_or_default());
+            method.route.len().saturating_mul(2).saturating_add(arguments) <= MOST_BYTES
+        }
+        Resource::RpcMethod(method, arguments) => {
+            let whole = method.route.len().saturating_add(method.method.len());
+            whole.saturating_add(length(arguments)) <= MOST_BYTES
+        }
         Resource::Kubernetes(resource) => kubernetes_length(resource) <= MOST_BYTES,
         Resource::KubernetesPath(path) => path.path.len() <= MOST_BYTES,
         Resource::KubernetesCommand(KubernetesCommand { at, command }) => {

@@ -12,7 +12,7 @@ use cedar_policy::{Entity, EntityUid, RestrictedExpression};
 use model::class::{DataClass, Labels};
 use model::effect::{
     ColumnName, Command, Endpoint, FunctionClass, GraphqlField, GrpcMethod, KubernetesCommand, KubernetesPath,
-    KubernetesResource, McpItem, Object, Route, RpcMethod, SettingClass, TableKind, TableName,
+    KubernetesResource, McpItem, Named, Object, Route, RpcMethod, SettingClass, TableKind, TableName,
 };
 use model::target::Target;
 
@@ -36,8 +36,10 @@ pub(crate) enum Resource<'a> {
     Endpoint(&'a Endpoint),
     Route(&'a Route),
     GraphqlField(&'a GraphqlField),
-    GrpcMethod(&'a GrpcMethod),
-    RpcMethod(&'a RpcMethod),
+    /// A method, and what its message holds, if that is known.
+    GrpcMethod(&'a GrpcMethod, Option<&'a [Named]>),
+    /// A method and its parameters.
+    RpcMethod(&'a RpcMethod, &'a [Named]),
     Mcp(&'a McpItem),
     Kubernetes(&'a KubernetesResource),
     KubernetesPath(&'a KubernetesPath),
@@ -62,8 +64,10 @@ impl<'a> Resource<'a> {
             Object::Endpoint(endpoint) => Self::Endpoint(endpoint),
             Object::Route(route) => Self::Route(route),
             Object::GraphqlField(field) => Self::GraphqlField(field),
-            Object::GrpcMethod(method) => Self::GrpcMethod(method),
-            Object::RpcMethod(method) => Self::RpcMethod(method),
+            Object::GrpcMethod(method) => Self::GrpcMethod(method, None),
+            Object::GrpcCall(call) => Self::GrpcMethod(&call.method, Some(&call.arguments)),
+            Object::RpcMethod(method) => Self::RpcMethod(method, &[]),
+            Object::RpcCall(call) => Self::RpcMethod(&call.method, &call.arguments),
             Object::Mcp(item) => Self::Mcp(item),
             Object::KubernetesResource(resource) => Self::Kubernetes(resource),
             Object::KubernetesPath(path) => Self::KubernetesPath(path),
@@ -119,8 +123,8 @@ impl Place<'_> {
             Resource::Endpoint(endpoint) => self.endpoint_uid(endpoint),
             Resource::Route(route) => self.route_uid(route),
             Resource::GraphqlField(field) => self.field_uid(field),
-            Resource::GrpcMethod(method) => self.grpc_uid(method),
-            Resource::RpcMethod(method) => self.rpc_uid(method),
+            Resource::GrpcMethod(method, _) => self.grpc_uid(method),
+            Resource::RpcMethod(method, _) => self.rpc_uid(method),
             Resource::Mcp(item) => self.mcp_uid(item),
             Resource::Kubernetes(resource) => self.kubernetes_uid(resource),
             Resource::KubernetesPath(path) => self.kubernetes_path_uid(path),
@@ -195,8 +199,8 @@ impl Place<'_> {
             }
             Resource::Route(_)
             | Resource::GraphqlField(_)
-            | Resource::GrpcMethod(_)
-            | Resource::RpcMethod(_)
+            | Resource::GrpcMethod(..)
+            | Resource::RpcMethod(..)
             | Resource::Mcp(_) => self.api_attributes(resource),
             Resource::Kubernetes(_) | Resource::KubernetesPath(_) | Resource::KubernetesCommand(_) => {
                 self.kubernetes_attributes(resource)
@@ -217,8 +221,8 @@ impl Place<'_> {
             Resource::File(path) => return self.file_ancestors(path),
             Resource::Route(_)
             | Resource::GraphqlField(_)
-            | Resource::GrpcMethod(_)
-            | Resource::RpcMethod(_)
+            | Resource::GrpcMethod(..)
+            | Resource::RpcMethod(..)
             | Resource::Mcp(_)
             | Resource::KubernetesPath(_) => return self.api_ancestors(resource),
             Resource::Kubernetes(_) | Resource::KubernetesCommand(_) => {

@@ -100,7 +100,9 @@ const fn table_of(object: &Object) -> Option<&TableName> {
         | Object::Mcp(_)
         | Object::KubernetesResource(_)
         | Object::KubernetesPath(_)
-        | Object::KubernetesCommand(_) => None,
+        | Object::KubernetesCommand(_)
+        | Object::GrpcCall(_)
+        | Object::RpcCall(_) => None,
     }
 }
 

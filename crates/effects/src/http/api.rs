@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use model::class::DataClass;
 use model::effect::{Effect, Named, Object, Route, RouteKind, Verb};
-use model::http::FieldRule;
 use model::http::protobuf::Schema;
+use model::http::{FieldRule, Media};
 
 use super::answer::Answer;
 use super::call::Call;
 use super::request::{Request, TooMuch, query};
 use super::template::Template;
-use super::{graphql, grpc, mcp, method, openapi, rpc};
+use super::{form, graphql, grpc, mcp, method, openapi, rpc};
 
 /// What is spoken on a route.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -103,6 +103,8 @@ pub struct Api {
     routes: Vec<Known>,
     /// The messages of its gRPC, if they are described.
     messages: Option<Arc<Schema>>,
+    /// Whether it takes another method from the body of a form.
+    form_methods: bool,
 }
 
 /// What a request was found to go to.
@@ -178,6 +180,12 @@ impl Api {
         Self { messages: messages.map(Arc::new), ..self }
     }
 
+    /// Likewise, which takes another method from the body of a form that is posted, if so.
+    #[must_use]
+    pub fn with_form_methods(self, form_methods: bool) -> Self {
+        Self { form_methods, ..self }
+    }
+
     fn add(
         &mut self,
         at: &str,
@@ -241,12 +249,15 @@ impl Api {
         Found { kind, template: Arc::clone(known.template.text()), parameters, operation, known: Some(known) }
     }
 
-    /// Whether a request has to be read to its end, up to [`super::MOST_OF_A_BODY`], before it is known what it does.
-    pub fn looks_into(&self, method: &str, path: &str) -> bool {
-        match self.find(method, path).operation.map(|operation| operation.speaks) {
-            Some(Speaks::Graphql | Speaks::JsonRpc | Speaks::Mcp) => method == "POST",
-            Some(Speaks::Http | Speaks::Grpc) | None => false,
-        }
+    /// Whether a request whose body says that it is this has to be read to its end before it is known what it does.
+    pub fn looks_into(&self, method: &str, path: &str, media: Option<&Media>) -> bool {
+        let speaks = self.find(method, path).operation.map(|operation| operation.speaks);
+        method == "POST"
+            && match speaks.unwrap_or_default() {
+                Speaks::Graphql | Speaks::JsonRpc | Speaks::Mcp => true,
+                Speaks::Grpc => grpc::looks_into(path, self.messages.as_ref()),
+                Speaks::Http => self.form_methods && media.is_some_and(form::is_form),
+            }
     }
 
     /// What the request does.
@@ -255,14 +266,19 @@ impl Api {
     /// [`TooMuch`]: it is more than is looked at.
     pub fn analyse(&self, call: &Call<'_>) -> Result<Request, TooMuch> {
         let found = self.find(call.method, call.path);
-        let fields = found.fields(method::overridden(call.method, call.query).next().is_some());
         let speaks = found.operation.map(|one| one.speaks).unwrap_or_default();
+        let others = match speaks {
+            Speaks::Http if self.form_methods => form::overridden(call),
+            _ => Ok(Vec::new()),
+        };
+        let in_query = method::overridden(call.method, call.query).next().is_some();
+        let fields = found.fields(in_query || others.as_ref().map_or(true, |others| !others.is_empty()));
         let route = route_of(call.method, call, found);
         let place = if route.template.is_empty() { &route.path } else { &route.template };
         let answer = Answer::new(&route.method, place, fields);
         match speaks {
-            _ if call.upgrade => Ok(self.plain(call, &route, answer)),
-            Speaks::Http => Ok(self.plain(call, &route, answer)),
+            _ if call.upgrade => Ok(self.plain(call, &route, answer, others)),
+            Speaks::Http => Ok(self.plain(call, &route, answer, others)),
             Speaks::Graphql => graphql::analyse(call, &route, answer),
             Speaks::Grpc => Ok(grpc::analyse(call, &route, answer, self.messages.as_ref())),
             Speaks::JsonRpc => rpc::analyse(call, &route, answer),
@@ -270,19 +286,32 @@ impl Api {
         }
     }
 
-    /// The method on the route; beside it, those that the query asks for in its place (HT-04).
-    fn plain(&self, call: &Call<'_>, route: &Arc<Route>, answer: Answer) -> Request {
+    /// The method on the route; beside it, those that the query and a form ask for in its place (HT-04).
+    fn plain(
+        &self,
+        call: &Call<'_>,
+        route: &Arc<Route>,
+        answer: Answer,
+        of_form: Result<Vec<String>, &'static str>,
+    ) -> Request {
         let effect = |verb, route: Arc<Route>| Effect::new(verb, Object::Route(route));
         let mut effects = vec![effect(method::verb(call.method), Arc::clone(route))];
         effects.extend(call.upgrade.then(|| effect(Verb::Upgrade, Arc::clone(route))));
-        for other in method::overridden(call.method, call.query) {
+        let in_form = of_form.iter().flatten().map(String::as_str);
+        for other in method::overridden(call.method, call.query).chain(in_form) {
             let other = other.to_ascii_uppercase();
             let added = effect(method::verb(&other), route_of(&other, call, self.find(&other, call.path)));
             if !effects.contains(&added) {
                 effects.push(added);
             }
         }
-        Request::of(if call.upgrade { "websocket" } else { "http" }, route, effects, answer)
+        let mut request = Request::of(if call.upgrade { "websocket" } else { "http" }, route, effects, answer);
+        if let Err(why) = of_form {
+            request.effects.push(Effect::new(Verb::Opaque, Object::Target));
+            request.facts.opaque = Some(why.into());
+            request.answer.is_opaque = true;
+        }
+        request
     }
 }
 

@@ -5,7 +5,7 @@ use model::http::Media;
 /// A query's name and its value, decoded, as `wire::http::Query` has them.
 pub type Pair = (Box<str>, Option<Box<str>>);
 
-/// The longest body that is looked into, in bytes. A longer one is not understood.
+/// The longest body in JSON that is looked into, in bytes. A longer one is not understood.
 pub const MOST_OF_A_BODY: usize = 256 * 1024;
 
 /// One request.
@@ -23,6 +23,8 @@ pub struct Call<'a> {
     pub media: Option<&'a Media>,
     /// The body.
     pub body: Body<'a>,
+    /// How messages in it are compressed that say they are (`grpc-encoding`).
+    pub coding: Option<&'a str>,
     /// Whether it asks for another protocol on its connection, by `Upgrade` or extended CONNECT.
     pub upgrade: bool,
 }

@@ -61,7 +61,7 @@ mod tests {
     use crate::http::Body;
 
     fn call<'a>(method: &'a str, path: &'a str, query: &'a [Pair]) -> Call<'a> {
-        Call { method, host: "api.example", path, query, media: None, body: Body::None, upgrade: false }
+        Call { method, host: "api.example", path, query, media: None, body: Body::None, coding: None, upgrade: false }
     }
 
     fn query(pairs: &[(&str, Option<&str>)]) -> Vec<Pair> {

@@ -25,16 +25,31 @@ const OVERRIDES: [&str; 4] = ["_method", "x-http-method-override", "x-http-metho
 /// The methods that the query asks for in place of the one that was sent.
 pub(super) fn overridden<'a>(method: &str, query: &'a [super::Pair]) -> impl Iterator<Item = &'a str> {
     let may_override = method == "POST";
-    let asks = move |(name, value): &'a super::Pair| {
-        let is_override = OVERRIDES.iter().any(|known| name.eq_ignore_ascii_case(known));
-        (may_override && is_override).then_some(value.as_deref()?)
-    };
+    let asks = move |(name, value): &'a super::Pair| (may_override && is_override(name)).then_some(value.as_deref()?);
     query.iter().filter_map(asks)
+}
+
+/// Whether frameworks take a method from what stands under this name. PHP leaves out blanks in front, reads up to a NUL, and
+/// takes `.`, ` ` and `[` for `_` (`php_register_variable_ex`).
+pub(super) fn is_override(name: &str) -> bool {
+    let name = name.split('\0').next().unwrap_or_default();
+    let name = name.trim().replace(['.', ' ', '['], "_");
+    OVERRIDES.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ht_04_names_that_ask_for_a_method_are_known_in_each_spelling() {
+        for name in ["_method", "_METHOD", " _method", ".method", "[method", "_method\0x", "X-HTTP-Method-Override"] {
+            assert!(is_override(name), "{name}");
+        }
+        for name in ["method", "_method_", "_method[]", "my_method", "x_http_method", ""] {
+            assert!(!is_override(name), "{name}");
+        }
+    }
 
     #[test]
     fn ht_04_every_method_is_explicit() {

@@ -1,11 +1,12 @@
-//! JSON-RPC 2.0: which methods a body calls.
+//! JSON-RPC 2.0: which methods a body calls, and with which parameters.
 
 use std::sync::Arc;
 
-use model::effect::{Effect, Object, Route, RpcMethod, Verb};
+use model::effect::{Effect, Object, Route, RpcCall, RpcMethod, Verb};
 use model::http::Syntax;
 
 use super::answer::Answer;
+use super::arguments::Room;
 use super::call::{Body, Call, MOST_OF_A_BODY};
 use super::method;
 use super::request::{Request, TooMuch, line};
@@ -24,10 +25,23 @@ pub(super) struct Message<'a> {
 
 /// A request of JSON-RPC.
 pub(super) fn analyse(call: &Call<'_>, route: &Arc<Route>, answer: Answer) -> Result<Request, TooMuch> {
-    requests("json-rpc", call, route, answer, |message, route| {
-        let called = RpcMethod { route: Arc::clone(&route.path), method: message.method.into() };
-        Ok(Some(Effect::new(Verb::RpcCall, Object::RpcMethod(Arc::new(called)))))
-    })
+    let mut room = Room::default();
+    requests("json-rpc", call, route, answer, |message, route| effect(message, route, &mut room))
+}
+
+/// A call with its parameters; nothing where those are neither an object nor a list (JSON-RPC 2.0, section 4.2).
+pub(super) fn effect(message: &Message<'_>, route: &Route, room: &mut Room) -> Result<Option<Effect>, TooMuch> {
+    let arguments = match message.params {
+        None => Vec::new(),
+        Some(given @ (Json::Object(_) | Json::List(_))) => room.all_of(given)?,
+        Some(_) => return Ok(None),
+    };
+    let method = RpcMethod { route: Arc::clone(&route.path), method: message.method.into() };
+    let called = match arguments.is_empty() {
+        true => Object::RpcMethod(Arc::new(method)),
+        false => Object::RpcCall(Arc::new(RpcCall { method, arguments })),
+    };
+    Ok(Some(Effect::new(Verb::RpcCall, called)))
 }
 
 /// What each message of the body does by `effect`, which says nothing of one that it does not understand.

@@ -117,7 +117,7 @@ fn asked<S: Decides>(judged: &Judged<'_, S>, needs: &[Need], mode: Mode) -> Aske
         database: Arc::clone(standing.place.database()),
         statement: matter.shown.to_owned(),
         parameters: beside.chain(state).collect(),
-        effects: matter.effects.iter().map(ToString::to_string).collect(),
+        effects: matter.told.iter().map(ToString::to_string).collect(),
         estimated_rows: None,
         reason: matter.reason.map(str::to_owned),
         needs: needs.to_vec(),

@@ -136,7 +136,7 @@ impl<S: Decides> Judged<'_, S> {
             target: Arc::clone(&place.model().name),
             database: Arc::clone(place.database()),
             text: matter.statement.to_owned(),
-            effects: matter.effects.to_vec(),
+            effects: matter.told.to_vec(),
             facts: matter.facts.clone(),
             output: Output::None,
         };
@@ -146,7 +146,7 @@ impl<S: Decides> Judged<'_, S> {
     fn statement(&self) -> Digest {
         let (place, matter) = (&self.standing.place, self.matter);
         let place = (&*place.model().name, &**place.database());
-        statement_id(place, matter.statement, matter.effects, matter.facts, &Output::None)
+        statement_id(place, matter.statement, matter.told, matter.facts, &Output::None)
     }
 
     fn decided(&self, outcome: Outcome, denial: Option<Denial>, approval: Option<ApprovalId>) -> Entry {

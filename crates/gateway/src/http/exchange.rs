@@ -289,7 +289,7 @@ impl Exchange {
         }
         let asked = if given.is_empty() {
             understand(standing, &self.ask, &self.fields, Known::None)?
-        } else if looks_into(place, &self.ask) {
+        } else if looks_into(place, &self.ask, &self.fields) {
             let body = given.take_whole(place.http.max_inspected_body, &bounds).await?;
             understand(standing, &self.ask, &self.fields, Known::Whole(&body))?
         } else {
@@ -333,7 +333,7 @@ impl Exchange {
         shows: bool,
     ) -> Matter<'a> {
         let (matter, reason) = (matter(self.request, &asked.request, exact), self.reason());
-        Matter { reason, traceparent, shows, ..matter }
+        Matter { told: &asked.told, reason, traceparent, shows, ..matter }
     }
 
     /// The head that its target gets.

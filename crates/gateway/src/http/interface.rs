@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use effects::http::{Api, Call, Request, TooMuch};
 use effects::kubernetes;
-use model::http::FieldRule;
+use model::http::{FieldRule, Media};
 
 /// The interface of a target that speaks HTTP.
 #[derive(Clone, PartialEq, Debug)]
@@ -17,9 +17,9 @@ pub(crate) enum Interface {
 
 impl Interface {
     /// Whether a request has to be read to its end before it is known what it does.
-    pub(super) fn looks_into(&self, method: &str, path: &str) -> bool {
+    pub(super) fn looks_into(&self, method: &str, path: &str, media: Option<&Media>) -> bool {
         match self {
-            Self::Http(api) => api.looks_into(method, path),
+            Self::Http(api) => api.looks_into(method, path, media),
             Self::Kubernetes(api) => api.looks_into(method, path),
         }
     }

@@ -9,6 +9,7 @@ use effects::http::{Api, Body, Call, Declared, Request, Speaks, TooMuch, canonic
 use effects::kubernetes;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use masking::http::{Body as Masking, Plan};
+use model::effect::{Effect, GrpcCall, McpItem, Named, Object, RpcCall};
 use model::event::Shown;
 use model::http::protobuf::{Schema, SchemaError};
 use model::http::{FieldRule, Media};
@@ -26,6 +27,8 @@ use crate::deciding::Matter;
 /// A request, and what its answer is masked by.
 pub(super) struct Asking {
     pub(super) request: Request,
+    /// What it would do, as the record and approvers may see it.
+    pub(super) told: Vec<Effect>,
     pub(super) rules: Vec<FieldRule>,
 }
 
@@ -53,6 +56,7 @@ impl Asking {
                 *text = masked(text, TEXT, plan);
             }
         }
+        self.told = self.request.effects.iter().map(|effect| told(effect, plan)).collect();
         self
     }
 }
@@ -73,6 +77,27 @@ fn masked(text: &str, media: &[&[u8]], plan: &Plan) -> String {
     whole.map_or_else(|_| String::from("[not shown]"), |bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// An effect whose arguments are as they may be seen.
+fn told(effect: &Effect, plan: &Plan) -> Effect {
+    let seen = |arguments: &[Named]| {
+        let value = |(name, value): &Named| (Arc::clone(name), masked(value, TEXT, plan).into());
+        arguments.iter().map(value).collect()
+    };
+    let object = match &effect.object {
+        Object::Mcp(item) => {
+            Object::Mcp(Arc::new(McpItem { arguments: seen(&item.arguments), ..McpItem::clone(item) }))
+        }
+        Object::GrpcCall(call) => {
+            Object::GrpcCall(Arc::new(GrpcCall { arguments: seen(&call.arguments), method: call.method.clone() }))
+        }
+        Object::RpcCall(call) => {
+            Object::RpcCall(Arc::new(RpcCall { arguments: seen(&call.arguments), method: call.method.clone() }))
+        }
+        other => other.clone(),
+    };
+    Effect { object, ..effect.clone() }
+}
+
 /// A body as far as it was read.
 #[derive(Clone, Copy)]
 pub(super) enum Known<'a> {
@@ -85,8 +110,8 @@ pub(super) enum Known<'a> {
 }
 
 /// Whether a request has to be read to its end before it is known what it does.
-pub(super) fn looks_into(place: &Place, ask: &Asked) -> bool {
-    place.api.looks_into(ask.method.as_str(), ask.path.as_str())
+pub(super) fn looks_into(place: &Place, ask: &Asked, fields: &HeaderMap) -> bool {
+    place.api.looks_into(ask.method.as_str(), ask.path.as_str(), media(fields).as_ref())
 }
 
 /// What a request would do.
@@ -106,7 +131,7 @@ pub(super) fn understand(
         request.effects.push(kubernetes::impersonation());
     }
     let rules = request.answer.rules(&place.model.name, &standing.active.classification);
-    Ok(Asking { request, rules })
+    Ok(Asking { told: request.effects.clone(), request, rules })
 }
 
 /// What stands in the body of a request that the record and approvers see no more of than its caller would.
@@ -122,6 +147,7 @@ pub(super) fn matter<'a>(id: RequestId, asked: &'a Request, exact: &'a [&'a str]
     Matter {
         request: id,
         effects: &asked.effects,
+        told: &asked.effects,
         facts: &asked.facts,
         statement: &asked.statement,
         values: &asked.values,
@@ -163,7 +189,14 @@ fn media(fields: &HeaderMap) -> Option<Media> {
     Media::parse(only.to_str().ok()?).ok()
 }
 
-fn call<'a>(ask: &'a Asked, fields: &HeaderMap, media: Option<&'a Media>, known: Known<'a>) -> Call<'a> {
+/// How messages of gRPC are compressed, if that is said once.
+fn coding(fields: &HeaderMap) -> Option<&str> {
+    let mut all = fields.get_all("grpc-encoding").iter();
+    let (only, None) = (all.next()?, all.next()) else { return None };
+    only.to_str().ok()
+}
+
+fn call<'a>(ask: &'a Asked, fields: &'a HeaderMap, media: Option<&'a Media>, known: Known<'a>) -> Call<'a> {
     let is_encoded = fields.contains_key(CONTENT_ENCODING);
     Call {
         method: ask.method.as_str(),
@@ -176,6 +209,7 @@ fn call<'a>(ask: &'a Asked, fields: &HeaderMap, media: Option<&'a Media>, known:
             Known::Whole(bytes) if !is_encoded => Body::Whole(bytes),
             Known::Whole(_) | Known::Unread => Body::Unread,
         },
+        coding: coding(fields),
         upgrade: ask.turning.is_some(),
     }
 }
@@ -214,7 +248,7 @@ pub(crate) fn apis(files: &RevisionFiles) -> Result<BTreeMap<Arc<str>, Arc<Inter
         };
         match Api::new(document, &declared(&patterns(&http.interface))) {
             Ok(api) => {
-                let api = api.with_messages(messages);
+                let api = api.with_messages(messages).with_form_methods(http.interface.form_method_override);
                 let unknown =
                     api.classes().into_iter().filter(|class| !files.classification.classes.contains_key(class));
                 errors.extend(unknown.map(|class| {

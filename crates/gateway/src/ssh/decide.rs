@@ -31,6 +31,7 @@ impl<'a> Demand<'a> {
         Matter {
             request,
             effects: &asked.effects,
+            told: &asked.effects,
             facts: &asked.facts,
             statement: &asked.statement,
             values: &asked.values,

@@ -7,6 +7,7 @@ use super::form::Form;
 use super::grpc::Grpc;
 use super::json::{self, Json};
 use super::media::{self, Media};
+use super::multipart::Multipart;
 use super::plan::{Opaque, Plan};
 use super::spelling::Spelling;
 use super::table::Table;
@@ -35,13 +36,14 @@ pub struct Body {
 }
 
 /// How a body is read.
-enum Kind {
+pub(super) enum Kind {
     Json(Box<Json>),
     Events(Box<Events>),
     Table(Box<Table>),
     Form(Box<Form>),
     Text(Text),
     Grpc(Box<Grpc>),
+    Multipart(Box<Multipart>),
     /// It is not.
     Unread,
 }
@@ -61,17 +63,33 @@ impl Kind {
             Some(Media::Grpc) if let Some(message) = plan.message() => {
                 Ok(Self::Grpc(Box::new(Grpc::new(plan, message))))
             }
+            // What passes though it is not read may be what no reader of parts takes.
+            Some(Media::Multipart) if by_place || plan.0.opaque == Opaque::Refuse => {
+                let field = content_types.first().and_then(|field| std::str::from_utf8(field).ok());
+                let field = field.ok_or(Unmaskable::MediaType)?;
+                Ok(Self::Multipart(Box::new(Multipart::new(plan, field)?)))
+            }
             Some(_) if by_place => Err(Unmaskable::MediaType),
             Some(Media::Markup) => Ok(Self::Text(Text::new(plan, Spelling::Markup))),
             None | Some(Media::Text) => Ok(Self::Text(Text::new(plan, Spelling::Plain))),
             Some(Media::Opaque | Media::Framed | Media::Grpc) if plan.0.opaque == Opaque::Refuse && hides => {
                 Err(Unmaskable::MediaType)
             }
-            Some(Media::Opaque | Media::Framed | Media::Grpc) => Ok(Self::Text(Text::anything(plan))),
+            Some(Media::Opaque | Media::Framed | Media::Grpc | Media::Multipart) => {
+                Ok(Self::Text(Text::anything(plan)))
+            }
         }
     }
 
-    fn push(&mut self, bytes: &[u8], work: &mut Work) -> Result<(), Unmaskable> {
+    /// How a part of a body is read that says it is this; it has no parts itself.
+    pub(super) fn of_part(content_type: &str, plan: &Plan) -> Result<Self, Unmaskable> {
+        match Self::of(&[content_type.as_bytes()], plan)? {
+            Self::Multipart(_) => Err(Unmaskable::MediaType),
+            kind => Ok(kind),
+        }
+    }
+
+    pub(super) fn push(&mut self, bytes: &[u8], work: &mut Work) -> Result<(), Unmaskable> {
         match self {
             Self::Json(json) => json.push(bytes, work),
             Self::Events(events) => events.push(bytes, work),
@@ -79,11 +97,12 @@ impl Kind {
             Self::Form(form) => form.push(bytes, work),
             Self::Text(text) => text.push(bytes, work),
             Self::Grpc(grpc) => grpc.push(bytes, work),
+            Self::Multipart(parts) => parts.push(bytes, work),
             Self::Unread => Ok(()),
         }
     }
 
-    fn end(&mut self, work: &mut Work) -> Result<(), Unmaskable> {
+    pub(super) fn end(&mut self, work: &mut Work) -> Result<(), Unmaskable> {
         match self {
             Self::Json(json) => json.end(work),
             Self::Events(events) => events.end(work),
@@ -91,6 +110,7 @@ impl Kind {
             Self::Form(form) => form.end(work),
             Self::Text(text) => text.end(work),
             Self::Grpc(grpc) => grpc.end(),
+            Self::Multipart(parts) => parts.end(),
             Self::Unread => Ok(()),
         }
     }

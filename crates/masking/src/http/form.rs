@@ -49,34 +49,46 @@ impl Form {
         let name = meant(Spelling::Form, name)?;
         if let Some(value) = value.get(1..) {
             work.verbatim(b"=");
-            match self.treatment(&name) {
-                Some(treatment) if treatment.mask.is_some() => hidden(&treatment, value, work)?,
-                treatment => {
-                    let lens = treatment.as_ref().map_or(lens, |treatment| &treatment.lens);
-                    work.whole(Spelling::Form, Hints::of(&name), value, lens)?;
-                    if let Some(treatment) = treatment.filter(|_| !value.is_empty()) {
-                        work.count(&treatment.classes, false);
-                    }
-                }
-            }
+            masked(&self.plan, Spelling::Form, &name, value, work)?;
         }
         self.member = member;
         self.member.clear();
         Ok(())
     }
+}
 
-    /// What becomes of the value of this name: of `user[card][number]` and `user.card.number` the last part counts too.
-    fn treatment(&self, name: &str) -> Option<Arc<Treatment>> {
-        let last = name.trim_end_matches([']', '[']).rsplit(['[', '.']).next().unwrap_or_default();
-        let paths = &self.plan.0.paths;
-        self.plan.0.treatment(paths.named(name).into_iter().chain(paths.named(last)))
+/// Writes the value of this name as it may be seen.
+pub(super) fn masked(
+    plan: &Plan,
+    spelling: Spelling,
+    name: &str,
+    value: &[u8],
+    work: &mut Work,
+) -> Result<(), Unmaskable> {
+    match treatment(plan, name) {
+        Some(treatment) if treatment.mask.is_some() => hidden(&treatment, spelling, value, work),
+        treatment => {
+            let lens = treatment.as_ref().map_or(&plan.0.lens, |treatment| &treatment.lens);
+            work.whole(spelling, Hints::of(name), value, lens)?;
+            if let Some(treatment) = treatment.filter(|_| !value.is_empty()) {
+                work.count(&treatment.classes, false);
+            }
+            Ok(())
+        }
     }
 }
 
-fn hidden(treatment: &Treatment, value: &[u8], work: &mut Work) -> Result<(), Unmaskable> {
+/// What becomes of the value of this name: of `user[card][number]` and `user.card.number` the last part counts too.
+pub(super) fn treatment(plan: &Plan, name: &str) -> Option<Arc<Treatment>> {
+    let last = name.trim_end_matches([']', '[']).rsplit(['[', '.']).next().unwrap_or_default();
+    let paths = &plan.0.paths;
+    plan.0.treatment(paths.named(name).into_iter().chain(paths.named(last)))
+}
+
+fn hidden(treatment: &Treatment, spelling: Spelling, value: &[u8], work: &mut Work) -> Result<(), Unmaskable> {
     let Some(mask) = treatment.mask.as_ref().filter(|_| !value.is_empty()) else { return Ok(()) };
     work.count(&treatment.classes, true);
-    work.masked(mask, &meant(Spelling::Form, value)?, Spelling::Form);
+    work.masked(mask, &meant(spelling, value)?, spelling);
     Ok(())
 }
 

@@ -25,6 +25,8 @@ pub(super) enum Media {
     Markup,
     /// Other text.
     Text,
+    /// Several parts, each with a head that says what it is.
+    Multipart,
     /// What is not read.
     Opaque,
     /// Messages of gRPC in Protocol Buffers, which are read where they are described.
@@ -56,7 +58,7 @@ impl Media {
             }
         }
         let media = Self::of(&kind, header);
-        let read = !matches!(media, Self::Opaque | Self::Framed | Self::Grpc);
+        let read = !matches!(media, Self::Opaque | Self::Framed | Self::Grpc | Self::Multipart);
         if read && charset.is_some_and(|charset| !contains_ascii(&charset)) {
             return Err(Unmaskable::Charset);
         }
@@ -91,6 +93,8 @@ impl Media {
                 Self::Text
             }
             _ if matches!(suffix, Some("yaml" | "jwt")) => Self::Text,
+            // Not parts of one whole (`byteranges`), nor such as follow one another without an end.
+            ("multipart", "form-data" | "mixed" | "related" | "alternative") => Self::Multipart,
             ("application", "grpc" | "grpc+proto") => Self::Grpc,
             ("application", name) if is_framed(name) => Self::Framed,
             _ => Self::Opaque,
@@ -200,7 +204,8 @@ mod tests {
             ("text/x-anything", Media::Text),
             ("image/png", Media::Opaque),
             ("application/octet-stream; charset=utf-16", Media::Opaque),
-            ("multipart/form-data; boundary=x", Media::Opaque),
+            ("multipart/form-data; boundary=x", Media::Multipart),
+            ("multipart/byteranges; boundary=x", Media::Opaque),
             ("application/grpc+proto", Media::Grpc),
             ("application/grpc", Media::Grpc),
             ("application/grpc+json", Media::Json),

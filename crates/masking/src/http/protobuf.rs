@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use model::http::protobuf::{
-    Field, FieldKind, FieldType, MessageRef, MessageType, Schema, Wire, fields, push_bytes, varint,
+    Encoding, Field, FieldKind, FieldType, MessageRef, MessageType, Schema, Wire, fields, push_bytes, varint,
 };
 
 use super::error::Unmaskable;
@@ -108,8 +108,10 @@ impl Messages {
                 Err(Unmaskable::Malformed)
             }
             // Packed, though there is one of it.
-            (_, Wire::Bytes(_)) if !known.is_list => Err(Unmaskable::Malformed),
-            (kind, value) => self.number(kind, value, field, inner.hints, treatment.as_deref(), work),
+            (FieldKind::Number(_), Wire::Bytes(_)) if !known.is_list => Err(Unmaskable::Malformed),
+            (FieldKind::Number(kind), value) => {
+                self.number(kind.encoding(), value, field, inner.hints, treatment.as_deref(), work)
+            }
         }
     }
 
@@ -163,7 +165,7 @@ impl Messages {
     /// A number, or a packed list of them: as it was encoded, or not at all.
     fn number(
         &self,
-        kind: FieldKind,
+        encoding: Encoding,
         value: Wire<'_>,
         field: &Field<'_>,
         hints: Hints,
@@ -177,7 +179,7 @@ impl Messages {
         if mask.is_some() {
             return Ok(());
         }
-        for number in whole_numbers(kind, value).ok_or(Unmaskable::Malformed)? {
+        for number in whole_numbers(encoding, value).ok_or(Unmaskable::Malformed)? {
             let digits = number.to_string();
             if !is_telling(digits.as_bytes(), hints) {
                 continue;
@@ -206,11 +208,15 @@ impl Messages {
         for field in fields(entry) {
             let field = field.map_err(|_| Unmaskable::Malformed)?;
             if field.number == 1 {
-                let kind = self.schema.message(at).and_then(|message| message.fields.get(&1)).map(|key| key.kind);
+                let key = self.schema.message(at).and_then(|message| message.fields.get(&1));
+                let encoding = match key.map(|key| key.kind) {
+                    Some(FieldKind::Number(kind)) => kind.encoding(),
+                    _ => Encoding::Plain,
+                };
                 name = match field.value {
                     Wire::Bytes(text) => String::from_utf8_lossy(text).into_owned(),
                     value => {
-                        let mut numbers = whole_numbers(kind.unwrap_or(FieldKind::Whole), value).unwrap_or_default();
+                        let mut numbers = whole_numbers(encoding, value).unwrap_or_default();
                         numbers.pop().unwrap_or_default().to_string()
                     }
                 };
@@ -234,20 +240,20 @@ impl Place {
 }
 
 /// The whole numbers of a field, or none of them where it is of another kind; nothing if it is not encoded as its kind.
-fn whole_numbers(kind: FieldKind, value: Wire<'_>) -> Option<Vec<u64>> {
+fn whole_numbers(encoding: Encoding, value: Wire<'_>) -> Option<Vec<u64>> {
     let zigzag = |number: u64| if number & 1 == 0 { number >> 1 } else { (number >> 1).saturating_add(1) };
-    let read = |number: u64| match kind {
-        FieldKind::Zigzag => zigzag(number),
+    let read = |number: u64| match encoding {
+        Encoding::Zigzag => zigzag(number),
         // What is less than nothing is looked at without its sign.
         _ => number.min(number.wrapping_neg()),
     };
-    match (kind, value) {
-        (FieldKind::Whole | FieldKind::Zigzag | FieldKind::Name, Wire::Varint(number)) => Some(vec![read(number)]),
-        (FieldKind::Fixed, Wire::Eight(bytes)) => Some(vec![read(u64::from_le_bytes(bytes))]),
-        (FieldKind::Fixed, Wire::Four(bytes)) => Some(vec![u64::from(u32::from_le_bytes(bytes))]),
-        (FieldKind::Float, Wire::Four(_) | Wire::Eight(_)) => Some(Vec::new()),
+    match (encoding, value) {
+        (Encoding::Plain | Encoding::Zigzag, Wire::Varint(number)) => Some(vec![read(number)]),
+        (Encoding::Fixed, Wire::Eight(bytes)) => Some(vec![read(u64::from_le_bytes(bytes))]),
+        (Encoding::Fixed, Wire::Four(bytes)) => Some(vec![u64::from(u32::from_le_bytes(bytes))]),
+        (Encoding::Float, Wire::Four(_) | Wire::Eight(_)) => Some(Vec::new()),
         // Packed.
-        (FieldKind::Whole | FieldKind::Zigzag | FieldKind::Name, Wire::Bytes(mut rest)) => {
+        (Encoding::Plain | Encoding::Zigzag, Wire::Bytes(mut rest)) => {
             let mut numbers = Vec::new();
             while !rest.is_empty() {
                 let (number, behind) = varint(rest)?;
@@ -257,12 +263,12 @@ fn whole_numbers(kind: FieldKind, value: Wire<'_>) -> Option<Vec<u64>> {
             Some(numbers)
         }
         // Whether they are of four bytes or of eight is looked at both ways.
-        (FieldKind::Fixed, Wire::Bytes(bytes)) if bytes.len() % 4 == 0 => {
+        (Encoding::Fixed, Wire::Bytes(bytes)) if bytes.len() % 4 == 0 => {
             let halves = bytes.as_chunks::<4>().0.iter().map(|number| u64::from(u32::from_le_bytes(*number)));
             let wholes = if bytes.len() % 8 == 0 { bytes.as_chunks::<8>().0 } else { &[] };
             Some(halves.chain(wholes.iter().map(|number| read(u64::from_le_bytes(*number)))).collect())
         }
-        (FieldKind::Float, Wire::Bytes(bytes)) if bytes.len() % 4 == 0 => Some(Vec::new()),
+        (Encoding::Float, Wire::Bytes(bytes)) if bytes.len() % 4 == 0 => Some(Vec::new()),
         _ => None,
     }
 }

@@ -6,6 +6,7 @@ mod grpc;
 mod invariance;
 mod json;
 mod media;
+mod multipart;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -123,6 +123,22 @@ impl fmt::Display for GrpcMethod {
     }
 }
 
+/// A method that is called by gRPC, with what its one message holds.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct GrpcCall {
+    /// The method.
+    pub method: GrpcMethod,
+    /// Every scalar of the message, with the declared names that lead to it joined by `.`; a secret is not here, but a mark.
+    pub arguments: Vec<Named>,
+}
+
+impl fmt::Display for GrpcCall {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", self.method)?;
+        with(&self.arguments, out)
+    }
+}
+
 /// A method that is called by JSON-RPC.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct RpcMethod {
@@ -139,6 +155,28 @@ impl fmt::Display for RpcMethod {
             method => write!(out, "{}", Plain(method)),
         }
     }
+}
+
+/// A method that is called by JSON-RPC, with its parameters.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct RpcCall {
+    /// The method.
+    pub method: RpcMethod,
+    /// Every scalar of the parameters, with the names that lead to it joined by `.`, or the number of its place; a secret is
+    /// not here, but a mark.
+    pub arguments: Vec<Named>,
+}
+
+impl fmt::Display for RpcCall {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", self.method)?;
+        with(&self.arguments, out)
+    }
+}
+
+/// Arguments, behind what they are given to.
+fn with(arguments: &[Named], out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    arguments.iter().try_for_each(|(name, value)| write!(out, " {}={}", Plain(name), Plain(value)))
 }
 
 /// What the Model Context Protocol has.
@@ -180,6 +218,6 @@ pub struct McpItem {
 impl fmt::Display for McpItem {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{} {}", self.kind.as_str(), Plain(&self.name))?;
-        self.arguments.iter().try_for_each(|(name, value)| write!(out, " {}={}", Plain(name), Plain(value)))
+        with(&self.arguments, out)
     }
 }

@@ -8,8 +8,11 @@ pub struct Media {
     /// Type and subtype in lower case, such as `application/problem+json`.
     essence: Box<str>,
     /// The parameters in their order, names in lower case.
-    parameters: Vec<(Box<str>, Box<str>)>,
+    parameters: Parameters,
 }
+
+/// Names in lower case, and their values.
+pub(super) type Parameters = Vec<(Box<str>, Box<str>)>;
 
 /// How what is in a body is written.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -55,23 +58,13 @@ impl Media {
     /// # Errors
     /// [`MediaError`].
     pub fn parse(value: &str) -> Result<Self, MediaError> {
-        let (essence, mut rest) = value.split_once(';').map_or((value, None), |(essence, rest)| (essence, Some(rest)));
+        let (essence, rest) = value.split_once(';').map_or((value, None), |(essence, rest)| (essence, Some(rest)));
         let essence = essence.trim_matches(BLANK).to_ascii_lowercase();
         let is_essence = essence.split_once('/').is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype));
         if !is_essence {
             return Err(MediaError::Essence);
         }
-        let mut parameters: Vec<(Box<str>, Box<str>)> = Vec::new();
-        while let Some(text) = rest {
-            let (parameter, left) = parameter(text).ok_or(MediaError::Parameter)?;
-            if let Some((name, value)) = parameter {
-                if parameters.iter().any(|(known, _)| **known == *name) {
-                    return Err(MediaError::Parameter);
-                }
-                parameters.push((name.into(), value.into()));
-            }
-            rest = left;
-        }
+        let parameters = parameters(rest).ok_or(MediaError::Parameter)?;
         Ok(Self { essence: essence.into(), parameters })
     }
 
@@ -123,10 +116,26 @@ impl fmt::Display for Media {
 }
 
 /// What may stand around the parts of a value (RFC 9110, section 5.6.3).
-const BLANK: [char; 2] = [' ', '\t'];
+pub(super) const BLANK: [char; 2] = [' ', '\t'];
+
+/// What stands behind the first `;` of a value, if it has one; nothing if that is malformed, or has a name twice.
+pub(super) fn parameters(mut rest: Option<&str>) -> Option<Parameters> {
+    let mut parameters = Parameters::new();
+    while let Some(text) = rest {
+        let (parameter, left) = parameter(text)?;
+        if let Some((name, value)) = parameter {
+            if parameters.iter().any(|(known, _)| **known == *name) {
+                return None;
+            }
+            parameters.push((name.into(), value.into()));
+        }
+        rest = left;
+    }
+    Some(parameters)
+}
 
 /// RFC 9110, section 5.6.2.
-fn is_token(text: &str) -> bool {
+pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 

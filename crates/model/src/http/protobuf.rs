@@ -3,7 +3,7 @@
 //! <https://protobuf.dev/programming-guides/encoding/>; descriptors are messages themselves (`descriptor.proto`), so that they
 //! are read by the same reader.
 
-pub use schema::{FieldKind, FieldType, MessageRef, MessageType, Schema, SchemaError};
+pub use schema::{Encoding, FieldKind, FieldType, MessageRef, MessageType, NumberKind, Schema, SchemaError};
 
 mod schema;
 

@@ -37,8 +37,8 @@ pub(super) fn is_sound(resource: &Resource<'_>) -> bool {
         Resource::GraphqlField(field) => {
             is_canonical(&field.route) && !field.path.is_empty() && field.path.len() <= MOST_FIELDS
         }
-        Resource::GrpcMethod(method) => is_canonical(&method.route),
-        Resource::RpcMethod(method) => is_canonical(&method.route),
+        Resource::GrpcMethod(method, _) => is_canonical(&method.route),
+        Resource::RpcMethod(method, _) => is_canonical(&method.route),
         Resource::Mcp(item) => is_canonical(&item.route),
         Resource::KubernetesPath(path) => is_canonical(&path.path),
         _ => true,
@@ -49,8 +49,8 @@ fn route_path<'a>(resource: &Resource<'a>) -> Option<&'a str> {
     Some(match resource {
         Resource::Route(route) => &route.path,
         Resource::GraphqlField(field) => &field.route,
-        Resource::GrpcMethod(method) => &method.route,
-        Resource::RpcMethod(method) => &method.route,
+        Resource::GrpcMethod(method, _) => &method.route,
+        Resource::RpcMethod(method, _) => &method.route,
         Resource::Mcp(item) => &item.route,
         Resource::KubernetesPath(path) => &path.path,
         _ => return None,
@@ -110,7 +110,7 @@ impl Place<'_> {
             Resource::GraphqlField(field) => {
                 out.extend((1..field.path.len()).map(|steps| self.field_uid_of(field, steps)));
             }
-            Resource::GrpcMethod(method) => {
+            Resource::GrpcMethod(method, _) => {
                 out.push(uid(&self.types.grpc_service, path(&[&self.target.name, &method.service])));
             }
             _ => {}
@@ -130,10 +130,17 @@ impl Place<'_> {
                 out.push(("kind".to_owned(), RestrictedExpression::new_entity_uid(kind)));
                 out
             }
-            Resource::GrpcMethod(method) => {
-                texts(&[target, ("route", &method.route), ("service", &method.service), ("name", &method.method)])
+            Resource::GrpcMethod(method, arguments) => {
+                let service = ("service", &*method.service);
+                let mut out = texts(&[target, ("route", &method.route), service, ("name", &method.method)]);
+                out.extend(arguments.map(|_| self.values("arguments")));
+                out
             }
-            Resource::RpcMethod(method) => texts(&[target, ("route", &method.route), ("name", &method.method)]),
+            Resource::RpcMethod(method, _) => {
+                let mut out = texts(&[target, ("route", &method.route), ("name", &method.method)]);
+                out.push(self.values("arguments"));
+                out
+            }
             Resource::Mcp(item) => {
                 let name = if item.kind == McpKind::Resource { "uri" } else { "name" };
                 let mut out = texts(&[target, ("route", &item.route), (name, &item.name)]);
@@ -172,6 +179,9 @@ impl Place<'_> {
         match resource {
             Resource::Route(route) => Some(vec![self.parameters(&route.parameters)?, self.value_sets(&route.query)?]),
             Resource::Mcp(item) => Some(vec![self.value_sets(&item.arguments)?]),
+            Resource::GrpcMethod(_, Some(arguments)) | Resource::RpcMethod(_, arguments) => {
+                Some(vec![self.value_sets(arguments)?])
+            }
             _ => Some(vec![]),
         }
     }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use model::decision::Outcome;
 use model::effect::{
-    Effect, GraphqlField, GraphqlKind, GrpcMethod, McpItem, McpKind, Named, Object, Route, RouteKind, RpcMethod, Verb,
+    Effect, GraphqlField, GraphqlKind, GrpcCall, GrpcMethod, McpItem, McpKind, Named, Object, Route, RouteKind,
+    RpcCall, RpcMethod, Verb,
 };
 use policy::PolicySet;
 
@@ -49,6 +50,16 @@ fn field(kind: GraphqlKind, path: &[&str]) -> Object {
 fn grpc(service: &str, method: &str) -> Object {
     let route = format!("/{service}/{method}").into();
     Object::GrpcMethod(Arc::new(GrpcMethod { route, service: service.into(), method: method.into() }))
+}
+
+fn grpc_with(method: &str, arguments: &[(&str, &str)]) -> Object {
+    let Object::GrpcMethod(method) = grpc("shop.v1.Orders", method) else { panic!() };
+    Object::GrpcCall(Arc::new(GrpcCall { method: GrpcMethod::clone(&method), arguments: named(arguments) }))
+}
+
+fn rpc_with(method: &str, arguments: &[(&str, &str)]) -> Object {
+    let method = RpcMethod { route: "/rpc".into(), method: method.into() };
+    Object::RpcCall(Arc::new(RpcCall { method, arguments: named(arguments) }))
 }
 
 fn rpc(method: &str) -> Object {
@@ -237,6 +248,31 @@ fn arguments_are_sets_of_what_was_given() {
     check(Verb::McpTool, &tool, &conditions);
 }
 
+/// Of a message that nobody looked into there are no arguments, which is not the same as a message that holds nothing.
+#[test]
+fn arguments_of_calls_are_those_of_tools() {
+    let has = "resource has arguments && resource.arguments.hasTag(\"amount\")";
+    let is_small = "resource has arguments && resource.arguments.hasTag(\"amount\") && \
+                    [\"1\", \"2\"].containsAll(resource.arguments.getTag(\"amount\"))";
+    let small = grpc_with("Refund", &[("amount", "1")]);
+    let conditions = [
+        ("resource has arguments", true),
+        (has, true),
+        (is_small, true),
+        ("resource == GrpcMethod::\"billing/shop.v1.Orders/Refund\"", true),
+        ("resource in GrpcService::\"billing/shop.v1.Orders\"", true),
+    ];
+    check(Verb::GrpcCall, &small, &conditions);
+    let large = grpc_with("Refund", &[("amount", "1"), ("amount", "1000")]);
+    check(Verb::GrpcCall, &large, &[(has, true), (is_small, false)]);
+    check(Verb::GrpcCall, &grpc_with("Refund", &[]), &[("resource has arguments", true), (has, false)]);
+    let unknown = grpc("shop.v1.Orders", "Refund");
+    check(Verb::GrpcCall, &unknown, &[("resource has arguments", false), (has, false), (is_small, false)]);
+    let first = "resource.arguments.hasTag(\"0\") && resource.arguments.getTag(\"0\") == [\"7\"]";
+    check(Verb::RpcCall, &rpc_with("refund", &[("0", "7")]), &[(first, true), ("resource.name == \"refund\"", true)]);
+    check(Verb::RpcCall, &rpc("refund"), &[(first, false), ("resource.name == \"refund\"", true)]);
+}
+
 /// An answer is remembered for what was asked alone: another value, host or tool does not get it.
 #[test]
 fn an_answer_about_one_request_is_not_one_about_another() {
@@ -248,6 +284,10 @@ fn an_answer_about_one_request_is_not_one_about_another() {
             resource.arguments.hasTag("x") && resource.arguments.getTag("x") == ["1"] };"#,
         r#"@id("r") permit(principal, action == Action::"graphql:query", resource is GraphqlField) when {
             resource.operation == "Q" && resource.path == "a.b" };"#,
+        r#"@id("s") permit(principal, action == Action::"grpc:call", resource is GrpcMethod) when {
+            resource has arguments && !resource.arguments.hasTag("x") };"#,
+        r#"@id("t") permit(principal, action == Action::"rpc:call", resource is RpcMethod) when {
+            !resource.arguments.hasTag("x") };"#,
     ]);
     let subject = policies.for_subject(&service("checkout", &[]));
     let answer = |verb, object: Object| {
@@ -264,6 +304,11 @@ fn an_answer_about_one_request_is_not_one_about_another() {
         assert!(!answer(Verb::McpTool, item(McpKind::Tool, "t", &[("x", "1"), ("x", "2")])));
         assert!(answer(Verb::GraphqlQuery, field(GraphqlKind::Query, &["a", "b"])));
         assert!(!answer(Verb::GraphqlQuery, field(GraphqlKind::Query, &["a.b", "c"])));
+        assert!(answer(Verb::GrpcCall, grpc_with("Get", &[])));
+        assert!(!answer(Verb::GrpcCall, grpc("shop.v1.Orders", "Get")));
+        assert!(!answer(Verb::GrpcCall, grpc_with("Get", &[("x", "1")])));
+        assert!(answer(Verb::RpcCall, rpc_with("a", &[("y", "1")])));
+        assert!(!answer(Verb::RpcCall, rpc_with("a", &[("x", "1")])));
     }
 }
 

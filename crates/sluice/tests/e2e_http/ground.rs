@@ -201,6 +201,8 @@ impl Ground {
                         Object::GraphqlField(field) => Some(("POST".to_owned(), field.route.to_string())),
                         Object::GrpcMethod(method) => Some(("POST".to_owned(), method.route.to_string())),
                         Object::RpcMethod(method) => Some(("POST".to_owned(), method.route.to_string())),
+                        Object::GrpcCall(call) => Some(("POST".to_owned(), call.method.route.to_string())),
+                        Object::RpcCall(call) => Some(("POST".to_owned(), call.method.route.to_string())),
                         Object::Mcp(item) => Some(("POST".to_owned(), item.route.to_string())),
                         _ => None,
                     });

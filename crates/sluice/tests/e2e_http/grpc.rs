@@ -1,18 +1,23 @@
 //! gRPC whose messages are described, between a caller and a server of grpcio.
 
 use anyhow::Result;
+use model::effect::{Effect, Object};
+use model::event::Event;
 use serde_json::{Value, json};
 use testkit::command::run;
 use testkit::http_servers::{GrpcShop, grpc_shop};
 
 use crate::ground::{CALLER, CLEARED, Ground, Tuning};
+use crate::support::record;
 
 const CARD: &str = "4111111111111111";
 
 /// Who may call, and what nobody may.
 const POLICIES: &str = "@id(\"callers-call\") permit(principal in Group::\"callers\", action == Action::\"grpc:call\", \
                         resource in Target::\"shop\"); @id(\"no-delete\") forbid(principal, action == Action::\"grpc:call\", resource is GrpcMethod) \
-                        when { resource.name == \"Delete\" };";
+                        when { resource.name == \"Delete\" }; @id(\"nobody-asks-for-13\") forbid(principal, action == \
+                        Action::\"grpc:call\", resource is GrpcMethod) when { resource has arguments && \
+                        resource.arguments.hasTag(\"id\") && resource.arguments.getTag(\"id\").contains(\"13\") };";
 
 /// A ground in front of a server, with what it says of its messages.
 fn ground_of(shop: &GrpcShop, descriptors: Option<Vec<u8>>) -> Result<Ground> {
@@ -32,6 +37,10 @@ fn call(ground: &Ground, groups: &[&str]) -> Result<Value> {
     Ok(serde_json::from_str(&run(grpc_shop(&["client", &port, &ca, &token])?, b"")?.success()?)?)
 }
 
+fn is_of_seven(effect: &Effect) -> bool {
+    matches!(&effect.object, Object::GrpcCall(call) if effect.to_string().contains("Shop/Get id=7 text=") && call.arguments.len() == 2)
+}
+
 #[test]
 fn messages_that_are_described_are_masked_and_are_messages_still() -> Result<()> {
     let shop = GrpcShop::start()?;
@@ -48,6 +57,14 @@ fn messages_that_are_described_are_masked_and_are_messages_still() -> Result<()>
     assert_eq!(seen["talk"], json!(["1", "2"]));
     assert_eq!(seen["fail"], json!(["NOT_FOUND", "nobody has ************1111"]));
     assert_eq!(seen["delete"][0], "PERMISSION_DENIED");
+    assert_eq!(
+        (&seen["unlucky"][0], &seen["unlucky_zipped"][0]),
+        (&json!("PERMISSION_DENIED"), &json!("PERMISSION_DENIED"))
+    );
+    // The record has what was asked with, and no card.
+    let is_call = |event: &Event| matches!(event, Event::Statement { effects, .. } if effects.iter().any(is_of_seven));
+    record::wait_for(&ground.site, "the call with its arguments", is_call)?;
+    assert!(!format!("{:?}", record::events(&ground.site)?).contains(CARD));
     let clear = call(&ground, CLEARED)?;
     assert_eq!(clear["get"]["cards"][0]["number"], CARD, "{clear}");
     // Messages that nobody described are refused to whoever may not see everything.

@@ -37,6 +37,10 @@ when { resource.path == "me" || resource.path == "me.name" };
 @id("readers-rpc")
 permit (principal in Group::"readers", action == Action::"rpc:call", resource is RpcMethod)
 when { resource.name == "read" };
+@id("nobody-reads-the-vault")
+forbid (principal, action == Action::"rpc:call", resource is RpcMethod)
+when { resource.arguments.hasTag("0") && resource.arguments.getTag("0").contains("vault") }
+unless { principal in Group::"owners" };
 @id("readers-tools")
 permit (principal in Group::"readers", action == Action::"mcp:tool", resource is McpTool)
 when { resource.name == "search" && resource.arguments.hasTag("query") };
@@ -89,6 +93,10 @@ fn each_field_method_and_tool_is_a_permission() -> Result<()> {
         ("/graphql", "{\"query\":\"{ __schema { types { name } } }\"}".to_owned(), 403),
         ("/graphql", "{\"query\":\"{ me {\"}".to_owned(), 403),
         ("/rpc", call("read", "[]"), 200),
+        ("/rpc", call("read", "[\"shelf\"]"), 200),
+        ("/rpc", call("read", "[\"vault\"]"), 403),
+        ("/rpc", call("read", "\"vault\""), 403),
+        ("/rpc", format!("[{},{}]", call("read", "[\"shelf\"]"), call("read", "[\"vault\"]")), 403),
         ("/rpc", call("write", "[]"), 403),
         ("/rpc", format!("[{},{}]", call("read", "[]"), call("write", "[]")), 403),
         ("/mcp", call("tools/call", "{\"name\":\"search\",\"arguments\":{\"query\":\"x\"}}"), 200),
@@ -97,10 +105,36 @@ fn each_field_method_and_tool_is_a_permission() -> Result<()> {
         assert_eq!(post(path, &body)?.status, status, "{path}: {body}");
     }
     let bodies: Vec<_> = ground.api.reached()?.into_iter().map(|one| one.path).collect();
-    assert_eq!(bodies, ["/graphql", "/graphql", "/rpc", "/mcp"]);
+    assert_eq!(bodies, ["/graphql", "/graphql", "/rpc", "/rpc", "/mcp"]);
     let seen = record::events(&ground.site)?;
     let is_field = |event: &Event| matches!(event, Event::Statement { effects, .. } if effects.iter().any(|effect| effect.verb == Verb::GraphqlQuery));
     assert!(seen.iter().any(is_field));
+    Ok(())
+}
+
+/// HT-04: a form asks for another method in its body.
+#[test]
+fn ht_04_a_method_in_a_form_is_decided_on_as_well() -> Result<()> {
+    let target = "form_method_override = true\n".to_owned();
+    let policies = "@id(\"callers-do\") permit(principal in Group::\"callers\", action in Action::\"write\", \
+                    resource in Target::\"shop\"); @id(\"no-delete\") forbid(principal, action == \
+                    Action::\"http:delete\", resource is HttpRoute);";
+    let ground = Ground::tuned(Tuning { target, policies: policies.to_owned(), ..Tuning::default() })?;
+    let file = ground.folder.path().join("file");
+    std::fs::write(&file, vec![0_u8; 300 << 10])?;
+    let upload = format!("file=@{}", file.display());
+    for (arguments, status) in [
+        (&["-d", "name=Ada"][..], 200),
+        (&["-d", "name=Ada&_method=DELETE"], 403),
+        (&["-d", "%5fmethod=delete"], 403),
+        (&["-F", "name=Ada", "-F", &upload], 200),
+        (&["-F", &upload, "-F", "_method=DELETE"], 403),
+        (&["-H", "Content-Type:", "-d", "_method=DELETE"], 403),
+        (&["-H", "Content-Type: application/json", "-d", "{\"_method\":\"DELETE\"}"], 200),
+    ] {
+        assert_eq!(ground.ask(CALLER, "/echo", arguments)?.status, status, "{arguments:?}");
+    }
+    assert_eq!(ground.api.reached()?.len(), 3);
     Ok(())
 }
 

@@ -106,3 +106,35 @@ fn a_query_is_masked_on_the_tape_wherever_it_stands() -> Result<()> {
     assert!(har.contains("page=3") && har.contains("page=2") && !har.contains("4111"), "{har}");
     Ok(())
 }
+
+/// Sends a form of several parts, of which one is of this type; what the tape has of it.
+fn taped_form(ground: &Ground, media: &str) -> Result<String> {
+    let note = ground.folder.path().join("note");
+    std::fs::write(&note, "again 5500005555555559")?;
+    let file = format!("file=@{};type={media}", note.display());
+    let parts = ["-F", "card=paid with 4111111111111111", "-F", &file, "-F", "last=behind"];
+    assert_eq!(ground.ask(CALLER, "/echo", &parts)?.status, 200);
+    let closed = record::wait_for(&ground.site, "the end", |event| matches!(event, Event::SessionClosed { .. }))?;
+    let Event::SessionClosed { session, .. } = closed else { panic!() };
+    let arguments = ["sessions", "export", &session.to_string(), "--format", "har"];
+    let har: Value = serde_json::from_str(&ground.sluice_as("ada", &["sluice-admin"], &arguments)?.success()?)?;
+    Ok(har["log"]["entries"][0]["request"]["postData"]["text"].as_str().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn a_form_of_several_parts_is_taped_part_by_part() -> Result<()> {
+    let text = taped_form(&Ground::new()?, "text/plain")?;
+    for part in ["name=\"card\"", "paid with ************1111", "again ************5559", "behind"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    Ok(())
+}
+
+#[test]
+fn nothing_is_taped_from_the_first_part_on_that_cannot_be_masked() -> Result<()> {
+    let text = taped_form(&Ground::new()?, "image/png")?;
+    for part in ["4111111111111111", "5500005555555559", "behind"] {
+        assert!(!text.contains(part), "{part}: {text}");
+    }
+    Ok(())
+}

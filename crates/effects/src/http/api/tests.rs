@@ -10,7 +10,8 @@ fn api(patterns: &[&str]) -> Result<Api, Vec<String>> {
 }
 
 fn route(api: &Api, method: &str, path: &str) -> String {
-    let call = Call { method, host: "h", path, query: &[], media: None, body: Body::None, upgrade: false };
+    let call =
+        Call { method, host: "h", path, query: &[], media: None, body: Body::None, coding: None, upgrade: false };
     let request = api.analyse(&call).unwrap();
     let Object::Route(route) = &request.effects[0].object else { panic!("{:?}", request.effects) };
     format!("{} {}", route.kind.as_str(), route.template).trim_end().to_owned()
@@ -57,7 +58,8 @@ fn what_is_declared_adds_to_the_document() {
     assert_eq!(api.find("POST", "/graphql").operation.unwrap().speaks, Speaks::Graphql);
     assert_eq!(&*api.find("POST", "/graphql").operation.unwrap().name, "ask");
     assert_eq!(api.classes(), [DataClass::new("email")].into());
-    assert!(api.looks_into("POST", "/graphql") && !api.looks_into("PUT", "/a") && !api.looks_into("GET", "/a"));
+    let looks_into = |method, path| api.looks_into(method, path, None);
+    assert!(looks_into("POST", "/graphql") && !looks_into("PUT", "/a") && !looks_into("GET", "/a"));
     let any = [Declared { pattern: "* /graphql", operation: Some("any"), speaks }];
     let api = Api::new(Some(DOCUMENT), &any).unwrap();
     assert_eq!(api.find("POST", "/graphql").operation.unwrap().speaks, Speaks::Http);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Field, NoMessage, Wire, fields};
 
-/// How many messages a set may describe, and how many fields in all.
+/// How many messages and enumerations a set may describe, and how many fields and names of values in all.
 const MOST_MESSAGES: usize = 20_000;
 const MOST_FIELDS: usize = 200_000;
 /// How deep messages may be declared in one another.
@@ -20,8 +20,8 @@ pub enum SchemaError {
     /// A type is named that it does not describe.
     #[error("it does not describe {0}: write it with its imports")]
     Unknown(Box<str>),
-    /// There are more messages or fields than are read.
-    #[error("it describes more than {MOST_MESSAGES} messages or {MOST_FIELDS} fields")]
+    /// There is more in it than is read.
+    #[error("it describes more than {MOST_MESSAGES} messages, or {MOST_FIELDS} fields and values")]
     TooMany,
 }
 
@@ -42,16 +42,86 @@ pub enum FieldKind {
     Message(usize),
     /// A group: it is not read.
     Group,
-    /// A whole number, as it is encoded.
-    Whole,
-    /// A whole number, in the zigzag encoding.
+    /// A number, a truth value or a name of an enumeration.
+    Number(NumberKind),
+}
+
+/// What a number is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NumberKind {
+    /// `int32`.
+    Int32,
+    /// `int64`.
+    Int64,
+    /// `uint32`.
+    Uint32,
+    /// `uint64`.
+    Uint64,
+    /// `sint32`.
+    Sint32,
+    /// `sint64`.
+    Sint64,
+    /// `fixed32`.
+    Fixed32,
+    /// `fixed64`.
+    Fixed64,
+    /// `sfixed32`.
+    Sfixed32,
+    /// `sfixed64`.
+    Sfixed64,
+    /// `float`.
+    Float,
+    /// `double`.
+    Double,
+    /// `bool`.
+    Truth,
+    /// A name of an enumeration, which has this place in the schema.
+    Name(usize),
+}
+
+/// How a number is encoded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Encoding {
+    /// A whole number, as it is.
+    Plain,
+    /// A whole number whose sign is its last bit.
     Zigzag,
     /// A whole number of fixed length.
     Fixed,
-    /// A number that need not be whole.
+    /// A number of fixed length that need not be whole.
     Float,
-    /// A truth value or a name of an enumeration.
-    Name,
+}
+
+impl NumberKind {
+    /// How it is encoded.
+    pub const fn encoding(self) -> Encoding {
+        match self {
+            Self::Int32 | Self::Int64 | Self::Uint32 | Self::Uint64 | Self::Truth | Self::Name(_) => Encoding::Plain,
+            Self::Sint32 | Self::Sint64 => Encoding::Zigzag,
+            Self::Fixed32 | Self::Fixed64 | Self::Sfixed32 | Self::Sfixed64 => Encoding::Fixed,
+            Self::Float | Self::Double => Encoding::Float,
+        }
+    }
+
+    /// What descriptors call it, but for enumerations.
+    const fn of(number: u64) -> Option<Self> {
+        Some(match number {
+            1 => Self::Double,
+            2 => Self::Float,
+            3 => Self::Int64,
+            4 => Self::Uint64,
+            5 => Self::Int32,
+            6 => Self::Fixed64,
+            7 => Self::Fixed32,
+            8 => Self::Truth,
+            13 => Self::Uint32,
+            15 => Self::Sfixed32,
+            16 => Self::Sfixed64,
+            17 => Self::Sint32,
+            18 => Self::Sint64,
+            _ => return None,
+        })
+    }
 }
 
 /// A field of a message.
@@ -63,6 +133,8 @@ pub struct FieldType {
     pub kind: FieldKind,
     /// Whether there may be several.
     pub is_list: bool,
+    /// Of which fields of its message there may be one at most, this one among them; `None` if it is of none.
+    pub choice: Option<u64>,
 }
 
 /// A message.
@@ -79,14 +151,20 @@ pub struct MessageType {
 /// A method.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Method {
+    input: usize,
     output: usize,
+    is_streaming: bool,
 }
+
+/// The names that an enumeration has for numbers: the first where there are several.
+type Names = BTreeMap<i32, Arc<str>>;
 
 /// The messages and methods of an API.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Schema {
     messages: Vec<MessageType>,
     names: BTreeMap<Box<str>, usize>,
+    enumerations: Vec<Names>,
     /// By `package.Service/Method`.
     methods: BTreeMap<Box<str>, Method>,
 }
@@ -108,8 +186,13 @@ struct Declared {
     type_name: Option<Box<str>>,
 }
 
-/// A service's method, with the name of what it answers.
-type DeclaredMethod = (Box<str>, Box<str>);
+/// A service's method, with the names of what it takes and answers.
+struct DeclaredMethod {
+    name: Box<str>,
+    input: Box<str>,
+    output: Box<str>,
+    is_streaming: bool,
+}
 
 impl Schema {
     /// Reads a `FileDescriptorSet`.
@@ -136,8 +219,22 @@ impl Schema {
 
     /// What a method answers: one or more of these.
     pub fn output(self: &Arc<Self>, service: &str, method: &str) -> Option<MessageRef> {
-        let method = self.methods.get(format!("{service}/{method}").as_str())?;
+        let method = self.method(service, method)?;
         Some(MessageRef { schema: Arc::clone(self), message: method.output })
+    }
+
+    /// The one message that a method takes; `None` if there may be more of them, or it is not described.
+    pub fn input(&self, service: &str, method: &str) -> Option<usize> {
+        self.method(service, method).filter(|method| !method.is_streaming).map(|method| method.input)
+    }
+
+    /// What an enumeration calls a number.
+    pub fn name_of(&self, enumeration: usize, number: i32) -> Option<&Arc<str>> {
+        self.enumerations.get(enumeration)?.get(&number)
+    }
+
+    fn method(&self, service: &str, method: &str) -> Option<&Method> {
+        self.methods.get(format!("{service}/{method}").as_str())
     }
 }
 
@@ -146,26 +243,58 @@ struct Reading {
     schema: Schema,
     fields: Vec<Declared>,
     methods: Vec<DeclaredMethod>,
+    /// The places of enumerations, by their names.
+    enumerations: BTreeMap<Box<str>, usize>,
+    /// How many names of values there are.
+    values: usize,
 }
 
 impl Reading {
-    /// `FileDescriptorProto`: package 2, messages 4, services 6.
+    /// `FileDescriptorProto`: package 2, messages 4, enumerations 5, services 6.
     fn file(&mut self, file: &[u8]) -> Result<(), SchemaError> {
         let package = text(file, 2)?.unwrap_or_default();
         for message in nested(file, 4)? {
             self.message(package, message, 0)?;
         }
+        for enumeration in nested(file, 5)? {
+            self.enumeration(package, enumeration)?;
+        }
         for service in nested(file, 6)? {
             let name = joined(package, text(service, 1)?.unwrap_or_default());
             for method in nested(service, 2)? {
-                let method_name = format!("{name}/{}", text(method, 1)?.unwrap_or_default());
-                self.methods.push((method_name.into(), bare(text(method, 3)?.unwrap_or_default())));
+                self.method(&name, method)?;
             }
         }
         Ok(())
     }
 
-    /// `DescriptorProto`: name 1, fields 2, messages 3, options 7, of which 7 is `map_entry`.
+    /// `MethodDescriptorProto`: name 1, input 2, output 3, `client_streaming` 5.
+    fn method(&mut self, service: &str, method: &[u8]) -> Result<(), SchemaError> {
+        let name = format!("{service}/{}", text(method, 1)?.unwrap_or_default()).into();
+        let (input, output) = (text(method, 2)?.unwrap_or_default(), text(method, 3)?.unwrap_or_default());
+        let is_streaming = number(method, 5)?.is_some_and(|value| value != 0);
+        self.methods.push(DeclaredMethod { name, input: bare(input), output: bare(output), is_streaming });
+        Ok(())
+    }
+
+    /// `EnumDescriptorProto`: name 1, values 2, of which 1 is the name and 2 the number.
+    fn enumeration(&mut self, scope: &str, enumeration: &[u8]) -> Result<(), SchemaError> {
+        let (values, mut names) = (nested(enumeration, 2)?, Names::new());
+        self.values = self.values.saturating_add(values.len());
+        if self.schema.enumerations.len() >= MOST_MESSAGES || self.values > MOST_FIELDS {
+            return Err(SchemaError::TooMany);
+        }
+        for value in values {
+            let number = whole(number(value, 2)?.unwrap_or_default()).ok_or(SchemaError::Encoding)?;
+            names.entry(number).or_insert(text(value, 1)?.unwrap_or_default().into());
+        }
+        let name = joined(scope, text(enumeration, 1)?.unwrap_or_default());
+        self.enumerations.insert(name.into(), self.schema.enumerations.len());
+        self.schema.enumerations.push(names);
+        Ok(())
+    }
+
+    /// `DescriptorProto`: name 1, fields 2, messages 3, enumerations 4, options 7, of which 7 is `map_entry`.
     fn message(&mut self, scope: &str, message: &[u8], depth: usize) -> Result<(), SchemaError> {
         if depth > DEEPEST || self.schema.messages.len() >= MOST_MESSAGES {
             return Err(SchemaError::TooMany);
@@ -182,58 +311,66 @@ impl Reading {
         for field in nested(message, 2)? {
             self.field(at, field)?;
         }
+        for enumeration in nested(message, 4)? {
+            self.enumeration(&name, enumeration)?;
+        }
         for inner in nested(message, 3)? {
             self.message(&name, inner, depth.saturating_add(1))?;
         }
         Ok(())
     }
 
-    /// `FieldDescriptorProto`: name 1, number 3, label 4, type 5, the type's name 6.
+    /// `FieldDescriptorProto`: name 1, number 3, label 4, type 5, the type's name 6, the place of its `oneof` 9.
     fn field(&mut self, message: usize, field: &[u8]) -> Result<(), SchemaError> {
         if self.fields.len() >= MOST_FIELDS {
             return Err(SchemaError::TooMany);
         }
         let kind = match number(field, 5)?.ok_or(SchemaError::Encoding)? {
-            1 | 2 => FieldKind::Float,
-            3 | 4 | 5 | 13 => FieldKind::Whole,
-            6 | 7 | 15 | 16 => FieldKind::Fixed,
-            8 | 14 => FieldKind::Name,
             9 => FieldKind::Text,
             10 => FieldKind::Group,
             11 => FieldKind::Message(0),
             12 => FieldKind::Bytes,
-            17 | 18 => FieldKind::Zigzag,
-            _ => return Err(SchemaError::Encoding),
+            14 => FieldKind::Number(NumberKind::Name(0)),
+            other => FieldKind::Number(NumberKind::of(other).ok_or(SchemaError::Encoding)?),
         };
         let read = number(field, 3)?.and_then(|number| u32::try_from(number).ok()).ok_or(SchemaError::Encoding)?;
         let name = text(field, 1)?.unwrap_or_default().into();
-        let field_type = FieldType { name, kind, is_list: number(field, 4)? == Some(3) };
-        let is_message = matches!(kind, FieldKind::Message(_));
-        let type_name = if is_message { Some(bare(text(field, 6)?.unwrap_or_default())) } else { None };
+        let field_type = FieldType { name, kind, is_list: number(field, 4)? == Some(3), choice: number(field, 9)? };
+        let is_named = matches!(kind, FieldKind::Message(_) | FieldKind::Number(NumberKind::Name(_)));
+        let type_name = if is_named { Some(bare(text(field, 6)?.unwrap_or_default())) } else { None };
         self.fields.push(Declared { message, number: read, field: field_type, type_name });
         Ok(())
     }
 
-    /// Every name leads to a message.
+    /// Every name leads to a message, or an enumeration.
     fn finish(self) -> Result<Schema, SchemaError> {
-        let Self { mut schema, fields, methods } = self;
+        let Self { mut schema, fields, methods, enumerations, .. } = self;
         let find = |names: &BTreeMap<Box<str>, usize>, name: Box<str>| {
             names.get(&name).copied().ok_or(SchemaError::Unknown(name))
         };
         for Declared { message, number, mut field, type_name } in fields {
-            if let Some(name) = type_name {
-                field.kind = FieldKind::Message(find(&schema.names, name)?);
-            }
+            field.kind = match (field.kind, type_name) {
+                (FieldKind::Message(_), Some(name)) => FieldKind::Message(find(&schema.names, name)?),
+                (FieldKind::Number(NumberKind::Name(_)), Some(name)) => {
+                    FieldKind::Number(NumberKind::Name(find(&enumerations, name)?))
+                }
+                (kind, _) => kind,
+            };
             if let Some(message) = schema.messages.get_mut(message) {
                 message.fields.insert(number, field);
             }
         }
-        for (name, output) in methods {
-            let output = find(&schema.names, output)?;
-            schema.methods.insert(name, Method { output });
+        for DeclaredMethod { name, input, output, is_streaming } in methods {
+            let (input, output) = (find(&schema.names, input)?, find(&schema.names, output)?);
+            schema.methods.insert(name, Method { input, output, is_streaming });
         }
         Ok(schema)
     }
+}
+
+/// A whole number of 32 bits, which is written with its sign in all 64.
+fn whole(value: u64) -> Option<i32> {
+    i32::try_from(value.cast_signed()).ok()
 }
 
 fn joined(scope: &str, name: &str) -> String {
@@ -321,7 +458,7 @@ mod tests {
         let cards = &described.fields[&4];
         let card = schema.named("shop.Customer.Card").unwrap();
         assert_eq!((&*cards.name, cards.kind, cards.is_list), ("cards", FieldKind::Message(card), true));
-        assert_eq!(described.fields[&1].kind, FieldKind::Whole);
+        assert_eq!(described.fields[&1].kind, FieldKind::Number(NumberKind::Int64));
         let entry = schema.named("shop.Customer.LabelsEntry").unwrap();
         assert!(schema.message(entry).unwrap().is_entry && !described.is_entry);
         assert_eq!(schema.output("shop.Customers", "Put"), None);

@@ -142,6 +142,8 @@ pub struct HttpInterface {
     pub grpc: bool,
     /// The name of the descriptor set of its messages among the revision's `apis/`.
     pub descriptors: Option<Arc<str>>,
+    /// Whether it takes another method from the body of a form (`_method`), so that forms are looked into.
+    pub form_method_override: bool,
 }
 
 const MAX_BODY: u64 = 64 * MIB;
@@ -152,7 +154,7 @@ const TAPE_BODY: u64 = MIB;
 const IDENTITY_LIFETIME: Duration = Duration::from_secs(60);
 
 /// What only such a target has.
-pub(super) const SETTINGS: [&str; 27] = [
+pub(super) const SETTINGS: [&str; 28] = [
     "hosts",
     "path_prefix",
     "authority",
@@ -172,6 +174,7 @@ pub(super) const SETTINGS: [&str; 27] = [
     "mcp",
     "grpc",
     "descriptors",
+    "form_method_override",
     "max_body",
     "max_inspected_body",
     "answer_timeout",
@@ -311,6 +314,7 @@ fn interface(section: &Section<'_, '_>) -> HttpInterface {
         mcp: section.texts("mcp").unwrap_or_default(),
         grpc: section.flag("grpc").unwrap_or(false),
         descriptors: section.parsed("descriptors", descriptors, |name| is_set(name).then(|| name.into())),
+        form_method_override: section.flag("form_method_override").unwrap_or(false),
     }
 }
 

@@ -39,7 +39,8 @@ impl Default for Impersonate {
 pub(super) const SETTINGS: [&str; 2] = ["impersonate", "filter"];
 
 /// What describes the interface of other HTTP targets; every API server has the same.
-const OTHERS: [&str; 8] = ["encoded_slash", "semicolon", "openapi", "routes", "graphql", "json_rpc", "mcp", "grpc"];
+const OTHERS: [&str; 9] =
+    ["encoded_slash", "semicolon", "openapi", "routes", "graphql", "json_rpc", "mcp", "grpc", "form_method_override"];
 
 /// The largest body that is looked into, unless it is said: what an API server takes.
 const MAX_INSPECTED_BODY: u64 = 3 * MIB;
