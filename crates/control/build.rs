@@ -1,7 +1,5 @@
 //! Says where the pages of the console are missing. They are built by npm, and a program without them is one all the same.
 
-#![expect(clippy::print_stdout, reason = "that is how a build script speaks")]
-
 use std::path::Path;
 
 fn main() {

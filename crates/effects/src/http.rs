@@ -26,6 +26,7 @@ mod request;
 mod rpc;
 mod schema;
 mod template;
+mod tunnel;
 
 pub use answer::Answer;
 pub use api::{Api, ApiError, Declared, Speaks};
@@ -33,3 +34,4 @@ pub use call::{Body, Call, MOST_OF_A_BODY, Pair};
 pub use canonical::{SELECTED, canonical};
 pub(crate) use request::query;
 pub use request::{Request, TooMuch};
+pub use tunnel::tunnel;

@@ -5,6 +5,7 @@
 mod channel;
 mod exchange;
 mod leg;
+mod tunnel;
 mod turned;
 
 use ledger::{Lets, Receipt, Taped};
@@ -13,8 +14,9 @@ use model::disclosure::Disclosure;
 use policy::{Permit, PermitKind, ProtocolAct};
 
 pub(crate) use channel::{ClientChannel, Gone, Lane, Size, TargetChannel, TargetConnection, ToTarget, Way};
-pub(crate) use exchange::{AnswerBody, ClientExchange, Cut, NoAnswer, TargetLine, Turn};
+pub(crate) use exchange::{AnswerBody, Carrying, ClientExchange, Cut, NoAnswer, TargetLine, Turn};
 pub(crate) use leg::{Early, HIGH_WATER, Leg, Moved, Stream};
+pub(crate) use tunnel::{NotOpened, TargetTunnel, TunnelReads};
 pub(crate) use turned::{Bare, ClientStream, Control, Reads, TargetStream, Wrap};
 
 /// Why something may not leave.

@@ -15,6 +15,7 @@
 //! | the target's side: connections that are kept, Sluice's credential, the head that is sent | `sending`, `upstream`, `credential`, `signing`, `forward` |
 //! | a connection that turns to WebSocket: the way there, and the messages of both sides | `turning`, `turn`, `socket` |
 //! | what Kubernetes streams on such a connection: programs that run, and ports | `streams` |
+//! | what callers ask to be connected to: Sluice in its place, or the target | `proxy`, `tunnel` |
 //! | what is Kubernetes' own | `interface`, `kubernetes` |
 //! | the answer: its head, its body, what the tape has of it | `answer`, `taping` |
 
@@ -33,6 +34,7 @@ mod kubernetes;
 mod listener;
 mod problem;
 mod proof;
+mod proxy;
 mod refusal;
 mod sending;
 mod session;
@@ -41,6 +43,7 @@ mod signing;
 mod socket;
 mod streams;
 mod taping;
+mod tunnel;
 mod turn;
 mod turning;
 mod understand;

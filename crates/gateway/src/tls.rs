@@ -13,9 +13,11 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
 mod clients;
+mod leaves;
 mod own;
 
 pub use clients::ClientCertificate;
+pub(crate) use leaves::Leaves;
 pub(crate) use own::OwnCertificate;
 
 /// The application protocol that a direct TLS connection to PostgreSQL must name (protocol docs, "Direct TLS").
@@ -72,11 +74,15 @@ pub fn server(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsEr
         .with_single_cert(chain, private)
         .map_err(|error| content(certificate)(error.to_string()))?;
     config.alpn_protocols = vec![ALPN_POSTGRES.to_vec()];
-    // A resumed session would carry one connection's identity to another, and 0-RTT data could be replayed.
+    resume_nothing(&mut config);
+    Ok(Arc::new(config))
+}
+
+/// A resumed session would carry one connection's identity to another, and 0-RTT data could be replayed.
+fn resume_nothing(config: &mut ServerConfig) {
     config.max_early_data_size = 0;
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
-    Ok(Arc::new(config))
 }
 
 /// The development certificate in `dir`, made on first use: a CA that clients can trust (`ca.pem`), and a certificate

@@ -26,6 +26,10 @@ mod identity;
 mod interfaces;
 #[path = "e2e_http/masks.rs"]
 mod masks;
+#[path = "e2e_http/proxy.rs"]
+mod proxy;
+#[path = "e2e_http/proxying.rs"]
+mod proxying;
 #[path = "e2e_http/records.rs"]
 mod records;
 #[path = "e2e_http/smuggling.rs"]
@@ -34,5 +38,7 @@ mod smuggling;
 mod sockets;
 #[path = "e2e_http/streams.rs"]
 mod streams;
+#[path = "e2e_http/tunnels.rs"]
+mod tunnels;
 #[path = "e2e_http/wire.rs"]
 mod wire;

@@ -48,7 +48,7 @@ pub use credential::{
     OpenBaoPath, OpenBaoSecret, OpenBaoServer, OwnedObjects, PasswordSource,
 };
 pub use error::ConfigError;
-pub use http_listen::HttpListen;
+pub use http_listen::{ForwardProxy, HttpListen};
 pub use introspection::{ClientAuthentication, IntrospectionConfig};
 pub use public_key::{LEAST_RSA, of_caller as caller_key};
 pub use reader::{Document, Section, Setting};

@@ -45,6 +45,13 @@ impl Authority {
         &self.certificate_pem
     }
 
+    /// Writes `NAME.crt` and `NAME.key` (mode 0600) into `directory`, for whoever signs with it elsewhere.
+    pub fn write(&self, directory: &Path, name: &str) -> Result<CertificateFiles> {
+        let own =
+            Certificate { certificate_pem: self.certificate_pem.clone(), key_pem: self.issuer.key().serialize_pem() };
+        own.write(directory, name)
+    }
+
     /// A server certificate for these DNS names and IP addresses.
     pub fn server(&self, names: &[&str]) -> Result<Certificate> {
         let params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;

@@ -9,8 +9,9 @@ use hyper::body::{Body, Frame, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::http::response;
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
 use ledger::Receipt;
 use model::disclosure::Disclosure;
 use policy::Permit;
@@ -148,6 +149,9 @@ pub(crate) struct ClientExchange {
     turning: Option<OnUpgrade>,
 }
 
+/// A connection that a caller was given by `CONNECT`, for Sluice to speak on as it does on one that was accepted.
+pub(crate) type Carrying = TokioIo<Upgraded>;
+
 /// How many pieces of an answer wait for the caller.
 const WAITING: usize = 2;
 
@@ -171,11 +175,38 @@ impl ClientExchange {
     /// # Errors
     /// If an answer began already, the lines are no fields, the connection cannot turn, or the caller is gone.
     pub(crate) async fn turn(&mut self, released: Released) -> Result<(Reads, ClientStream, Disclosure), Gone> {
-        let turning = self.turning.take().ok_or(GateError::Mismatch)?;
-        let disclosure = self.begin_alone(StatusCode::SWITCHING_PROTOCOLS, released)?;
-        let turned = turning.await.map_err(|_| Gone::Closed)?;
+        let (turned, disclosure) = self.leave(StatusCode::SWITCHING_PROTOCOLS, released).await?;
         let (reads, stream) = ClientStream::new(turned);
         Ok((reads, stream, disclosure))
+    }
+
+    /// Answers that the caller is connected to what it asked for by `CONNECT` (RFC 9110, section 9.3.6): the only function that
+    /// lets it speak to a target so. Otherwise as [`ClientExchange::turn`].
+    ///
+    /// # Errors
+    /// As [`ClientExchange::turn`].
+    pub(crate) async fn connect(&mut self, released: Released) -> Result<(Reads, ClientStream, Disclosure), Gone> {
+        let (turned, disclosure) = self.leave(StatusCode::OK, released).await?;
+        let (reads, stream) = ClientStream::new(turned);
+        Ok((reads, stream, disclosure))
+    }
+
+    /// Answers likewise, and returns the connection, on which it is Sluice that the caller speaks to: what it asks there is
+    /// answered by exchanges of their own.
+    ///
+    /// # Errors
+    /// As [`ClientExchange::turn`].
+    pub(crate) async fn carry(&mut self, released: Released) -> Result<Carrying, Gone> {
+        let (turned, _) = self.leave(StatusCode::OK, released).await?;
+        Ok(TokioIo::new(turned))
+    }
+
+    /// Gives the answer behind which the connection is no longer one of HTTP.
+    async fn leave(&mut self, status: StatusCode, released: Released) -> Result<(Upgraded, Disclosure), Gone> {
+        let turning = self.turning.take().ok_or(GateError::Mismatch)?;
+        let disclosure = self.begin_alone(status, released)?;
+        let turned = turning.await.map_err(|_| Gone::Closed)?;
+        Ok((turned, disclosure))
     }
 
     /// Waits until the caller is not there any more. Cancel safe.

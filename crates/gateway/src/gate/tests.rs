@@ -349,3 +349,36 @@ fn rc_03_a_request_does_not_pass_with_the_receipt_of_its_preparation() {
         }
     }
 }
+
+#[test]
+fn a_tunnel_begins_and_goes_on_by_what_runs_a_request_and_by_nothing_else() {
+    let (runtime, verdicts, journal) = (tokio::runtime::Runtime::new().unwrap(), Verdicts::new(), Recorded::new());
+    let request = SessionId::from_bits(1).request(1);
+    let receipt = |kind| journal.receipt(&(event(kind, request), Level::Power));
+    let (allowed, prepared) = (receipt(0), receipt(4));
+    let permit = |what| Asked { request, what }.permit(&verdicts);
+    let run = What::Request(Does::Read, Durability::Auto);
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let place = ("127.0.0.1", listener.local_addr().unwrap().port());
+        for (what, receipt) in
+            [(run, &prepared), (What::Preparation, &prepared), (What::Protocol, &allowed), (What::Own, &allowed)]
+        {
+            let opened = TargetTunnel::open(permit(what), receipt, place).await;
+            assert!(matches!(opened, Err(NotOpened::Gate(GateError::Mismatch))), "{what:?}");
+        }
+        let (_reads, mut tunnel) = TargetTunnel::open(permit(run), &allowed, place).await.unwrap();
+        let mismatch = Err(Gone::Gate(GateError::Mismatch));
+        assert_eq!(tunnel.send(permit(What::Protocol), &allowed, b"x").await, mismatch);
+        assert_eq!(tunnel.send(permit(run), &prepared, b"x").await, mismatch);
+        let rest = What::Continuation(Does::Read, Durability::Auto);
+        tunnel.send(permit(rest), &allowed, b"hello").await.unwrap();
+        tunnel.close().await;
+        // No other connection has reached it.
+        let (mut only, _) = listener.accept().await.unwrap();
+        let mut said = Vec::new();
+        tokio::io::AsyncReadExt::read_to_end(&mut only, &mut said).await.unwrap();
+        assert_eq!(said, b"hello");
+        assert!(tokio::time::timeout(std::time::Duration::from_millis(50), listener.accept()).await.is_err());
+    });
+}

@@ -74,6 +74,8 @@ impl TargetStream {
 /// In what something is shown to the caller.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Wrap {
+    /// None: it is said in a tunnel.
+    Nothing,
     /// A message of WebSocket that is a text, or bytes.
     Message(Opcode),
     /// What is said with the end of a WebSocket, and the code of it.
@@ -133,6 +135,7 @@ impl ClientStream {
         let (content, disclosure) = released.masked.into_parts();
         let mut out = Vec::with_capacity(content.len().saturating_add(32));
         match wrap {
+            Wrap::Nothing => return self.writes.write(&content).await.map(|()| disclosure),
             Wrap::Message(opcode) => websocket::begin(&mut out, opcode, content.len(), None),
             Wrap::Channel(channel) => {
                 websocket::begin(&mut out, Opcode::Binary, content.len().saturating_add(1), None);

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use identity::IdentityError;
 use model::effect::Object;
 use model::id::{Digest, SessionId};
 use model::subject::Subject;
@@ -21,19 +22,44 @@ use crate::sessions::Signals;
 pub(super) struct NotAdmitted {
     pub(super) refusal: Refusal,
     pub(super) reason: String,
+    /// Whether what was shown is of no issuer that is believed here.
+    pub(super) is_of_nobody: bool,
 }
 
 impl NotAdmitted {
-    fn unknown(reason: impl ToString) -> Self {
-        Self { refusal: Refusal::Unauthenticated, reason: reason.to_string() }
+    /// Refused so, for this reason.
+    pub(super) fn new(refusal: Refusal, reason: impl Into<String>) -> Self {
+        Self { refusal, reason: reason.into(), is_of_nobody: false }
+    }
+
+    /// Nobody is known by what was shown.
+    pub(super) fn unknown(reason: impl ToString) -> Self {
+        Self::new(Refusal::Unauthenticated, reason.to_string())
+    }
+
+    /// What it would belong to ends.
+    pub(super) fn gone(reason: &str) -> Self {
+        Self::new(Refusal::Gone, reason)
+    }
+
+    /// Likewise, told as a proxy tells it.
+    pub(super) fn by_a_proxy(self) -> Self {
+        match self.refusal {
+            Refusal::Unauthenticated => Self { refusal: Refusal::ProxyUnauthenticated, ..self },
+            _ => self,
+        }
+    }
+
+    fn unverified(error: &IdentityError) -> Self {
+        Self { is_of_nobody: error.is_of_nobody(), ..Self::unknown(error) }
     }
 
     fn not_allowed(reason: impl Into<String>) -> Self {
-        Self { refusal: Refusal::NotAllowed, reason: reason.into() }
+        Self::new(Refusal::NotAllowed, reason)
     }
 
     fn not_recorded(reason: impl ToString) -> Self {
-        Self { refusal: Refusal::NotRecorded, reason: reason.to_string() }
+        Self::new(Refusal::NotRecorded, reason.to_string())
     }
 }
 
@@ -50,7 +76,7 @@ pub(super) async fn admit(
         return Ok(known);
     }
     let at = place.as_ref().map_or("", |place| &*place.model.name);
-    let subject = shown.verify(connection, at).await.map_err(NotAdmitted::unknown)?;
+    let subject = shown.verify(connection, at).await.map_err(|error| NotAdmitted::unverified(&error))?;
     shown.use_once(connection, &subject.key).map_err(NotAdmitted::unknown)?;
     let place = place.ok_or_else(|| NotAdmitted::not_allowed("no target has this host or path"))?;
     let mut sessions = connection.sessions.lock().await;
@@ -120,10 +146,8 @@ async fn begin(
     standing.may_connect(Object::Target, source).map_err(NotAdmitted::not_allowed)?;
     let (subject, place) = (&standing.subject, &standing.place);
     let most = node.config.limits.max_sessions_per_subject;
-    let too_many = || NotAdmitted {
-        refusal: Refusal::TooManySessions(most),
-        reason: format!("{} has {most} sessions already", subject.key),
-    };
+    let too_many =
+        || NotAdmitted::new(Refusal::TooManySessions(most), format!("{} has {most} sessions already", subject.key));
     let among_its_subjects = node.sessions.admit_subject(&subject.key, most).ok_or_else(too_many)?;
     let _opened = standing.record_opening(node, id, source, "http").await.map_err(NotAdmitted::not_recorded)?;
     let tape = SessionTape::begin(node, id, &place.target).await.map_err(NotAdmitted::not_recorded)?;
@@ -145,7 +169,7 @@ async fn begin(
         entered,
         svid: shown.svid().cloned(),
         credential,
-        idle_timeout: connection.settings.idle_timeout,
+        idle_timeout: connection.shared.settings.idle_timeout,
     });
     watch(connection, &session);
     Ok(session)

@@ -10,13 +10,14 @@ use wire::http::fields::ConnectionOptions;
 use wire::http::{Authority, Path, PathError, Query, QueryError, Tolerance, framing};
 
 use super::guarded::misframed;
+use super::proxy::{self, Within};
 use super::refusal::Refusal;
 use super::session::Place;
 use super::turning::Turning;
 use crate::revision::Active;
 
 /// The port of `https`.
-const PORT: u16 = 443;
+pub(super) const PORT: u16 = 443;
 
 /// A request as it is understood: what is decided on, and what is sent.
 pub(super) struct Asked {
@@ -37,30 +38,55 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Reads a head that came on a connection to this server's name.
+    /// Reads a head that came on a connection.
     ///
     /// # Errors
     /// A refusal, if it says nothing or more than one thing.
-    pub(super) fn read(parts: &Parts, server_name: Option<&str>, active: &Active) -> Result<Self, Refusal> {
+    pub(super) fn read(parts: &Parts, came: CameOn<'_>, active: &Active) -> Result<Self, Refusal> {
         let fields = &parts.headers;
         if let Some(reason) = misframed(fields) {
             return Err(Refusal::Misframed(StatusCode::BAD_REQUEST, reason));
         }
         framed(parts.version, fields)?;
-        let authority = authority(parts, server_name)?;
+        let options = ConnectionOptions::parse(fields.get_all(CONNECTION).iter().map(|value| value.as_bytes()));
+        let options = options.map_err(|error| malformed(StatusCode::BAD_REQUEST, error));
+        if parts.method == Method::CONNECT && came.is_proxy && parts.version < Version::HTTP_2 {
+            return Self::connect(parts, options?, active);
+        }
+        let authority = authority(parts, came.server_name)?;
         if parts.method == Method::CONNECT || parts.method == Method::TRACE {
             return Err(Refusal::Method);
         }
-        let options = ConnectionOptions::parse(fields.get_all(CONNECTION).iter().map(|value| value.as_bytes()));
-        let options = options.map_err(|error| malformed(StatusCode::BAD_REQUEST, error))?;
+        let options = options?;
         let turning = Turning::read(parts, &options)?;
         let query = Query::parse(parts.uri.query().unwrap_or_default()).map_err(|error| unreadable(&error))?;
-        let Found { place, prefix, path } = find(active, &authority, parts.uri.path())?;
+        let Found { place, prefix, path } = match came.within {
+            Some(within) => within.find(active, &authority, parts.uri.path())?,
+            None => find(active, &authority, parts.uri.path())?,
+        };
         Ok(Self { method: parts.method.clone(), authority, path, query, options, turning, place, prefix })
     }
 
-    /// The path and the query, as the target gets them.
+    /// Reads what a caller asks to be connected to, of which a path is no part.
+    fn connect(parts: &Parts, options: ConnectionOptions, active: &Active) -> Result<Self, Refusal> {
+        let authority = proxy::asked_for(parts)?;
+        let path = Path::parse("/", Tolerance::default()).map_err(|error| misled(&error))?;
+        let query = Query::parse("").map_err(|error| unreadable(&error))?;
+        let place = proxy::connected(active, &authority);
+        let method = parts.method.clone();
+        Ok(Self { method, authority, path, query, options, turning: None, place, prefix: None })
+    }
+
+    /// Whether it asks to be connected to the target.
+    pub(super) fn connects(&self) -> bool {
+        self.method == Method::CONNECT
+    }
+
+    /// The path and the query, as the target gets them; or what is asked to be connected to.
     pub(super) fn path_and_query(&self) -> String {
+        if self.connects() {
+            return self.authority.to_string();
+        }
         if self.query.is_empty() { self.path.to_string() } else { format!("{}?{}", self.path, self.query) }
     }
 
@@ -75,6 +101,17 @@ impl Asked {
     }
 }
 
+/// How a head came.
+#[derive(Clone, Copy)]
+pub(super) struct CameOn<'a> {
+    /// The name that the client asked for in the handshake.
+    pub(super) server_name: Option<&'a str>,
+    /// What the connection is within, if it is.
+    pub(super) within: Option<&'a Within>,
+    /// Whether callers are connected to what they ask to be connected to.
+    pub(super) is_proxy: bool,
+}
+
 /// A host and its port, where that is not the one of `https`.
 pub(super) fn written(authority: &Authority) -> String {
     match authority.port {
@@ -83,7 +120,7 @@ pub(super) fn written(authority: &Authority) -> String {
     }
 }
 
-fn malformed(status: StatusCode, error: impl ToString) -> Refusal {
+pub(super) fn malformed(status: StatusCode, error: impl ToString) -> Refusal {
     Refusal::Malformed(status, error.to_string())
 }
 
@@ -122,23 +159,31 @@ fn authority(parts: &Parts, server_name: Option<&str>) -> Result<Authority, Refu
         .map_err(|error| malformed(StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST), error))
 }
 
-struct Found {
-    place: Option<Place>,
-    prefix: Option<Arc<str>>,
-    path: Path,
+/// Where a request leads.
+pub(super) struct Found {
+    pub(super) place: Option<Place>,
+    pub(super) prefix: Option<Arc<str>>,
+    pub(super) path: Path,
+}
+
+/// The path of a request at a place, in its one form.
+///
+/// # Errors
+/// A refusal, if it has none.
+pub(super) fn path_at(place: Option<&Place>, raw: &str) -> Result<Path, Refusal> {
+    Path::parse(raw, place.map(tolerance).unwrap_or_default()).map_err(|error| misled(&error))
 }
 
 /// The target of a host, or else of the longest path in front.
 fn find(active: &Active, authority: &Authority, raw: &str) -> Result<Found, Refusal> {
-    let read = |raw: &str, tolerance| Path::parse(raw, tolerance).map_err(|error| misled(&error));
     let host = authority.host.trim_matches(['[', ']']);
     if let Some(name) = active.http_hosts.get(host) {
         let place = place_of(active, name);
-        let path = read(raw, place.as_ref().map(tolerance).unwrap_or_default())?;
+        let path = path_at(place.as_ref(), raw)?;
         return Ok(Found { place, prefix: None, path });
     }
     // What is in front of a target's paths has nothing in it that is tolerated.
-    let whole = read(raw, Tolerance { encoded_slash: true, semicolon: true })?;
+    let whole = Path::parse(raw, Tolerance { encoded_slash: true, semicolon: true }).map_err(|error| misled(&error))?;
     let below = |prefix: &str| {
         whole.as_str().strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('/')).map(str::to_owned)
     };
@@ -146,7 +191,7 @@ fn find(active: &Active, authority: &Authority, raw: &str) -> Result<Found, Refu
     match found.max_by_key(|(prefix, ..)| prefix.len()) {
         Some((prefix, name, rest)) => {
             let place = place_of(active, name);
-            let path = read(&rest, place.as_ref().map(tolerance).unwrap_or_default())?;
+            let path = path_at(place.as_ref(), &rest)?;
             Ok(Found { place, prefix: Some(Arc::clone(prefix)), path })
         }
         None => Ok(Found { place: None, prefix: None, path: whole }),

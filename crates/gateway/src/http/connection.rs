@@ -12,13 +12,13 @@ use hyper::body::Incoming;
 use hyper::header::UPGRADE;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use model::event::Event;
 use model::id::SessionId;
 use rustls::ServerConfig;
 use store::config::HttpListen;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex as Turns, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -26,17 +26,19 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
+use super::asking::CameOn;
 use super::exchange;
 use super::guarded::{Freedom, Guarded};
 use super::proof::Proofs;
+use super::proxy::Within;
 use super::session::{End, Session};
 use super::upstream::Tasks;
 use crate::clock;
-use crate::gate::{AnswerBody, ClientExchange, Cut};
+use crate::gate::{AnswerBody, Carrying, ClientExchange, Cut};
 use crate::listener::Accepted;
 use crate::node::Node;
 use crate::sessions::Admitted;
-use crate::tls::{ALPN_HTTP_2, ClientCertificate};
+use crate::tls::{ALPN_HTTP_2, ClientCertificate, Leaves};
 
 /// How often a client may be refused on one connection before anybody is known on it: as often as with SSH.
 const ATTEMPTS: usize = 6;
@@ -57,19 +59,30 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// A task of a connection: whoever serves that looks after it.
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// What the connections of a listener share.
+pub(super) struct Shared {
+    pub(super) settings: HttpListen,
+    /// What proofs of possession are verified with.
+    pub(super) proofs: Proofs,
+    /// What is shown in connections that callers ask for, where they can be seen into.
+    pub(super) leaves: Option<Leaves>,
+    /// Cancelled when nothing more is taken.
+    pub(super) stop: CancellationToken,
+}
+
 /// What the requests of one connection share.
 pub(super) struct Connection {
     pub(super) node: Arc<Node>,
     /// What a caller is told where there is no session yet.
     pub(super) id: SessionId,
     pub(super) source: IpAddr,
-    pub(super) settings: Arc<HttpListen>,
+    pub(super) shared: Arc<Shared>,
+    /// What it is within, if it is within another one.
+    pub(super) within: Option<Within>,
     /// The name that the client asked for in the handshake.
     pub(super) server_name: Option<Box<str>>,
     /// What it proved there, if it showed one.
     pub(super) certificate: Option<ClientCertificate>,
-    /// What proofs of possession are verified with.
-    pub(super) proofs: Arc<Proofs>,
     /// Lets something else than HTTP be spoken on it, whose end is its own.
     pub(super) freedom: Freedom,
     /// Those that live; held while one is looked for or begun, so that no two are the same.
@@ -102,6 +115,29 @@ impl Drop for Busy {
 }
 
 impl Connection {
+    /// How a head came on it.
+    pub(super) fn came(&self) -> CameOn<'_> {
+        CameOn {
+            server_name: self.server_name.as_deref(),
+            within: self.within.as_ref(),
+            is_proxy: self.within.is_none() && self.shared.settings.forward.is_some(),
+        }
+    }
+
+    /// Waits until it takes no more requests; how long those that run may take then. Cancel safe.
+    async fn winds_down(&self) -> Duration {
+        let opener_is_over = async {
+            match &self.within {
+                Some(within) => within.over().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.shared.stop.cancelled() => self.node.config.sessions.drain,
+            () = opener_is_over => GOODBYE,
+        }
+    }
+
     /// Has something done for as long as the connection lives.
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         // Nobody takes tasks any more where the connection ends.
@@ -138,13 +174,13 @@ impl Connection {
         }
         let ended = Duration::from_millis(self.activity.ended.load(Ordering::Relaxed));
         let is_idle = self.activity.running.load(Ordering::Acquire) == 0;
-        is_idle.then(|| self.activity.began + ended + self.settings.idle_timeout)
+        is_idle.then(|| self.activity.began + ended + self.shared.settings.idle_timeout)
     }
 
     /// Takes a request, and gives its answer once that begins.
     async fn answer(self: Arc<Self>, mut request: Request<Incoming>) -> Result<Response<AnswerBody>, Cut> {
         let (mut client, begins) = ClientExchange::new();
-        if request.headers().contains_key(UPGRADE) {
+        if request.headers().contains_key(UPGRADE) || *request.method() == Method::CONNECT {
             client.may_turn(hyper::upgrade::on(&mut request));
         }
         let busy = self.busy();
@@ -158,14 +194,7 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// Serves one connection to its end.
-pub(super) async fn serve(
-    node: Arc<Node>,
-    accepted: Accepted,
-    settings: Arc<HttpListen>,
-    tls: Arc<ServerConfig>,
-    proofs: Arc<Proofs>,
-    stop: CancellationToken,
-) {
+pub(super) async fn serve(node: Arc<Node>, accepted: Accepted, shared: Arc<Shared>, tls: Arc<ServerConfig>) {
     let Ok(id) = clock::random_bits().map(SessionId::from_bits) else { return };
     let Accepted { stream, source, logging_in } = accepted;
     let _ = stream.set_nodelay(true);
@@ -180,56 +209,121 @@ pub(super) async fn serve(
         Ok(Err(error)) => return refuse(format!("TLS: {error}")),
         Err(_) => return refuse("the TLS handshake took too long".to_owned()),
     };
-    let (_, handshake) = stream.get_ref();
-    let is_two = handshake.alpn_protocol() == Some(ALPN_HTTP_2);
-    let (tasks, given) = mpsc::unbounded_channel();
-    let connection = Arc::new(Connection {
-        id,
-        source,
-        settings,
-        server_name: handshake.server_name().map(Into::into),
-        certificate: ClientCertificate::of(handshake),
-        proofs,
-        freedom: Freedom::default(),
-        sessions: Turns::default(),
-        over: CancellationToken::new(),
-        tasks,
-        logging_in: Mutex::new(Some(logging_in)),
-        refused: AtomicUsize::new(0),
-        activity: Activity { began: Instant::now(), running: AtomicUsize::new(0), ended: AtomicU64::new(0) },
-        node,
-    });
-    let mut driving = Driving { connection: &connection, given, tasks: JoinSet::new(), login, stop };
-    if is_two {
-        let streams = Tasks::within(connection.over.clone());
-        driving.drive(serve_two(&connection, stream, streams.clone())).await;
-        driving.end().await;
-        streams.finished().await;
-    } else {
-        driving.drive(serve_one(&connection, stream)).await;
-        driving.end().await;
+    let certificate = ClientCertificate::of(stream.get_ref().1);
+    let (over, logging_in) = (CancellationToken::new(), Some(logging_in));
+    let begun = Begun { node: Arc::clone(&node), id, source, shared, within: None, certificate, over, logging_in };
+    begun.serve(stream, login).await;
+}
+
+/// Serves a connection that a caller asked for within another one, to its end. Who opened it has logged in.
+///
+/// It is served by a task of the outer one, whose type must not hang on its own.
+pub(super) fn serve_within<'a>(
+    outer: &'a Connection,
+    within: Within,
+    stream: Carrying,
+    tls: Arc<ServerConfig>,
+) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+    Box::pin(async move {
+        let Ok(id) = clock::random_bits().map(SessionId::from_bits) else { return };
+        let login = Instant::now() + outer.node.config.limits.login_timeout;
+        let accepted = tokio::select! {
+            biased;
+            () = within.over() => return,
+            accepted = tokio::time::timeout_at(login, TlsAcceptor::from(tls).accept(stream)) => accepted,
+        };
+        let handshake = match accepted {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => Err(format!("TLS to what was asked for: {error}")),
+            Err(_) => Err("the TLS handshake to what was asked for took too long".to_owned()),
+        };
+        let stream = match handshake {
+            Ok(stream) => stream,
+            Err(reason) => {
+                // Somebody is known, so that it is not once too often.
+                let _ = outer.refuse(&reason);
+                return;
+            }
+        };
+        let (node, shared, over) = (Arc::clone(&outer.node), Arc::clone(&outer.shared), outer.over.child_token());
+        let (source, within) = (outer.source, Some(within));
+        let begun = Begun { node, id, source, shared, within, certificate: None, over, logging_in: None };
+        begun.serve(stream, login).await;
+    })
+}
+
+/// What a connection begins with, once its handshake is over.
+struct Begun {
+    node: Arc<Node>,
+    id: SessionId,
+    source: IpAddr,
+    shared: Arc<Shared>,
+    within: Option<Within>,
+    certificate: Option<ClientCertificate>,
+    over: CancellationToken,
+    logging_in: Option<Admitted<IpAddr>>,
+}
+
+/// What a connection is spoken on.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
+
+impl Begun {
+    async fn serve(self, stream: TlsStream<impl Stream>, login: Instant) {
+        let (_, handshake) = stream.get_ref();
+        let is_two = handshake.alpn_protocol() == Some(ALPN_HTTP_2);
+        let (tasks, given) = mpsc::unbounded_channel();
+        let Self { node, id, source, shared, within, certificate, over, logging_in } = self;
+        let connection = Arc::new(Connection {
+            id,
+            source,
+            shared,
+            within,
+            server_name: handshake.server_name().map(Into::into),
+            certificate,
+            freedom: Freedom::default(),
+            sessions: Turns::default(),
+            over,
+            tasks,
+            logging_in: Mutex::new(logging_in),
+            refused: AtomicUsize::new(0),
+            activity: Activity { began: Instant::now(), running: AtomicUsize::new(0), ended: AtomicU64::new(0) },
+            node,
+        });
+        let mut driving = Driving { connection: &connection, given, tasks: JoinSet::new(), login };
+        if is_two {
+            let streams = Tasks::within(connection.over.clone());
+            driving.drive(serve_two(&connection, stream, streams.clone())).await;
+            driving.end().await;
+            streams.finished().await;
+        } else {
+            driving.drive(serve_one(&connection, stream)).await;
+            driving.end().await;
+        }
     }
 }
 
-fn serve_one(connection: &Arc<Connection>, stream: TlsStream<TcpStream>) -> impl Serving {
+fn serve_one(connection: &Arc<Connection>, stream: TlsStream<impl Stream>) -> impl Serving {
     let serving = Arc::clone(connection);
     let service = service_fn(move |request| Arc::clone(&serving).answer(request));
     let mut builder = http1::Builder::new();
     // What is longer than that is answered with 431 by the library. How long a head may take is bounded by `ends_at`.
-    builder.max_header_size(connection.settings.max_header).max_buf_size(connection.settings.max_header.max(64 * 1024));
+    let most = connection.shared.settings.max_header;
+    builder.max_header_size(most).max_buf_size(most.max(64 * 1024));
     builder.timer(TokioTimer::new()).header_read_timeout(None).half_close(false);
-    let stream = Guarded::new(stream, connection.settings.max_header, connection.freedom.clone());
+    let stream = Guarded::new(stream, most, connection.freedom.clone());
     builder.serve_connection(TokioIo::new(stream), service).with_upgrades()
 }
 
-fn serve_two(connection: &Arc<Connection>, stream: TlsStream<TcpStream>, streams: Tasks) -> impl Serving {
+fn serve_two(connection: &Arc<Connection>, stream: TlsStream<impl Stream>, streams: Tasks) -> impl Serving {
     let serving = Arc::clone(connection);
     let service = service_fn(move |request| Arc::clone(&serving).answer(request));
     let most = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let mut builder = http2::Builder::new(streams);
     builder.timer(TokioTimer::new()).keep_alive_interval(PING).keep_alive_timeout(PING);
-    builder.max_header_list_size(most(connection.settings.max_header));
-    builder.max_concurrent_streams(most(connection.settings.max_streams)).max_send_buf_size(SEND_BUFFER);
+    builder.max_header_list_size(most(connection.shared.settings.max_header));
+    builder.max_concurrent_streams(most(connection.shared.settings.max_streams)).max_send_buf_size(SEND_BUFFER);
     builder.initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
     builder.serve_connection(TokioIo::new(stream), service)
 }
@@ -240,8 +334,9 @@ trait Serving: Future<Output = hyper::Result<()>> {
     fn wind_down(self: Pin<&mut Self>);
 }
 
-impl<S> Serving for http1::UpgradeableConnection<TokioIo<Guarded<TlsStream<TcpStream>>>, S>
+impl<T, S> Serving for http1::UpgradeableConnection<TokioIo<Guarded<TlsStream<T>>>, S>
 where
+    T: Stream,
     S: hyper::service::HttpService<Incoming, ResBody = AnswerBody>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
@@ -250,8 +345,9 @@ where
     }
 }
 
-impl<S> Serving for http2::Connection<TokioIo<TlsStream<TcpStream>>, S, Tasks>
+impl<T, S> Serving for http2::Connection<TokioIo<TlsStream<T>>, S, Tasks>
 where
+    T: Stream,
     S: hyper::service::HttpService<Incoming, ResBody = AnswerBody>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     S::Future: Send + 'static,
@@ -267,7 +363,6 @@ struct Driving<'a> {
     given: mpsc::UnboundedReceiver<Task>,
     tasks: JoinSet<()>,
     login: Instant,
-    stop: CancellationToken,
 }
 
 impl Driving<'_> {
@@ -282,7 +377,7 @@ impl Driving<'_> {
                 return;
             }
             let ends_at = until.or_else(|| self.connection.ends_at(self.login));
-            let looks_at = ends_at.unwrap_or_else(|| Instant::now() + self.connection.settings.idle_timeout);
+            let looks_at = ends_at.unwrap_or_else(|| Instant::now() + self.connection.shared.settings.idle_timeout);
             tokio::select! {
                 biased;
                 () = self.connection.over.cancelled() => return,
@@ -296,8 +391,8 @@ impl Driving<'_> {
                         return;
                     }
                 },
-                () = self.stop.cancelled(), if until.is_none() => {
-                    until = Some(Instant::now() + self.connection.node.config.sessions.drain);
+                left = self.connection.winds_down(), if until.is_none() => {
+                    until = Some(Instant::now() + left);
                     if !has_turned {
                         serving.as_mut().wind_down();
                     }
@@ -328,7 +423,7 @@ impl Driving<'_> {
 
     /// Ends whatever still runs on the connection, and waits for it.
     async fn end(mut self) {
-        let stopping = self.stop.is_cancelled();
+        let stopping = self.connection.shared.stop.is_cancelled();
         let end = if stopping { End::Administrator("Sluice is stopping") } else { End::Client };
         self.connection.over.cancel();
         for session in self.connection.sessions.lock().await.iter() {

@@ -26,11 +26,13 @@ use super::forward::Forwarded;
 use super::guarded::Freedom;
 use super::identify::{NothingShown, Shown};
 use super::kubernetes::{Filter, for_api_server, is_endless, is_of_an_api_server, of_another};
+use super::proxy::{self, Connecting};
 use super::refusal::{Form, Refusal};
 use super::sending::{Given, send};
 use super::session::{Changes, End, Place, Running, Session, Standing};
 use super::shown::Came;
 use super::taping::Taped;
+use super::tunnel;
 use super::understand::{Asking, Known, exact, looks_into, matter, sent, understand};
 use super::upload::{Bounds, Carried};
 use crate::clock;
@@ -48,10 +50,13 @@ pub(super) async fn serve(connection: Arc<Connection>, busy: Busy, request: Requ
     let _busy = busy;
     let (parts, body) = request.into_parts();
     match enter(&connection, &parts).await {
+        Ok((ask, session, running)) if ask.connects() => {
+            proxy::serve(&connection, Connecting { ask, session, running }, (parts, body), client).await;
+        }
         Ok((ask, session, running)) => {
             Exchange::new(&connection, session, running, ask, parts).run(body, client).await;
         }
-        Err(NotAdmitted { refusal, reason }) => turn_away(&connection, &parts, client, &refusal, &reason).await,
+        Err(NotAdmitted { refusal, reason, .. }) => turn_away(&connection, &parts, client, &refusal, &reason).await,
     }
 }
 
@@ -63,24 +68,33 @@ async fn enter(connection: &Arc<Connection>, parts: &Parts) -> Result<(Asked, Ar
             Refusal::Method => format!("the method {}", parts.method),
             _ => "another protocol is asked for".to_owned(),
         };
-        NotAdmitted { refusal, reason }
+        NotAdmitted::new(refusal, reason)
     };
     let active = connection.node.revisions.current();
-    let ask = Asked::read(parts, connection.server_name.as_deref(), &active).map_err(refused)?;
-    let nothing = |error: NothingShown| NotAdmitted {
-        refusal: match error {
-            NothingShown::Proof(ProofError::Nonce) => Refusal::Nonce(connection.proofs.nonce()),
-            _ => Refusal::Unauthenticated,
-        },
-        reason: error.to_string(),
+    let ask = Asked::read(parts, connection.came(), &active).map_err(refused)?;
+    let (session, running) = match &connection.within {
+        Some(within) => within.admit(connection, parts, ask.place.clone()).await?,
+        None if ask.connects() => {
+            proxy::admit_opener(connection, parts, ask.place.clone()).await.map_err(NotAdmitted::by_a_proxy)?
+        }
+        None => {
+            let shown = Shown::of(parts, &ask, connection).map_err(|error| nothing_shown(connection, &error))?;
+            admit(connection, &shown, ask.place.clone()).await?
+        }
     };
-    let shown = Shown::of(parts, &ask, connection).map_err(nothing)?;
-    let (session, running) = admit(connection, &shown, ask.place.clone()).await?;
     Ok((ask, session, running))
 }
 
+fn nothing_shown(connection: &Connection, error: &NothingShown) -> NotAdmitted {
+    let refusal = match error {
+        NothingShown::Proof(ProofError::Nonce) => Refusal::Nonce(connection.shared.proofs.nonce()),
+        _ => Refusal::Unauthenticated,
+    };
+    NotAdmitted::new(refusal, error.to_string())
+}
+
 /// Tells a caller that its request belongs to no session.
-async fn turn_away(
+pub(super) async fn turn_away(
     connection: &Connection,
     parts: &Parts,
     mut client: ClientExchange,
@@ -89,7 +103,8 @@ async fn turn_away(
 ) {
     // A caller that is given a nonce has done nothing wrong.
     let was_last = !matches!(refusal, Refusal::Nonce(_)) && connection.refuse(reason);
-    let closes = parts.version < Version::HTTP_2 && (was_last || refusal.ends_connection());
+    let closes =
+        parts.version < Version::HTTP_2 && (was_last || refusal.ends_connection() || parts.method == Method::CONNECT);
     let form = Form::of(is_of_an_api_server(parts.uri.path()));
     let (lines, body) = told(refusal, form, &format!("session:{}", connection.id), closes, None);
     // There is no session, and so no tape.
@@ -163,7 +178,13 @@ impl Waits for Held<'_> {
 }
 
 impl Exchange {
-    fn new(connection: &Connection, session: Arc<Session>, running: Running, ask: Asked, parts: Parts) -> Self {
+    pub(super) fn new(
+        connection: &Connection,
+        session: Arc<Session>,
+        running: Running,
+        ask: Asked,
+        parts: Parts,
+    ) -> Self {
         let mut fields = parts.headers;
         // What HTTP/2 has in front of the fields.
         if let Ok(host) = HeaderValue::from_str(&ask.written_host()) {
@@ -178,15 +199,16 @@ impl Exchange {
             method: parts.method,
             version: parts.version,
             fields,
-            body_timeout: connection.settings.body_timeout,
-            idle_timeout: connection.settings.idle_timeout,
+            body_timeout: connection.shared.settings.body_timeout,
+            idle_timeout: connection.shared.settings.idle_timeout,
             freedom: connection.freedom.clone(),
             carried: Arc::default(),
             began: Instant::now(),
         }
     }
 
-    async fn run(self, body: Incoming, mut client: ClientExchange) {
+    /// Brings it to its end.
+    pub(super) async fn run(self, body: Incoming, mut client: ClientExchange) {
         // From before it is decided, so that no change until the end of the answer is missed.
         let changes = self.session.changes();
         let standing = self.session.standing();
@@ -212,6 +234,7 @@ impl Exchange {
         let watching = self.watch(&asked, &plan, changes);
         let answered = match &self.ask.turning {
             Some(turning) => self.turn(turning, (&go, &asked), watching, shows, &mut client, &mut disclosure).await,
+            None if self.ask.connects() => self.tunnel(&go, watching, shows, &mut client, &mut disclosure).await,
             None => self.answer((&go, &asked), watching, given, shows, &mut client, &mut disclosure).await,
         };
         let ended = match answered {
@@ -280,6 +303,9 @@ impl Exchange {
         let place = &standing.place;
         if let Some(turning) = &self.ask.turning {
             self.may_turn(turning, place)?;
+        }
+        if self.ask.connects() {
+            tunnel::may_be(place)?;
         }
         let bounds = self.bounds(place, taped);
         if let Given::Coming(body) = &*given
@@ -417,7 +443,8 @@ impl Exchange {
                 return std::future::pending().await;
             }
             let standing = session.standing();
-            let is_denied = judge(&**session, &standing, self.matter(asked, &[], None, false)).denial().is_some();
+            let is_denied = judge(&**session, &standing, self.matter(asked, &[], None, false)).denial().is_some()
+                || self.ask.connects() && tunnel::may_be(&standing.place).is_err();
             let now = self.plan(&standing, &asked.rules);
             if is_denied || now.hides_more_than(plan) {
                 return;
@@ -465,7 +492,7 @@ impl Exchange {
 
     async fn say(&self, client: &mut ClientExchange, shows: Shows<'_>, refusal: &Refusal) -> Result<(), Stop> {
         let request = self.request.to_string();
-        let closes = self.version < Version::HTTP_2 && refusal.ends_connection();
+        let closes = self.version < Version::HTTP_2 && (refusal.ends_connection() || self.ask.connects());
         let has_body = self.method != Method::HEAD;
         let mut showing = self.showing(client, shows, &request);
         showing.refuse(refusal, closes, has_body).await

@@ -1,7 +1,9 @@
 //! Who a caller of HTTP is: by a token, or a short-lived password, in `Authorization`, with a proof where the token is bound to a
-//! key; or by the certificate of its connection alone.
+//! key; or by the certificate of its connection alone. Who asks to be connected shows it in `Proxy-Authorization`.
 
-use hyper::header::{AUTHORIZATION, HeaderMap};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION};
 use hyper::http::request::Parts;
 use identity::dpop::{Proof, ProofError, ReplayError};
 use identity::{IdentityError, Proven};
@@ -11,7 +13,7 @@ use model::subject::{Binding, Subject, SubjectKey};
 
 use super::asking::Asked;
 use super::connection::Connection;
-use crate::issued::sha256;
+use crate::issued::{is_password, sha256};
 use crate::tls::ClientCertificate;
 
 /// What a request shows of who asks.
@@ -33,6 +35,8 @@ pub(super) enum NothingShown {
     Several,
     #[error("Authorization is not a bearer token, nor one with a proof")]
     Scheme,
+    #[error("Proxy-Authorization is not a bearer token, nor a password")]
+    ProxyScheme,
     #[error(transparent)]
     Proof(#[from] ProofError),
 }
@@ -52,10 +56,29 @@ impl Shown {
             None => connection.certificate.clone().map(Self::Certificate).ok_or(NothingShown::Absent),
             Some(Scheme::Bearer(token)) => Ok(Self::Token(Secret::new(token))),
             Some(Scheme::Dpop(token)) => {
-                let proof = connection.proofs.verify(parts, ask, &token)?;
+                let proof = connection.shared.proofs.verify(parts, ask, &token)?;
                 Ok(Self::Bound(Secret::new(token), Box::new(proof)))
             }
         }
+    }
+
+    /// What a request to be connected shows.
+    pub(super) fn of_proxy(parts: &Parts, connection: &Connection) -> Result<Self, NothingShown> {
+        match one(&parts.headers, &PROXY_AUTHORIZATION)?.map(for_proxy) {
+            None => connection.certificate.clone().map(Self::Certificate).ok_or(NothingShown::Absent),
+            Some(token) => token.map(Self::Token).ok_or(NothingShown::ProxyScheme),
+        }
+    }
+
+    /// What a request shows in a connection that somebody is known by already. It may be for the target, as anything is that is
+    /// no token which says itself whose it is: nobody else is asked about it.
+    pub(super) fn within(fields: &HeaderMap) -> Result<Option<Self>, NothingShown> {
+        let is_read_here = |token: &String| is_password(token) || !identity::is_opaque(token, None);
+        Ok(match presented(fields) {
+            Ok(Some(Scheme::Bearer(token))) => Some(token).filter(is_read_here).map(Secret::new).map(Self::Token),
+            Ok(Some(Scheme::Dpop(_)) | None) | Err(NothingShown::Scheme) => None,
+            Err(error) => return Err(error),
+        })
     }
 
     /// The digest of the credential, which a session is found by.
@@ -79,7 +102,7 @@ impl Shown {
     /// If it was used before.
     pub(super) fn use_once(&self, connection: &Connection, subject: &SubjectKey) -> Result<(), ReplayError> {
         match self {
-            Self::Bound(_, proof) => connection.proofs.use_once(proof, subject),
+            Self::Bound(_, proof) => connection.shared.proofs.use_once(proof, subject),
             Self::Token(_) | Self::Certificate(_) => Ok(()),
         }
     }
@@ -118,14 +141,35 @@ impl Shown {
     }
 }
 
+/// The one value of a field, if there is any.
+fn one<'a>(fields: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, NothingShown> {
+    let mut all = fields.get_all(name).iter();
+    match (all.next(), all.next()) {
+        (value, None) => Ok(value),
+        (_, Some(_)) => Err(NothingShown::Several),
+    }
+}
+
+/// The token in `Proxy-Authorization`: as it is, or as the password of Basic (RFC 7617), which is what clients can that are told
+/// of a proxy in its URL; or as the user, where there is no password.
+fn for_proxy(value: &HeaderValue) -> Option<Secret<String>> {
+    let (scheme, shown) = value.to_str().ok()?.split_once(' ')?;
+    let shown = shown.trim_start_matches(' ');
+    let token = match scheme.to_ascii_lowercase().as_str() {
+        "bearer" => Secret::new(shown.to_owned()),
+        "basic" => {
+            let pair = Secret::new(String::from_utf8(STANDARD.decode(shown).ok()?).ok()?);
+            let (user, password) = pair.expose().split_once(':')?;
+            Secret::new(if password.is_empty() { user } else { password }.to_owned())
+        }
+        _ => return None,
+    };
+    (!token.expose().is_empty()).then_some(token)
+}
+
 /// The one token in `Authorization`, if there is any.
 fn presented(fields: &HeaderMap) -> Result<Option<Scheme>, NothingShown> {
-    let mut all = fields.get_all(AUTHORIZATION).iter();
-    let (value, more) = (all.next(), all.next());
-    let Some(value) = value else { return Ok(None) };
-    if more.is_some() {
-        return Err(NothingShown::Several);
-    }
+    let Some(value) = one(fields, &AUTHORIZATION)? else { return Ok(None) };
     let value = value.to_str().map_err(|_| NothingShown::Scheme)?;
     let (scheme, token) = value.split_once(' ').ok_or(NothingShown::Scheme)?;
     let token = token.trim_start_matches(' ');
@@ -164,5 +208,39 @@ mod tests {
         for other in ["Bearer", "Bearer ", "DPoP", "Basic YTpi", "a.b.c", "Token Bearer a"] {
             assert_eq!(shown(&[other]), Err(NothingShown::Scheme), "{other}");
         }
+    }
+
+    #[test]
+    fn a_proxy_is_shown_a_token_or_a_password_that_is_one() {
+        let shown = |value: &str| {
+            let token = for_proxy(&HeaderValue::from_str(value).unwrap())?;
+            Some(token.expose().clone())
+        };
+        let basic = |pair: &str| shown(&format!("Basic {}", STANDARD.encode(pair)));
+        let token = Some("a.b.c".to_owned());
+        assert_eq!((shown("Bearer a.b.c"), shown("bearer  a.b.c")), (token.clone(), token.clone()));
+        assert_eq!((basic("erin:a.b.c"), basic(":a.b.c"), basic("a.b.c:")), (token.clone(), token.clone(), token));
+        assert_eq!(basic("erin:a:b"), Some("a:b".to_owned()));
+        for other in ["Bearer", "Bearer ", "Basic", "Basic ?", "Basic YWI=", "DPoP a.b.c", "a.b.c"] {
+            assert_eq!(shown(other), None, "{other}");
+        }
+        assert_eq!((basic(":"), basic("a.b.c")), (None, None));
+    }
+
+    #[test]
+    fn within_a_connection_only_what_says_whose_it_is_is_looked_at() {
+        let looked_at = |values: &[&str]| {
+            let mut fields = HeaderMap::new();
+            for value in values {
+                fields.append(AUTHORIZATION, value.parse().unwrap());
+            }
+            Shown::within(&fields).map(|shown| shown.is_some())
+        };
+        assert_eq!(looked_at(&["Bearer eyJhbGciOiJFUzI1NiJ9.e30.c2ln"]), Ok(true));
+        for of_the_target in ["Bearer opaque", "Basic YTpi", "DPoP a.b.c", "AWS4-HMAC-SHA256 Credential=a"] {
+            assert_eq!(looked_at(&[of_the_target]), Ok(false), "{of_the_target}");
+        }
+        assert_eq!(looked_at(&[]), Ok(false));
+        assert_eq!(looked_at(&["Bearer a.b.c", "Basic YTpi"]), Err(NothingShown::Several));
     }
 }

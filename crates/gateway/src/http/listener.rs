@@ -7,19 +7,20 @@ use rustls::ServerConfig;
 use store::config::HttpListen;
 use tokio_util::sync::CancellationToken;
 
-use super::connection;
+use super::connection::{self, Shared};
 use super::proof::Proofs;
 use crate::listener::{Accepted, Listening, Serve};
 use crate::node::{Node, StartError};
-use crate::tls::{self, ALPN_HTTP_1, ALPN_HTTP_2};
+use crate::tls::{self, ALPN_HTTP_1, ALPN_HTTP_2, Leaves};
 
 /// The bound listener for HTTP clients.
 #[derive(Debug)]
 pub struct Listener {
     listening: Listening,
-    settings: Arc<HttpListen>,
+    settings: HttpListen,
     tls: Arc<ServerConfig>,
-    proofs: Arc<Proofs>,
+    proofs: Proofs,
+    leaves: Option<Leaves>,
 }
 
 impl Listener {
@@ -37,9 +38,11 @@ impl Listener {
         let mut tls = ServerConfig::clone(&*tls::server(&certificate, &key)?);
         tls.alpn_protocols = vec![ALPN_HTTP_2.to_vec(), ALPN_HTTP_1.to_vec()];
         let own = tls::certificates(&certificate)?.swap_remove(0);
-        let proofs = Arc::new(Proofs::new(own)?);
+        let proofs = Proofs::new(own)?;
+        let ca = settings.forward.as_ref().and_then(|forward| forward.ca.as_ref());
+        let leaves = ca.map(Leaves::open).transpose()?;
         let listening = Listening::bind(settings.address).await?;
-        Ok(Some(Self { listening, settings: Arc::new(settings), tls: Arc::new(tls), proofs }))
+        Ok(Some(Self { listening, settings, tls: Arc::new(tls), proofs, leaves }))
     }
 
     /// Where it is bound.
@@ -49,22 +52,20 @@ impl Listener {
 
     /// Accepts until `stop`. Connections go on; whoever stops drains them.
     pub(crate) async fn run(self, node: Arc<Node>, stop: CancellationToken) {
-        let server = Server { settings: self.settings, tls: self.tls, proofs: self.proofs, stop: stop.clone() };
-        self.listening.run(node, stop, server).await;
+        let Self { listening, settings, tls, proofs, leaves } = self;
+        let shared = Arc::new(Shared { settings, proofs, leaves, stop: stop.clone() });
+        listening.run(node, stop, Server { shared, tls }).await;
     }
 }
 
 #[derive(Clone)]
 struct Server {
-    settings: Arc<HttpListen>,
+    shared: Arc<Shared>,
     tls: Arc<ServerConfig>,
-    proofs: Arc<Proofs>,
-    stop: CancellationToken,
 }
 
 impl Serve for Server {
     async fn serve(self, node: Arc<Node>, accepted: Accepted) {
-        let Self { settings, tls, proofs, stop } = self;
-        connection::serve(node, accepted, settings, tls, proofs, stop).await;
+        connection::serve(node, accepted, self.shared, self.tls).await;
     }
 }

@@ -25,7 +25,7 @@ pub(super) enum Refusal {
     Malformed(StatusCode, String),
     /// Nor has it one end: nothing more is read on its connection.
     Misframed(StatusCode, String),
-    /// `CONNECT` or `TRACE`.
+    /// `TRACE`, or `CONNECT` where that leads nowhere.
     Method,
     /// A protocol is asked for that is not spoken here.
     Upgrade,
@@ -33,6 +33,8 @@ pub(super) enum Refusal {
     Origin,
     /// Nobody is known by what was shown.
     Unauthenticated,
+    /// Likewise, of what was shown to a proxy.
+    ProxyUnauthenticated,
     /// The proof lacks a nonce that is fresh: here is one (RFC 9449, section 9).
     Nonce(String),
     /// No target, or no permission to use it: which is not told.
@@ -106,6 +108,7 @@ impl Refusal {
             Self::Malformed(status, _) | Self::Misframed(status, _) => *status,
             Self::Method | Self::Upgrade => StatusCode::NOT_IMPLEMENTED,
             Self::Unauthenticated | Self::Nonce(_) => StatusCode::UNAUTHORIZED,
+            Self::ProxyUnauthenticated => StatusCode::PROXY_AUTHENTICATION_REQUIRED,
             Self::Origin
             | Self::NotAllowed
             | Self::Denied(..)
@@ -175,6 +178,10 @@ impl Refusal {
                 fields.push(("www-authenticate", "Bearer realm=\"sluice\", error=\"invalid_token\"".to_owned()));
                 fields.push(("www-authenticate", "DPoP realm=\"sluice\"".to_owned()));
             }
+            Self::ProxyUnauthenticated => {
+                fields.push(("proxy-authenticate", "Bearer realm=\"sluice\"".to_owned()));
+                fields.push(("proxy-authenticate", "Basic realm=\"sluice\", charset=\"UTF-8\"".to_owned()));
+            }
             Self::Nonce(nonce) => {
                 fields.push(("www-authenticate", "DPoP realm=\"sluice\", error=\"use_dpop_nonce\"".to_owned()));
                 fields.push(("dpop-nonce", nonce.clone()));
@@ -195,6 +202,11 @@ impl Refusal {
             }
             Self::Unauthenticated => {
                 "Send a token that is good here: `Authorization: Bearer …`. Your operator can look this up.".to_owned()
+            }
+            Self::ProxyUnauthenticated => {
+                "Send a token that is good here, as the password for the proxy or as `Proxy-Authorization: Bearer …`. \
+                 Your operator can look this up."
+                    .to_owned()
             }
             Self::Nonce(_) => "Put the DPoP-Nonce of this answer into the proof, and send it again.".to_owned(),
             Self::NotAllowed => "This is not allowed. Check the host, the path and your permission to use the target; \

@@ -125,6 +125,10 @@ pub(super) fn understand(
     known: Known<'_>,
 ) -> Result<Asking, Refusal> {
     let place = &standing.place;
+    if ask.connects() {
+        let request = effects::http::tunnel(ask.authority.host.trim_matches(['[', ']']), ask.authority.port);
+        return Ok(Asking { told: request.effects.clone(), request, rules: Vec::new() });
+    }
     let media = media(fields);
     let mut request = place.api.analyse(&call(ask, fields, media.as_ref(), known)).map_err(too_much)?;
     if place.kubernetes().is_some() && asks_to_be_another(fields) {

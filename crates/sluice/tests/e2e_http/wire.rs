@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +13,13 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use crate::ground::Ground;
 use crate::support::tls;
 
+/// What is spoken on.
+trait Talk: Read + Write + Send {}
+
+impl<T: Read + Write + Send> Talk for T {}
+
 /// A connection.
-pub(crate) struct Wire(StreamOwned<ClientConnection, TcpStream>);
+pub(crate) struct Wire(Box<dyn Talk>);
 
 /// What came back: the status, and all of it.
 #[derive(Debug)]
@@ -35,7 +41,22 @@ impl Wire {
         let connection = ClientConnection::new(Arc::new(config), ServerName::try_from(name.to_owned())?)?;
         let stream = TcpStream::connect(ground.site.process()?.address("http")?)?;
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-        Ok(Self(StreamOwned::new(connection, stream)))
+        Ok(Self(Box::new(StreamOwned::new(connection, stream))))
+    }
+
+    /// Speaks TLS to whoever is behind what was said so far, as a client of HTTP/1.1 that trusts what is in this file.
+    pub(crate) fn encrypted(self, ca: &Path, name: &str) -> Result<Self> {
+        let mut config = ClientConfig::clone(&*tls::trusting(ca)?);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let connection = ClientConnection::new(Arc::new(config), ServerName::try_from(name.to_owned())?)?;
+        Ok(Self(Box::new(StreamOwned::new(connection, self.0))))
+    }
+
+    /// Reads exactly so many bytes.
+    pub(crate) fn hear_exactly(&mut self, bytes: usize) -> Result<Vec<u8>> {
+        let mut heard = vec![0; bytes];
+        self.0.read_exact(&mut heard)?;
+        Ok(heard)
     }
 
     /// Says something.

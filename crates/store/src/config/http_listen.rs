@@ -21,6 +21,16 @@ pub struct HttpListen {
     pub max_header: usize,
     /// Requests of one connection that may run at a time.
     pub max_streams: usize,
+    /// How it is a proxy for what callers ask to be connected to (`[listen.http.forward]`); `None` means that it is none.
+    pub forward: Option<ForwardProxy>,
+}
+
+/// A proxy for what callers ask to be connected to by `CONNECT`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ForwardProxy {
+    /// The CA that Sluice signs certificates of targets' names with, so that it can see what is asked in a connection; `None`
+    /// means that no connection is seen into, and that only those are carried that nobody has to look into.
+    pub ca: Option<CertificateFiles>,
 }
 
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -39,6 +49,7 @@ pub(super) fn http(section: Section<'_, '_>) -> Option<HttpListen> {
     let idle_timeout = section.duration("idle_timeout", seconds(1, 86_400)).unwrap_or(IDLE_TIMEOUT);
     let max_header = section.size("max_header", 8 * KIB..=1024 * KIB).unwrap_or(MAX_HEADER);
     let max_streams = section.number("max_streams", 1..=10_000).unwrap_or(MAX_STREAMS);
+    let forward = forward(section.table("forward"));
     let is_present = section.is_present();
     let address =
         if is_present { section.required("address", address, "write address = \"127.0.0.1:8443\"") } else { None };
@@ -50,5 +61,13 @@ pub(super) fn http(section: Section<'_, '_>) -> Option<HttpListen> {
         idle_timeout,
         max_header: usize::try_from(max_header).unwrap_or(usize::MAX),
         max_streams,
+        forward,
     })
+}
+
+fn forward(section: Section<'_, '_>) -> Option<ForwardProxy> {
+    let ca = certificate(&section, "ca_cert", "ca_key");
+    let is_present = section.is_present();
+    section.finish();
+    is_present.then_some(ForwardProxy { ca })
 }

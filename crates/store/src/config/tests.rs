@@ -109,7 +109,7 @@ fn what_the_templates_comment_out_is_right_too() {
     let http = all.http.unwrap();
     assert_eq!(
         config("[listen.http]\naddress = \"127.0.0.1:8443\"\n").unwrap().http.unwrap(),
-        HttpListen { tls: None, ..http }
+        HttpListen { tls: None, forward: None, ..http }
     );
     let keys = parse_ssh_keys(&uncomment(TEMPLATE_SSH_KEYS_TOML), Path::new("k.toml"), Some(&targets)).unwrap();
     assert_eq!(keys.iter().count(), 1);
@@ -445,6 +445,14 @@ fn settings_that_contradict_each_other_are_refused() {
     }
     assert!(http("127.0.0.1:443").is_ok());
     assert_mistake(config("[listen.http]\n"), 1, "listen.http.address");
+    let forward = |text: &str| config(&format!("[listen.http]\naddress = \"127.0.0.1:8443\"\n{text}"));
+    assert_eq!(forward("").unwrap().http.unwrap().forward, None);
+    assert_eq!(forward("[listen.http.forward]\n").unwrap().http.unwrap().forward, Some(ForwardProxy { ca: None }));
+    let ca = CertificateFiles { cert: "/etc/sluice/ca.crt".into(), key: "/etc/sluice/ca.key".into() };
+    let both = "[listen.http.forward]\nca_cert = \"ca.crt\"\nca_key = \"ca.key\"\n";
+    assert_eq!(forward(both).unwrap().http.unwrap().forward, Some(ForwardProxy { ca: Some(ca) }));
+    assert_mistake(forward("[listen.http.forward]\nca_cert = \"ca.crt\"\n"), 3, "listen.http.forward.ca_key");
+    assert_mistake(forward("[listen.http.forward]\nca = \"ca.crt\"\n"), 4, "listen.http.forward.ca");
     assert!(config("[listen]\npostgres.address = \"127.0.0.1:0\"\nadmin.address = \"127.0.0.1:0\"").is_ok());
     assert_mistake(config("limits = 7"), 1, "limits");
     assert_mistake(config("issuer = { alias = \"a\" }"), 1, "issuer");

@@ -36,6 +36,9 @@ pub enum StrictError {
     /// There are more, or longer, fields behind the body than are read.
     #[error("what stands behind the request's body is too long")]
     Trailers,
+    /// More came behind a request to be connected, before its answer, than is held back.
+    #[error("too much is said before the connection is there")]
+    Early,
 }
 
 /// Where a connection is.
@@ -55,6 +58,8 @@ enum State {
     Trailers(usize),
     /// In a head that is too long: the library refuses it.
     TooLong,
+    /// Behind a request to be connected: no head comes any more on the connection, whatever it is answered.
+    Connecting,
     /// Something else than HTTP is spoken.
     Free,
     /// It was refused: nothing more passes.
@@ -80,9 +85,11 @@ impl Strict {
         Self { state: State::Head, held: Vec::new(), line: 0, most_of_a_head, had_empty_line: false }
     }
 
-    /// Something else than HTTP is spoken from here on: all passes.
+    /// Something else than HTTP is spoken from here on: all passes, unless it was refused.
     pub const fn free(&mut self) {
-        self.state = State::Free;
+        if !matches!(self.state, State::Refused) {
+            self.state = State::Free;
+        }
     }
 
     /// Whether a head has begun to come, or a body has not ended.
@@ -159,6 +166,10 @@ impl Strict {
                 Ok(())
             }
             State::Trailers(so_far) => self.trailer(so_far, bytes, out),
+            State::Connecting => {
+                self.held.extend_from_slice(std::mem::take(bytes));
+                if self.held.len() > self.most_of_a_head { Err(StrictError::Early) } else { Ok(()) }
+            }
             State::Free => {
                 self.pass(out);
                 out.extend_from_slice(std::mem::take(bytes));
@@ -296,7 +307,8 @@ fn framed(head: &[u8]) -> Result<State, StrictError> {
         return Ok(State::Size);
     }
     let length = of("content-length").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
-    Ok(length.filter(|length| *length > 0).map_or(State::Head, State::Body))
+    let without = if head.starts_with(b"CONNECT ") { State::Connecting } else { State::Head };
+    Ok(length.filter(|length| *length > 0).map_or(without, State::Body))
 }
 
 /// The size of a chunk: hexadecimal digits, and perhaps extensions (RFC 9112, section 7.1).

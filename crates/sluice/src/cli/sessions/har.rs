@@ -187,6 +187,11 @@ fn pairs(fields: &[Field]) -> Vec<Value> {
 
 fn request(exchange: &Exchange, input: Option<&Digested>) -> Value {
     let host = field(&exchange.asked, "host").unwrap_or("sluice.invalid");
+    // What is asked to be connected to is all that there is.
+    let url = match exchange.method.as_str() {
+        "CONNECT" => format!("https://{}", exchange.path),
+        _ => format!("https://{host}{}", exchange.path),
+    };
     let query = exchange.path.split_once('?').map_or("", |(_, query)| query);
     let query: Vec<Value> = query
         .split('&')
@@ -196,7 +201,7 @@ fn request(exchange: &Exchange, input: Option<&Digested>) -> Value {
         .collect();
     let mut request = json!({
         "method": exchange.method,
-        "url": format!("https://{host}{}", exchange.path),
+        "url": url,
         "httpVersion": "HTTP/1.1",
         "cookies": [],
         "headers": pairs(&exchange.asked),

@@ -49,6 +49,8 @@ pub struct HttpTarget {
     pub origins: Vec<Arc<str>>,
     /// The longest message of a WebSocket, in bytes.
     pub max_message: usize,
+    /// Whether callers may be connected to it so that nobody sees what passes, where policy permits that.
+    pub tunnel: bool,
     /// What there is of Kubernetes, if it is an API server.
     pub kubernetes: Option<KubernetesTarget>,
 }
@@ -154,7 +156,7 @@ const TAPE_BODY: u64 = MIB;
 const IDENTITY_LIFETIME: Duration = Duration::from_secs(60);
 
 /// What only such a target has.
-pub(super) const SETTINGS: [&str; 28] = [
+pub(super) const SETTINGS: [&str; 29] = [
     "hosts",
     "path_prefix",
     "authority",
@@ -183,6 +185,7 @@ pub(super) const SETTINGS: [&str; 28] = [
     "unread",
     "origins",
     "max_message",
+    "tunnel",
 ];
 
 /// Every setting is read before any is missed, so that all mistakes are found.
@@ -206,6 +209,7 @@ pub(super) fn http(section: &Section<'_, '_>, servers: &Servers) -> Option<HttpT
     let unread = section.word("unread", &[("refuse", Unread::Refuse), ("through", Unread::Through)]);
     let origins = origins(section);
     let max_message = section.size("max_message", KIB..=16 * MIB).unwrap_or(MIB);
+    let tunnel = section.flag("tunnel").unwrap_or(false);
     if !section.holds("path_prefix") {
         let advice =
             "write hosts = [\"billing.example.com\"], the names that callers use, or path_prefix = \"/billing\"";
@@ -231,6 +235,7 @@ pub(super) fn http(section: &Section<'_, '_>, servers: &Servers) -> Option<HttpT
         unread: unread.unwrap_or_default(),
         origins,
         max_message: usize::try_from(max_message).unwrap_or(usize::MAX),
+        tunnel,
         kubernetes: None,
     })
 }

@@ -54,6 +54,10 @@ pub(super) fn kubernetes(section: &Section<'_, '_>, servers: &Servers) -> Option
             is_right = false;
         }
     }
+    if section.holds("tunnel") {
+        section.report("tunnel", "what is asked of an API server is always looked at", "leave it out");
+        is_right = false;
+    }
     let has_size = section.holds("max_inspected_body");
     let impersonate = impersonate(section);
     let filter = section.flag("filter").unwrap_or(false);

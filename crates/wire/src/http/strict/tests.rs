@@ -162,12 +162,33 @@ fn nothing_passes_behind_what_was_refused_and_all_does_where_something_else_is_s
     assert_eq!(out, b"\x81\x05\n\n\0");
 }
 
+#[test]
+fn what_comes_behind_a_request_to_be_connected_waits_and_is_no_head() {
+    const CONNECT: &[u8] = b"CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n";
+    for early in [b"\r\n\x16\x03\n\0".as_slice(), GET.as_bytes(), b""] {
+        let (mut strict, mut out) = (Strict::new(1024), Vec::new());
+        strict.push(&[CONNECT, early].concat(), &mut out).unwrap();
+        assert_eq!(out, CONNECT);
+        strict.free();
+        strict.push(b"\nmore", &mut out).unwrap();
+        assert_eq!(out, [CONNECT, early, b"\nmore"].concat());
+    }
+    let (mut strict, mut out) = (Strict::new(1024), Vec::new());
+    let much = [CONNECT, &[b'x'; 1025]].concat();
+    assert_eq!((strict.push(&much, &mut out), strict.refused_head()), (Err(StrictError::Early), false));
+    strict.free();
+    strict.push(b"more", &mut out).unwrap();
+    assert_eq!(out, CONNECT);
+    // One with a body is followed to its end: it is refused.
+    assert_passes(&format!("CONNECT a:1 HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc{GET}"));
+}
+
 proptest! {
     #[test]
     fn byte_by_byte_is_as_all_at_once(parts in prop::collection::vec(prop_oneof![
         Just("GET / HTTP/1.1\r\n"), Just("POST /a HTTP/1.0\r\n"), Just("Content-Length: 5\r\n"), Just("abcde"),
         Just("Transfer-Encoding: chunked\r\n"), Just("\r\n"), Just("\n"), Just("\r"), Just("5\r\n"), Just("0\r\n"),
-        Just("X: y\r\n"), Just(" "), Just("\0"),
+        Just("X: y\r\n"), Just(" "), Just("\0"), Just("CONNECT a:1 HTTP/1.1\r\n"),
     ], 0..24)) {
         let text = parts.concat();
         let (at_once, one_by_one) = (all(text.as_bytes()), bytewise(text.as_bytes()));

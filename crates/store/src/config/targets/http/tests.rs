@@ -38,6 +38,7 @@ fn an_api_is_read_as_meant() {
     assert_eq!(read.tls.mode, TlsMode::VerifyFull);
     assert_eq!(read.credential, HttpCredential::Bearer(CredentialSource::Env("T".to_owned())));
     assert_eq!((read.max_body, read.max_inspected_body, read.tape_body), (64 << 20, 1 << 20, 1 << 20));
+    assert!(!read.tunnel && http(&billing("\nhosts", "\ntunnel = true\nhosts")).tunnel);
     let more = billing(
         "hosts = [\"billing.example.com\"]\n",
         "path_prefix = \"/a/b/\"\nversion = \"http2\"\nauthority = \"b:8\"\n",

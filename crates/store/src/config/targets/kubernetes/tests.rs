@@ -46,6 +46,7 @@ fn mistakes_are_told() {
         ("impersonate = { groups = [\"{user}\"] }\n", "prod.impersonate.groups"),
         ("impersonate = { group = \"a\" }\n", "prod.impersonate.group"),
         ("openapi = \"a.json\"\n", "prod.openapi"),
+        ("tunnel = true\n", "prod.tunnel"),
         ("encoded_slash = true\n", "prod.encoded_slash"),
     ] {
         let errors = read(more).unwrap_err();
