@@ -256,7 +256,7 @@ impl Api {
             && match speaks.unwrap_or_default() {
                 Speaks::Graphql | Speaks::JsonRpc | Speaks::Mcp => true,
                 Speaks::Grpc => grpc::looks_into(path, self.messages.as_ref()),
-                Speaks::Http => self.form_methods && media.is_some_and(form::is_form),
+                Speaks::Http => self.form_methods && media.is_some_and(form::may_ask),
             }
     }
 

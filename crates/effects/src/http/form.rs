@@ -10,28 +10,52 @@ use super::method::is_override;
 const MOST_METHODS: usize = 8;
 const LONGEST_METHOD: usize = 32;
 
-/// Whether a body of this kind may be a form.
-pub(super) fn is_form(media: &Media) -> bool {
-    matches!(media.syntax(), Syntax::Form | Syntax::Multipart)
+/// Whether some take a method from a body of this kind: a form, or JSON in its place.
+pub(super) fn may_ask(media: &Media) -> bool {
+    matches!(media.syntax(), Syntax::Form | Syntax::Multipart | Syntax::Json)
 }
 
 /// The methods that the body of a POST asks for; or why that is not known. A body of which nobody says what it is may be a form:
 /// some servers take it for one.
+///
+/// Readers differ in where a part or a name ends. So a name of those that ask is looked for anywhere in the body, and each has to be
+/// one that was understood.
 pub(super) fn overridden(call: &Call<'_>) -> Result<Vec<String>, &'static str> {
     let media = match (call.body, call.media) {
         (Body::None, _) => return Ok(Vec::new()),
         _ if call.method != "POST" => return Ok(Vec::new()),
         (_, None) => return Err("a body that does not say what it is"),
-        (_, Some(media)) if !is_form(media) => return Ok(Vec::new()),
+        (_, Some(media)) if !may_ask(media) => return Ok(Vec::new()),
         (_, Some(media)) => media,
     };
     let Body::Whole(body) = call.body else { return Err("a form that was not read") };
+    if !media.is_utf8() {
+        return Err("a form in another character set than UTF-8");
+    }
+    let mentioned = mentions(&decoded(body));
+    if mentioned == 0 {
+        return Ok(Vec::new());
+    }
     let found = match media.syntax() {
-        Syntax::Form if media.is_utf8() => of_members(body),
-        Syntax::Form => return Err("a form in another character set than UTF-8"),
-        _ => of_parts(media, body)?,
+        Syntax::Form => of_members(body),
+        Syntax::Multipart => of_parts(media, body)?,
+        _ => return Err("a method in a body of JSON"),
     };
-    bounded(found)
+    if found.len() == mentioned { bounded(found) } else { Err("a form that could be read in more than one way") }
+}
+
+/// How often the text, whatever its form, has a name that asks for a method, with nothing of a word around it.
+fn mentions(text: &str) -> usize {
+    let text = text.to_ascii_lowercase();
+    let is_of_a_word = |character: Option<char>| character.is_some_and(|one| one.is_alphanumeric() || one == '_');
+    let is_name = |(at, name): (usize, &str)| {
+        let (before, behind) = (text.get(..at).unwrap_or_default(), text.get(at.saturating_add(name.len())..));
+        let Some(before) = before.strip_suffix(['_', '.', '[', '$']).or_else(|| before.strip_suffix("x-http-")) else {
+            return false;
+        };
+        !is_of_a_word(before.chars().next_back()) && !is_of_a_word(behind.and_then(|rest| rest.chars().next()))
+    };
+    text.match_indices("method").filter(|found| is_name(*found)).count()
 }
 
 /// Different ones, if they can be methods.
@@ -49,7 +73,7 @@ fn of_members(body: &[u8]) -> Vec<String> {
         let (name, value) = member.split_at_checked(equals)?;
         is_override(&decoded(name)).then(|| decoded(value.get(1..).unwrap_or_default()))
     });
-    members.take(MOST_METHODS.saturating_add(1)).collect()
+    members.collect()
 }
 
 /// Of `multipart/form-data` and its like.
@@ -67,12 +91,14 @@ fn of_parts(media: &Media, body: &[u8]) -> Result<Vec<String>, &'static str> {
     Ok(found)
 }
 
-/// What a name or a value of a form means (WHATWG URL, section 5.1).
+/// What a name or a value of a form means (WHATWG URL, section 5.1), or of JSON, as far as it is ASCII.
 fn decoded(text: &[u8]) -> String {
     let (mut out, mut rest) = (Vec::with_capacity(text.len()), text);
     while let Some((first, behind)) = rest.split_first() {
         let escaped = match (first, behind) {
-            (b'%', [high, low, behind @ ..]) => hex(*high).zip(hex(*low)).map(|(high, low)| (high << 4 | low, behind)),
+            (b'%', [high, low, behind @ ..]) | (b'\\', [b'u', b'0', b'0', high, low, behind @ ..]) => {
+                hex(*high).zip(hex(*low)).map(|(high, low)| (high << 4 | low, behind))
+            }
             _ => None,
         };
         let (byte, behind) = escaped.unwrap_or((if *first == b'+' { b' ' } else { *first }, behind));

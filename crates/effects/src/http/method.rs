@@ -30,11 +30,12 @@ pub(super) fn overridden<'a>(method: &str, query: &'a [super::Pair]) -> impl Ite
 }
 
 /// Whether frameworks take a method from what stands under this name. PHP leaves out blanks in front, reads up to a NUL, and
-/// takes `.`, ` ` and `[` for `_` (`php_register_variable_ex`).
+/// takes `.`, ` ` and `[` for `_` (`php_register_variable_ex`); others leave out brackets around a name.
 pub(super) fn is_override(name: &str) -> bool {
-    let name = name.split('\0').next().unwrap_or_default();
-    let name = name.trim().replace(['.', ' ', '['], "_");
-    OVERRIDES.iter().any(|known| name.eq_ignore_ascii_case(known))
+    let name = name.split('\0').next().unwrap_or_default().trim();
+    let bare = name.trim_start_matches(['[', ']']).trim_end_matches(']');
+    let folded = name.replace(['.', ' ', '['], "_");
+    OVERRIDES.iter().any(|known| folded.eq_ignore_ascii_case(known) || bare.eq_ignore_ascii_case(known))
 }
 
 #[cfg(test)]
@@ -43,7 +44,18 @@ mod tests {
 
     #[test]
     fn ht_04_names_that_ask_for_a_method_are_known_in_each_spelling() {
-        for name in ["_method", "_METHOD", " _method", ".method", "[method", "_method\0x", "X-HTTP-Method-Override"] {
+        for name in [
+            "_method",
+            "_METHOD",
+            " _method",
+            ".method",
+            "[method",
+            "_method\0x",
+            "X-HTTP-Method-Override",
+            "[_method]",
+            "_method]",
+            "[[_method",
+        ] {
             assert!(is_override(name), "{name}");
         }
         for name in ["method", "_method_", "_method[]", "my_method", "x_http_method", ""] {

@@ -94,6 +94,8 @@ impl Parts {
             !UNTRUE.iter().any(|known| known.eq_ignore_ascii_case(name))
         };
         let lines = head.split("\r\n").filter(is_true).collect::<Vec<_>>().join("\r\n");
+        // A head that had lines has one: without any it would be over a line earlier (RFC 2046, section 5.1).
+        let lines = if lines.is_empty() && !head.is_empty() { "Content-Type: text/plain" } else { &lines };
         work.whole(Spelling::Plain, Hints::default(), lines.as_bytes(), &self.plan.0.lens)
     }
 

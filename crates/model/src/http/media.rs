@@ -73,6 +73,11 @@ impl Media {
         &self.essence
     }
 
+    /// Its parameters in their order, names in lower case.
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.parameters.iter().map(|(name, value)| (&**name, &**value))
+    }
+
     /// The value of a parameter.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(known, _)| **known == *name).map(|(_, value)| &**value)

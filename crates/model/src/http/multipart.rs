@@ -24,9 +24,13 @@ const BREAK: &[u8] = b"\r\n";
 /// What is between parts: two dashes and the boundary.
 ///
 /// # Errors
-/// [`Malformed`]: there is no boundary, or one that may not be.
+/// [`Malformed`]: there is no boundary, or one that may not be, or something else that some take for it.
 pub fn delimiter(media: &Media) -> Result<String, Malformed> {
     let boundary = media.parameter("boundary").ok_or(Malformed)?;
+    let is_like = |text: &str| text.to_ascii_lowercase().contains("boundary");
+    if media.parameters().any(|(name, value)| name != "boundary" && (is_like(name) || is_like(value))) {
+        return Err(Malformed);
+    }
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(&byte);
     let is_boundary = (1..=LONGEST_BOUNDARY).contains(&boundary.len()) && boundary.bytes().all(is_plain);
     if is_boundary && !boundary.ends_with(' ') { Ok(format!("--{boundary}")) } else { Err(Malformed) }
@@ -126,7 +130,18 @@ fn disposition(value: &str) -> Result<Option<Box<str>>, Malformed> {
     if !is_token(kind.trim_matches(BLANK)) || parameters.iter().any(|(name, _)| name.starts_with("name*")) {
         return Err(Malformed);
     }
+    let is_form = kind.trim_matches(BLANK).eq_ignore_ascii_case("form-data");
+    if is_form && parameters.iter().any(|(name, value)| !is_of_a_form(name, value)) {
+        return Err(Malformed);
+    }
     Ok(parameters.into_iter().find_map(|(name, value)| (*name == *"name").then_some(value)))
+}
+
+/// Whether a parameter is one that all readers of forms take alike: some look for `name=` anywhere, and some take apostrophes for
+/// quotes.
+fn is_of_a_form(name: &str, value: &str) -> bool {
+    let is_named = matches!(name, "name" | "filename" | "filename*");
+    is_named && !value.to_ascii_lowercase().contains("name=") && !(name == "name" && value.starts_with('\''))
 }
 
 fn is_plain_coding(value: &str) -> bool {
@@ -173,7 +188,13 @@ mod tests {
         for wrong in ["\"\"", "\"a \"", "\"a\u{e9}\"", "\"a;b\"", &"b".repeat(71)] {
             assert_eq!(of(wrong), Err(Malformed), "{wrong}");
         }
-        assert_eq!(delimiter(&Media::parse("multipart/form-data").unwrap()), Err(Malformed));
+        for other in ["", "; xboundary=a; boundary=b", "; boundary=b; a=\"boundary=c\""] {
+            assert_eq!(
+                delimiter(&Media::parse(&format!("multipart/form-data{other}")).unwrap()),
+                Err(Malformed),
+                "{other}"
+            );
+        }
     }
 
     #[test]
@@ -241,6 +262,9 @@ mod tests {
             "Content-Disposition: form-data; name=a\r\nContent-Disposition: form-data; name=b",
             "Content-Disposition: form-data; name=\"a\\\"; filename=\"b\"",
             "Content-Disposition: form-data; name*=UTF-8''a",
+            "Content-Disposition: form-data; name='a'",
+            "Content-Disposition: form-data; name=\"a\"; x=\"; name=b\"",
+            "Content-Disposition: form-data; name=\"a\"; filename=\"; name=b\"",
             "Content-Disposition: form-data; name=\"a",
             "Content-Disposition: form-data\r\n ; name=a",
             "Content-Disposition: form-data; name=a\nX: y",

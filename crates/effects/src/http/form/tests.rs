@@ -27,15 +27,18 @@ fn ht_04_a_form_asks_for_a_method_by_each_spelling_of_its_name() {
     ] {
         assert_eq!(of(FORM, body.as_bytes()), Ok(vec!["DELETE".to_owned()]), "{body}");
     }
-    for body in ["", "a=_method", "method=DELETE", "_method[]=DELETE", "a=1&b"] {
+    for body in ["", "method=DELETE", "a=1&b", "payment_method=card", "_methods=DELETE", "a=the method"] {
         assert_eq!(of(FORM, body.as_bytes()), Ok(vec![]), "{body}");
     }
+    assert_eq!(of(FORM, b"[_method]=DELETE"), Ok(vec!["DELETE".to_owned()]));
+    let many = format!("{}_method=DELETE", "_method=POST&".repeat(9));
+    assert_eq!(of(FORM, many.as_bytes()), Ok(vec!["DELETE".to_owned(), "POST".to_owned()]));
     assert_eq!(of(FORM, b"_method=PUT&_method=DELETE"), Ok(vec!["DELETE".to_owned(), "PUT".to_owned()]));
 }
 
 #[test]
 fn ht_04_a_part_asks_for_a_method() {
-    let file = part("name=\"file\"; filename=\"_method\"", "\u{0}\r\n_method=PUT");
+    let file = part("name=\"file\"; filename=\"method\"", "\u{0}\r\nmethod=PUT");
     for name in ["name=\"_method\"", "name=_METHOD", "name=\"%5Fmethod\""] {
         let body = format!("{file}{}--b--\r\n", part(name, "DELETE"));
         assert_eq!(of(PARTS, body.as_bytes()), Ok(vec!["DELETE".to_owned()]), "{name}");
@@ -45,18 +48,29 @@ fn ht_04_a_part_asks_for_a_method() {
 
 #[test]
 fn a_form_that_readers_differ_about_is_not_understood() {
-    let whole = format!("{}--b--", part("name=a", "x"));
+    let asks = format!("{}--b--", part("name=_method", "DELETE"));
+    let inner = part("name=_method", "DELETE").replace("--b", "--c");
     for (media, body) in [
-        (PARTS, &whole.replace("\r\n--b--", "\n--b\r\n\r\n--b--")),
-        (PARTS, &whole.replace("form-data; name=a", "form-data; filename=a")),
-        (PARTS, &whole.replace("name=a", "name=a; name=_method")),
-        (PARTS, &whole.replace("name=a", "name=a\r\nContent-Transfer-Encoding: base64")),
-        (PARTS, &whole[..whole.len() - 2].to_owned()),
-        ("multipart/form-data", &whole),
-        ("application/x-www-form-urlencoded; charset=utf-16", &whole),
+        (PARTS, &asks.replace("\r\n--b--", "\n--b\r\n\r\n--b--")),
+        (PARTS, &asks.replace("form-data; name", "form-data; filename")),
+        (PARTS, &asks.replace("name=", "name=a; name=")),
+        (PARTS, &asks.replace("name=_method", "name=_method\r\nContent-Transfer-Encoding: base64")),
+        (PARTS, &asks.replace("name=_method", "name='_method'")),
+        (PARTS, &asks.replace("name=_method", "name=a; x=\"; name=_method\"")),
+        (PARTS, &asks[..asks.len() - 2].to_owned()),
+        ("multipart/form-data", &asks),
+        ("multipart/form-data; xboundary=c; boundary=b", &format!("{}--b--", part("name=a", &inner))),
+        ("application/x-www-form-urlencoded; charset=utf-16", &asks),
+        (FORM, &"a=_method".to_owned()),
+        (FORM, &"_method[]=DELETE".to_owned()),
+        ("application/json", &"{\"_method\":\"DELETE\"}".to_owned()),
+        ("application/json", &"{\"\\u005fmethod\":\"DELETE\"}".to_owned()),
     ] {
         assert!(of(media, body.as_bytes()).is_err(), "{media} {body:?}");
     }
+    assert_eq!(of(PARTS, asks.as_bytes()), Ok(vec!["DELETE".to_owned()]));
+    // Whatever of it they take otherwise, none of them finds a method.
+    assert_eq!(of(PARTS, b"--b\n\nx\n--b--"), Ok(vec![]));
 }
 
 #[test]
@@ -69,7 +83,8 @@ fn what_a_form_asks_for_is_bounded() {
 
 #[test]
 fn what_is_no_form_is_not_looked_into() {
-    assert_eq!(of("application/json", b"_method=DELETE"), Ok(vec![]));
+    assert_eq!(of("text/csv", b"_method=DELETE"), Ok(vec![]));
+    assert_eq!(of("application/json", b"{\"method\":\"DELETE\"}"), Ok(vec![]));
     let call = |method, body| Call {
         method,
         host: "h",
