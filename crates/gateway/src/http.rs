@@ -8,7 +8,7 @@
 //! |---|---|
 //! | a connection is accepted, and served to its end | `listener`, `connection`, `guarded` |
 //! | a request's head is read: who is asked, for what, in which form | `asking` |
-//! | who asks, and the session that the request belongs to | `identify`, `proof`, `admit`, `session` |
+//! | who asks, and the session that the request belongs to | `identify`, `proof`, `admit`, `page`, `session` |
 //! | one request from its head to the end of its answer | `exchange` |
 //! | whether it may, and asking a human | `deciding`, `refusal` |
 //! | its body on the way to the target | `upload` |
@@ -32,6 +32,7 @@ mod idle;
 mod interface;
 mod kubernetes;
 mod listener;
+mod page;
 mod problem;
 mod proof;
 mod proxy;

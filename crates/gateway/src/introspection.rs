@@ -61,6 +61,12 @@ impl Introspectors {
         self.0.load().iter().find(|introspector| introspector.is_asked_about(token)).cloned()
     }
 
+    /// Whether a token begins as those of one of them do.
+    pub(crate) fn have_prefix_of(&self, token: &str) -> bool {
+        let begins = |prefix: &String| token.starts_with(&**prefix);
+        self.0.load().iter().any(|introspector| introspector.config.token_prefix.as_ref().is_some_and(begins))
+    }
+
     /// The aliases of those that would be asked otherwise.
     pub(crate) fn compare(&self, asked: &[Asked]) -> Vec<Arc<str>> {
         let now = self.0.load();

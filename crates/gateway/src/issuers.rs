@@ -29,6 +29,17 @@ mod changes;
 
 pub use changes::IssuerChanges;
 
+/// What a token says of itself, which nobody has verified.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Claimed {
+    /// It is none that is believed here, whoever reads it.
+    Nobodys,
+    /// An issuer would be asked about it: it begins as that issuer's do.
+    Opaque,
+    /// It is read here: a token of an issuer, or a password that Sluice issued.
+    Read,
+}
+
 /// How long a login waits for somebody else's fetch of the same keys.
 const AWAIT_FETCH: Duration = Duration::from_secs(10);
 
@@ -254,6 +265,19 @@ impl TrustedIssuers {
         let subject = identity::verify_certificate(certificate.chain(), &issuers, clock::now())?;
         let generation = issuers.generation(&subject.key.issuer).unwrap_or_default();
         self.believed(Subject { credential: Credential { generation, ..subject.credential }, ..subject })
+    }
+
+    /// Whether a token that may be for somebody else says that it is for here. Nobody is asked, and nothing is believed.
+    pub(crate) fn claimed(&self, token: &str) -> Claimed {
+        if issued::is_password(token) {
+            Claimed::Read
+        } else if self.asked.have_prefix_of(token) {
+            Claimed::Opaque
+        } else if identity::is_of_nobody(token, &self.current.load()) {
+            Claimed::Nobodys
+        } else {
+            Claimed::Read
+        }
     }
 
     /// What a revocation has to know of a token, fetching keys as for [`TrustedIssuers::verify`].

@@ -137,21 +137,6 @@ impl IdentityError {
         }
     }
 
-    /// Whether the token is of no issuer that is believed here: whoever it was made for is somebody else.
-    pub const fn is_of_nobody(&self) -> bool {
-        matches!(
-            self,
-            Self::TooLong
-                | Self::NotCompact
-                | Self::Encrypted
-                | Self::Malformed { .. }
-                | Self::Header(_)
-                | Self::Algorithm(_)
-                | Self::KeyId
-                | Self::UnknownIssuer(_)
-        )
-    }
-
     /// What the caller is told, whatever the reason: it must not help to forge a better token.
     pub const fn client_message(&self) -> &'static str {
         "authentication failed: the identity was not accepted"

@@ -88,7 +88,7 @@ pub use subject::MAX_ACTORS;
 pub use svid::{SvidError, thumbprint, verify_certificate};
 pub use token::MAX_TOKEN;
 pub use told::{TOLD_TYPE, Told};
-pub use verify::{verify, verify_for};
+pub use verify::{is_of_nobody, verify, verify_for};
 
 #[cfg(test)]
 mod tests;

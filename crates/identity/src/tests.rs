@@ -17,7 +17,8 @@ use model::subject::{Binding, Subject, SubjectKind};
 use model::time::Timestamp;
 use serde_json::{Value, json};
 
-use crate::{IdentityError, Issuer, Issuers, KeyCache, KeySet, KeyTiming, Proven, SigningKey, UnknownKey, verify};
+use crate::{IdentityError, Issuer, Issuers, KeyCache, KeySet, KeyTiming, Proven, SigningKey, UnknownKey};
+use crate::{is_of_nobody, verify};
 
 mod attacks;
 mod claims;

@@ -59,6 +59,19 @@ pub(crate) fn shown(text: &str) -> Option<(Value, Value)> {
     Some((read("header", header)?, read("claims", claims)?))
 }
 
+/// What a text claims that has the form of a token, whatever else of it is wrong.
+///
+/// # Errors
+/// [`IdentityError::NotCompact`] and [`IdentityError::Encrypted`] if it has not, and nothing in it is JSON; another one if
+/// nobody can say what it claims.
+pub(crate) fn claims(text: &str) -> Result<Object, IdentityError> {
+    let (_, header, claims, _) = split(text)?;
+    decode_object("claims", claims).map_err(|error| match decode_object("header", header) {
+        Ok(_) => error,
+        Err(_) => IdentityError::NotCompact,
+    })
+}
+
 /// The signed bytes, and the three parts.
 fn split(text: &str) -> Result<(&str, &str, &str, &str), IdentityError> {
     let dots = text.bytes().filter(|byte| *byte == b'.').count();

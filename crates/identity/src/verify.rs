@@ -12,10 +12,10 @@ use model::time::Timestamp;
 use crate::check::Check;
 use crate::error::{IdentityError, excerpt};
 use crate::issuers::{Issuers, Names, Trusted, TrustedDomain};
-use crate::json::Json;
+use crate::json::{Json, Object};
 use crate::keys::Key;
 use crate::proven::Proven;
-use crate::token::Token;
+use crate::token::{self, Token};
 use crate::{claims, issued, subject, svid};
 
 /// Verifies a JWT and says who the caller is.
@@ -104,7 +104,7 @@ fn signed<'a>(
     now: Timestamp,
     passed: &mut dyn FnMut(Check),
 ) -> Result<Signer<'a>, IdentityError> {
-    let signer = named(issuers, token)?;
+    let signer = named(issuers, &token.claims)?;
     passed(Check::Issuer);
     let key = key(signer.trusted(), token, now)?;
     passed(Check::Key);
@@ -113,6 +113,16 @@ fn signed<'a>(
     }
     passed(Check::Signature);
     Ok(signer)
+}
+
+/// Whether a text is no token, or one that names none of these issuers: whoever it was made for is somebody else. It may name
+/// one and be wrong in whatever else.
+pub fn is_of_nobody(token: &str, issuers: &Issuers) -> bool {
+    match token::claims(token) {
+        Ok(claims) => named(issuers, &claims).is_err(),
+        Err(IdentityError::NotCompact | IdentityError::Encrypted) => true,
+        Err(_) => false,
+    }
 }
 
 /// What tells the token from all others ([`model::revocation::Whose::Token`]).
@@ -150,8 +160,8 @@ impl<'a> Signer<'a> {
 
 /// The issuer that `iss` names. A JWT-SVID need not have one, and is of the trust domain of its `sub` (JWT-SVID, section
 /// 3.1): only that trust domain's own keys can make it true.
-fn named<'a>(issuers: &'a Issuers, token: &Token<'_>) -> Result<Signer<'a>, IdentityError> {
-    let text = |claim| token.claims.get(claim).and_then(Json::text);
+fn named<'a>(issuers: &'a Issuers, claims: &Object) -> Result<Signer<'a>, IdentityError> {
+    let text = |claim| claims.get(claim).and_then(Json::text);
     let url = text("iss");
     if let Some(trusted) = url.and_then(|url| issuers.by_url(url)) {
         return Ok(Signer::Issuer(trusted));

@@ -26,6 +26,8 @@ mod identity;
 mod interfaces;
 #[path = "e2e_http/masks.rs"]
 mod masks;
+#[path = "e2e_http/pages.rs"]
+mod pages;
 #[path = "e2e_http/proxy.rs"]
 mod proxy;
 #[path = "e2e_http/proxying.rs"]

@@ -7,6 +7,7 @@ use ledger::Level;
 use model::approval::Consumed;
 use model::decision::{Denial, Need, Outcome};
 use model::disclosure::Disclosure;
+use model::effect::Verb;
 use model::event::{Entry, Event};
 use model::id::{ApprovalId, Digest};
 use model::lineage::Output;
@@ -138,15 +139,21 @@ impl<S: Decides> Judged<'_, S> {
             text: matter.statement.to_owned(),
             effects: matter.told.to_vec(),
             facts: matter.facts.clone(),
-            output: Output::None,
+            output: self.output(),
         };
         vec![entry(fit(event))]
+    }
+
+    /// What is answered in a tunnel nobody sees. Of all else values are counted as they go out.
+    fn output(&self) -> Output {
+        let is_tunnel = self.matter.told.iter().any(|effect| effect.verb == Verb::Tunnel);
+        if is_tunnel { Output::Unknown } else { Output::None }
     }
 
     fn statement(&self) -> Digest {
         let (place, matter) = (&self.standing.place, self.matter);
         let place = (&*place.model().name, &**place.database());
-        statement_id(place, matter.statement, matter.told, matter.facts, &Output::None)
+        statement_id(place, matter.statement, matter.told, matter.facts, &self.output())
     }
 
     fn decided(&self, outcome: Outcome, denial: Option<Denial>, approval: Option<ApprovalId>) -> Entry {

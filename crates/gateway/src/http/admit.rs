@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use identity::IdentityError;
 use model::effect::Object;
 use model::id::{Digest, SessionId};
 use model::subject::Subject;
@@ -22,19 +21,22 @@ use crate::sessions::Signals;
 pub(super) struct NotAdmitted {
     pub(super) refusal: Refusal,
     pub(super) reason: String,
-    /// Whether what was shown is of no issuer that is believed here.
-    pub(super) is_of_nobody: bool,
 }
 
 impl NotAdmitted {
     /// Refused so, for this reason.
     pub(super) fn new(refusal: Refusal, reason: impl Into<String>) -> Self {
-        Self { refusal, reason: reason.into(), is_of_nobody: false }
+        Self { refusal, reason: reason.into() }
     }
 
     /// Nobody is known by what was shown.
     pub(super) fn unknown(reason: impl ToString) -> Self {
         Self::new(Refusal::Unauthenticated, reason.to_string())
+    }
+
+    /// Nothing but its browser says who asks, of a page that may not.
+    pub(super) fn page(refusal: Refusal) -> Self {
+        Self::new(refusal, "a page of another origin asks, and nothing in the request says who")
     }
 
     /// What it would belong to ends.
@@ -48,10 +50,6 @@ impl NotAdmitted {
             Refusal::Unauthenticated => Self { refusal: Refusal::ProxyUnauthenticated, ..self },
             _ => self,
         }
-    }
-
-    fn unverified(error: &IdentityError) -> Self {
-        Self { is_of_nobody: error.is_of_nobody(), ..Self::unknown(error) }
     }
 
     fn not_allowed(reason: impl Into<String>) -> Self {
@@ -76,7 +74,7 @@ pub(super) async fn admit(
         return Ok(known);
     }
     let at = place.as_ref().map_or("", |place| &*place.model.name);
-    let subject = shown.verify(connection, at).await.map_err(|error| NotAdmitted::unverified(&error))?;
+    let subject = shown.verify(connection, at).await.map_err(NotAdmitted::unknown)?;
     shown.use_once(connection, &subject.key).map_err(NotAdmitted::unknown)?;
     let place = place.ok_or_else(|| NotAdmitted::not_allowed("no target has this host or path"))?;
     let mut sessions = connection.sessions.lock().await;

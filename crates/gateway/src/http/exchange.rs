@@ -26,6 +26,7 @@ use super::forward::Forwarded;
 use super::guarded::Freedom;
 use super::identify::{NothingShown, Shown};
 use super::kubernetes::{Filter, for_api_server, is_endless, is_of_an_api_server, of_another};
+use super::page;
 use super::proxy::{self, Connecting};
 use super::refusal::{Form, Refusal};
 use super::sending::{Given, send};
@@ -56,7 +57,7 @@ pub(super) async fn serve(connection: Arc<Connection>, busy: Busy, request: Requ
         Ok((ask, session, running)) => {
             Exchange::new(&connection, session, running, ask, parts).run(body, client).await;
         }
-        Err(NotAdmitted { refusal, reason, .. }) => turn_away(&connection, &parts, client, &refusal, &reason).await,
+        Err(NotAdmitted { refusal, reason }) => turn_away(&connection, &parts, client, &refusal, &reason).await,
     }
 }
 
@@ -79,7 +80,12 @@ async fn enter(connection: &Arc<Connection>, parts: &Parts) -> Result<(Asked, Ar
         }
         None => {
             let shown = Shown::of(parts, &ask, connection).map_err(|error| nothing_shown(connection, &error))?;
-            admit(connection, &shown, ask.place.clone()).await?
+            let (session, running) = admit(connection, &shown, ask.place.clone()).await?;
+            if shown.svid().is_some() {
+                let place = &session.standing().place;
+                page::may_ask(parts, &ask.authority, place).map_err(NotAdmitted::page)?;
+            }
+            (session, running)
         }
     };
     Ok((ask, session, running))

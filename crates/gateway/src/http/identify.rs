@@ -13,7 +13,8 @@ use model::subject::{Binding, Subject, SubjectKey};
 
 use super::asking::Asked;
 use super::connection::Connection;
-use crate::issued::{is_password, sha256};
+use crate::issued::sha256;
+use crate::issuers::{Claimed, TrustedIssuers};
 use crate::tls::ClientCertificate;
 
 /// What a request shows of who asks.
@@ -37,6 +38,10 @@ pub(super) enum NothingShown {
     Scheme,
     #[error("Proxy-Authorization is not a bearer token, nor a password")]
     ProxyScheme,
+    #[error("Authorization in what was asked for has an opaque token, about which no issuer is asked there")]
+    Opaque,
+    #[error("Authorization in what was asked for has a token with a proof")]
+    Proven,
     #[error(transparent)]
     Proof(#[from] ProofError),
 }
@@ -71,14 +76,20 @@ impl Shown {
     }
 
     /// What a request shows in a connection that somebody is known by already. It may be for the target, as anything is that is
-    /// no token which says itself whose it is: nobody else is asked about it.
-    pub(super) fn within(fields: &HeaderMap) -> Result<Option<Self>, NothingShown> {
-        let is_read_here = |token: &String| is_password(token) || !identity::is_opaque(token, None);
-        Ok(match presented(fields) {
-            Ok(Some(Scheme::Bearer(token))) => Some(token).filter(is_read_here).map(Secret::new).map(Self::Token),
-            Ok(Some(Scheme::Dpop(_)) | None) | Err(NothingShown::Scheme) => None,
+    /// no token which says itself that it is for here: nobody else is asked about it.
+    pub(super) fn within(fields: &HeaderMap, issuers: &TrustedIssuers) -> Result<Option<Self>, NothingShown> {
+        let (token, is_proven) = match presented(fields) {
+            Ok(Some(Scheme::Bearer(token))) => (token, false),
+            Ok(Some(Scheme::Dpop(token))) => (token, true),
+            Ok(None) | Err(NothingShown::Scheme) => return Ok(None),
             Err(error) => return Err(error),
-        })
+        };
+        match issuers.claimed(&token) {
+            Claimed::Nobodys => Ok(None),
+            Claimed::Opaque => Err(NothingShown::Opaque),
+            Claimed::Read if is_proven => Err(NothingShown::Proven),
+            Claimed::Read => Ok(Some(Self::Token(Secret::new(token)))),
+        }
     }
 
     /// The digest of the credential, which a session is found by.
@@ -186,7 +197,16 @@ fn presented(fields: &HeaderMap) -> Result<Option<Scheme>, NothingShown> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use identity::{Issuer, KeyTiming};
+    use store::config::{ClientAuthentication, CredentialSource, IntrospectionConfig};
+
     use super::*;
+    use crate::introspection::{self, Secrets};
+    use crate::issuers::KeySource;
 
     fn shown(values: &[&str]) -> Result<Option<Scheme>, NothingShown> {
         let mut fields = HeaderMap::new();
@@ -227,19 +247,56 @@ mod tests {
         assert_eq!((basic(":"), basic("a.b.c")), (None, None));
     }
 
+    /// Those of an issuer, which is asked about tokens that begin with `corp_`.
+    fn issuers() -> TrustedIssuers {
+        let issuer = Issuer::new("corp", "https://id.example", "sluice");
+        let config = IntrospectionConfig {
+            url: None,
+            client_id: "sluice".to_owned(),
+            client_secret: CredentialSource::Env("UNUSED".to_owned()),
+            method: ClientAuthentication::Basic,
+            token_prefix: Some("corp_".to_owned()),
+            max_age: Duration::ZERO,
+            max_outage: Duration::ZERO,
+            ca_file: None,
+        };
+        let secret: Secrets = Arc::new(|| Ok(Secret::new("secret".to_owned())));
+        let keys = KeySource::File("/nowhere".into());
+        let issuers = TrustedIssuers::new([(issuer.clone(), keys)], KeyTiming::default(), None);
+        issuers.ask(vec![introspection::Asked { issuer: Arc::new(issuer), config, secret }]);
+        issuers
+    }
+
     #[test]
-    fn within_a_connection_only_what_says_whose_it_is_is_looked_at() {
+    fn within_a_connection_only_what_says_that_it_is_for_here_is_looked_at() {
+        let issuers = issuers();
         let looked_at = |values: &[&str]| {
             let mut fields = HeaderMap::new();
             for value in values {
                 fields.append(AUTHORIZATION, value.parse().unwrap());
             }
-            Shown::within(&fields).map(|shown| shown.is_some())
+            Shown::within(&fields, &issuers).map(|shown| shown.is_some())
         };
-        assert_eq!(looked_at(&["Bearer eyJhbGciOiJFUzI1NiJ9.e30.c2ln"]), Ok(true));
-        for of_the_target in ["Bearer opaque", "Basic YTpi", "DPoP a.b.c", "AWS4-HMAC-SHA256 Credential=a"] {
+        let token = |header: &str, issuer: &str| {
+            let claims = URL_SAFE_NO_PAD.encode(format!("{{\"iss\":\"{issuer}\"}}"));
+            format!("{}.{claims}.c2ln", URL_SAFE_NO_PAD.encode(header))
+        };
+        for header in ["{\"alg\":\"ES256\"}", "{\"alg\":\"HS256\"}", "{}", "no JSON"] {
+            let (ours, others) = (token(header, "https://id.example"), token(header, "https://other.example"));
+            assert_eq!(looked_at(&[&format!("Bearer {ours}")]), Ok(true), "{header}");
+            assert_eq!(looked_at(&[&format!("DPoP {ours}")]), Err(NothingShown::Proven), "{header}");
+            for scheme in ["Bearer", "DPoP"] {
+                assert_eq!(looked_at(&[&format!("{scheme} {others}")]), Ok(false), "{header}");
+            }
+        }
+        for of_the_target in
+            ["Bearer opaque", "Bearer a.b.c", "Basic YTpi", "DPoP a.b.c", "AWS4-HMAC-SHA256 Credential=a"]
+        {
             assert_eq!(looked_at(&[of_the_target]), Ok(false), "{of_the_target}");
         }
+        // An issuer would have to be asked about it, which is not done there.
+        assert_eq!(looked_at(&["Bearer corp_x"]), Err(NothingShown::Opaque));
+        assert_eq!(looked_at(&["DPoP corp_?"]), Err(NothingShown::Opaque));
         assert_eq!(looked_at(&[]), Ok(false));
         assert_eq!(looked_at(&["Bearer a.b.c", "Basic YTpi"]), Err(NothingShown::Several));
     }

@@ -20,6 +20,7 @@ use super::asking::{Asked, Found, PORT, malformed, path_at, place_of};
 use super::connection::{self, Connection};
 use super::exchange::{Exchange, turn_away};
 use super::identify::Shown;
+use super::page;
 use super::refusal::Refusal;
 use super::session::{Place, Running, Session};
 use crate::gate::{ClientExchange, Released};
@@ -113,13 +114,11 @@ impl Within {
         parts: &Parts,
         place: Option<Place>,
     ) -> Result<(Arc<Session>, Running), NotAdmitted> {
-        let shown = Shown::within(&parts.headers).map_err(NotAdmitted::unknown)?;
+        let shown = Shown::within(&parts.headers, &connection.node.issuers).map_err(NotAdmitted::unknown)?;
         if let Some(shown) = shown {
-            match admit(connection, &shown, place).await {
-                Err(refused) if refused.is_of_nobody => {}
-                admitted => return admitted,
-            }
+            return admit(connection, &shown, place).await;
         }
+        page::may_ask(parts, &self.authority, &self.session.standing().place).map_err(NotAdmitted::page)?;
         let running = self.session.begin().ok_or_else(|| NotAdmitted::gone("the session ends"))?;
         Ok((Arc::clone(&self.session), running))
     }

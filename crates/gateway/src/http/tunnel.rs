@@ -165,7 +165,11 @@ impl Tunnel<'_> {
                 Err(reason) => return Over::NotRecorded(reason),
             };
             match tokio::time::timeout(self.exchange.body_timeout, caller.send(released, Wrap::Nothing)).await {
-                Ok(Ok(disclosed)) => disclosure.add(&disclosed),
+                Ok(Ok(disclosed)) => {
+                    disclosure.add(&disclosed);
+                    // One answer, of which nobody can say what it holds.
+                    disclosure.rows = 1;
+                }
                 Ok(Err(Gone::Gate(_))) => return Over::Internal,
                 Ok(Err(Gone::Closed | Gone::NotOpened)) | Err(_) => return Over::CallerGone,
             }

@@ -8,12 +8,13 @@ use model::disclosure::Disclosure;
 
 use super::answer::{Answer, REQUEST, Showing, Stop};
 use super::exchange::{Exchange, Outcome, Shows};
+use super::page;
 use super::refusal::Refusal;
 use super::sending::turn;
 use super::session::Place;
 use super::socket::{Limits, Socket};
 use super::streams::{Kind, command, ports};
-use super::turning::{self, Turning, is_of_handshake};
+use super::turning::{Turning, is_of_handshake};
 use super::understand::Asking;
 use crate::deciding::Go;
 use crate::gate::{ClientExchange, Reads, TargetStream, Turn};
@@ -21,7 +22,7 @@ use crate::gate::{ClientExchange, Reads, TargetStream, Turn};
 impl Exchange {
     /// Whether the page that asks may.
     pub(super) fn origin(&self) -> Result<Option<HeaderValue>, Refusal> {
-        turning::origin(&self.fields, &self.ask.authority, &self.session.standing().place)
+        page::origin(&self.fields, &self.ask.authority, &self.session.standing().place)
     }
 
     /// Whether a connection to this place turns to what is asked for.

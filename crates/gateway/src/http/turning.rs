@@ -5,18 +5,15 @@ use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT,
-    SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING,
-    UPGRADE,
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
+    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode, Version};
 use wire::http::fields::ConnectionOptions;
 use wire::websocket::Handshake;
 
-use super::asking::written;
 use super::refusal::Refusal;
-use super::session::Place;
 
 /// What the accepting side adds to the key (RFC 6455, section 1.3).
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -157,32 +154,6 @@ fn is_bearer(protocol: &str) -> bool {
 /// What answers a key (RFC 6455, section 4.2.2).
 fn accept(key: &str) -> String {
     STANDARD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, format!("{key}{GUID}").as_bytes()))
-}
-
-/// By which origin the target is asked. A page of another origin than the one that it is reached by may ask only if the target
-/// names it: what a browser adds of itself, such as a certificate, would else let any page do what its user may (RFC 6455,
-/// section 10.2).
-///
-/// # Errors
-/// A refusal, if it may not.
-pub(super) fn origin(
-    fields: &HeaderMap,
-    host: &wire::http::Authority,
-    place: &Place,
-) -> Result<Option<HeaderValue>, Refusal> {
-    let mut all = fields.get_all(ORIGIN).iter();
-    let (Some(origin), None) = (all.next(), all.next()) else {
-        return if fields.contains_key(ORIGIN) { Err(Refusal::Origin) } else { Ok(None) };
-    };
-    if place.http.origins.iter().any(|known| known.as_bytes() == origin.as_bytes()) {
-        return Ok(Some(origin.clone()));
-    }
-    if origin.as_bytes() != format!("https://{}", written(host)).as_bytes() {
-        return Err(Refusal::Origin);
-    }
-    // As the target would be asked by a page of its own.
-    let scheme = if place.http.tls.mode == store::config::TlsMode::Off { "http" } else { "https" };
-    Ok(HeaderValue::from_str(&format!("{scheme}://{}", place.authority)).ok())
 }
 
 #[cfg(test)]

@@ -509,3 +509,31 @@ fn id_18_names_that_could_be_mistaken_are_refused() {
     }
     assert_eq!(world.verify(&claims_with("groups", json!(["Köln"]))).unwrap().groups, ["corp|Köln".into()]);
 }
+
+#[test]
+fn id_08_a_token_that_names_an_issuer_is_not_nobodys_whatever_else_is_wrong() {
+    let world = World::new(issuer());
+    let is_of_nobody = |token: &str| is_of_nobody(token, &world.issuers);
+    let good = world.pair.token(&claims());
+    let (signed, _) = good.rsplit_once('.').unwrap();
+    let (header, _) = signed.split_once('.').unwrap();
+    let others = world.pair.token(&claims_with("iss", json!("https://other.example")));
+    assert!(!is_of_nobody(&good) && is_of_nobody(&others));
+    let long = world.pair.token(&claims_with("groups", json!("x".repeat(crate::MAX_TOKEN))));
+    for wrong in [
+        format!("{signed}.+"),
+        format!("{signed}."),
+        good.replacen(header, "x", 1),
+        world.pair.token_with(&json!({"alg": "none"}), &claims()),
+        world.pair.token_with(&json!({"alg": "EdDSA", "crit": ["x"]}), &claims()),
+        world.pair.token_with(&json!({"alg": "EdDSA", "kid": 1}), &claims()),
+        long,
+        // Which one it names cannot be said.
+        format!("{header}.e30x.c2ln"),
+    ] {
+        assert!(world.verify_token(&wrong).is_err() && !is_of_nobody(&wrong), "{wrong}");
+    }
+    for other in ["", "opaque", "a.b.c", "a.b.c.d.e", &format!("{header}.e30.c2ln"), signed] {
+        assert!(is_of_nobody(other), "{other}");
+    }
+}

@@ -176,21 +176,35 @@ fn who_is_named_in_a_connection_asks_there_and_else_who_opened_it() -> Result<()
     let stranger = format!("Authorization: Bearer {}", proxied.ground.token("sam", &["strangers"])?);
     let elsewhere = proxied.ground.site.issuer().issue(testkit::issuer::Grant::new("frank").audience("another"))?;
     let elsewhere = format!("Authorization: Bearer {elsewhere}");
+    let claims = elsewhere.split('.').nth(1).context("no claims")?;
+    let proven = elsewhere.replace("Bearer", "DPoP");
+    // Of that issuer too, and broken in its other parts: `{"alg":"HS256"}`, no JSON, no signature.
+    let broken = ["eyJhbGciOiJIUzI1NiJ9.{}.c2ln", "eyJhbGciOiJFUzI1NiJ9.{}.+", "a.{}.b"]
+        .map(|form| format!("Authorization: Bearer {}", form.replace("{}", claims)));
     let url = "https://localhost/echo";
     for (field, status) in [
         ("Authorization: Bearer opaque", 200),
+        ("Authorization: Bearer a.b.c", 200),
+        ("Authorization: DPoP opaque", 200),
+        ("Authorization: Bearer eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJodHRwczovL290aGVyLmV4YW1wbGUifQ.c2ln", 200),
         ("Authorization: Bearer eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJodHRwczovL290aGVyLmV4YW1wbGUifQ.c2ln", 200),
         ("Authorization: Basic YTpi", 200),
         (frank.as_str(), 200),
         (stranger.as_str(), 403),
         // Of an issuer that is believed, and not good here.
         (elsewhere.as_str(), 401),
+        (proven.as_str(), 401),
+        (broken[0].as_str(), 401),
+        (broken[1].as_str(), 401),
+        (broken[2].as_str(), 401),
+        // Nobody can say of which it is.
+        ("Authorization: Bearer eyJhbGciOiJFUzI1NiJ9.e30x.c2ln", 401),
     ] {
         assert_eq!(proxied.ask(CALLER, url, &["-H", field])?.status, status, "{field}");
     }
     let openers = proxied.openers()?;
     let of = |who: &str| openers.iter().filter(|opener| *opener == who).count();
-    assert_eq!((of("erin"), of("frank"), of("sam")), (6, 1, 0), "{openers:?}");
+    assert_eq!((of("erin"), of("frank"), of("sam")), (14, 1, 0), "{openers:?}");
     assert!(proxied.ground.api.reached()?.iter().all(|one| one.field("authorization").is_none()));
     Ok(())
 }

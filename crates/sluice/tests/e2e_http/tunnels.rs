@@ -10,6 +10,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use ledger::tape::{Kind, Lane, Track};
 use model::decision::Outcome;
 use model::event::Event;
+use model::lineage::Output;
 use serde_json::{Value, json};
 use testkit::api::{Api, Options};
 use testkit::command::run;
@@ -170,11 +171,12 @@ fn what_passes_a_tunnel_is_counted_and_its_digest_is_on_the_tape() -> Result<()>
     let events = record::events(&proxied.ground.site)?;
     let at = |is_it: &dyn Fn(&Event) -> bool| events.iter().position(is_it).context("it is not in the journal");
     let statement = at(&|event| {
-        matches!(event, Event::Statement { text, effects, .. }
+        matches!(event, Event::Statement { text, effects, output: Output::Unknown, .. }
         if text == "CONNECT raw.example:443" && effects[0].to_string().starts_with("http:connect route CONNECT raw.example/"))
     })?;
     let allowed = at(&|event| matches!(event, Event::Decided { outcome: Outcome::Allow, .. }))?;
-    let completed = at(&|event| matches!(event, Event::Completed { error: None, .. }))?;
+    let completed =
+        at(&|event| matches!(event, Event::Completed { error: None, disclosure, .. } if disclosure.rows == 1))?;
     assert!(statement < allowed && allowed < completed, "{statement} {allowed} {completed}");
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! `targets.toml`: the backends behind Sluice, one table each.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -157,12 +158,36 @@ pub fn parse_targets(text: &str, file: &Path) -> Result<Vec<TargetConfig>, Vec<C
                 if let Some(http) = target.http() {
                     http::claim(&section, &target.target.name, http, &mut hosts);
                 }
+                claim_address(&section, &target, &targets);
                 targets.push(target);
             }
             section.finish();
         }
         targets
     })
+}
+
+/// Whoever may have a tunnel to a target reaches all that there is at its address: nothing else of this is another target's.
+fn claim_address(section: &Section<'_, '_>, target: &TargetConfig, others: &[TargetConfig]) {
+    let has_tunnel = |target: &TargetConfig| target.http().is_some_and(|http| http.tunnel);
+    let is_there = |other: &&TargetConfig| other.port == target.port && is_same_host(&other.host, &target.host);
+    for other in others.iter().filter(is_there).filter(|other| has_tunnel(other) || has_tunnel(target)) {
+        let tunnel = if has_tunnel(target) { target } else { other };
+        let (other, tunnel) = (&other.target.name, &tunnel.target.name);
+        let problem =
+            format!("target {other:?} has this address too, and {tunnel:?} has `tunnel`, which leads to both");
+        section.report("address", &problem, "let a target with `tunnel` be the only one at its address");
+    }
+}
+
+/// Whether two hosts are one as they are written: names in any case, addresses in any form.
+fn is_same_host(one: &str, other: &str) -> bool {
+    let address = |host: &str| host.parse::<IpAddr>().ok().map(|address| address.to_canonical());
+    let name = |host: &str| host.trim_end_matches('.').to_ascii_lowercase();
+    match (address(one), address(other)) {
+        (Some(one), Some(other)) => one == other,
+        (None, _) | (Some(_), None) => name(one) == name(other),
+    }
 }
 
 /// Policies name targets, and paths such as `payments/payments/public.cards` start with one.

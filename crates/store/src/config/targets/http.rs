@@ -45,7 +45,7 @@ pub struct HttpTarget {
     pub tape_body: u64,
     /// What becomes of answers that are not read, such as images, where their content may have to be masked.
     pub unread: Unread,
-    /// The origins of pages that may ask for a WebSocket, beside the one by which the target is reached.
+    /// The origins of pages that may ask where a browser says who its user is, beside the one by which the target is reached.
     pub origins: Vec<Arc<str>>,
     /// The longest message of a WebSocket, in bytes.
     pub max_message: usize,

@@ -6,7 +6,7 @@ use model::class::DataClass;
 use model::classification::{Classification, ColumnRule};
 use model::decision::Outcome;
 use model::disclosure::{Counts, Disclosure};
-use model::effect::{ColumnName, Effect, Facts, FunctionClass, Object, TableKind, TableName, Verb};
+use model::effect::{ColumnName, Effect, Facts, FunctionClass, Object, Route, RouteKind, TableKind, TableName, Verb};
 use model::event::{Entry, Event};
 use model::lineage::{Container, Member, Origin, Output, OutputColumn};
 use rusqlite::OpenFlags;
@@ -245,6 +245,38 @@ fn what_is_unproved_stays_unknown_where_another_column_of_the_class_was_counted(
     let shown = one.now.clone().unwrap();
     assert_eq!((shown.clear, shown.clear_at_most, shown.unknown), (3, 3, true));
     assert_eq!(state.records().disclosed_now(&here, &Search::default()).unwrap(), given([3, 3, 0, 1, 1]));
+}
+
+/// What a target said in it was seen by nobody.
+#[test]
+fn what_passed_a_tunnel_is_unknown() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = Sqlite::open(directory.path()).unwrap();
+    let ann = session(1);
+    let route = Route {
+        kind: RouteKind::Undocumented,
+        method: "CONNECT".into(),
+        host: "raw.example".into(),
+        path: "/".into(),
+        template: Arc::default(),
+        operation: Arc::default(),
+        parameters: Vec::new(),
+        query: Vec::new(),
+    };
+    let tunnel = Effect::new(Verb::Tunnel, Object::Route(Arc::new(route)));
+    state
+        .index(&entries(vec![
+            opened(1, "svc|ann", ("payments", "main")),
+            statement(1, ("payments", "main"), vec![tunnel], Output::Unknown),
+            decided(ann.request(1), 1, Outcome::Allow),
+            ended(ann.request(1), 1, &[]),
+            // The target said nothing.
+            decided(ann.request(2), 1, Outcome::Allow),
+            ended(ann.request(2), 0, &[]),
+        ]))
+        .unwrap();
+    let here = now("payments", "main", "people.nick");
+    assert_eq!(reported(state.records(), &here), [("ann".to_owned(), given([0, 0, 0, 0, 1]))]);
 }
 
 /// Older entries say of a COPY to the client that it answers with nothing.

@@ -171,3 +171,31 @@ fn a_name_and_a_path_lead_to_one_target() {
         |name: &str| billing("[billing]", name).replace("hosts = [\"billing.example.com\"]", "path_prefix = \"/b\"");
     assert_mistake(&(below("[billing]") + &below("[other]")), 9, "other.path_prefix", "claims \"/b\" too");
 }
+
+#[test]
+fn nothing_else_is_at_an_address_that_a_tunnel_leads_to() {
+    let at = |name: &str, address: &str, more: &str| {
+        let text = billing("[billing]", &format!("[{name}]")).replace("billing:443", address);
+        text.replace("billing.example.com", &format!("{name}.example.com")) + more
+    };
+    let tunnel = "tunnel = true\n";
+    for (one, other) in [
+        ("api.internal:443", "api.internal:443"),
+        ("api.internal:443", "API.internal.:443"),
+        ("10.0.0.1:443", "[::ffff:10.0.0.1]:443"),
+        ("[::1]:443", "[0:0::1]:443"),
+    ] {
+        let (first, second) = (at("a", one, tunnel), at("b", other, ""));
+        assert_mistake(&(first + &second), 9, "b.address", "target \"a\" has this address too, and \"a\" has `tunnel`");
+        let (first, second) = (at("a", one, ""), at("b", other, tunnel));
+        assert_mistake(&(first + &second), 8, "b.address", "target \"a\" has this address too, and \"b\" has `tunnel`");
+        // Without a tunnel each is asked for what is its own.
+        assert!(targets(&(at("a", one, "") + &at("b", other, ""))).is_ok());
+    }
+    for other in ["api.internal:8443", "api2.internal:443"] {
+        assert!(targets(&(at("a", "api.internal:443", tunnel) + &at("b", other, tunnel))).is_ok(), "{other}");
+    }
+    let api_server = "[k]\nprotocol = \"kubernetes\"\naddress = \"api.internal:443\"\nhosts = [\"k.example.com\"]\n\
+                      credential = { bearer = { env = \"T\" } }\n";
+    assert_mistake(&(at("a", "api.internal:443", tunnel) + api_server), 9, "k.address", "leads to both");
+}
