@@ -165,11 +165,12 @@ fn a_body_is_read_where_it_says_what_is_done() {
         ("POST", "/mcp", json, true),
         ("DELETE", "/mcp", json, false),
         ("POST", "/shop.v1.Orders/Get", "application/grpc", false),
-        ("POST", "/v1/customers", json, false),
+        ("POST", "/v1/customers", json, true),
+        ("POST", "/v1/customers", "text/plain", false),
         ("POST", "/v1/customers", form, true),
         ("POST", "/v1/customers", "multipart/form-data; boundary=b", true),
         ("PUT", "/v1/customers", form, false),
-        ("POST", "/nowhere", json, false),
+        ("POST", "/nowhere", json, true),
         ("POST", "/nowhere", form, true),
     ] {
         let media = Media::parse(media).unwrap();
