@@ -30,6 +30,7 @@ mod tunnel;
 
 pub use answer::Answer;
 pub use api::{Api, ApiError, Declared, Speaks};
+pub use arguments::names;
 pub use call::{Body, Call, MOST_OF_A_BODY, Pair};
 pub use canonical::{SELECTED, canonical};
 pub(crate) use request::query;

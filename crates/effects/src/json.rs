@@ -1,7 +1,8 @@
 //! JSON as one reader cannot read it otherwise than another.
 //!
 //! Readers differ in which of two members of one name counts, so a text with such an object is none here. Some compare names
-//! without case: where a name means something, no other member may be like it but for its case ([`Json::is_plain`]).
+//! without case: where a name means something, no other member may be like it but for its case ([`Json::is_plain`]), and where
+//! any may, no two members ([`Json::tells_names_apart`]).
 
 use std::fmt;
 
@@ -55,6 +56,18 @@ impl Json {
         let Self::Object(members) = self else { return false };
         let is_like = |name: &str| names.iter().any(|known| folded(known) == folded(name));
         members.iter().all(|(name, _)| names.contains(&name.as_str()) || !is_like(name))
+    }
+
+    /// Whether no object in it has two members whose names are alike but for their case.
+    pub(crate) fn tells_names_apart(&self) -> bool {
+        match self {
+            Self::Object(members) => {
+                let mut names = std::collections::HashSet::new();
+                members.iter().all(|(name, value)| names.insert(folded(name)) && value.tells_names_apart())
+            }
+            Self::List(items) => items.iter().all(Self::tells_names_apart),
+            Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_) => true,
+        }
     }
 }
 

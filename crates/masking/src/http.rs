@@ -114,5 +114,6 @@ pub use body::{Body, Change};
 pub use error::Unmaskable;
 pub use head::{Asked, Head, asked};
 pub use plan::{Limits, Opaque, Plan};
+pub use text::named;
 
 pub use crate::masked::own;

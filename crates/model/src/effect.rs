@@ -309,7 +309,7 @@ pub enum Object {
     GraphqlField(Arc<GraphqlField>),
     /// A method of a gRPC service, of whose message nothing is known.
     GrpcMethod(Arc<GrpcMethod>),
-    /// A method of JSON-RPC, without parameters.
+    /// A method of JSON-RPC, of whose parameters nothing is known.
     RpcMethod(Arc<RpcMethod>),
     /// A tool, resource or prompt of the Model Context Protocol.
     Mcp(Arc<McpItem>),

@@ -119,7 +119,8 @@ impl Key {
             }
             Resource::RpcMethod(method, arguments) => {
                 self.texts(["rpc", &method.route, &method.method]);
-                self.named(arguments);
+                self.0.push(arguments.is_some().into());
+                self.named(arguments.unwrap_or_default());
             }
             Resource::Mcp(item) => {
                 self.texts(["mcp", &item.route, item.kind.as_str(), &item.name]);
@@ -211,7 +212,7 @@ fn is_short(resource: &Resource<'_>) -> bool {
         }
         Resource::RpcMethod(method, arguments) => {
             let whole = method.route.len().saturating_add(method.method.len());
-            whole.saturating_add(length(arguments)) <= MOST_BYTES
+            whole.saturating_add(length(arguments.unwrap_or_default())) <= MOST_BYTES
         }
         Resource::Kubernetes(resource) => kubernetes_length(resource) <= MOST_BYTES,
         Resource::KubernetesPath(path) => path.path.len() <= MOST_BYTES,

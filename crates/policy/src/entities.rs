@@ -38,8 +38,8 @@ pub(crate) enum Resource<'a> {
     GraphqlField(&'a GraphqlField),
     /// A method, and what its message holds, if that is known.
     GrpcMethod(&'a GrpcMethod, Option<&'a [Named]>),
-    /// A method and its parameters.
-    RpcMethod(&'a RpcMethod, &'a [Named]),
+    /// A method and its parameters, if those are known.
+    RpcMethod(&'a RpcMethod, Option<&'a [Named]>),
     Mcp(&'a McpItem),
     Kubernetes(&'a KubernetesResource),
     KubernetesPath(&'a KubernetesPath),
@@ -66,8 +66,8 @@ impl<'a> Resource<'a> {
             Object::GraphqlField(field) => Self::GraphqlField(field),
             Object::GrpcMethod(method) => Self::GrpcMethod(method, None),
             Object::GrpcCall(call) => Self::GrpcMethod(&call.method, Some(&call.arguments)),
-            Object::RpcMethod(method) => Self::RpcMethod(method, &[]),
-            Object::RpcCall(call) => Self::RpcMethod(&call.method, &call.arguments),
+            Object::RpcMethod(method) => Self::RpcMethod(method, None),
+            Object::RpcCall(call) => Self::RpcMethod(&call.method, Some(&call.arguments)),
             Object::Mcp(item) => Self::Mcp(item),
             Object::KubernetesResource(resource) => Self::Kubernetes(resource),
             Object::KubernetesPath(path) => Self::KubernetesPath(path),

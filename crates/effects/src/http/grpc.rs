@@ -10,6 +10,7 @@ use model::http::protobuf::Schema;
 use model::http::{Media, Syntax};
 
 use super::answer::Answer;
+use super::arguments::names;
 use super::call::{Body, Call};
 use super::request::{Request, line};
 use super::{message, method};
@@ -41,20 +42,27 @@ pub(super) fn analyse(call: &Call<'_>, route: &Arc<Route>, answer: Answer, schem
     let answer = Answer { is_opaque: message.is_none(), message, place, ..answer };
     let on = |object| vec![Effect::new(Verb::GrpcCall, object)];
     let input = schema.and_then(|schema| Some((schema, schema.input(service, name)?)));
-    match input.map(|(schema, input)| arguments(call, schema, input)) {
-        None => Request::of("grpc", route, on(Object::GrpcMethod(Arc::new(method))), answer),
-        Some(Ok(arguments)) => {
+    let read = input.map(|(schema, input)| arguments(call, schema, input)).transpose();
+    let is_unknown = schema.is_some_and(|schema| schema.describes(service)) && answer.message.is_none();
+    match read {
+        Ok(Some(arguments)) => {
             let shown = shown(&arguments);
             let effects = on(Object::GrpcCall(Arc::new(GrpcCall { method, arguments })));
             Request::of("grpc", route, effects, answer).with(line(route), &shown)
         }
-        Some(Err(why)) => {
-            let mut request = Request::of("grpc", route, on(Object::GrpcMethod(Arc::new(method))), answer);
-            request.effects.push(Effect::new(Verb::Opaque, Object::Target));
-            request.facts.opaque = Some(why.into());
-            request
-        }
+        Ok(None) if !is_unknown => Request::of("grpc", route, on(Object::GrpcMethod(Arc::new(method))), answer),
+        Ok(None) => not_understood(route, method, answer, "a method that its service is not described to have"),
+        Err(why) => not_understood(route, method, answer, why),
     }
+}
+
+/// A call of which the method is known, and no more.
+fn not_understood(route: &Arc<Route>, method: GrpcMethod, answer: Answer, why: &str) -> Request {
+    let called = Effect::new(Verb::GrpcCall, Object::GrpcMethod(Arc::new(method)));
+    let effects = vec![called, Effect::new(Verb::Opaque, Object::Target)];
+    let mut request = Request::of("grpc", route, effects, answer);
+    request.facts.opaque = Some(why.into());
+    request
 }
 
 /// What the one message holds, or why that is not known.
@@ -111,7 +119,11 @@ fn inflated(message: &[u8]) -> Result<Vec<u8>, &'static str> {
 
 /// Arguments for people, each on a line.
 fn shown(arguments: &[Named]) -> String {
-    arguments.iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join("\n")
+    arguments
+        .iter()
+        .map(|(name, value)| format!("{}: {value}", names(name).collect::<Vec<_>>().join(".")))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// The last two names of the path, if they are such as services and methods have.

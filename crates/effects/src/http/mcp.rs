@@ -5,10 +5,10 @@ use std::sync::Arc;
 use model::effect::{Effect, McpItem, McpKind, Object, Route, Verb};
 
 use super::answer::Answer;
-use super::arguments::Room;
+use super::arguments::{ALIKE, Room};
 use super::call::Call;
 use super::request::{Request, TooMuch};
-use super::rpc::{Message, requests};
+use super::rpc::{Done, Message, not_understood, requests};
 use super::{method, rpc};
 use crate::json::Json;
 
@@ -22,8 +22,8 @@ pub(super) fn analyse(call: &Call<'_>, route: &Arc<Route>, answer: Answer) -> Re
     requests("mcp", call, route, answer, |message, route| effect(message, route, &mut room))
 }
 
-/// `None` where the parameters are not those of the method.
-fn effect(message: &Message<'_>, route: &Route, room: &mut Room) -> Result<Option<Effect>, TooMuch> {
+/// What a message is about, or where its parameters are not those of the method, that alone.
+fn effect(message: &Message<'_>, route: &Route, room: &mut Room) -> Result<Done, TooMuch> {
     let (verb, kind, name) = match message.method {
         "tools/call" => (Verb::McpTool, McpKind::Tool, "name"),
         "resources/read" | "resources/subscribe" | "resources/unsubscribe" => {
@@ -34,14 +34,17 @@ fn effect(message: &Message<'_>, route: &Route, room: &mut Room) -> Result<Optio
     };
     let params = message.params.filter(|params| params.is_plain(&["name", "uri", "arguments"]));
     let Some((params, name)) = params.and_then(|params| Some((params, params.get(name)?.text()?))) else {
-        return Ok(None);
+        return Ok(not_understood(message, route, "parameters that are not those of their method"));
     };
-    let arguments = match params.given("arguments").filter(|_| kind != McpKind::Resource) {
-        None => Vec::new(),
-        Some(given @ Json::Object(_)) => room.all_of(given)?,
-        Some(_) => return Ok(None),
+    let (arguments, opaque) = match params.given("arguments").filter(|_| kind != McpKind::Resource) {
+        None => (Vec::new(), None),
+        Some(given @ Json::Object(_)) => match room.all_of(given)? {
+            Some(arguments) => (arguments, None),
+            None => (Vec::new(), Some(ALIKE)),
+        },
+        Some(_) => (Vec::new(), Some("arguments that are no object")),
     };
     room.take(name.len())?;
     let item = McpItem { route: Arc::clone(&route.path), kind, name: name.into(), arguments };
-    Ok(Some(Effect::new(verb, Object::Mcp(Arc::new(item)))))
+    Ok(Done { effect: Effect::new(verb, Object::Mcp(Arc::new(item))), opaque })
 }

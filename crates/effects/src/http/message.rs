@@ -20,6 +20,9 @@ const DEEPEST: usize = 32;
 /// The longest bytes that are told, in bytes. Of longer ones it is told how long they are.
 const LONGEST_BYTES: usize = 1024;
 
+/// What stands before bytes in base64.
+const BASE64: &str = "base64:";
+
 /// A message that holds another one of any type, by its name.
 const ANY: &str = "google.protobuf.Any";
 
@@ -28,7 +31,7 @@ const MALFORMED: &str = "a message that is not of its described type";
 /// Every scalar of a message under the names that lead to it; or why it is not understood.
 pub(super) fn arguments(schema: &Schema, message: usize, bytes: &[u8]) -> Result<Vec<Named>, &'static str> {
     let mut reader = Reader { schema, out: Vec::new(), room: Room::default() };
-    reader.message(message, bytes, "", 0)?;
+    reader.message(message, bytes, None, 0)?;
     Ok(reader.out)
 }
 
@@ -48,7 +51,7 @@ struct Seen {
 }
 
 impl Reader<'_> {
-    fn message(&mut self, at: usize, bytes: &[u8], name: &str, depth: usize) -> Result<(), &'static str> {
+    fn message(&mut self, at: usize, bytes: &[u8], name: Option<&str>, depth: usize) -> Result<(), &'static str> {
         let described = self.schema.message(at).ok_or(MALFORMED)?;
         if depth > DEEPEST {
             return Err("a message that is nested too deep");
@@ -77,14 +80,13 @@ impl Reader<'_> {
     fn field(&mut self, known: &FieldType, value: Wire<'_>, name: &str, depth: usize) -> Result<(), &'static str> {
         match (known.kind, value) {
             (FieldKind::Message(_), Wire::Bytes([])) => self.add(name, "{}"),
-            (FieldKind::Message(at), Wire::Bytes(inner)) => self.message(at, inner, name, depth.saturating_add(1)),
+            (FieldKind::Message(at), Wire::Bytes(inner)) => {
+                self.message(at, inner, Some(name), depth.saturating_add(1))
+            }
             (FieldKind::Text, Wire::Bytes(text)) => {
                 self.add_telling(name, std::str::from_utf8(text).map_err(|_| MALFORMED)?)
             }
-            (FieldKind::Bytes, Wire::Bytes(bytes)) if bytes.len() > LONGEST_BYTES => {
-                self.add_telling(name, &format!("[{} bytes]", bytes.len()))
-            }
-            (FieldKind::Bytes, Wire::Bytes(bytes)) => self.add_telling(name, &STANDARD.encode(bytes)),
+            (FieldKind::Bytes, Wire::Bytes(bytes)) => self.add_telling(name, &told(bytes)),
             (FieldKind::Number(kind), Wire::Bytes(packed)) if known.is_list => self.packed(kind, packed, name),
             (FieldKind::Number(kind), value) => self.number(kind, value, name),
             (FieldKind::Message(_) | FieldKind::Group | FieldKind::Text | FieldKind::Bytes, _) => Err(MALFORMED),
@@ -127,10 +129,7 @@ impl Reader<'_> {
             (NumberKind::Double, Wire::Eight(bytes)) => format!("{:?}", f64::from_le_bytes(bytes)),
             (NumberKind::Truth, Wire::Varint(0)) => "false".to_owned(),
             (NumberKind::Truth, Wire::Varint(1)) => "true".to_owned(),
-            (NumberKind::Name(at), Wire::Varint(number)) => {
-                let number = low(number)?;
-                self.schema.name_of(at, number).map_or_else(|| number.to_string(), ToString::to_string)
-            }
+            (NumberKind::Name(at), Wire::Varint(number)) => self.schema.name_of(at, low(number)?)?.to_string(),
             _ => return None,
         })
     }
@@ -167,25 +166,25 @@ impl Reader<'_> {
         let key = match (key_type.kind, key) {
             (FieldKind::Text, Some(Wire::Bytes(key))) => std::str::from_utf8(key).map_err(|_| MALFORMED)?.to_owned(),
             (FieldKind::Number(kind), Some(key)) => self.written(kind, key).ok_or(MALFORMED)?,
-            (kind, None) => self.default_of(kind),
+            (kind, None) => self.default_of(kind)?,
             (_, Some(_)) => return Err(MALFORMED),
         };
-        let name = below(name, &key);
+        let name = below(Some(name), &key);
         if !keys.insert(name.clone()) {
             return Err("more than one of what there can be one of");
         }
         match value {
             Some(value) => self.field(value_type, value, &name, depth.saturating_add(1)),
-            None => self.add(&name, &self.default_of(value_type.kind)),
+            None => self.add(&name, &self.default_of(value_type.kind)?),
         }
     }
 
     /// What a key or a value is that an entry does not have.
-    fn default_of(&self, kind: FieldKind) -> String {
+    fn default_of(&self, kind: FieldKind) -> Result<String, &'static str> {
         match kind {
-            FieldKind::Text | FieldKind::Bytes => String::new(),
-            FieldKind::Message(_) | FieldKind::Group => "{}".to_owned(),
-            FieldKind::Number(kind) => self.written(kind, zero(kind)).unwrap_or_default(),
+            FieldKind::Text | FieldKind::Bytes => Ok(String::new()),
+            FieldKind::Message(_) | FieldKind::Group => Ok("{}".to_owned()),
+            FieldKind::Number(kind) => self.written(kind, zero(kind)).ok_or(MALFORMED),
         }
     }
 
@@ -196,6 +195,17 @@ impl Reader<'_> {
 
     fn add(&mut self, name: &str, text: &str) -> Result<(), &'static str> {
         self.room.add(name, text, &mut self.out).map_err(|_| "a message that holds more than is looked at")
+    }
+}
+
+/// Bytes that are a text as that text, so that what it may not show is found in it; others in base64. Of long ones, and of a
+/// text that would be taken for base64, how many they are.
+fn told(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        _ if bytes.len() > LONGEST_BYTES => format!("[{} bytes]", bytes.len()),
+        Ok(text) if text.starts_with(BASE64) => format!("[{} bytes]", bytes.len()),
+        Ok(text) => text.to_owned(),
+        Err(_) => format!("{BASE64}{}", STANDARD.encode(bytes)),
     }
 }
 

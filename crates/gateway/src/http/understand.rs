@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use effects::http::{Api, Body, Call, Declared, Request, Speaks, TooMuch, canonical};
+use effects::http::{Api, Body, Call, Declared, Request, Speaks, TooMuch, canonical, names};
 use effects::kubernetes;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use masking::http::{Body as Masking, Plan};
@@ -64,6 +64,9 @@ impl Asking {
 /// How much of a body an approver is shown, in bytes.
 const MOST_SHOWN: usize = 16 * 1024;
 
+/// What stands where a text cannot be masked.
+const NOT_SHOWN: &str = "[not shown]";
+
 /// What a text is that says nothing of itself.
 const TEXT: &[&[u8]] = &[b"text/plain; charset=utf-8"];
 
@@ -74,15 +77,26 @@ fn masked(text: &str, media: &[&[u8]], plan: &Plan) -> String {
         bytes.extend_from_slice(body.end()?.bytes());
         Ok(bytes)
     });
-    whole.map_or_else(|_| String::from("[not shown]"), |bytes| String::from_utf8_lossy(&bytes).into_owned())
+    whole.map_or_else(|_| NOT_SHOWN.to_owned(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// An argument as it may be seen: each of the names that lead to it, which a caller may have chosen, and its value.
+fn seen((name, value): &Named, plan: &Plan) -> Named {
+    let as_given: Vec<String> = names(name).collect();
+    let masked: Vec<String> = as_given.iter().map(|name| named("", name, plan)).collect();
+    let shown = if masked == as_given { Arc::clone(name) } else { masked.join(".").into() };
+    (shown, named(&as_given.join("."), value, plan).into())
+}
+
+/// A text that stands under this name, as it may be seen. One that cannot be masked is not shown.
+fn named(name: &str, text: &str, plan: &Plan) -> String {
+    let whole = masking::http::named(name, text, plan);
+    whole.map_or_else(|_| NOT_SHOWN.to_owned(), |masked| String::from_utf8_lossy(masked.bytes()).into_owned())
 }
 
 /// An effect whose arguments are as they may be seen.
 fn told(effect: &Effect, plan: &Plan) -> Effect {
-    let seen = |arguments: &[Named]| {
-        let value = |(name, value): &Named| (Arc::clone(name), masked(value, TEXT, plan).into());
-        arguments.iter().map(value).collect()
-    };
+    let seen = |arguments: &[Named]| arguments.iter().map(|argument| seen(argument, plan)).collect();
     let object = match &effect.object {
         Object::Mcp(item) => {
             Object::Mcp(Arc::new(McpItem { arguments: seen(&item.arguments), ..McpItem::clone(item) }))
@@ -290,7 +304,39 @@ fn declared(patterns: &[(String, Speaks)]) -> Vec<Declared<'_>> {
 
 #[cfg(test)]
 mod tests {
+    use masking::http::{Limits, Opaque};
+    use masking::{Keys, Lens, OnUnmaskable, Settings};
+    use model::class::{DataClass, Transform};
+    use model::decision::Reveal;
+    use model::effect::{RpcMethod, Verb};
+
     use super::*;
+
+    /// What is told of an argument to somebody who may see nothing that content shows.
+    fn told_of(name: &str, value: &str) -> String {
+        let classes = BTreeMap::from(DataClass::BUILT_IN.map(|class| (DataClass::new(class), Transform::Redact)));
+        let settings = Settings { classes: &classes, on_unmaskable: OnUnmaskable::Null };
+        let lens = Lens::new(&Keys::derive(&[7; 32]), settings, &mut |_| Reveal::Masked(None));
+        let plan = Plan::new(&lens, &[], Opaque::Refuse, Limits::default(), &mut |_| Reveal::Masked(None));
+        let method = RpcMethod { route: "/rpc".into(), method: "pay".into() };
+        let call = RpcCall { method, arguments: vec![(name.into(), value.into())] };
+        told(&Effect::new(Verb::RpcCall, Object::RpcCall(Arc::new(call))), &plan).to_string()
+    }
+
+    #[test]
+    fn arguments_are_told_as_they_may_be_seen() {
+        for (name, value, hidden) in [
+            ("to.card", "4111111111111111", "4111111111111111"),
+            ("customer.ssn", "219099999", "219099999"),
+            ("home_phone", "0171 2345678", "2345678"),
+            ("notes.4111111111111111", "x", "4111111111111111"),
+            ("notes.ann@shop%2Eexample.seen", "x", "ann@"),
+            ("note", "4\u{0}111111111111111", "4"),
+        ] {
+            assert!(!told_of(name, value).contains(hidden), "{}", told_of(name, value));
+        }
+        assert_eq!(told_of("a%2Eb.c%25", "7 days"), "rpc:call method pay a%2Eb.c%25=7 days");
+    }
 
     #[test]
     fn how_long_a_caller_waits_is_not_what_it_asks_for() {

@@ -8,9 +8,23 @@ use super::spelling::Spelling;
 use super::work::Work;
 use crate::detect::Hints;
 use crate::lens::Lens;
+use crate::masked::Masked;
 
 /// How much is looked at together.
 const PIECE: usize = 32 * 1024;
+
+/// A whole text that stands under this name, as it may be seen: the name says of some values what they are.
+///
+/// # Errors
+/// [`Unmaskable::Charset`] if there is a NUL in it, as in a body of text.
+pub fn named(name: &str, value: &str, plan: &Plan) -> Result<Masked, Unmaskable> {
+    if value.contains('\0') {
+        return Err(Unmaskable::Charset);
+    }
+    let mut work = Work::default();
+    work.whole(Spelling::Plain, Hints::of(name), value.as_bytes(), &plan.0.lens)?;
+    Ok(work.finish(&plan.0))
+}
 
 /// A body of text.
 pub(super) struct Text {

@@ -136,9 +136,9 @@ impl Place<'_> {
                 out.extend(arguments.map(|_| self.values("arguments")));
                 out
             }
-            Resource::RpcMethod(method, _) => {
+            Resource::RpcMethod(method, arguments) => {
                 let mut out = texts(&[target, ("route", &method.route), ("name", &method.method)]);
-                out.push(self.values("arguments"));
+                out.extend(arguments.map(|_| self.values("arguments")));
                 out
             }
             Resource::Mcp(item) => {
@@ -179,7 +179,7 @@ impl Place<'_> {
         match resource {
             Resource::Route(route) => Some(vec![self.parameters(&route.parameters)?, self.value_sets(&route.query)?]),
             Resource::Mcp(item) => Some(vec![self.value_sets(&item.arguments)?]),
-            Resource::GrpcMethod(_, Some(arguments)) | Resource::RpcMethod(_, arguments) => {
+            Resource::GrpcMethod(_, Some(arguments)) | Resource::RpcMethod(_, Some(arguments)) => {
                 Some(vec![self.value_sets(arguments)?])
             }
             _ => Some(vec![]),

@@ -268,9 +268,12 @@ fn arguments_of_calls_are_those_of_tools() {
     check(Verb::GrpcCall, &grpc_with("Refund", &[]), &[("resource has arguments", true), (has, false)]);
     let unknown = grpc("shop.v1.Orders", "Refund");
     check(Verb::GrpcCall, &unknown, &[("resource has arguments", false), (has, false), (is_small, false)]);
-    let first = "resource.arguments.hasTag(\"0\") && resource.arguments.getTag(\"0\") == [\"7\"]";
+    let first =
+        "resource has arguments && resource.arguments.hasTag(\"0\") && resource.arguments.getTag(\"0\") == [\"7\"]";
     check(Verb::RpcCall, &rpc_with("refund", &[("0", "7")]), &[(first, true), ("resource.name == \"refund\"", true)]);
-    check(Verb::RpcCall, &rpc("refund"), &[(first, false), ("resource.name == \"refund\"", true)]);
+    check(Verb::RpcCall, &rpc_with("refund", &[]), &[("resource has arguments", true), (first, false)]);
+    let conditions = [("resource has arguments", false), (first, false), ("resource.name == \"refund\"", true)];
+    check(Verb::RpcCall, &rpc("refund"), &conditions);
 }
 
 /// An answer is remembered for what was asked alone: another value, host or tool does not get it.
@@ -287,7 +290,7 @@ fn an_answer_about_one_request_is_not_one_about_another() {
         r#"@id("s") permit(principal, action == Action::"grpc:call", resource is GrpcMethod) when {
             resource has arguments && !resource.arguments.hasTag("x") };"#,
         r#"@id("t") permit(principal, action == Action::"rpc:call", resource is RpcMethod) when {
-            !resource.arguments.hasTag("x") };"#,
+            resource has arguments && !resource.arguments.hasTag("x") };"#,
     ]);
     let subject = policies.for_subject(&service("checkout", &[]));
     let answer = |verb, object: Object| {
@@ -308,6 +311,9 @@ fn an_answer_about_one_request_is_not_one_about_another() {
         assert!(!answer(Verb::GrpcCall, grpc("shop.v1.Orders", "Get")));
         assert!(!answer(Verb::GrpcCall, grpc_with("Get", &[("x", "1")])));
         assert!(answer(Verb::RpcCall, rpc_with("a", &[("y", "1")])));
+        let Object::RpcCall(call) = rpc_with("a", &[]) else { panic!() };
+        assert!(!answer(Verb::RpcCall, Object::RpcMethod(Arc::new(call.method.clone()))));
+        assert!(answer(Verb::RpcCall, Object::RpcCall(call)));
         assert!(!answer(Verb::RpcCall, rpc_with("a", &[("x", "1")])));
     }
 }

@@ -39,7 +39,7 @@ permit (principal in Group::"readers", action == Action::"rpc:call", resource is
 when { resource.name == "read" };
 @id("nobody-reads-the-vault")
 forbid (principal, action == Action::"rpc:call", resource is RpcMethod)
-when { resource.arguments.hasTag("0") && resource.arguments.getTag("0").contains("vault") }
+when { resource has arguments && resource.arguments.hasTag("0") && resource.arguments.getTag("0").contains("vault") }
 unless { principal in Group::"owners" };
 @id("readers-tools")
 permit (principal in Group::"readers", action == Action::"mcp:tool", resource is McpTool)
@@ -100,6 +100,7 @@ fn each_field_method_and_tool_is_a_permission() -> Result<()> {
         ("/rpc", call("write", "[]"), 403),
         ("/rpc", format!("[{},{}]", call("read", "[]"), call("write", "[]")), 403),
         ("/mcp", call("tools/call", "{\"name\":\"search\",\"arguments\":{\"query\":\"x\"}}"), 200),
+        ("/mcp", call("tools/call", "{\"name\":\"search\",\"arguments\":{\"query\":\"x\",\"Query\":\"y\"}}"), 403),
         ("/mcp", call("tools/call", "{\"name\":\"delete\",\"arguments\":{}}"), 403),
     ] {
         assert_eq!(post(path, &body)?.status, status, "{path}: {body}");

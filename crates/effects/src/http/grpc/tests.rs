@@ -106,6 +106,27 @@ fn a_call_that_is_not_understood_is_a_call_all_the_same() {
 }
 
 #[test]
+fn a_method_that_a_described_service_does_not_have_is_not_understood() {
+    let media = Some(Media::parse("application/grpc").unwrap());
+    for (path, is_opaque) in [
+        ("/shop.Shop/Get", true),
+        ("/shop.Shop/Put", true),
+        ("/shop.Shop/get", true),
+        ("/SHOP.shop/Get", true),
+        ("/shop.Shop/Talk", false),
+        ("/shop.Shops/Put", false),
+    ] {
+        let (body, media) = (Body::Unread, media.as_ref());
+        let call = Call { method: "POST", host: "h", path, query: &[], media, body, coding: None, upgrade: false };
+        let declared = Declared { pattern: "POST /{service}/{method}", operation: None, speaks: Speaks::Grpc };
+        let api = Api::new(None, &[declared]).unwrap().with_messages(Some(schema()));
+        let effects = api.analyse(&call).unwrap().effects;
+        assert_eq!(effects[0].verb, Verb::GrpcCall);
+        assert_eq!(effects.contains(&Effect::new(Verb::Opaque, Object::Target)), is_opaque, "{path}");
+    }
+}
+
+#[test]
 fn of_several_messages_nothing_is_known() {
     let one = framed(0, &push(&[(1, b"hi")]));
     let expected = (vec!["grpc:call method shop.Shop/Talk".to_owned()], None);

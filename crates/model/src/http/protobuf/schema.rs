@@ -228,6 +228,12 @@ impl Schema {
         self.method(service, method).filter(|method| !method.is_streaming).map(|method| method.input)
     }
 
+    /// Whether a service has methods here, by its name without case: some servers look it up so.
+    pub fn describes(&self, service: &str) -> bool {
+        let mut services = self.methods.keys().filter_map(|method| method.rsplit_once('/'));
+        services.any(|(known, _)| known.eq_ignore_ascii_case(service))
+    }
+
     /// What an enumeration calls a number.
     pub fn name_of(&self, enumeration: usize, number: i32) -> Option<&Arc<str>> {
         self.enumerations.get(enumeration)?.get(&number)
@@ -462,6 +468,7 @@ mod tests {
         let entry = schema.named("shop.Customer.LabelsEntry").unwrap();
         assert!(schema.message(entry).unwrap().is_entry && !described.is_entry);
         assert_eq!(schema.output("shop.Customers", "Put"), None);
+        assert!(schema.describes("shop.Customers") && schema.describes("SHOP.customers") && !schema.describes("shop"));
     }
 
     #[test]
