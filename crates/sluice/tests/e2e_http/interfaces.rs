@@ -131,7 +131,8 @@ fn ht_04_a_method_in_a_form_is_decided_on_as_well() -> Result<()> {
         (&["-F", "name=Ada", "-F", &upload], 200),
         (&["-F", &upload, "-F", "_method=DELETE"], 403),
         (&["-H", "Content-Type:", "-d", "_method=DELETE"], 403),
-        (&["-H", "Content-Type: application/json", "-d", "{\"_method\":\"DELETE\"}"], 200),
+        (&["-H", "Content-Type: application/json", "-d", "{\"_method\":\"DELETE\"}"], 403),
+        (&["-H", "Content-Type: application/json", "-d", "{\"name\":\"Ada\"}"], 200),
     ] {
         assert_eq!(ground.ask(CALLER, "/echo", arguments)?.status, status, "{arguments:?}");
     }
