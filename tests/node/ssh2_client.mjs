@@ -10,7 +10,7 @@ import ssh2 from 'ssh2';
 const { SLUICE_HOST, SLUICE_PORT, SLUICE_USER, SLUICE_TOKEN, SLUICE_KEY, SLUICE_KNOWN_HOSTS } = process.env;
 const folder = `${process.env.SLUICE_FOLDER}/node`;
 const echo = Number(process.env.SLUICE_ECHO);
-const LIMIT = 60_000;
+const LIMIT = 100_000;
 const LARGE = Buffer.alloc(1 << 20).map((_, index) => (index * 7) % 251);
 const report = { about: `ssh2 ${JSON.parse(fs.readFileSync('node_modules/ssh2/package.json')).version}` };
 
