@@ -10,7 +10,7 @@ import ssh2 from 'ssh2';
 const { SLUICE_HOST, SLUICE_PORT, SLUICE_USER, SLUICE_TOKEN, SLUICE_KEY, SLUICE_KNOWN_HOSTS } = process.env;
 const folder = `${process.env.SLUICE_FOLDER}/node`;
 const echo = Number(process.env.SLUICE_ECHO);
-const LIMIT = 100_000;
+const LIMIT = 60_000;
 const LARGE = Buffer.alloc(1 << 20).map((_, index) => (index * 7) % 251);
 const report = { about: `ssh2 ${JSON.parse(fs.readFileSync('node_modules/ssh2/package.json')).version}` };
 
@@ -39,9 +39,18 @@ const all = async (stream) => {
   return Buffer.concat(pieces);
 };
 
+// The end of a program can come in one packet with the word that it began: whoever awaits the channel before it listens to
+// it can miss that.
+const executed = (client, line, options) =>
+  new Promise((resolve, reject) => {
+    client.exec(line, options, (error, channel) => {
+      if (error) reject(error);
+      else resolve({ channel, exit: once(channel, 'exit') });
+    });
+  });
+
 const outcome = async (client, line, given = '', options = {}) => {
-  const channel = await promisify(client.exec).call(client, line, options);
-  const exit = once(channel, 'exit');
+  const { channel, exit } = await executed(client, line, options);
   channel.end(given);
   const [stdout, stderr, [status, signal]] = await Promise.all([all(channel), all(channel.stderr), exit]);
   return { stdout: stdout.toString(), stderr: stderr.toString(), status, ...(signal ? { signal } : {}) };
