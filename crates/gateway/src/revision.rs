@@ -158,6 +158,11 @@ impl Revisions {
         self.current.load_full()
     }
 
+    /// Whether it is this one. Sessions are told of another only after it came into force: each asks before it judges.
+    pub(crate) fn is_in_force(&self, id: RevisionId) -> bool {
+        self.current.load().id == id
+    }
+
     /// The last revision that was refused, if none was applied since.
     pub fn refused(&self) -> Option<Refused> {
         (**self.refused.load()).clone()

@@ -145,6 +145,8 @@ pub(super) struct Session {
     signals: Arc<Signals>,
     entered: Mutex<Option<Entered>>,
     standing: watch::Sender<Arc<Standing>>,
+    /// Held by whoever works out another one, so that none is lost.
+    adopting: Mutex<()>,
     caller: Mutex<Caller>,
     tape: Mutex<SessionTape>,
     requests: AtomicU64,
@@ -203,6 +205,7 @@ impl Session {
             signals,
             entered: Mutex::new(Some(entered)),
             standing: watch::Sender::new(Arc::new(standing)),
+            adopting: Mutex::new(()),
             caller: Mutex::new(caller),
             tape: Mutex::new(tape),
             requests: AtomicU64::new(1),
@@ -214,8 +217,19 @@ impl Session {
         })
     }
 
-    /// What it is judged by now.
+    /// What it is judged by now. A revision that came into force is taken up though nobody told this session yet.
     pub(super) fn standing(&self) -> Arc<Standing> {
+        let standing = self.stood();
+        if self.node.revisions.is_in_force(standing.active.id) || self.is_over() {
+            return standing;
+        }
+        if let Err(end) = self.take_revision() {
+            self.end(end);
+        }
+        self.stood()
+    }
+
+    fn stood(&self) -> Arc<Standing> {
         Arc::clone(&self.standing.borrow())
     }
 
@@ -320,7 +334,7 @@ impl Session {
 
     fn act_on_deadline(&self) -> Result<(), End> {
         let now = Instant::now();
-        if now >= locked(&self.caller).ends_at || clock::now() >= expiry(&self.node, &self.standing().subject) {
+        if now >= locked(&self.caller).ends_at || clock::now() >= expiry(&self.node, &self.stood().subject) {
             return Err(End::Expired);
         }
         let mut activity = locked(&self.activity);
@@ -354,7 +368,7 @@ impl Session {
 
     /// Takes up a credential of the same caller that was handed in.
     fn renew(&self, renewal: Renewal) -> Result<(), End> {
-        if !self.standing().subject.may_be_renewed_by(&renewal.subject) {
+        if !self.stood().subject.may_be_renewed_by(&renewal.subject) {
             return Err(End::Internal("a credential of somebody else was handed in"));
         }
         let credential = renewal.subject.credential.digest.unwrap_or_default();
@@ -368,7 +382,8 @@ impl Session {
         credential: Digest,
         svid: Option<ClientCertificate>,
     ) -> Result<(), End> {
-        let standing = self.standing();
+        let _adopting = locked(&self.adopting);
+        let standing = self.stood();
         self.signals.live_by(subject.token_id.clone());
         *locked(&self.caller) = Caller { credential, ends_at: ends_at(&self.node, &subject), svid };
         // It may have been revoked while it lay in the mailbox.
@@ -396,7 +411,8 @@ impl Session {
 
     /// Looks whether the caller is still believed, and in which groups.
     fn stand(&self) -> Result<(), End> {
-        let standing = self.standing();
+        let _adopting = locked(&self.adopting);
+        let standing = self.stood();
         let subject = self.believed(&standing.subject)?;
         if subject.groups != standing.subject.groups {
             self.adopt(Arc::clone(&standing.active), standing.place.clone(), subject);
@@ -406,7 +422,8 @@ impl Session {
 
     /// Takes up a revision: everything is judged anew from now on.
     fn take_revision(&self) -> Result<(), End> {
-        let (active, standing) = (self.node.revisions.current(), self.standing());
+        let _adopting = locked(&self.adopting);
+        let (active, standing) = (self.node.revisions.current(), self.stood());
         if active.id == standing.active.id {
             return Ok(());
         }

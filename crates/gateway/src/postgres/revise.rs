@@ -73,11 +73,11 @@ impl Session {
 
     /// Takes up a revision: everything is judged anew from the next message on, and what runs is cut if the revision
     /// denies it or masks more of it.
-    pub(super) async fn take_revision(&mut self) -> Result<(), End> {
-        let active = self.node.revisions.current();
-        if active.id == self.active.id {
+    pub(super) fn take_revision(&mut self) -> Result<(), End> {
+        if self.node.revisions.is_in_force(self.active.id) {
             return Ok(());
         }
+        let active = self.node.revisions.current();
         let before = &self.place.server.config;
         let is_same = |server: &Server| server.config.host == before.host && server.config.port == before.port;
         let server = active.targets.get(&self.place.model.name).and_then(Server::of);

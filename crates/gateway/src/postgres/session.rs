@@ -271,6 +271,7 @@ impl Session {
                     None => return Ok(false),
                 },
             };
+            self.take_revision()?;
             match self.client_message(&message).await? {
                 Flow::Done => {
                     self.pending_request = None;

@@ -164,7 +164,7 @@ impl Session {
             self.retry_held();
         }
         if raised(Signal::Revision) {
-            self.take_revision().await?;
+            self.take_revision()?;
         }
         if raised(Signal::Cancel) {
             self.cancel();

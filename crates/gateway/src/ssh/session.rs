@@ -89,6 +89,8 @@ pub(super) struct Session {
     opened_at_client: Mutex<Vec<Weak<Queue<FromClient>>>>,
     entered: Mutex<Option<Entered>>,
     standing: watch::Sender<Arc<Standing>>,
+    /// Held by whoever works out another one, so that none is lost.
+    adopting: Mutex<()>,
     caller: Mutex<Caller>,
     tape: Mutex<SessionTape>,
     requests: AtomicU64,
@@ -158,6 +160,7 @@ impl Session {
             opened_at_client: Mutex::default(),
             entered: Mutex::new(Some(entered)),
             standing: watch::Sender::new(Arc::new(standing)),
+            adopting: Mutex::new(()),
             caller: Mutex::new(caller),
             tape: Mutex::new(tape),
             requests: AtomicU64::new(1),
@@ -169,8 +172,19 @@ impl Session {
         })
     }
 
-    /// What it is judged by now.
+    /// What it is judged by now. A revision that came into force is taken up though nobody told this session yet.
     pub(super) fn standing(&self) -> Arc<Standing> {
+        let standing = self.stood();
+        if self.node.revisions.is_in_force(standing.active.id) || self.is_over() {
+            return standing;
+        }
+        if let Err(end) = self.take_revision() {
+            self.end(end);
+        }
+        self.stood()
+    }
+
+    fn stood(&self) -> Arc<Standing> {
         Arc::clone(&self.standing.borrow())
     }
 
@@ -320,7 +334,7 @@ impl Session {
             let caller = locked(&self.caller);
             (caller.ends_at, caller.draining)
         };
-        if now >= ends_at || clock::now() >= expiry(&self.node, &self.standing().subject) {
+        if now >= ends_at || clock::now() >= expiry(&self.node, &self.stood().subject) {
             return Err(End::Expired);
         }
         if draining.is_some_and(|until| now >= until) {
@@ -350,7 +364,8 @@ impl Session {
             self.take_revision()?;
         }
         if raised(Signal::Observers) {
-            let standing = self.standing();
+            let _adopting = locked(&self.adopting);
+            let standing = self.stood();
             self.adopt(Arc::clone(&standing.active), standing.place.clone(), standing.subject.clone());
         }
         if raised(Signal::Drain) {
@@ -362,7 +377,8 @@ impl Session {
 
     /// Takes up a renewed credential of the same caller.
     fn renew(&self, renewal: Renewal) -> Result<(), End> {
-        let standing = self.standing();
+        let _adopting = locked(&self.adopting);
+        let standing = self.stood();
         if !standing.subject.may_be_renewed_by(&renewal.subject) {
             return Err(End::Internal("a credential of somebody else was handed in"));
         }
@@ -377,7 +393,7 @@ impl Session {
 
     /// The subject as it is believed now.
     fn believed(&self, subject: &Subject) -> Result<Subject, End> {
-        let at = &self.standing().place.model.name;
+        let at = &self.stood().place.model.name;
         let believed = match &self.credential {
             Credential::Issued => self.node.issuers.standing(subject),
             Credential::Key(key) => {
@@ -389,7 +405,8 @@ impl Session {
 
     /// Looks whether the caller is still believed, and in which groups.
     fn stand(&self) -> Result<(), End> {
-        let standing = self.standing();
+        let _adopting = locked(&self.adopting);
+        let standing = self.stood();
         let subject = self.believed(&standing.subject)?;
         if subject.groups != standing.subject.groups {
             self.adopt(Arc::clone(&standing.active), standing.place.clone(), subject);
@@ -399,7 +416,8 @@ impl Session {
 
     /// Takes up a revision: everything is judged anew from now on.
     fn take_revision(&self) -> Result<(), End> {
-        let (active, standing) = (self.node.revisions.current(), self.standing());
+        let _adopting = locked(&self.adopting);
+        let (active, standing) = (self.node.revisions.current(), self.stood());
         if active.id == standing.active.id {
             return Ok(());
         }

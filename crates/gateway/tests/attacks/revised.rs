@@ -16,6 +16,14 @@ fn revise(file: &str, policies: &str) {
     eventually_blocking(Duration::from_secs(20), "the revision", changed).unwrap();
 }
 
+/// Puts it in force without waiting for anybody to be told: sessions are, after it holds.
+fn revise_untold(file: &str, policies: &str) {
+    let (node, before) = (&world().node, world().node.revisions.current().id);
+    std::fs::write(world().dir.path().join("revision/policies").join(file), policies).unwrap();
+    node.revisions.reload(node.state.as_ref(), &node.recorder, &node.metrics);
+    assert_ne!(node.revisions.current().id, before);
+}
+
 const CALLS: &str = r#"
 @id("walled-calls")
 @read_only
@@ -62,7 +70,8 @@ fn pg_09_whoever_may_not_write_has_a_read_only_session() {
     };
     let answers = eventually_blocking(Duration::from_secs(20), "the function", called).unwrap();
     assert!(answers.contains("C25006"), "{answers}");
-    assert!(said(&client.exchange(&[extended()], 1)).contains("C25006") && !written());
+    let answers = said(&client.exchange(&[extended()], 1));
+    assert!(answers.contains("C25006") && !written(), "{answers}");
     // Whatever goes back to the start of the session keeps it, and what lifts it is refused or undone.
     for reset in ["RESET ALL", "DISCARD ALL", "RESET default_transaction_read_only", "SELECT lifting()", "SELECT 1"] {
         assert!(!said(&client.query(reset)).contains("E:"), "{reset}");
@@ -145,7 +154,8 @@ fn pg_09_whoever_may_not_write_has_a_read_only_session() {
     let inserted = said(&client.query("INSERT INTO refunds (id, payment_id, amount) VALUES (800002, 1, 1)"));
     assert!(inserted.contains("INSERT 0 1"), "{inserted}");
     revise("walled.cedar", CALLS);
-    assert!(said(&client.exchange(&[extended()], 1)).contains("C25006") && !written());
+    let answers = said(&client.exchange(&[extended()], 1));
+    assert!(answers.contains("C25006") && !written(), "{answers}");
     assert_eq!(mode(&mut client), "on");
     // One that was opened without it gets it as well, and RESET does not take it off.
     let mut writer = Client::login(&world().token("writer-once", &["apps", "readers", "writers"]));
@@ -169,6 +179,21 @@ fn pg_09_a_session_opened_to_write_gets_the_wall_when_a_revision_takes_that_away
     revise("once.cedar", "");
     for reset in ["SELECT 1", "RESET ALL", "DISCARD ALL", "RESET default_transaction_read_only", "BEGIN; COMMIT"] {
         assert_eq!(mode(reset), "on", "{reset}");
+    }
+}
+
+/// A revision holds from the next message on, whether the session was told of it by then or not.
+#[test]
+fn pg_09_no_message_is_judged_by_a_revision_that_is_over() {
+    let _alone = REVISING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut client = Client::login(&world().token("hasty", &["apps", "readers", "hasty"]));
+    let read = "SELECT count(*) FROM orders";
+    let forbid = "@id(\"hasty\")\nforbid (principal in Group::\"hasty\", action, resource);";
+    for _ in 0..3 {
+        assert!(!said(&client.query(read)).contains("E:"));
+        revise_untold("hasty.cedar", forbid);
+        assert!(said(&client.query(read)).contains("C42501"));
+        revise_untold("hasty.cedar", "");
     }
 }
 
