@@ -67,6 +67,29 @@ pub struct Client {
     endpoint: Endpoint,
 }
 
+/// A connection that all calls of a client share while this lives.
+pub struct Shared {
+    master: Running,
+    /// Tells it to end.
+    exit: Command,
+}
+
+impl Shared {
+    /// Ends it, and waits until it has ended.
+    ///
+    /// It is told by its socket: a signal that comes between OpenSSH's look for one and its wait is not seen for as long as
+    /// nothing happens on the connection.
+    pub fn stop(self) -> Result<()> {
+        run(self.exit, b"")?.success()?;
+        self.master.wait().map(drop)
+    }
+
+    /// Waits until it has ended by itself, and returns its exit status.
+    pub fn wait(self) -> Result<i32> {
+        self.master.wait()
+    }
+}
+
 impl Client {
     /// Writes the configuration.
     pub fn new(endpoint: &Endpoint) -> Result<Self> {
@@ -187,7 +210,7 @@ impl Client {
 
     /// Opens a connection that all calls of this client share from now on, while the value lives. It is the first to set
     /// forwardings up, given as options: `["-L", "/tmp/socket:localhost:80"]`.
-    pub fn share(&self, options: &[&str]) -> Result<Running> {
+    pub fn share(&self, options: &[&str]) -> Result<Shared> {
         let socket = self.control_socket();
         let socket = socket.to_str().context("the socket's path is not UTF-8")?.to_owned();
         let common = ["-N", "-M", "-S", &socket, "-o", "ExitOnForwardFailure=yes"];
@@ -199,7 +222,9 @@ impl Client {
             Ok(is_ready.then_some(()))
         });
         waited.with_context(|| master.log())?;
-        Ok(master)
+        let mut exit = self.command("ssh");
+        exit.args(["-O", "exit", TARGET]);
+        Ok(Shared { master, exit })
     }
 
     /// The socket of [`Self::share`].
