@@ -70,6 +70,9 @@ pub(crate) trait Decides {
 
     /// What of it counts for that.
     fn seat(&self) -> Seat<'_, Self::Place>;
+
+    /// What it is judged by now. A revision that came into force is taken up though nobody told the session yet.
+    fn standing(&self) -> Arc<Standing<Self::Place>>;
 }
 
 /// What of a session counts for its decisions.

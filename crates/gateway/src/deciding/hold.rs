@@ -8,12 +8,12 @@ use model::approval::{Mode, Status};
 use model::decision::Outcome;
 use model::event::Event;
 use model::id::ApprovalId;
-use policy::Decision;
+use policy::{Decision, Verdict};
 use tokio::time::Instant;
 
 use super::asking::{ask, spend, withdraw};
-use super::record::Judged;
-use super::{Decides, Go, Matter, Refused, decide, groups, judge};
+use super::record::{Judged, decide_as};
+use super::{Decides, Go, Matter, Refused, Standing, groups, judge};
 use crate::node::Node;
 use crate::observers::Awaiting;
 use crate::threads::may_block;
@@ -38,11 +38,10 @@ pub(crate) async fn decide_patiently<S: Decides>(
     waits: &mut impl Waits,
 ) -> Result<Go, Refused> {
     let patience = waits.patience().min(session.seat().node.config.approvals.hold_max);
-    wait_for_observer(session, matter, waits, patience).await;
-    let standing = Arc::clone(&session.seat().standings.borrow());
-    let judged = Judged { session, standing: &standing, matter, verdict: &judge(session, &standing, matter) };
-    if judged.verdict.outcome() != Outcome::Ask || patience.is_zero() {
-        return decide(session, matter).await;
+    let (standing, verdict) = wait_for_observer(session, matter, waits, patience).await;
+    let judged = Judged { session, standing: &standing, matter, verdict: &verdict };
+    if verdict.outcome() != Outcome::Ask || patience.is_zero() {
+        return decide_as(&judged).await;
     }
     let needs = judged.verdict.needs().to_vec();
     let refused = match spend(session, &standing, matter, &needs) {
@@ -62,16 +61,22 @@ pub(crate) async fn decide_patiently<S: Decides>(
     Err(judged.refused(refused).await)
 }
 
-/// Waits until somebody observes what needs it: what is decided then counts.
-async fn wait_for_observer<S: Decides>(session: &S, matter: Matter<'_>, waits: &mut impl Waits, patience: Duration) {
+/// Waits until somebody observes what needs it. Returns what is judged then, and by what.
+async fn wait_for_observer<S: Decides>(
+    session: &S,
+    matter: Matter<'_>,
+    waits: &mut impl Waits,
+    patience: Duration,
+) -> (Arc<Standing<S::Place>>, Verdict) {
     let until = Instant::now() + patience;
     let mut changes = session.seat().standings.subscribe();
     let mut waiting = None;
     loop {
-        let standing = Arc::clone(&changes.borrow_and_update());
+        changes.mark_unchanged();
+        let standing = session.standing();
         let verdict = judge(session, &standing, matter);
         if verdict.awaits().is_empty() || Instant::now() >= until {
-            return;
+            return (standing, verdict);
         }
         if waiting.is_none() {
             let whom = groups(verdict.awaits());
@@ -80,9 +85,9 @@ async fn wait_for_observer<S: Decides>(session: &S, matter: Matter<'_>, waits: &
         }
         tokio::select! {
             biased;
-            () = waits.gone() => return,
-            () = session.seat().over.cancelled() => return,
-            changed = changes.changed() => if changed.is_err() { return },
+            () = waits.gone() => return (standing, verdict),
+            () = session.seat().over.cancelled() => return (standing, verdict),
+            changed = changes.changed() => if changed.is_err() { return (standing, verdict) },
             () = tokio::time::sleep_until(until) => {}
         }
     }
@@ -99,7 +104,8 @@ async fn hold<S: Decides>(
     let node = session.seat().node;
     let (mut answers, mut standings) = (node.state.subscribe(), session.seat().standings.subscribe());
     loop {
-        let standing = Arc::clone(&standings.borrow_and_update());
+        standings.mark_unchanged();
+        let standing = session.standing();
         let judged = Judged { session, standing: &standing, matter, verdict: &judge(session, &standing, matter) };
         let refused = match policy::decide(judged.verdict, matter.request, None, standing.recording(matter)) {
             Decision::Allow(permit) => {

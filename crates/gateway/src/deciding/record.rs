@@ -25,14 +25,22 @@ use crate::threads::may_block;
 /// # Errors
 /// Why it does not go on.
 pub(crate) async fn decide<S: Decides>(session: &S, matter: Matter<'_>) -> Result<Go, Refused> {
-    let standing = Arc::clone(&session.seat().standings.borrow());
-    let judged = Judged { session, standing: &standing, matter, verdict: &judge(session, &standing, matter) };
-    match policy::decide(judged.verdict, matter.request, None, standing.recording(matter)) {
+    let standing = session.standing();
+    decide_as(&Judged { session, standing: &standing, matter, verdict: &judge(session, &standing, matter) }).await
+}
+
+/// Likewise, where it is judged already.
+///
+/// # Errors
+/// As [`decide`].
+pub(super) async fn decide_as<S: Decides>(judged: &Judged<'_, S>) -> Result<Go, Refused> {
+    let Judged { session, standing, matter, verdict } = *judged;
+    match policy::decide(verdict, matter.request, None, standing.recording(matter)) {
         Decision::Allow(permit) => judged.permitted(permit, None).await,
         Decision::Deny(denial) => Err(judged.denied(denial).await),
-        Decision::Ask(needs) => match spend(session, &standing, matter, &needs) {
+        Decision::Ask(needs) => match spend(session, standing, matter, &needs) {
             Ok(Some(consumed)) => judged.approved(&needs, &consumed).await,
-            Ok(None) => Err(judged.refused(ask_for_ticket(&judged, &needs)).await),
+            Ok(None) => Err(judged.refused(ask_for_ticket(judged, &needs)).await),
             Err(refused) => Err(judged.refused(refused).await),
         },
     }
@@ -85,7 +93,8 @@ impl<S: Decides> Judged<'_, S> {
 
     pub(super) async fn permitted(&self, permit: Permit, approval: Option<ApprovalId>) -> Result<Go, Refused> {
         let (node, request) = (self.session.seat().node, self.matter.request);
-        let mut entries = self.introduced();
+        let statement = self.statement();
+        let mut entries = self.introduced(statement);
         let is_new = !entries.is_empty();
         if !self.verdict.waived().is_empty() {
             let (subject, waived) = (self.standing.subject.key.clone(), self.verdict.waived().to_vec());
@@ -93,10 +102,10 @@ impl<S: Decides> Judged<'_, S> {
             entries.push(entry(Event::BreakGlass { request, subject, waived }));
         }
         entries.extend(approval.map(|approval| entry(Event::ApprovalConsumed { approval, request })));
-        entries.push(self.decided(Outcome::Allow, None, approval));
+        entries.push(self.decided(statement, Outcome::Allow, None, approval));
         let receipts = node.recorder.record(entries, permit.level()).await?;
         if is_new {
-            node.recorder.introduced([self.statement()]);
+            node.recorder.introduced([statement]);
         }
         node.metrics.decided(Outcome::Allow);
         let receipt = receipts.into_iter().next_back().ok_or(Refused::NotRecorded)?;
@@ -116,8 +125,9 @@ impl<S: Decides> Judged<'_, S> {
             _ => None,
         };
         let node = self.session.seat().node;
-        let mut entries = self.introduced();
-        entries.push(self.decided(outcome, denial, None));
+        let statement = self.statement();
+        let mut entries = self.introduced(statement);
+        entries.push(self.decided(statement, outcome, denial, None));
         node.metrics.decided(outcome);
         // What is refused is not done, whether or not that can be recorded.
         match node.recorder.record(entries, Level::Process).await {
@@ -127,8 +137,8 @@ impl<S: Decides> Judged<'_, S> {
     }
 
     /// The entry that explains what is asked, unless the journal has it.
-    fn introduced(&self) -> Vec<Entry> {
-        let (id, place, matter) = (self.statement(), &self.standing.place, self.matter);
+    fn introduced(&self, id: Digest) -> Vec<Entry> {
+        let (place, matter) = (&self.standing.place, self.matter);
         if self.session.seat().node.recorder.knows(&id) {
             return Vec::new();
         }
@@ -156,10 +166,16 @@ impl<S: Decides> Judged<'_, S> {
         statement_id(place, matter.statement, matter.told, matter.facts, &self.output())
     }
 
-    fn decided(&self, outcome: Outcome, denial: Option<Denial>, approval: Option<ApprovalId>) -> Entry {
+    fn decided(
+        &self,
+        statement: Digest,
+        outcome: Outcome,
+        denial: Option<Denial>,
+        approval: Option<ApprovalId>,
+    ) -> Entry {
         entry(Event::Decided {
             request: self.matter.request,
-            statements: vec![self.statement()],
+            statements: vec![statement],
             values: within_an_entry(self.matter.values.to_vec()),
             outcome,
             policies: self.verdict.policies().to_vec(),

@@ -188,6 +188,10 @@ impl Decides for Session {
             standings: &self.standing,
         }
     }
+
+    fn standing(&self) -> Arc<Standing> {
+        Self::standing(self)
+    }
 }
 
 impl Session {
@@ -217,7 +221,7 @@ impl Session {
         })
     }
 
-    /// What it is judged by now. A revision that came into force is taken up though nobody told this session yet.
+    /// What it is judged by now. A revision that came into force is taken up though nobody told the session yet.
     pub(super) fn standing(&self) -> Arc<Standing> {
         let standing = self.stood();
         if self.node.revisions.is_in_force(standing.active.id) || self.is_over() {

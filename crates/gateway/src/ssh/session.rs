@@ -138,6 +138,10 @@ impl Decides for Session {
             standings: &self.standing,
         }
     }
+
+    fn standing(&self) -> Arc<Standing> {
+        Self::standing(self)
+    }
 }
 
 impl Session {
@@ -172,7 +176,7 @@ impl Session {
         })
     }
 
-    /// What it is judged by now. A revision that came into force is taken up though nobody told this session yet.
+    /// What it is judged by now. A revision that came into force is taken up though nobody told the session yet.
     pub(super) fn standing(&self) -> Arc<Standing> {
         let standing = self.stood();
         if self.node.revisions.is_in_force(standing.active.id) || self.is_over() {
