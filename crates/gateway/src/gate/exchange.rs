@@ -123,14 +123,6 @@ where
             Self::Two(line) => Some(Self::Two(line.clone())),
         }
     }
-
-    /// Waits until a request can be sent; whether it can.
-    pub(crate) async fn ready(&mut self) -> bool {
-        match self {
-            Self::One(line) => line.ready().await.is_ok(),
-            Self::Two(line) => line.ready().await.is_ok(),
-        }
-    }
 }
 
 /// What goes to the caller behind the head.

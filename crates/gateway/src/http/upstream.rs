@@ -3,6 +3,7 @@
 //! A connection carries requests of one subject alone: what a target sends too much of, or too late, can then be taken for an
 //! answer to nobody else (SM-16).
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,8 +27,11 @@ use crate::tls::{self, ALPN_HTTP_1, ALPN_HTTP_2, OwnCertificate, Verify};
 /// How long a connection is kept that carries nothing: less than servers do, most of which keep one for a minute or more.
 const KEPT: Duration = Duration::from_secs(30);
 
+/// How long after its time one may be let go of.
+const TOGETHER: Duration = Duration::from_secs(1);
+
 /// How many are kept that carry nothing, of one subject at one target, and of all.
-const MOST_OF_SUBJECT: usize = 16;
+const MOST_OF_SUBJECT: usize = 128;
 const MOST: usize = 1_024;
 
 /// The longest head of an answer, in bytes, and its most fields.
@@ -86,7 +90,8 @@ where
     F::Output: Send + 'static,
 {
     fn execute(&self, task: F) {
-        let over = self.over.clone();
+        // Of its own, so that not all of them look at one lock whenever they are woken.
+        let over = self.over.child_token();
         drop(self.tracker.spawn(async move {
             tokio::select! {
                 () = over.cancelled() => {}
@@ -96,15 +101,45 @@ where
     }
 }
 
-/// Whose connections, and where to.
-#[derive(Clone, PartialEq, Eq)]
-struct Key {
+/// Whose connections, and at which target.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Whose {
     subject: SubjectKey,
     target: Arc<str>,
+}
+
+/// Where to, and how.
+#[derive(Clone)]
+struct Key {
+    whose: Whose,
     place: (Arc<str>, u16),
     speaks: Arc<HttpTarget>,
     /// Which certificate Sluice shows there.
     certificate: Option<Digest>,
+}
+
+impl Key {
+    /// That of a subject's connection to a target, as the target is configured now.
+    fn new(
+        subject: &SubjectKey,
+        target: &TargetConfig,
+        speaks: &Arc<HttpTarget>,
+        certificate: Option<&OwnCertificate>,
+    ) -> Self {
+        Self {
+            whose: Whose { subject: subject.clone(), target: Arc::clone(&target.target.name) },
+            place: (Arc::clone(&target.host), target.port),
+            speaks: Arc::clone(speaks),
+            certificate: certificate.map(OwnCertificate::digest),
+        }
+    }
+
+    /// Whether a connection for the other one is as good, of the same subject to the same target.
+    fn is_as(&self, other: &Self) -> bool {
+        // A revision that changes nothing of the target has another copy of what it says.
+        let speaks_alike = Arc::ptr_eq(&self.speaks, &other.speaks) || self.speaks == other.speaks;
+        speaks_alike && self.place == other.place && self.certificate == other.certificate
+    }
 }
 
 struct Kept {
@@ -113,9 +148,34 @@ struct Kept {
     until: Instant,
 }
 
+impl Kept {
+    fn is_good(&self, now: Instant) -> bool {
+        !self.line.is_closed() && self.until > now
+    }
+}
+
+/// What is kept.
+#[derive(Default)]
+struct Keeping {
+    lines: HashMap<Whose, Vec<Kept>>,
+    count: usize,
+    /// Whether somebody lets go of those whose time is over.
+    is_tended: bool,
+}
+
+impl Keeping {
+    fn retain(&mut self, is_kept: impl Fn(&Kept) -> bool) {
+        self.lines.retain(|_, lines| {
+            lines.retain(&is_kept);
+            !lines.is_empty()
+        });
+        self.count = self.lines.values().map(Vec::len).sum();
+    }
+}
+
 /// The connections of a process that carry nothing now, or more than one request.
 pub(crate) struct Pool {
-    kept: Mutex<Vec<Kept>>,
+    kept: Mutex<Keeping>,
     tasks: Tasks,
 }
 
@@ -134,7 +194,7 @@ pub(super) struct Leased {
 }
 
 impl Pool {
-    fn kept(&self) -> MutexGuard<'_, Vec<Kept>> {
+    fn kept(&self) -> MutexGuard<'_, Keeping> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -147,10 +207,7 @@ impl Pool {
         certificate: Option<Arc<OwnCertificate>>,
         limit: Duration,
     ) -> Result<Leased, ConnectError> {
-        let place = (Arc::clone(&target.host), target.port);
-        let name = Arc::clone(&target.target.name);
-        let shown = certificate.as_ref().map(|own| own.digest());
-        let key = Key { subject: subject.clone(), target: name, place, speaks: Arc::clone(speaks), certificate: shown };
+        let key = Key::new(subject, target, speaks, certificate.as_deref());
         if let Some(line) = self.take(&key) {
             return Ok(Leased { line, is_used: true, key });
         }
@@ -169,10 +226,7 @@ impl Pool {
         certificate: Option<Arc<OwnCertificate>>,
         limit: Duration,
     ) -> Result<TargetLine<Upload>, ConnectError> {
-        let place = (Arc::clone(&target.host), target.port);
-        let name = Arc::clone(&target.target.name);
-        let shown = certificate.as_ref().map(|own| own.digest());
-        let key = Key { subject: subject.clone(), target: name, place, speaks: Arc::clone(speaks), certificate: shown };
+        let key = Key::new(subject, target, speaks, certificate.as_deref());
         if key.speaks.version == HttpVersion::Two {
             return Err(ConnectError::Turning);
         }
@@ -184,16 +238,23 @@ impl Pool {
     fn take(&self, key: &Key) -> Option<TargetLine<Upload>> {
         let mut kept = self.kept();
         let now = Instant::now();
-        kept.retain(|kept| !kept.line.is_closed() && kept.until > now);
-        let at = kept.iter().rposition(|kept| kept.key == *key && kept.line.is_ready())?;
-        let found = kept.get_mut(at)?;
-        match found.line.share() {
-            Some(line) => {
-                found.until = now + KEPT;
-                Some(line)
+        let lines = kept.lines.get_mut(&key.whose)?;
+        let before = lines.len();
+        lines.retain(|kept| kept.is_good(now));
+        let at = lines.iter().rposition(|kept| kept.key.is_as(key) && kept.line.is_ready());
+        let taken = at.and_then(|at| {
+            let found = lines.get_mut(at)?;
+            match found.line.share() {
+                Some(line) => {
+                    found.until = now + KEPT;
+                    Some(line)
+                }
+                None => Some(lines.swap_remove(at).line),
             }
-            None => Some(kept.swap_remove(at).line),
-        }
+        });
+        let gone = before.saturating_sub(lines.len());
+        kept.count = kept.count.saturating_sub(gone);
+        taken
     }
 
     /// Keeps one that others may use at the same time.
@@ -203,47 +264,53 @@ impl Pool {
         }
     }
 
-    /// Takes one back whose last answer was read to its end: once it is ready for the next request.
+    /// Takes one back whose last answer was read to its end. It is not given out before it is ready for the next request.
     pub(super) fn give_back(self: &Arc<Self>, leased: Leased) {
-        let Leased { mut line, key, .. } = leased;
-        if line.is_shared() {
-            return;
-        }
-        if line.is_ready() {
+        let Leased { line, key, .. } = leased;
+        if !line.is_shared() {
             self.put(&key, line);
-            return;
         }
-        let pool = Arc::clone(self);
-        hyper::rt::Executor::execute(&self.tasks, async move {
-            if matches!(tokio::time::timeout(KEPT, line.ready()).await, Ok(true)) {
-                pool.put(&key, line);
-            }
-        });
     }
 
     fn put(self: &Arc<Self>, key: &Key, line: TargetLine<Upload>) {
         let mut kept = self.kept();
-        let of_subject = kept.iter().filter(|kept| kept.key == *key).count();
-        if of_subject < MOST_OF_SUBJECT && kept.len() < MOST {
-            kept.push(Kept { key: key.clone(), line, until: Instant::now() + KEPT });
+        if kept.count >= MOST {
+            return;
         }
-        drop(kept);
-        let pool = Arc::clone(self);
-        hyper::rt::Executor::execute(&self.tasks, async move {
-            tokio::time::sleep(KEPT).await;
-            pool.let_go();
-        });
+        let lines = kept.lines.entry(key.whose.clone()).or_default();
+        let alike = lines.iter().filter(|kept| kept.key.is_as(key)).count();
+        if alike >= MOST_OF_SUBJECT {
+            return;
+        }
+        lines.push(Kept { key: key.clone(), line, until: Instant::now() + KEPT });
+        kept.count = kept.count.saturating_add(1);
+        if !std::mem::replace(&mut kept.is_tended, true) {
+            hyper::rt::Executor::execute(&self.tasks, Arc::clone(self).tend());
+        }
     }
 
-    /// Lets go of those whose time is over. One that is used again meanwhile is looked at again when it is put back.
-    fn let_go(&self) {
-        let now = Instant::now();
-        self.kept().retain(|kept| !kept.line.is_closed() && kept.until > now);
+    /// Lets go of those whose time is over, for as long as there are any.
+    async fn tend(self: Arc<Self>) {
+        loop {
+            let next = {
+                let mut kept = self.kept();
+                let now = Instant::now();
+                kept.retain(|kept| kept.is_good(now));
+                let next = kept.lines.values().flatten().map(|kept| kept.until).min();
+                kept.is_tended = next.is_some();
+                next
+            };
+            match next {
+                // Several that end at about the same time are looked at once.
+                Some(next) => tokio::time::sleep_until(next + TOGETHER).await,
+                None => return,
+            }
+        }
     }
 
     /// Ends all of them.
     pub(crate) async fn close(&self) {
-        self.kept().clear();
+        self.kept().retain(|_| false);
         self.tasks.over.cancel();
         self.tasks.finished().await;
     }
