@@ -3,13 +3,18 @@
 //! Which version of HTTP is spoken is settled in the handshake (ALPN), so that nothing is guessed from the first bytes.
 
 use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::CatchUnwind;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use hyper::body::Incoming;
 use hyper::header::UPGRADE;
+use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
@@ -20,7 +25,6 @@ use rustls::ServerConfig;
 use store::config::HttpListen;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex as Turns, mpsc};
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -32,7 +36,6 @@ use super::guarded::{Freedom, Guarded};
 use super::proof::Proofs;
 use super::proxy::Within;
 use super::session::{End, Session};
-use super::upstream::Tasks;
 use crate::clock;
 use crate::gate::{AnswerBody, Carrying, ClientExchange, Cut};
 use crate::listener::Accepted;
@@ -56,8 +59,16 @@ const SEND_BUFFER: usize = 64 * 1024;
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
-/// A task of a connection: whoever serves that looks after it.
+/// A task of a connection. All of them are polled by whoever serves that, so that nothing of a request wakes another thread.
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What is given to whoever serves a connection.
+enum Given {
+    /// It is brought to its end, also where the connection has ended.
+    Ours(Task),
+    /// It is the library's, and ends with the connection at the latest.
+    Library(Task),
+}
 
 /// What the connections of a listener share.
 pub(super) struct Shared {
@@ -89,7 +100,7 @@ pub(super) struct Connection {
     pub(super) sessions: Turns<Vec<Arc<Session>>>,
     /// Cancelled when the connection has to end at once.
     pub(super) over: CancellationToken,
-    tasks: mpsc::UnboundedSender<Task>,
+    tasks: mpsc::UnboundedSender<Given>,
     logging_in: Mutex<Option<Admitted<IpAddr>>>,
     refused: AtomicUsize,
     activity: Activity,
@@ -141,7 +152,7 @@ impl Connection {
     /// Has something done for as long as the connection lives.
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         // Nobody takes tasks any more where the connection ends.
-        let _ = self.tasks.send(Box::pin(task));
+        let _ = self.tasks.send(Given::Ours(Box::pin(task)));
     }
 
     /// Somebody is known on it.
@@ -274,6 +285,7 @@ impl Begun {
         let (_, handshake) = stream.get_ref();
         let is_two = handshake.alpn_protocol() == Some(ALPN_HTTP_2);
         let (tasks, given) = mpsc::unbounded_channel();
+        let library = Library(tasks.clone());
         let Self { node, id, source, shared, within, certificate, over, logging_in } = self;
         let connection = Arc::new(Connection {
             id,
@@ -291,16 +303,14 @@ impl Begun {
             activity: Activity { began: Instant::now(), running: AtomicUsize::new(0), ended: AtomicU64::new(0) },
             node,
         });
-        let mut driving = Driving { connection: &connection, given, tasks: JoinSet::new(), login };
+        let (ours, librarys) = (FuturesUnordered::new(), FuturesUnordered::new());
+        let mut driving = Driving { connection: &connection, given, ours, librarys, login };
         if is_two {
-            let streams = Tasks::within(connection.over.clone());
-            driving.drive(serve_two(&connection, stream, streams.clone())).await;
-            driving.end().await;
-            streams.finished().await;
+            driving.drive(serve_two(&connection, stream, library)).await;
         } else {
             driving.drive(serve_one(&connection, stream)).await;
-            driving.end().await;
         }
+        driving.end().await;
     }
 }
 
@@ -316,11 +326,21 @@ fn serve_one(connection: &Arc<Connection>, stream: TlsStream<impl Stream>) -> im
     builder.serve_connection(TokioIo::new(stream), service).with_upgrades()
 }
 
-fn serve_two(connection: &Arc<Connection>, stream: TlsStream<impl Stream>, streams: Tasks) -> impl Serving {
+/// Gives the tasks of the library to whoever serves its connection.
+#[derive(Clone)]
+struct Library(mpsc::UnboundedSender<Given>);
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Library {
+    fn execute(&self, task: F) {
+        let _ = self.0.send(Given::Library(Box::pin(task)));
+    }
+}
+
+fn serve_two(connection: &Arc<Connection>, stream: TlsStream<impl Stream>, library: Library) -> impl Serving {
     let serving = Arc::clone(connection);
     let service = service_fn(move |request| Arc::clone(&serving).answer(request));
     let most = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    let mut builder = http2::Builder::new(streams);
+    let mut builder = http2::Builder::new(library);
     builder.timer(TokioTimer::new()).keep_alive_interval(PING).keep_alive_timeout(PING);
     builder.max_header_list_size(most(connection.shared.settings.max_header));
     builder.max_concurrent_streams(most(connection.shared.settings.max_streams)).max_send_buf_size(SEND_BUFFER);
@@ -345,7 +365,7 @@ where
     }
 }
 
-impl<T, S> Serving for http2::Connection<TokioIo<TlsStream<T>>, S, Tasks>
+impl<T, S> Serving for http2::Connection<TokioIo<TlsStream<T>>, S, Library>
 where
     T: Stream,
     S: hyper::service::HttpService<Incoming, ResBody = AnswerBody>,
@@ -360,59 +380,83 @@ where
 /// Whoever looks after a connection.
 struct Driving<'a> {
     connection: &'a Arc<Connection>,
-    given: mpsc::UnboundedReceiver<Task>,
-    tasks: JoinSet<()>,
+    given: mpsc::UnboundedReceiver<Given>,
+    ours: FuturesUnordered<Observed>,
+    librarys: FuturesUnordered<Observed>,
     login: Instant,
 }
+
+/// A task whose panic is its own.
+type Observed = CatchUnwind<AssertUnwindSafe<Task>>;
 
 impl Driving<'_> {
     /// Lets a connection be served until it ends, or has to.
     async fn drive(&mut self, serving: impl Serving) {
-        tokio::pin!(serving);
+        let connection = self.connection;
+        let timer = tokio::time::sleep_until(self.login);
+        let (over, winds_down) = (connection.over.cancelled(), connection.winds_down());
+        tokio::pin!(serving, timer, over, winds_down);
         let mut until: Option<Instant> = None;
         // Whether the library has given the connection up, to what it turned into.
         let mut has_turned = false;
         loop {
-            if has_turned && self.connection.activity.running.load(Ordering::Acquire) == 0 {
+            if has_turned && connection.activity.running.load(Ordering::Acquire) == 0 {
                 return;
             }
-            let ends_at = until.or_else(|| self.connection.ends_at(self.login));
-            let looks_at = ends_at.unwrap_or_else(|| Instant::now() + self.connection.shared.settings.idle_timeout);
+            // It goes off no later than the next deadline; too early is put right when it does.
+            let looks_at = self.looks_at(until);
+            if looks_at < timer.deadline() || timer.is_elapsed() {
+                timer.as_mut().reset(looks_at);
+            }
             tokio::select! {
                 biased;
-                () = self.connection.over.cancelled() => return,
-                Some(task) = self.given.recv() => drop(self.tasks.spawn(task)),
-                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => self.observe(ended),
+                () = &mut over => return,
+                Some(given) = self.given.recv() => self.take(given),
+                Some(ended) = self.ours.next(), if !self.ours.is_empty() => self.observe(ended),
+                Some(ended) = self.librarys.next(), if !self.librarys.is_empty() => self.observe(ended),
                 ended = &mut serving, if !has_turned => match ended {
-                    Ok(()) if self.connection.freedom.is_granted() => has_turned = true,
+                    Ok(()) if connection.freedom.is_granted() => has_turned = true,
                     Ok(()) => return,
                     Err(error) => {
-                        tracing::debug!(session = %self.connection.id, %error, "a connection broke");
+                        tracing::debug!(session = %connection.id, %error, "a connection broke");
                         return;
                     }
                 },
-                left = self.connection.winds_down(), if until.is_none() => {
+                left = &mut winds_down, if until.is_none() => {
                     until = Some(Instant::now() + left);
                     if !has_turned {
                         serving.as_mut().wind_down();
                     }
                 }
-                () = tokio::time::sleep_until(looks_at) => match until {
-                    Some(_) => return,
-                    None if self.connection.ends_at(self.login).is_some_and(|end| end <= Instant::now()) => {
+                () = &mut timer => match until {
+                    Some(end) if end <= Instant::now() => return,
+                    None if connection.ends_at(self.login).is_some_and(|end| end <= Instant::now()) => {
                         until = Some(Instant::now() + GOODBYE);
                         if !has_turned {
                             serving.as_mut().wind_down();
                         }
                     }
-                    None => {}
+                    Some(_) | None => {}
                 },
             }
         }
     }
 
-    fn observe(&self, ended: Result<(), tokio::task::JoinError>) {
-        if ended.is_err_and(|error| error.is_panic()) {
+    /// When it has to be looked whether the connection is to end, as things are.
+    fn looks_at(&self, until: Option<Instant>) -> Instant {
+        let ends_at = until.or_else(|| self.connection.ends_at(self.login));
+        ends_at.unwrap_or_else(|| Instant::now() + self.connection.shared.settings.idle_timeout)
+    }
+
+    fn take(&self, given: Given) {
+        match given {
+            Given::Ours(task) => self.ours.push(AssertUnwindSafe(task).catch_unwind()),
+            Given::Library(task) => self.librarys.push(AssertUnwindSafe(task).catch_unwind()),
+        }
+    }
+
+    fn observe(&self, ended: std::thread::Result<()>) {
+        if ended.is_err() {
             const PANICKED: &str = "a task of the connection panicked";
             self.connection.node.metrics.panics.inc();
             tracing::error!(session = %self.connection.id, PANICKED);
@@ -426,16 +470,27 @@ impl Driving<'_> {
         let stopping = self.connection.shared.stop.is_cancelled();
         let end = if stopping { End::Administrator("Sluice is stopping") } else { End::Client };
         self.connection.over.cancel();
-        for session in self.connection.sessions.lock().await.iter() {
-            session.end(end.clone());
-        }
+        self.librarys.clear();
         self.given.close();
-        while let Some(task) = self.given.recv().await {
-            self.tasks.spawn(task);
+        while let Some(given) = self.given.recv().await {
+            if let Given::Ours(_) = given {
+                self.take(given);
+            }
         }
+        let ending = async {
+            for session in self.connection.sessions.lock().await.iter() {
+                session.end(end.clone());
+            }
+        };
+        // Whoever begins a session holds them meanwhile.
+        tokio::pin!(ending);
+        let mut has_ended = false;
         // The ends of tapes are bounded by themselves.
-        while let Some(ended) = self.tasks.join_next().await {
-            self.observe(ended);
+        while !(has_ended && self.ours.is_empty()) {
+            tokio::select! {
+                () = &mut ending, if !has_ended => has_ended = true,
+                Some(ended) = self.ours.next(), if !self.ours.is_empty() => self.observe(ended),
+            }
         }
     }
 }
