@@ -130,7 +130,7 @@ fn the_first_administrator_is_whoever_reads_the_key() -> Result<()> {
     let sluice = fresh.start()?;
     let who: Value = serde_json::from_str(&fresh.run(&["whoami", "--json"])?.success()?)?;
     assert_eq!(who["subject"]["id"], "admin");
-    assert_eq!(who["may"].as_array().context("verbs")?.len(), 6);
+    assert_eq!(who["may"].as_array().context("verbs")?.len(), 8);
     let arguments = ["token", "--subject", "bob", "--group", "readers", "--for", "5m"];
     let token = fresh.run(&arguments)?.success()?;
     let url = format!("http://{}", sluice.address("admin")?);
