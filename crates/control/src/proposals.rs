@@ -168,15 +168,14 @@ pub(crate) async fn apply(
     Body(body): Body<DigestBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let wish = Wish { proposal: id, digest: body.digest, by: caller.subject.key.clone() };
-    let (own, runtime) = (app.clone(), tokio::runtime::Handle::current());
+    let (own, who, runtime) = (app.clone(), caller.clone(), tokio::runtime::Handle::current());
     let applied = blocking(move || {
         let dir = own.node.revisions.dir();
-        let record = |proposal: &Proposal| {
-            runtime.block_on(journal::act(&own, &caller, "policy.apply", agreed(proposal))).is_ok()
-        };
+        let record =
+            |proposal: &Proposal| runtime.block_on(journal::act(&own, &who, "policy.apply", agreed(proposal))).is_ok();
         own.node.apply(&wish, |checked, wanted| examine(dir, checked, wanted).passes(), record)
     });
-    let revision = applied.await??;
+    let revision = applied.await?.inspect_err(|_| journal::refused(&app, &caller, "policy.apply", id.to_string()))?;
     let revision = revision.unwrap_or_else(|| app.node.revisions.current().id);
     let proposal = find(&app, id).await?;
     Ok(Answer::ok(shape::AppliedView { revision: revision.0, proposal: view(&app, &proposal) }))

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use model::id::{Digest, ProposalId, RevisionId};
+use model::revocation::{Extent, Revocation, Whose};
 use model::subject::SubjectKey;
 use store::State;
-use store::proposal::{Proposal, ProposalError, ProposalStatus};
+use store::proposal::{Agreement, Proposal, ProposalError, ProposalStatus};
 use store::revision::{Pending, Wanted, WriteError};
 
 use crate::clock;
@@ -99,7 +100,8 @@ impl Node {
         examine: impl FnOnce(&Checked, &Wanted) -> Result<(), String>,
     ) -> Result<Proposal, NotApplied> {
         let (dir, in_force) = (self.revisions.dir(), self.revisions.current().digest);
-        let proposal = self.state.proposal(wish.proposal)?.ok_or(NotApplied::NotFound)?;
+        let mut proposal = self.state.proposal(wish.proposal)?.ok_or(NotApplied::NotFound)?;
+        proposal.agreements.retain(|agreement| self.is_believed(agreement));
         proposal.may_apply(wish.digest, in_force, self.config.policy.approvals, clock::now())?;
         store::revision::is_kept_elsewhere(dir, &proposal.changes)?;
         let present = store::revision::RevisionFiles::digest_in(dir);
@@ -114,6 +116,20 @@ impl Node {
         }
         examine(&checked, &wanted).map_err(NotApplied::Examined)?;
         Ok(proposal)
+    }
+
+    /// Whether nobody of those who agreed was revoked since.
+    fn is_believed(&self, agreement: &Agreement) -> bool {
+        let mut people = std::iter::once(&agreement.by).chain(&agreement.on_behalf_of);
+        let is_of = |whose: &Whose, key: &SubjectKey| match whose {
+            Whose::Subject(subject) => subject == key,
+            Whose::Issuer(alias) => *alias == key.issuer,
+            Whose::Token(_) | Whose::TokenId { .. } => false,
+        };
+        let revocations = self.revocations.list();
+        let holds = |one: &&Revocation| one.at >= agreement.at || matches!(one.extent, Extent::All | Extent::Disabled);
+        let in_force: Vec<&Revocation> = revocations.iter().filter(holds).collect();
+        !people.any(|key| in_force.iter().any(|one| is_of(&one.whose, key)) || !self.issuers.has(&key.issuer))
     }
 
     fn write(&self, wish: &Wish, proposal: &Proposal) -> Result<Option<RevisionId>, NotApplied> {

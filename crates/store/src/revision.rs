@@ -22,6 +22,8 @@ mod writing;
 
 pub use changes::{Change, ChangeableFile, InvalidFile, Kind, MOST_CHANGES, Wanted, cases, changes, digest_of_changes};
 use files::Contents;
+#[cfg(test)]
+pub(crate) use files::digest_of;
 pub(crate) use files::read_text;
 pub use writing::{Pending, WriteError, begin, finish, forget, is_kept_elsewhere};
 

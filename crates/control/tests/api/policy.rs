@@ -357,6 +357,21 @@ async fn what_gives_itself_rights_takes_two_as_well() {
 }
 
 #[tokio::test]
+async fn an_agreement_of_somebody_who_was_revoked_since_does_not_count() {
+    let world = start().await;
+    let proposal = world.agreed(json!({ FILE: MORE })).await;
+    let revoke = json!({ "subject": "sluice|bob", "reason": "the laptop was stolen" });
+    let revoked = world.post("/v1/revocations", &world.token("ops", &["sessions"]), &revoke).await;
+    assert!(revoked.status < 300, "{}", revoked.body);
+    let apply = async || world.act("eve", &proposal.id, "apply", &proposal.digest).await;
+    says(&apply().await, 409, "0 of 1");
+    let refusals = world.actions().into_iter().filter(|known| known.0 == "eve Deny" && known.1 == "policy.apply");
+    assert_eq!(refusals.count(), 1);
+    says(&world.act("carol", &proposal.id, "approve", &proposal.digest).await, 200, "open");
+    says(&apply().await, 200, "applied");
+}
+
+#[tokio::test]
 async fn what_is_changed_elsewhere_is_not_changed_here() {
     let world = World::start().await;
     let proposal = world.agreed(json!({ FILE: MORE })).await;

@@ -90,6 +90,7 @@ fn report(replay: &Replay<'_>, as_json: bool) -> Result<(), Failure> {
             "changed_requests": counts.changed_requests,
             "changed_sessions": counts.changed_sessions,
             "unexplained": counts.unexplained,
+            "unlisted": counts.unlisted,
             "changes": changes,
         })));
     }
@@ -102,6 +103,9 @@ fn report(replay: &Replay<'_>, as_json: bool) -> Result<(), Failure> {
             "{} requests were not looked at: the journal does not have their statements or session\n",
             counts.unexplained
         ));
+    }
+    if counts.unlisted > 0 {
+        out.push_str(&format!("{} of those are not listed: there are too many different ones\n", counts.unlisted));
     }
     if !changes.is_empty() {
         let row = |change: &&Change| {
