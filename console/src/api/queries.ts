@@ -82,7 +82,8 @@ export const proposal = (id: string) =>
   queryOptions({
     queryKey: ['proposals', id],
     queryFn: () => answered(api.GET('/v1/proposals/{id}', { params: { path: { id } } })),
-    refetchInterval: 5_000,
+    // Its cases are run for each answer.
+    refetchInterval: 15_000,
   });
 
 export const health = queryOptions({
