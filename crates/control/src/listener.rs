@@ -99,7 +99,8 @@ pub async fn serve(node: Arc<Node>, listener: Listener, stopping: Stopping) {
             None
         }
     };
-    let app = App { node, draining, address, is_tls, proofs, console };
+    let simulations = Arc::default();
+    let app = App { node, draining, address, is_tls, proofs, console, simulations };
     listener.run(routes::router(&app), &stopping.stop).await;
 }
 

@@ -8,6 +8,7 @@ mod certificates;
 mod console;
 mod dpop;
 mod outside;
+mod policy;
 mod replay;
 mod revocations;
 mod roles;

@@ -11,11 +11,12 @@ use model::subject::{Binding, Subject, SubjectKey, SubjectKind};
 use model::time::Timestamp;
 use rusqlite::Connection;
 
-use super::Sqlite;
+use super::{Sqlite, locked};
 use crate::approval::{AnswerError, Limits, Spending};
 use crate::{Error, State};
 
 mod approvals;
+mod history;
 mod index;
 mod now;
 mod people;
