@@ -51,6 +51,12 @@ export const session = (id: string) =>
     refetchInterval: 3_000,
   });
 
+export const targets = queryOptions({
+  queryKey: ['targets'],
+  queryFn: () => answered(api.GET('/v1/targets')),
+  refetchInterval: 5_000,
+});
+
 export const revision = queryOptions({
   queryKey: ['revision'],
   queryFn: () => answered(api.GET('/v1/revision')),

@@ -1,8 +1,8 @@
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
-import { answered, api } from '../api/client';
-import { health, live, revision, useMay } from '../api/queries';
-import { Badge, Busy, Empty, Fact, Trouble, Visible, useTitle } from '../ui/parts';
+import { answered, api, type Schemas } from '../api/client';
+import { health, live, revision, targets, useMay } from '../api/queries';
+import { At, Badge, Busy, Empty, Fact, Trouble, Visible, useTitle } from '../ui/parts';
 import { NotForYou } from '../ui/Shell';
 
 /** Where callers go, and how Sluice itself is. */
@@ -12,6 +12,7 @@ export function Targets() {
   const now = useQuery({ ...revision, enabled: mayRead });
   const state = useQuery({ ...health, enabled: mayRead });
   const connected = useQuery({ ...live, enabled: maySessions });
+  const reached = useQuery({ ...targets, enabled: mayOperate });
   if (!mayRead) {
     return (
       <>
@@ -53,6 +54,7 @@ export function Targets() {
                 </Link>
               </p>
             )}
+            <Contact of={reached.data?.find((one) => one.name === target.name)} />
             {mayOperate && target.protocol === 'postgres' && <Doctor target={target.name} />}
           </section>
         ))}
@@ -113,6 +115,40 @@ export function Targets() {
         </>
       )}
     </>
+  );
+}
+
+/** Where a target is, and how connecting to it went. */
+function Contact({ of }: { of: Schemas['ReachedTargetView'] | undefined }) {
+  if (!of) return null;
+  const { reached, failed, connections, failures } = of.contact;
+  const isFailing = failed && failed.at > (reached?.at ?? 0);
+  return (
+    <dl className="facts">
+      <Fact label="At">
+        <Visible text={`${of.host}:${of.port}`} />
+      </Fact>
+      <Fact label="Credential">
+        <Visible text={of.credential} />
+      </Fact>
+      <Fact label="Reached">
+        {reached ? (
+          <>
+            <At millis={reached.at} /> in {reached.millis.toLocaleString()} ms <Badge of={isFailing ? 'fails now' : 'works'} tone={isFailing ? 'bad' : 'good'} />
+          </>
+        ) : (
+          'not since Sluice started'
+        )}
+      </Fact>
+      {failed && (
+        <Fact label="Failed">
+          <At millis={failed.at} />: <Visible text={failed.reason} />
+        </Fact>
+      )}
+      <Fact label="Connections">
+        {connections.toLocaleString()}, {failures.toLocaleString()} failed
+      </Fact>
+    </dl>
   );
 }
 

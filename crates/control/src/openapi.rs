@@ -21,7 +21,7 @@ use crate::{
         sign_in::begin, sign_in::finish, sign_in::sign_out, health::health, revision::policies, prove::entry,
         revision::whoami, revision::get, drafts::files, revisions::list, revisions::get, revisions::diff,
         drafts::check, drafts::test, simulations::begin, simulations::get, simulations::cancel, proposals::list, proposals::propose, proposals::get, proposals::change,
-        proposals::withdraw, proposals::approve, proposals::apply, targets::catalog, targets::doctor,
+        proposals::withdraw, proposals::approve, proposals::apply, targets::list, targets::catalog, targets::doctor,
         approvals::list, approvals::get, approvals::answer, approvals::withdraw, windows::request,
         sessions::list, sessions::history, sessions::get, sessions::kill, sessions::renew, sessions::tape, sessions::watch,
         sessions::remove_tape,

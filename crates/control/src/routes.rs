@@ -92,6 +92,7 @@ fn all() -> Vec<Route> {
         changes("/v1/proposals/{id}/withdraw", Verb(Propose), post(proposals::withdraw)),
         changes("/v1/proposals/{id}/approve", Verb(Apply), post(proposals::approve)),
         changes("/v1/proposals/{id}/apply", Verb(Apply), post(proposals::apply)),
+        reads("/v1/targets", Verb(Operate), get(targets::list)),
         reads("/v1/targets/{target}/catalog", Verb(Operate), get(targets::catalog)),
         changes("/v1/targets/{target}/doctor", Verb(Operate), post(targets::doctor)),
         reads("/v1/approvals", Verb(Approve), get(approvals::list)),

@@ -62,6 +62,60 @@ pub struct TargetView {
     pub labels: BTreeMap<String, String>,
 }
 
+/// A target, and how it is reached.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReachedTargetView {
+    /// Its name.
+    pub name: String,
+    /// `postgres`, `ssh` or `http`.
+    pub protocol: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// The host that it is at.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// By what Sluice proves itself there, such as `vault:payments`; never a part of it.
+    pub credential: String,
+    /// How connecting to it went since Sluice started.
+    pub contact: ContactView,
+}
+
+/// How connecting to a target went.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ContactView {
+    /// The last connection.
+    pub reached: Option<ReachedView>,
+    /// The last failure.
+    pub failed: Option<FailedView>,
+    /// How many connections there were.
+    pub connections: u64,
+    /// How many failed.
+    pub failures: u64,
+}
+
+/// A connection that came about.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReachedView {
+    /// When.
+    pub at: u64,
+    /// How long it took with its login, in milliseconds.
+    pub millis: u64,
+}
+
+/// A connection that did not.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FailedView {
+    /// When.
+    pub at: u64,
+    /// Why.
+    pub reason: String,
+}
+
 /// A revision that is not applied.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

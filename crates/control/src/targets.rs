@@ -15,6 +15,27 @@ use crate::journal;
 use crate::problem::Problem;
 use crate::shape;
 
+/// Lists the targets: where each is, by what Sluice proves itself there, and how connecting to it went since Sluice started.
+#[utoipa::path(get, path = "/v1/targets", tag = "revision",
+    responses((status = 200, description = "The targets, by their names", body = Vec<shape::ReachedTargetView>)))]
+pub(crate) async fn list(State(app): State<App>) -> impl IntoResponse {
+    let active = app.node.revisions.current();
+    let mut targets: Vec<_> = active.targets.values().collect();
+    targets.sort_by(|one, other| one.target.name.cmp(&other.target.name));
+    let shown = targets.into_iter().map(|config| {
+        serde_json::json!({
+            "name": config.target.name,
+            "protocol": config.target.protocol,
+            "labels": config.target.labels,
+            "host": config.host,
+            "port": config.port,
+            "credential": config.credential(),
+            "contact": app.node.contacts.at(&config.target.name),
+        })
+    });
+    Answer::ok(shown.collect::<Vec<_>>())
+}
+
 /// Which of the target's databases.
 #[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]

@@ -15,6 +15,7 @@ mod backends;
 mod background;
 mod broken_off;
 pub mod clock;
+pub mod contacts;
 mod credentials;
 mod deciding;
 mod explained;

@@ -19,6 +19,7 @@ use crate::archive::Archive;
 use crate::backends::Backends;
 use crate::broken_off::{Running, Tapes};
 use crate::clock;
+use crate::contacts::Contacts;
 use crate::credentials::Credentials;
 use crate::http::Pool;
 use crate::introspection::Asked;
@@ -180,6 +181,8 @@ pub struct Node {
     pub(crate) roles: Arc<Roles>,
     /// Connections to targets that speak HTTP.
     pub(crate) http: Arc<Pool>,
+    /// How connecting to targets went.
+    pub contacts: Contacts,
     /// Which server processes at targets are Sluice's.
     pub(crate) backends: Arc<Backends>,
     pub(crate) witnesses: Witnesses,
@@ -351,6 +354,7 @@ impl Node {
             credentials: Credentials::default(),
             roles: Arc::default(),
             http: Arc::default(),
+            contacts: Contacts::default(),
             backends: Arc::default(),
             witnesses,
             archive,

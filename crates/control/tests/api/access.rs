@@ -95,6 +95,22 @@ async fn the_revision_names_its_targets_and_no_credential() {
     assert!(!revision.body.contains("NOT_USED") && !revision.body.contains("127.0.0.1"), "{}", revision.body);
 }
 
+#[tokio::test]
+async fn targets_are_listed_with_their_last_failure_and_no_secret() {
+    let world = World::start().await;
+    let token = world.token("operator", &["operate"]);
+    let fresh = world.get("/v1/targets", &token).await.json();
+    assert_eq!((&fresh[0]["name"], &fresh[0]["credential"]), (&"payments".into(), &"env:NOT_USED".into()));
+    assert_eq!(fresh[0]["contact"]["connections"], 0);
+    assert_eq!((&fresh[1]["name"], &fresh[1]["port"]), (&"web1".into(), &1.into()));
+    assert_eq!(world.get("/v1/targets/payments/catalog?database=payments", &token).await.status, 503);
+    let tried: Vec<control::shape::ReachedTargetView> =
+        serde_json::from_str(&world.get("/v1/targets", &token).await.body).unwrap();
+    let contact = &tried[0].contact;
+    assert!(contact.failures >= 1 && contact.reached.is_none() && tried[1].contact.failed.is_none(), "{tried:?}");
+    assert!(contact.failed.as_ref().is_some_and(|failed| failed.at > 0 && !failed.reason.is_empty()), "{tried:?}");
+}
+
 /// Paths that programs of this kind are asked for, and that are not there.
 const GUESSES: [&str; 14] = [
     "/",

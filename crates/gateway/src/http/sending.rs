@@ -1,7 +1,7 @@
 //! A request on its way to its target: on a connection that is kept or a new one, with what Sluice proves itself with.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::body::{Body, Incoming};
@@ -83,7 +83,13 @@ pub(super) async fn send(
         let subject = &session.standing().subject.key;
         let certificate = session.certificate(place).await.map_err(|error| unproven(session, &error))?;
         let limit = node.config.limits.connect_timeout;
+        let began = Instant::now();
         let leased = node.http.lease(subject, &place.target, &place.http, certificate, limit).await;
+        let leased = match leased {
+            // Nothing was connected for this one.
+            Ok(leased) if leased.is_used => Ok(leased),
+            went => node.contacts.note(&place.model.name, began, went),
+        };
         let mut leased = leased.map_err(|error| {
             tracing::warn!(session = %session.id, %error, "a target cannot be reached");
             Refusal::Unreachable
@@ -132,7 +138,9 @@ pub(super) async fn turn(
         let (node, subject) = (&session.node, &session.standing().subject.key);
         let limit = node.config.limits.connect_timeout;
         let certificate = session.certificate(place).await.map_err(|error| unproven(session, &error))?;
+        let began = Instant::now();
         let line = node.http.connect_alone(subject, &place.target, &place.http, certificate, limit).await;
+        let line = node.contacts.note(&place.model.name, began, line);
         let line = line.map_err(|error| {
             tracing::warn!(session = %session.id, %error, "a target cannot be reached");
             Refusal::Unreachable

@@ -1,8 +1,9 @@
 //! A connection of a caller to a target, in which nobody sees what passes: what goes either way is counted, and its digest is on
 //! the tape. That it may be is one decision, which is journaled before the target hears of it.
 
+use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use hyper::StatusCode;
@@ -96,18 +97,20 @@ impl Exchange {
     async fn open(&self, go: &Go) -> Result<(TunnelReads, TargetTunnel), Refusal> {
         let (standing, node) = (self.session.standing(), &self.session.node);
         let place = (&*standing.place.target.host, standing.place.target.port);
+        let began = Instant::now();
         let opening = TargetTunnel::open(go.goes_on(), &go.receipt, place);
-        match tokio::time::timeout(node.config.limits.connect_timeout, opening).await {
-            Ok(Ok(opened)) => Ok(opened),
-            Ok(Err(NotOpened::Gate(error))) => {
+        let opened = tokio::time::timeout(node.config.limits.connect_timeout, opening).await;
+        let opened = opened.unwrap_or_else(|late| Err(io::Error::new(io::ErrorKind::TimedOut, late).into()));
+        match node.contacts.note(&standing.place.model.name, began, opened) {
+            Ok(opened) => Ok(opened),
+            Err(NotOpened::Gate(error)) => {
                 tracing::error!(session = %self.session.id, %error, "a tunnel did not pass the gate");
                 Err(Refusal::Internal)
             }
-            Ok(Err(error)) => {
+            Err(error) => {
                 tracing::warn!(session = %self.session.id, %error, "a target cannot be reached");
                 Err(Refusal::Unreachable)
             }
-            Err(_) => Err(Refusal::Unreachable),
         }
     }
 }

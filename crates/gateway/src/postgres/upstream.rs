@@ -124,8 +124,9 @@ pub(super) async fn connect(
         let receipt = record_use(node, server, session).await?;
         attempt.log_in(&receipt, Some(spent)).await.map_err(|(_, error)| error)
     };
-    let limit = node.config.limits.connect_timeout;
-    tokio::time::timeout(limit, attempts).await.map_err(|_| ConnectError::Deadline)?
+    let (limit, began) = (node.config.limits.connect_timeout, std::time::Instant::now());
+    let connected = tokio::time::timeout(limit, attempts).await.unwrap_or(Err(ConnectError::Deadline));
+    node.contacts.note(server.name(), began, connected)
 }
 
 /// Whom to log in where.

@@ -276,10 +276,11 @@ impl Session {
 
     /// Connects and logs in.
     pub(super) async fn connect(self: &Arc<Self>) -> Result<Upstream, ConnectError> {
-        let bound = self.node.config.limits.connect_timeout;
+        let (bound, began) = (self.node.config.limits.connect_timeout, std::time::Instant::now());
         let connecting = tokio::time::timeout(bound, self.connect_and_log_in());
         let late = |_| Err(ConnectError::Unreachable("it does not answer in time".to_owned()));
         let connected = connecting.await.unwrap_or_else(late);
+        let connected = self.node.contacts.note(&self.standing().place.model.name, began, connected);
         if let Err(error @ ConnectError::HostKey(_)) = &connected {
             // Somebody else may be where the target was: nothing more is said to it.
             self.end(End::Target(error.to_string()));

@@ -11,12 +11,23 @@ use tokio::runtime::Builder;
 use super::client::{Client, encode, with_query};
 use super::connect::Connect;
 use super::failure::Failure;
+use super::listing::{self, Form};
 use super::{log, put, put_line, serve, show};
 
 /// See what Sluice knows of its targets
 #[derive(clap::Subcommand)]
-#[command(after_help = "Example:\n  sluice target catalog --target shop --save revision/tests/shop.catalog")]
+#[command(
+    after_help = "Examples:\n  sluice target list\n  sluice target catalog --target shop --save revision/tests/shop.catalog"
+)]
 pub(super) enum Command {
+    /// List targets: where they are, by what Sluice proves itself there, and when they were last reached
+    #[command(after_help = "What is counted is since Sluice started.\n\nExample:\n  sluice target list")]
+    List {
+        #[command(flatten)]
+        connect: Connect,
+        #[command(flatten)]
+        form: Form,
+    },
     /// Read a database's structure once through the target that is configured, and save it for `sluice policy`
     #[command(
         after_help = "It holds names, types and the definitions of views; no row of any table of yours.\n\nExample:\n  \
@@ -70,9 +81,28 @@ pub(super) struct CatalogArgs {
 
 pub(super) fn run(command: &Command) -> Result<(), Failure> {
     match command {
+        Command::List { connect, form } => list(connect, *form),
         Command::Catalog(args) => catalog(args),
         Command::Doctor(args) => doctor(args),
     }
+}
+
+fn list(connect: &Connect, form: Form) -> Result<(), Failure> {
+    let found = connect.client()?.get("/v1/targets", &[])?;
+    let headings = ["NAME", "PROTOCOL", "AT", "CREDENTIAL", "REACHED", "TOOK", "FAILED", "WHY"];
+    listing::print(&found, form, &headings, |target| {
+        let took = target.pointer("/contact/reached/millis").map_or_else(String::new, |millis| format!("{millis} ms"));
+        vec![
+            show::text(target, "/name"),
+            show::text(target, "/protocol"),
+            format!("{}:{}", show::text(target, "/host"), show::number(target, "/port")),
+            show::text(target, "/credential"),
+            show::moment(target, "/contact/reached/at"),
+            took,
+            show::moment(target, "/contact/failed/at"),
+            form.cut(&show::text(target, "/contact/failed/reason"), 60),
+        ]
+    })
 }
 
 fn catalog(args: &CatalogArgs) -> Result<(), Failure> {

@@ -95,6 +95,27 @@ impl TargetConfig {
         }
     }
 
+    /// By what Sluice proves itself there, as the record calls it; never a part of it.
+    pub fn credential(&self) -> String {
+        if let Some(source) = self.password() {
+            return source.to_string();
+        }
+        let certified = |tls: &TargetTls| if tls.client.is_some() { "client certificate" } else { "none" }.to_owned();
+        match &self.speaks {
+            Speaks::Postgres(postgres) => certified(&postgres.tls),
+            Speaks::Ssh(ssh) => match &ssh.credential {
+                SshCredential::PrivateKey { key, .. } => key.to_string(),
+                SshCredential::Certificate { .. } | SshCredential::Password(_) => {
+                    "a certificate for each session".to_owned()
+                }
+            },
+            Speaks::Http(http) => match &http.credential {
+                HttpCredential::Bearer(source) | HttpCredential::Header { value: source, .. } => source.to_string(),
+                _ => certified(&http.tls),
+            },
+        }
+    }
+
     /// Where the password of its login comes from, if it logs in with one.
     pub fn password(&self) -> Option<&PasswordSource> {
         match &self.speaks {
