@@ -9,6 +9,7 @@ use store::State;
 use tokio_util::sync::CancellationToken;
 
 use crate::console::Console;
+use crate::notify::Channels;
 use crate::problem::Problem;
 use crate::proof::Proofs;
 
@@ -32,6 +33,8 @@ pub(crate) struct App {
     pub(crate) proofs: Arc<Proofs>,
     /// The pages for people, if the configuration has them.
     pub(crate) console: Option<Arc<Console>>,
+    /// By which approvers are told.
+    pub(crate) channels: Channels,
 }
 
 /// Whoever is connected.

@@ -80,13 +80,18 @@ struct Progress {
     agreed: usize,
 }
 
+/// An approval as it stands now. Nothing depends on the task that expires approvals; so what is shown must not either.
+pub(crate) fn as_of_now(mut approval: Approval) -> Approval {
+    let is_open = matches!(approval.status, Status::Pending | Status::Approved);
+    if is_open && approval.asked.expires_at <= gateway::clock::now() {
+        approval.status = Status::Expired;
+    }
+    approval
+}
+
 impl View {
-    fn of(mut approval: Approval) -> Self {
-        // Nothing depends on the task that expires approvals; so what is shown must not either.
-        let is_open = matches!(approval.status, Status::Pending | Status::Approved);
-        if is_open && approval.asked.expires_at <= gateway::clock::now() {
-            approval.status = Status::Expired;
-        }
+    fn of(approval: Approval) -> Self {
+        let approval = as_of_now(approval);
         let progress = approval.agreed().map(|(need, agreed)| Progress {
             policy: Arc::clone(&need.policy),
             groups: need.groups.clone(),

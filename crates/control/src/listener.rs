@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::{App, Peer, Stopping};
 use crate::console::Console;
+use crate::notify::{Channels, Links};
 use crate::proof::Proofs;
 use crate::routes;
 
@@ -99,8 +100,12 @@ pub async fn serve(node: Arc<Node>, listener: Listener, stopping: Stopping) {
             None
         }
     };
-    let app = App { node, draining, address, is_tls, proofs, console };
+    let channels = Channels::of(&node, &Links::of(console.as_ref()));
+    let mut telling = channels.start(&node, &stopping.stop);
+    let app = App { node, draining, address, is_tls, proofs, console, channels };
     listener.run(routes::router(&app), &stopping.stop).await;
+    // What was not told yet is for the next start.
+    telling.shutdown().await;
 }
 
 impl Listener {

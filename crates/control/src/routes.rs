@@ -17,8 +17,8 @@ use crate::input::MAX_BODY;
 use crate::problem::Problem;
 use crate::token::{self, metadata};
 use crate::{
-    approvals, audit, events, health, hosts, openapi, prove, revision, revocations, revoke, sessions, sign_in, targets,
-    windows,
+    approvals, audit, events, health, hosts, notify, openapi, prove, revision, revocations, revoke, sessions, sign_in,
+    targets, windows,
 };
 
 /// How long anything but a stream may take.
@@ -78,6 +78,8 @@ fn all() -> Vec<Route> {
         changes("/v1/approvals/{id}/answer", Verb(Approve), post(approvals::answer)),
         changes("/v1/approvals/{id}/withdraw", Caller, post(approvals::withdraw)),
         changes("/v1/windows", Caller, post(windows::request)),
+        reads("/v1/notify", Verb(Read), get(notify::api::list)),
+        changes("/v1/notify/{name}/test", Verb(Operate), post(notify::api::test)),
         reads("/v1/sessions", Verb(Sessions), get(sessions::list)),
         reads("/v1/sessions/history", Verb(Audit), get(sessions::history)),
         reads("/v1/sessions/{id}", Verb(Sessions), get(sessions::get)),

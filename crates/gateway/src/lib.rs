@@ -18,7 +18,7 @@ pub mod clock;
 mod credentials;
 mod deciding;
 mod explained;
-mod fetch;
+pub mod fetch;
 mod gate;
 pub mod http;
 pub mod indexer;

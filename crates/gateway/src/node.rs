@@ -231,6 +231,11 @@ impl Layout {
         self.0.join("sinks")
     }
 
+    /// What each channel of notifications has told.
+    pub fn notify(&self) -> PathBuf {
+        self.0.join("notify")
+    }
+
     /// The keys of the tapes, one file each.
     pub fn tape_keys(&self) -> PathBuf {
         self.0.join("keys").join("tapes")
@@ -252,8 +257,8 @@ impl Layout {
     }
 
     /// The directories that have to be there.
-    fn directories(&self) -> [PathBuf; 6] {
-        [self.0.clone(), self.journal(), self.tapes(), self.sinks(), self.tls(), self.0.join("keys")]
+    fn directories(&self) -> [PathBuf; 7] {
+        [self.0.clone(), self.journal(), self.tapes(), self.sinks(), self.notify(), self.tls(), self.0.join("keys")]
     }
 }
 
@@ -379,7 +384,7 @@ impl Node {
     }
 
     /// A secret of the vault.
-    pub(crate) fn secret(&self, name: &str) -> Option<Secret<String>> {
+    pub fn secret(&self, name: &str) -> Option<Secret<String>> {
         match self.vault.as_ref()?.secret(name) {
             Ok(secret) => Some(secret),
             Err(error) => {

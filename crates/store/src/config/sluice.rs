@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::{
     ApprovalConfig, CertificateFiles, Config, ConfigError, Document, IssuerConfig, JournalConfig, KeyLocation, Limits,
     Listen, LockMemory, LogConfig, LogFormat, LogLevel, OauthHint, PostgresAuth, PostgresListen, Section,
-    SessionConfig, archive, console, http_listen, issuer, saml, sinks, spiffe, ssh_listen, tokens, witness,
+    SessionConfig, archive, console, http_listen, issuer, notify, saml, sinks, spiffe, ssh_listen, tokens, witness,
 };
 use crate::revision::read_text;
 
@@ -73,6 +73,7 @@ fn config(root: &Section<'_, '_>) -> Config {
         admin,
         console,
         limits: limits(root.table("limits")),
+        notify: notify::channels(root),
         approvals: approvals(root.table("approvals")),
         journal: journal(root.table("journal")),
         vault_key: key(root.table("vault"), VAULT_ADVICE),

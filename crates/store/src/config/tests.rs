@@ -86,6 +86,7 @@ fn what_the_templates_comment_out_is_right_too() {
     assert_eq!((&*archive.bucket, &*archive.prefix, &*archive.endpoint), ("tapes", "sluice", "https://s3.example.com"));
     assert_eq!(archive.keep_local, Duration::from_secs(7 * 86_400));
     assert_eq!(all.sinks.iter().map(|sink| &*sink.name).collect::<Vec<_>>(), ["archive", "siem", "hook"]);
+    assert_eq!(all.notify.iter().map(|channel| channel.kind.as_str()).collect::<Vec<_>>(), ["webhook"]);
     assert_eq!(all.vault_key, Some(KeyLocation::File("/etc/sluice/vault.key".into())));
     assert_eq!(all.tape_key, Some(KeyLocation::File("/etc/sluice/tapes.key".into())));
     assert_eq!(Limits { idle_timeout: None, ..all.limits }, config("").unwrap().limits);
@@ -153,7 +154,7 @@ fn every_mistake_is_reported_with_its_line() {
     let expected = [
         "/etc/sluice/sluice.toml:1: data_dri: there is no such setting; the settings here are: listen, data_dir, issuer, \
          console, tokens, trust_domain, saml, revision_dir, lock_memory, limits, approvals, journal, vault, tapes, witness, log, sessions, \
-         sink, archive",
+         sink, notify, archive",
         "/etc/sluice/sluice.toml:2: listen.postgres.tls_key: it is absent; write the path of the certificate's private key",
         "/etc/sluice/sluice.toml:3: listen.postgres.address: \"localhost\" is not understood; write an IP address and a \
          port, such as \"127.0.0.1:6432\" or \"[::]:6432\"",
@@ -188,6 +189,30 @@ fn sinks_are_read_as_meant() {
     let SinkKind::Webhook { receiver, secret } = &sinks[3].kind else { panic!("{:?}", sinks[3]) };
     assert_eq!((&*receiver.url, secret), ("https://h/x?y=z", &CredentialSource::File("/etc/sluice/k".into())));
     assert!(!format!("{sinks:?}").contains("https://"), "a URL may hold a secret");
+}
+
+#[test]
+fn channels_of_notifications_are_read_as_meant() {
+    let text = "[[notify]]\nname = \"a\"\nkind = \"webhook\"\nurl = \"https://h/s3cret\"\nsecret = { file = \"k\" }\n\
+                groups = [\"corp|dba\"]\ntargets = [\"payments\"]\n";
+    let channels = config(text).unwrap().notify;
+    assert_eq!(channels[0].about.groups, Some(["corp|dba".into()].into()));
+    assert_eq!(channels[0].about.targets, Some(["payments".into()].into()));
+    assert_eq!(channels[0].kind.secrets(), [&CredentialSource::File("/etc/sluice/k".into())]);
+    assert!(!format!("{channels:?}").contains("https://"), "a URL may hold a secret");
+}
+
+#[test]
+fn mistakes_in_channels_of_notifications_are_found() {
+    let channel = |rest: &str| config(&format!("[[notify]]\nname = \"a\"\n{rest}"));
+    assert_mistake(channel("kind = \"pigeon\""), 3, "notify.kind");
+    assert_mistake(channel("url = \"https://h/\""), 1, "notify.kind");
+    assert_mistake(channel("kind = \"webhook\"\nurl = \"https://h/\""), 1, "notify.secret");
+    assert_mistake(channel("kind = \"webhook\"\nurl = \"https://h/\"\nsecret = \"s3cret\""), 5, "notify.secret");
+    let hook = "kind = \"webhook\"\nurl = \"https://h/\"\nsecret = { env = \"S\" }\n";
+    assert_mistake(channel(&format!("{hook}groups = []")), 6, "notify.groups");
+    assert_mistake(channel(&format!("{hook}after = \"5m\"")), 6, "notify.after");
+    assert_mistake(channel(&format!("{hook}[[notify]]\nname = \"a\"\n{hook}")), 7, "notify.name");
 }
 
 #[test]
