@@ -101,11 +101,10 @@ pub async fn serve(node: Arc<Node>, listener: Listener, stopping: Stopping) {
         }
     };
     let channels = Channels::of(&node, &Links::of(console.as_ref()));
-    let mut telling = channels.start(&node, &stopping.stop);
-    let app = App { node, draining, address, is_tls, proofs, console, channels };
+    let telling = channels.start(&node, &stopping.stop);
+    let app = App { node, draining, address, is_tls, proofs, console, channels: channels.clone() };
     listener.run(routes::router(&app), &stopping.stop).await;
-    // What was not told yet is for the next start.
-    telling.shutdown().await;
+    channels.finish(telling).await;
 }
 
 impl Listener {

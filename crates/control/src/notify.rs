@@ -21,24 +21,36 @@ use model::event::Event;
 use model::id::ApprovalId;
 use model::secret::Secret;
 use store::approval::Approval;
-use store::config::{CredentialSource, NotifyConfig, NotifyKind};
+use store::config::{CredentialSource, NotifyConfig, NotifyKind, SlackAnswers};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::console::Console;
 
 mod about;
+mod actor;
 pub(crate) mod api;
 mod failure;
 mod feed;
 mod hook;
+mod kept;
+mod people;
+pub(crate) mod slack;
+mod words;
 
 use about::Interest;
 use failure::Failure;
 use hook::Hook;
+use slack::Slack;
+use words::Notice;
 
 /// How long after a panic a channel is begun again.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// How many of those who answered are told at a time what came of it.
+const TELLING: usize = 16;
 
 /// Where people open an approval: the console, if there is one.
 #[derive(Clone, Debug)]
@@ -48,6 +60,11 @@ impl Links {
     /// Those of this console.
     pub(crate) fn of(console: Option<&Arc<Console>>) -> Self {
         Self(console.map(|console| console.origin.as_str().into()))
+    }
+
+    /// To all that wait.
+    fn inbox(&self) -> Option<String> {
+        self.0.as_ref().map(|origin| format!("{origin}/approvals"))
     }
 
     /// To one approval. The page shows it to whoever is signed in; nothing is answered by opening it.
@@ -92,17 +109,58 @@ impl Gauges {
 pub(crate) struct Channel {
     pub(crate) config: NotifyConfig,
     medium: Medium,
+    links: Links,
 }
 
 /// What a message goes out by.
 #[derive(Clone)]
 enum Medium {
     Hook(Hook),
+    People(People),
+}
+
+/// By what people are told.
+#[derive(Clone)]
+enum People {
+    Slack(Slack),
+}
+
+impl People {
+    /// Tells of an approval; returns what names the message.
+    async fn post(&self, notice: &Notice) -> Result<String, Failure> {
+        match self {
+            Self::Slack(slack) => slack.post(notice).await,
+        }
+    }
+
+    /// Tells what became of an approval, where that message was.
+    async fn follow(&self, reference: &str, notice: &Notice) -> Result<(), Failure> {
+        match self {
+            Self::Slack(slack) => slack.update(reference, notice).await,
+        }
+    }
+
+    /// Tells what is about no single approval.
+    async fn say(&self, title: &str, text: &str, link: Option<&str>) -> Result<(), Failure> {
+        match self {
+            Self::Slack(slack) => slack.say(title, text, link).await,
+        }
+    }
+
+    /// Whether a message can be changed, so that each answer is shown in it; if not, another one tells what came of it.
+    const fn edits(&self) -> bool {
+        match self {
+            Self::Slack(_) => true,
+        }
+    }
 }
 
 impl Channel {
     fn of(config: &NotifyConfig, node: &Arc<Node>, links: &Links) -> Self {
         let medium = match &config.kind {
+            NotifyKind::Slack(slack) => {
+                Medium::People(People::Slack(Slack { node: Arc::clone(node), config: slack.clone() }))
+            }
             NotifyKind::Webhook { receiver, secret } => Medium::Hook(Hook {
                 node: Arc::clone(node),
                 receiver: receiver.clone(),
@@ -110,7 +168,15 @@ impl Channel {
                 links: links.clone(),
             }),
         };
-        Self { config: config.clone(), medium }
+        Self { config: config.clone(), medium, links: links.clone() }
+    }
+
+    /// The channel in Slack that it is, where answers come from it.
+    pub(crate) fn slack(&self) -> Option<(&Slack, &SlackAnswers)> {
+        match &self.medium {
+            Medium::People(People::Slack(slack)) => Some((slack, slack.config.answers.as_ref()?)),
+            Medium::Hook(_) => None,
+        }
     }
 
     /// Sends a message that says that it is a test.
@@ -122,29 +188,64 @@ impl Channel {
                 let data = serde_json::json!({ "channel": self.config.name });
                 hook.post(&format!("test-{id:016x}"), "test", &data, deadline).await
             }
+            Medium::People(people) => {
+                let text = "This is a test. Nobody has to do anything.\n";
+                people.say("Sluice tells of approvals here", text, self.links.inbox().as_deref()).await
+            }
         }
     }
 }
 
 /// Every channel of the configuration.
 #[derive(Clone)]
-pub(crate) struct Channels(Arc<Vec<Arc<Channel>>>);
+pub(crate) struct Channels {
+    all: Arc<Vec<Arc<Channel>>>,
+    /// What is said to those who answered.
+    telling: TaskTracker,
+    places: Arc<Semaphore>,
+}
 
 impl Channels {
     /// Those of this node.
     pub(crate) fn of(node: &Arc<Node>, links: &Links) -> Self {
         let channels = node.config.notify.iter().map(|config| Arc::new(Channel::of(config, node, links)));
-        Self(Arc::new(channels.collect()))
+        Self {
+            all: Arc::new(channels.collect()),
+            telling: TaskTracker::new(),
+            places: Arc::new(Semaphore::new(TELLING)),
+        }
     }
 
     /// All of them, in the order of the configuration.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Channel>> {
-        self.0.iter()
+        self.all.iter()
     }
 
     /// The one of this name.
     pub(crate) fn find(&self, name: &str) -> Option<&Arc<Channel>> {
-        self.0.iter().find(|channel| &*channel.config.name == name)
+        self.all.iter().find(|channel| &*channel.config.name == name)
+    }
+
+    /// Says something to whoever answered, beside the answer to the call that brought it; not if too much is said already.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            self.telling.spawn(async move {
+                work.await;
+                drop(place);
+            });
+        }
+    }
+
+    /// Waits until all of them have ended and those who answered are told, for a short time: what was not told yet is for the
+    /// next start.
+    pub(crate) async fn finish(&self, mut tasks: JoinSet<()>) {
+        self.telling.close();
+        let all = async {
+            while tasks.join_next().await.is_some() {}
+            self.telling.wait().await;
+        };
+        let _ = tokio::time::timeout(Pace::default().goodbye, all).await;
+        tasks.shutdown().await;
     }
 
     /// Sets all of them to work, until `stop`.
@@ -168,12 +269,15 @@ async fn keep(node: &Arc<Node>, channel: &Arc<Channel>, stop: &CancellationToken
     loop {
         let (work, name) =
             (run(Arc::clone(node), Arc::clone(channel), gauges.clone(), stop.clone()), &*channel.config.name);
-        match tokio::spawn(work).await {
-            Err(error) if error.is_panic() => {
+        // Where this task is ended, that one is too.
+        let mut working = JoinSet::new();
+        working.spawn(work);
+        match working.join_next().await {
+            Some(Err(error)) if error.is_panic() => {
                 node.metrics.background_panics.with_label_values(&["notify"]).inc();
                 tracing::error!(channel = name, "a channel panicked, and is begun again");
             }
-            Ok(()) | Err(_) => return,
+            Some(_) | None => return,
         }
         if tokio::time::timeout(AGAIN, stop.cancelled()).await.is_ok() {
             return;
@@ -188,6 +292,11 @@ async fn run(node: Arc<Node>, channel: Arc<Channel>, gauges: Gauges, stop: Cance
         Medium::Hook(hook) => {
             let path = dir.join(format!("{name}.position"));
             hook::Task { hook, interest, gauges, pace, stop, path }.run().await;
+        }
+        Medium::People(people) => {
+            let (path, limits) = (dir.join(format!("{name}.json")), channel.config.pace.clone());
+            let links = channel.links.clone();
+            people::run(people::Setup { node, people, links, interest, limits, gauges, pace, stop, path }).await;
         }
     }
 }
@@ -210,8 +319,11 @@ async fn record_use(node: &Arc<Node>, channel: &Channel, stop: &CancellationToke
 /// What can only be seen when the files that a channel names are opened: its mistakes.
 pub fn check(channel: &NotifyConfig) -> Vec<String> {
     let mut mistakes = Vec::new();
-    let NotifyKind::Webhook { receiver, .. } = &channel.kind;
-    mistakes.extend(ca_mistake(receiver.ca_file.as_deref()));
+    let ca_file = match &channel.kind {
+        NotifyKind::Slack(slack) => slack.ca_file.as_deref(),
+        NotifyKind::Webhook { receiver, .. } => receiver.ca_file.as_deref(),
+    };
+    mistakes.extend(ca_mistake(ca_file));
     for source in channel.kind.secrets() {
         // A variable or a vault may be there for the service alone.
         if let CredentialSource::File(_) = source

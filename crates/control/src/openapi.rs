@@ -19,7 +19,7 @@ use crate::{
         token::token, metadata::jwks, metadata::well_known_jwks, metadata::oauth, metadata::openid,
         sign_in::begin, sign_in::finish, sign_in::sign_out, health::health, revision::policies, prove::entry,
         revision::whoami, revision::get, targets::catalog, targets::doctor,
-        approvals::list, approvals::get, approvals::answer, approvals::withdraw, notify::api::list, notify::api::test, windows::request,
+        approvals::list, approvals::get, approvals::answer, approvals::withdraw, notify::api::list, notify::api::test, notify::slack::callback::receive, windows::request,
         sessions::list, sessions::history, sessions::get, sessions::kill, sessions::renew, sessions::tape, sessions::watch,
         sessions::remove_tape,
         revocations::list, revocations::put, revocations::put_issuer, revocations::lift, revoke::token, events::receive,

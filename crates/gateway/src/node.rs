@@ -144,6 +144,8 @@ pub struct Node {
     pub revisions: Arc<Revisions>,
     /// The way into the journal.
     pub recorder: Arc<Recorder>,
+    /// How many entries the journal had when this process began.
+    pub began: u64,
     /// Approvals, index, vault.
     pub state: Arc<dyn State>,
     /// Who is believed.
@@ -297,6 +299,7 @@ impl Node {
         let settings = &config.journal;
         let recorder = Recorder::new(journal, settings.wait_deadline, settings.checkpoint_interval, metrics.clone());
         witnesses.hold(&recorder);
+        let began = recorder.journal().size();
         recorder.note(Event::Started { version: env!("CARGO_PKG_VERSION").into() });
         report(&recovery, &recorder);
         let tapes = Tapes { disk: Arc::clone(&disk), dir: layout.tapes(), keys: Arc::clone(&tape_keys) };
@@ -329,6 +332,7 @@ impl Node {
             config,
             revisions: Arc::new(revisions),
             recorder,
+            began,
             state,
             issuers,
             tokens,

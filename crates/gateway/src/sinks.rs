@@ -33,7 +33,7 @@ mod tests;
 
 use outlet::Outlet;
 pub use outlet::{Failure, headers_of, is_plain, judge};
-pub use position::{Position, PositionError};
+pub use position::{Position, PositionError, replace};
 use task::Task;
 pub use task::doubled;
 

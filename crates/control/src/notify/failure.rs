@@ -15,6 +15,9 @@ pub(crate) enum Failure {
     /// A secret is there and is not of the form that it must have.
     #[error("{0}")]
     Secret(String),
+    /// The receiver answers, and that it did not do it.
+    #[error("the answer is {0}")]
+    Said(String),
     /// State does not answer.
     #[error(transparent)]
     State(#[from] store::Error),
@@ -41,6 +44,7 @@ impl Failure {
                 let asked = failure.asked_to_wait().unwrap_or_default().min(pace.longest_wait);
                 doubled.max(asked)
             }
+            Self::Said(_) => pace.refused_wait.min(doubled.saturating_mul(4)),
             Self::Secret(_) | Self::State(_) => doubled,
         }
     }

@@ -48,12 +48,12 @@ impl Feed {
         Self { node, reader: None }
     }
 
-    /// Where a channel goes on that had got to `kept`; one that never began does with what happens next.
+    /// Where a channel goes on that had got to `kept`; one that never began does with what this process does.
     pub(super) async fn begin(&self, kept: Option<Position>) -> Result<Position, PositionError> {
-        let journal = Arc::clone(self.node.recorder.journal());
+        let (journal, began) = (Arc::clone(self.node.recorder.journal()), self.node.began);
         super::blocking(move || match kept {
             Some(position) => position.confirm(&journal),
-            None => Position::before(&journal, journal.size()),
+            None => Position::before(&journal, began),
         })
         .await
     }

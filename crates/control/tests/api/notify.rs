@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use crate::world::World;
 
 mod hook;
+mod slack;
 
 /// How long anything may take that a test waits for.
 const LIMIT: Duration = Duration::from_secs(20);

@@ -75,16 +75,8 @@ impl Position {
     /// # Errors
     /// It is not kept.
     pub fn store(&self, path: &Path) -> io::Result<()> {
-        let temporary = path.with_extension("position.new");
-        let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
         let last = self.last.map(|last| format!(" {last}")).unwrap_or_default();
-        file.write_all(format!("{}{last}\n", self.next).as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)?;
-        match path.parent() {
-            Some(dir) => File::open(dir)?.sync_all(),
-            None => Ok(()),
-        }
+        replace(path, format!("{}{last}\n", self.next).as_bytes())
     }
 
     /// The position in `journal` before the entry `next`.
@@ -109,6 +101,23 @@ impl Position {
             return Err(PositionError::Other(self.next.saturating_sub(1)));
         }
         Ok(found)
+    }
+}
+
+/// Replaces a file whole: whoever reads it after a power cut finds what is written now, or what was there before.
+///
+/// # Errors
+/// It is as it was, or the one or the other.
+pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".new");
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)?;
+    match path.parent() {
+        Some(dir) => File::open(dir)?.sync_all(),
+        None => Ok(()),
     }
 }
 

@@ -4,10 +4,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::subject::SubjectKey;
+
 use super::credential::{SOURCE_ADVICE, secret};
 use super::issuer::is_alias;
 use super::sinks::receiver;
+use super::sluice::seconds;
+use super::ssh_keys::subject;
 use super::{CredentialSource, Receiver, Section};
+
+mod slack;
+
+pub use slack::{SlackAnswers, SlackConfig};
 
 /// One channel by which people or programs are told of approvals.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,6 +33,8 @@ pub struct NotifyConfig {
 /// What is at the other end.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum NotifyKind {
+    /// A channel in Slack.
+    Slack(SlackConfig),
     /// Anything that takes a POST that is signed as Standard Webhooks has it.
     Webhook {
         /// Where.
@@ -38,6 +48,7 @@ impl NotifyKind {
     /// Its word in the configuration.
     pub const fn as_str(&self) -> &'static str {
         match self {
+            Self::Slack(_) => "slack",
             Self::Webhook { .. } => "webhook",
         }
     }
@@ -45,9 +56,24 @@ impl NotifyKind {
     /// Every secret that it reads, for the record.
     pub fn secrets(&self) -> Vec<&CredentialSource> {
         match self {
+            Self::Slack(slack) => {
+                let signing = slack.answers.as_ref().map(|answers| &answers.signing_secret);
+                std::iter::once(&slack.token).chain(signing).collect()
+            }
             Self::Webhook { secret, .. } => vec![secret],
         }
     }
+}
+
+/// Somebody who is known elsewhere, and whom they stand for here: the operator vouches for that.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NotifyUser {
+    /// What they are called there.
+    pub id: String,
+    /// Who they are here.
+    pub subject: SubjectKey,
+    /// Their groups, as policies name them.
+    pub groups: Vec<Arc<str>>,
 }
 
 /// Which approvals a channel tells of.
@@ -76,17 +102,17 @@ impl Default for NotifyPace {
     }
 }
 
-/// Every setting that some kind has.
-const OF_KINDS: [&str; 5] = ["url", "secret", "ca_file", "headers_file", "allow_http"];
+/// The settings of a webhook.
+const OF_WEBHOOKS: [&str; 5] = ["url", "secret", "ca_file", "headers_file", "allow_http"];
 
 /// The settings of how often people are told.
-const OF_PEOPLE: [&str; 2] = ["after", "digest"];
+const OF_PEOPLE: [&str; 3] = ["after", "digest", "user"];
 
-/// Reads every `[[notify]]`.
-pub(super) fn channels(root: &Section<'_, '_>) -> Vec<NotifyConfig> {
+/// Reads every `[[notify]]`. `aliases` are those of whoever is believed.
+pub(super) fn channels(root: &Section<'_, '_>, aliases: &[&str]) -> Vec<NotifyConfig> {
     let mut channels: Vec<NotifyConfig> = Vec::new();
     for section in root.tables("notify") {
-        if let Some(channel) = channel(&section) {
+        if let Some(channel) = channel(&section, aliases) {
             if channels.iter().any(|other| other.name == channel.name) {
                 let advice = "give each a name of its own: what it has told is kept under it";
                 section.report("name", "another [[notify]] has it", advice);
@@ -100,27 +126,33 @@ pub(super) fn channels(root: &Section<'_, '_>) -> Vec<NotifyConfig> {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Word {
+    Slack,
     Webhook,
 }
 
 /// Every setting is read before any is missed, so that all mistakes are found.
-fn channel(section: &Section<'_, '_>) -> Option<NotifyConfig> {
+fn channel(section: &Section<'_, '_>, aliases: &[&str]) -> Option<NotifyConfig> {
     let name = section.parsed("name", "a short name of a-z, 0-9, - and _, at most 32", |text| {
         is_alias(text).then(|| Arc::from(text))
     });
-    let word = section.word("kind", &[("webhook", Word::Webhook)]);
+    let word = section.word("kind", &[("slack", Word::Slack), ("webhook", Word::Webhook)]);
     let about = NotifyAbout { groups: names(section, "groups"), targets: names(section, "targets") };
     let name = section.required("name", name, "write name = \"dba\"");
-    let Some(word) = section.required("kind", word, "write kind = \"webhook\"") else {
+    let Some(word) = section.required("kind", word, "write kind = \"slack\" or \"webhook\"") else {
         // Which of these belong there cannot be told, so none of them is called unknown.
-        OF_KINDS.into_iter().chain(OF_PEOPLE).for_each(|key| drop(section.take(key)));
+        let all = OF_WEBHOOKS.into_iter().chain(slack::SETTINGS);
+        all.chain(OF_PEOPLE).for_each(|key| drop(section.take(key)));
         return None;
     };
-    let pace = Some(NotifyPace::default());
+    let pace = match word {
+        Word::Webhook => NotifyPace::default(),
+        Word::Slack => pace(section),
+    };
     let kind = match word {
+        Word::Slack => slack::slack(section, aliases).map(NotifyKind::Slack),
         Word::Webhook => webhook(section),
     };
-    Some(NotifyConfig { name: name?, kind: kind?, about, pace: pace? })
+    Some(NotifyConfig { name: name?, kind: kind?, about, pace })
 }
 
 fn names(section: &Section<'_, '_>, key: &'static str) -> Option<BTreeSet<Arc<str>>> {
@@ -134,6 +166,53 @@ fn names(section: &Section<'_, '_>, key: &'static str) -> Option<BTreeSet<Arc<st
 fn webhook(section: &Section<'_, '_>) -> Option<NotifyKind> {
     let (receiver, key) = (receiver(section), needed(section, "secret"));
     Some(NotifyKind::Webhook { receiver: receiver?, secret: key? })
+}
+
+/// When people are told: `after`, and `digest = { most = 20, every = "10m" }`.
+fn pace(section: &Section<'_, '_>) -> NotifyPace {
+    let default = NotifyPace::default();
+    let after = section.duration("after", seconds(1, 7 * 86_400)).unwrap_or(default.after);
+    let digest = section.table("digest");
+    let most = digest.number("most", 1..=1000).unwrap_or(default.most);
+    let every = digest.duration("every", seconds(1, 86_400)).unwrap_or(default.every);
+    digest.finish();
+    NotifyPace { after, most, every }
+}
+
+/// Reads every `[[notify.user]]`; `None` after a mistake.
+fn users(
+    section: &Section<'_, '_>,
+    aliases: &[&str],
+    expected: &str,
+    is_id: impl Fn(&str) -> bool,
+) -> Option<Vec<NotifyUser>> {
+    let mut users: Vec<NotifyUser> = Vec::new();
+    let mut is_right = true;
+    for user in section.tables("user") {
+        let id = user.parsed("id", expected, |text| is_id(text).then(|| text.to_owned()));
+        let subject = user.parsed("subject", "an issuer's alias and its id, such as \"corp|ada\"", subject);
+        let groups = user.texts("groups");
+        let id = user.required("id", id, &format!("write {expected}"));
+        let subject = user.required("subject", subject, "write whom they stand for, such as \"corp|ada\"");
+        let groups = user.required("groups", groups, "write their groups, as policies name them: [\"corp|dba\"]");
+        if let Some(key) = subject.as_ref().filter(|key| !aliases.contains(&&*key.issuer)) {
+            let problem = format!("nobody is believed about subjects of {:?}", &*key.issuer);
+            user.report("subject", &problem, "write the alias of an [[issuer]], [[saml]] or [[trust_domain]]");
+            is_right = false;
+        }
+        if id.as_ref().is_some_and(|id| users.iter().any(|other| other.id == *id)) {
+            user.report("id", "another user has it", "let each stand for one subject");
+            is_right = false;
+        }
+        user.finish();
+        match (id, subject, groups) {
+            (Some(id), Some(subject), Some(groups)) => {
+                users.push(NotifyUser { id, subject, groups: groups.into_iter().map(Arc::from).collect() });
+            }
+            _ => is_right = false,
+        }
+    }
+    is_right.then_some(users)
 }
 
 /// A secret that has to be there.

@@ -220,11 +220,11 @@ pub(super) fn receiver(section: &Section<'_, '_>) -> Option<Receiver> {
 }
 
 /// As an issuer's URL; a query may follow it.
-fn is_postable(url: &str) -> bool {
+pub(super) fn is_postable(url: &str) -> bool {
     is_fetchable(url.split('?').next().unwrap_or_default(), "https://") && is_plain(url)
 }
 
-fn is_plain(url: &str) -> bool {
+pub(super) fn is_plain(url: &str) -> bool {
     url.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'#' | b'\\'))
 }
 

@@ -61,6 +61,11 @@ fn config(root: &Section<'_, '_>) -> Config {
         .map(|issuer| &issuer.issuer.alias)
         .chain(trust_domains.iter().map(|trusted| &trusted.domain.issuer.alias));
     let saml = saml::providers(root, taken, &tokens);
+    let aliases = (issuers.iter().map(|issuer| &*issuer.issuer.alias))
+        .chain(trust_domains.iter().map(|trusted| &*trusted.domain.issuer.alias))
+        .chain(saml.iter().map(|provider| &*provider.provider.alias))
+        .chain([issuer::OWN_ALIAS]);
+    let notify = notify::channels(root, &aliases.collect::<Vec<_>>());
     Config {
         file: PathBuf::new(),
         trust_domains,
@@ -73,7 +78,7 @@ fn config(root: &Section<'_, '_>) -> Config {
         admin,
         console,
         limits: limits(root.table("limits")),
-        notify: notify::channels(root),
+        notify,
         approvals: approvals(root.table("approvals")),
         journal: journal(root.table("journal")),
         vault_key: key(root.table("vault"), VAULT_ADVICE),

@@ -86,7 +86,7 @@ fn what_the_templates_comment_out_is_right_too() {
     assert_eq!((&*archive.bucket, &*archive.prefix, &*archive.endpoint), ("tapes", "sluice", "https://s3.example.com"));
     assert_eq!(archive.keep_local, Duration::from_secs(7 * 86_400));
     assert_eq!(all.sinks.iter().map(|sink| &*sink.name).collect::<Vec<_>>(), ["archive", "siem", "hook"]);
-    assert_eq!(all.notify.iter().map(|channel| channel.kind.as_str()).collect::<Vec<_>>(), ["webhook"]);
+    assert_eq!(all.notify.iter().map(|channel| channel.kind.as_str()).collect::<Vec<_>>(), ["webhook", "slack"]);
     assert_eq!(all.vault_key, Some(KeyLocation::File("/etc/sluice/vault.key".into())));
     assert_eq!(all.tape_key, Some(KeyLocation::File("/etc/sluice/tapes.key".into())));
     assert_eq!(Limits { idle_timeout: None, ..all.limits }, config("").unwrap().limits);
@@ -153,8 +153,8 @@ fn every_mistake_is_reported_with_its_line() {
     let errors = config(text).unwrap_err();
     let expected = [
         "/etc/sluice/sluice.toml:1: data_dri: there is no such setting; the settings here are: listen, data_dir, issuer, \
-         console, tokens, trust_domain, saml, revision_dir, lock_memory, limits, approvals, journal, vault, tapes, witness, log, sessions, \
-         sink, notify, archive",
+         console, tokens, trust_domain, saml, notify, revision_dir, lock_memory, limits, approvals, journal, vault, tapes, witness, log, sessions, \
+         sink, archive",
         "/etc/sluice/sluice.toml:2: listen.postgres.tls_key: it is absent; write the path of the certificate's private key",
         "/etc/sluice/sluice.toml:3: listen.postgres.address: \"localhost\" is not understood; write an IP address and a \
          port, such as \"127.0.0.1:6432\" or \"[::]:6432\"",
@@ -200,6 +200,47 @@ fn channels_of_notifications_are_read_as_meant() {
     assert_eq!(channels[0].about.targets, Some(["payments".into()].into()));
     assert_eq!(channels[0].kind.secrets(), [&CredentialSource::File("/etc/sluice/k".into())]);
     assert!(!format!("{channels:?}").contains("https://"), "a URL may hold a secret");
+    let slack = "[[notify]]\nname = \"s\"\nkind = \"slack\"\nchannel = \"C1\"\ntoken = { env = \"T\" }\nafter = \"5m\"\n\
+                 digest = { most = 3, every = \"1m\" }\nsigning_secret = { env = \"S\" }\nteam = \"T1\"\n\
+                 [[notify.user]]\nid = \"U1\"\nsubject = \"sluice|ada\"\ngroups = [\"dba\"]\n";
+    let channel = config(slack).unwrap().notify.remove(0);
+    assert_eq!((channel.pace.after.as_secs(), channel.pace.most, channel.pace.every.as_secs()), (300, 3, 60));
+    assert_eq!(channel.kind.secrets().len(), 2);
+    let NotifyKind::Slack(slack) = channel.kind else { panic!("another kind") };
+    assert_eq!((slack.api_url.as_str(), slack.answers.unwrap().users.len()), ("https://slack.com/api", 1));
+}
+
+#[test]
+fn mistakes_in_a_channel_in_slack_are_found() {
+    let slack = |rest: &str| {
+        config(&format!(
+            "[[notify]]\nname = \"s\"\nkind = \"slack\"\nchannel = \"C1\"\ntoken = {{ env = \"T\" }}\n{rest}"
+        ))
+    };
+    let user = |more: &str| format!("[[notify.user]]\nid = \"U1\"\nsubject = \"sluice|ada\"\n{more}");
+    let answers = "signing_secret = { env = \"S\" }\nteam = \"T1\"\n";
+    slack("").unwrap();
+    slack(&format!("{answers}{}", user("groups = [\"dba\"]\n"))).unwrap();
+    assert_mistake(slack("signing_secret = { env = \"S\" }"), 1, "notify.team");
+    assert_mistake(slack("team = \"T1\""), 1, "notify");
+    assert_mistake(slack(&user("groups = [\"dba\"]\n")), 1, "notify");
+    assert_mistake(slack(&format!("{answers}{}", user(""))), 8, "notify.user.groups");
+    assert_mistake(
+        slack(&format!("{answers}{}", user("groups = [\"dba\"]\n").replace("sluice|", "corp|"))),
+        10,
+        "notify.user.subject",
+    );
+    let twice = user("groups = [\"dba\"]\n");
+    assert_mistake(slack(&format!("{answers}{twice}{twice}")), 13, "notify.user.id");
+    assert_mistake(slack("api_url = \"http://127.0.0.1:1/api\""), 6, "notify.api_url");
+    assert_mistake(slack("after = \"0s\""), 6, "notify.after");
+    assert_mistake(slack("digest = { most = 0 }"), 6, "notify.digest.most");
+    assert_mistake(slack("url = \"https://x/\""), 6, "notify.url");
+    assert_mistake(
+        config("[[notify]]\nname = \"s\"\nkind = \"slack\"\nchannel = \"#dba\"\ntoken = { env = \"T\" }"),
+        4,
+        "notify.channel",
+    );
 }
 
 #[test]
