@@ -21,7 +21,7 @@ use model::event::Event;
 use model::id::ApprovalId;
 use model::secret::Secret;
 use store::approval::Approval;
-use store::config::{CredentialSource, NotifyConfig, NotifyKind, SlackAnswers};
+use store::config::{CredentialSource, NotifyConfig, NotifyKind, SlackAnswers, TeamsBot};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -32,18 +32,22 @@ use crate::console::Console;
 mod about;
 mod actor;
 pub(crate) mod api;
+mod email;
 mod failure;
 mod feed;
 mod hook;
 mod kept;
 mod people;
 pub(crate) mod slack;
+pub(crate) mod teams;
 mod words;
 
 use about::Interest;
+use email::Email;
 use failure::Failure;
 use hook::Hook;
 use slack::Slack;
+use teams::Teams;
 use words::Notice;
 
 /// How long after a panic a channel is begun again.
@@ -123,6 +127,8 @@ enum Medium {
 #[derive(Clone)]
 enum People {
     Slack(Slack),
+    Teams(Teams),
+    Email(Email),
 }
 
 impl People {
@@ -130,6 +136,8 @@ impl People {
     async fn post(&self, notice: &Notice) -> Result<String, Failure> {
         match self {
             Self::Slack(slack) => slack.post(notice).await,
+            Self::Teams(teams) => teams.post(notice).await,
+            Self::Email(email) => email.post(notice).await,
         }
     }
 
@@ -137,6 +145,8 @@ impl People {
     async fn follow(&self, reference: &str, notice: &Notice) -> Result<(), Failure> {
         match self {
             Self::Slack(slack) => slack.update(reference, notice).await,
+            Self::Teams(teams) => teams.follow(reference, notice).await,
+            Self::Email(email) => email.follow(reference, notice).await,
         }
     }
 
@@ -144,6 +154,8 @@ impl People {
     async fn say(&self, title: &str, text: &str, link: Option<&str>) -> Result<(), Failure> {
         match self {
             Self::Slack(slack) => slack.say(title, text, link).await,
+            Self::Teams(teams) => teams.say(title, text, link).await,
+            Self::Email(email) => email.say(title, text, link).await,
         }
     }
 
@@ -151,6 +163,8 @@ impl People {
     const fn edits(&self) -> bool {
         match self {
             Self::Slack(_) => true,
+            Self::Teams(teams) => teams.bot().is_some(),
+            Self::Email(_) => false,
         }
     }
 }
@@ -160,6 +174,11 @@ impl Channel {
         let medium = match &config.kind {
             NotifyKind::Slack(slack) => {
                 Medium::People(People::Slack(Slack { node: Arc::clone(node), config: slack.clone() }))
+            }
+            NotifyKind::Teams(teams) => Medium::People(People::Teams(Teams::new(Arc::clone(node), teams.clone()))),
+            NotifyKind::Email(email) => {
+                let (node, name) = (Arc::clone(node), Arc::clone(&config.name));
+                Medium::People(People::Email(Email { node, name, config: email.clone() }))
             }
             NotifyKind::Webhook { receiver, secret } => Medium::Hook(Hook {
                 node: Arc::clone(node),
@@ -175,7 +194,15 @@ impl Channel {
     pub(crate) fn slack(&self) -> Option<(&Slack, &SlackAnswers)> {
         match &self.medium {
             Medium::People(People::Slack(slack)) => Some((slack, slack.config.answers.as_ref()?)),
-            Medium::Hook(_) => None,
+            Medium::People(People::Teams(_) | People::Email(_)) | Medium::Hook(_) => None,
+        }
+    }
+
+    /// The channel in Teams that it is, where answers come from it.
+    pub(crate) fn teams(&self) -> Option<(&Teams, &TeamsBot)> {
+        match &self.medium {
+            Medium::People(People::Teams(teams)) => Some((teams, teams.bot()?)),
+            Medium::People(People::Slack(_) | People::Email(_)) | Medium::Hook(_) => None,
         }
     }
 
@@ -321,6 +348,8 @@ pub fn check(channel: &NotifyConfig) -> Vec<String> {
     let mut mistakes = Vec::new();
     let ca_file = match &channel.kind {
         NotifyKind::Slack(slack) => slack.ca_file.as_deref(),
+        NotifyKind::Teams(teams) => teams.ca_file.as_deref(),
+        NotifyKind::Email(email) => email.ca_file.as_deref(),
         NotifyKind::Webhook { receiver, .. } => receiver.ca_file.as_deref(),
     };
     mistakes.extend(ca_mistake(ca_file));

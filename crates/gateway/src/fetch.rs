@@ -114,12 +114,10 @@ pub async fn post(call: &Call<'_>, body: Bytes, deadline: Duration) -> Result<An
 }
 
 /// Sends a request of this method and returns whatever is answered. Redirects are not followed.
-pub(crate) async fn call(
-    call: &Call<'_>,
-    method: Method,
-    body: Bytes,
-    deadline: Duration,
-) -> Result<Answer, FetchError> {
+///
+/// # Errors
+/// If nothing was answered.
+pub async fn call(call: &Call<'_>, method: Method, body: Bytes, deadline: Duration) -> Result<Answer, FetchError> {
     within(deadline, exchange(call, method, body)).await
 }
 

@@ -51,7 +51,10 @@ pub use credential::{
 pub use error::ConfigError;
 pub use http_listen::{ForwardProxy, HttpListen};
 pub use introspection::{ClientAuthentication, IntrospectionConfig};
-pub use notify::{NotifyAbout, NotifyConfig, NotifyKind, NotifyPace, NotifyUser, SlackAnswers, SlackConfig};
+pub use notify::{
+    EmailConfig, EmailTls, NotifyAbout, NotifyConfig, NotifyKind, NotifyPace, NotifyUser, SlackAnswers, SlackConfig,
+    TeamsBot, TeamsConfig, TeamsWay,
+};
 pub use public_key::{LEAST_RSA, of_caller as caller_key};
 pub use reader::{Document, Section, Setting};
 pub use sinks::{Receiver, SinkConfig, SinkFormat, SinkKind, SinkStart};

@@ -14,8 +14,10 @@ use tempfile::TempDir;
 
 use crate::world::World;
 
+mod email;
 mod hook;
 mod slack;
+mod teams;
 
 /// How long anything may take that a test waits for.
 const LIMIT: Duration = Duration::from_secs(20);

@@ -13,9 +13,13 @@ use super::sluice::seconds;
 use super::ssh_keys::subject;
 use super::{CredentialSource, Receiver, Section};
 
+mod email;
 mod slack;
+mod teams;
 
+pub use email::{EmailConfig, EmailTls};
 pub use slack::{SlackAnswers, SlackConfig};
+pub use teams::{TeamsBot, TeamsConfig, TeamsWay};
 
 /// One channel by which people or programs are told of approvals.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,6 +39,10 @@ pub struct NotifyConfig {
 pub enum NotifyKind {
     /// A channel in Slack.
     Slack(SlackConfig),
+    /// A channel in Microsoft Teams.
+    Teams(TeamsConfig),
+    /// E-mail.
+    Email(EmailConfig),
     /// Anything that takes a POST that is signed as Standard Webhooks has it.
     Webhook {
         /// Where.
@@ -49,6 +57,8 @@ impl NotifyKind {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Slack(_) => "slack",
+            Self::Teams(_) => "teams",
+            Self::Email(_) => "email",
             Self::Webhook { .. } => "webhook",
         }
     }
@@ -60,6 +70,11 @@ impl NotifyKind {
                 let signing = slack.answers.as_ref().map(|answers| &answers.signing_secret);
                 std::iter::once(&slack.token).chain(signing).collect()
             }
+            Self::Teams(teams) => match &teams.way {
+                TeamsWay::Workflow(url) => vec![url],
+                TeamsWay::Bot(bot) => vec![&bot.secret],
+            },
+            Self::Email(email) => email.login.iter().map(|(_, password)| password).collect(),
             Self::Webhook { secret, .. } => vec![secret],
         }
     }
@@ -127,6 +142,8 @@ pub(super) fn channels(root: &Section<'_, '_>, aliases: &[&str]) -> Vec<NotifyCo
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Word {
     Slack,
+    Teams,
+    Email,
     Webhook,
 }
 
@@ -135,21 +152,27 @@ fn channel(section: &Section<'_, '_>, aliases: &[&str]) -> Option<NotifyConfig> 
     let name = section.parsed("name", "a short name of a-z, 0-9, - and _, at most 32", |text| {
         is_alias(text).then(|| Arc::from(text))
     });
-    let word = section.word("kind", &[("slack", Word::Slack), ("webhook", Word::Webhook)]);
+    let word = section.word(
+        "kind",
+        &[("slack", Word::Slack), ("teams", Word::Teams), ("email", Word::Email), ("webhook", Word::Webhook)],
+    );
     let about = NotifyAbout { groups: names(section, "groups"), targets: names(section, "targets") };
     let name = section.required("name", name, "write name = \"dba\"");
-    let Some(word) = section.required("kind", word, "write kind = \"slack\" or \"webhook\"") else {
+    let Some(word) = section.required("kind", word, "write kind = \"slack\", \"teams\", \"email\" or \"webhook\"")
+    else {
         // Which of these belong there cannot be told, so none of them is called unknown.
-        let all = OF_WEBHOOKS.into_iter().chain(slack::SETTINGS);
+        let all = OF_WEBHOOKS.into_iter().chain(slack::SETTINGS).chain(teams::SETTINGS).chain(email::SETTINGS);
         all.chain(OF_PEOPLE).for_each(|key| drop(section.take(key)));
         return None;
     };
     let pace = match word {
         Word::Webhook => NotifyPace::default(),
-        Word::Slack => pace(section),
+        Word::Slack | Word::Teams | Word::Email => pace(section),
     };
     let kind = match word {
         Word::Slack => slack::slack(section, aliases).map(NotifyKind::Slack),
+        Word::Teams => teams::teams(section, aliases).map(NotifyKind::Teams),
+        Word::Email => email::email(section).map(NotifyKind::Email),
         Word::Webhook => webhook(section),
     };
     Some(NotifyConfig { name: name?, kind: kind?, about, pace })

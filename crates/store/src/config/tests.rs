@@ -86,7 +86,10 @@ fn what_the_templates_comment_out_is_right_too() {
     assert_eq!((&*archive.bucket, &*archive.prefix, &*archive.endpoint), ("tapes", "sluice", "https://s3.example.com"));
     assert_eq!(archive.keep_local, Duration::from_secs(7 * 86_400));
     assert_eq!(all.sinks.iter().map(|sink| &*sink.name).collect::<Vec<_>>(), ["archive", "siem", "hook"]);
-    assert_eq!(all.notify.iter().map(|channel| channel.kind.as_str()).collect::<Vec<_>>(), ["webhook", "slack"]);
+    assert_eq!(
+        all.notify.iter().map(|channel| channel.kind.as_str()).collect::<Vec<_>>(),
+        ["webhook", "slack", "email"]
+    );
     assert_eq!(all.vault_key, Some(KeyLocation::File("/etc/sluice/vault.key".into())));
     assert_eq!(all.tape_key, Some(KeyLocation::File("/etc/sluice/tapes.key".into())));
     assert_eq!(Limits { idle_timeout: None, ..all.limits }, config("").unwrap().limits);
@@ -208,6 +211,27 @@ fn channels_of_notifications_are_read_as_meant() {
     assert_eq!(channel.kind.secrets().len(), 2);
     let NotifyKind::Slack(slack) = channel.kind else { panic!("another kind") };
     assert_eq!((slack.api_url.as_str(), slack.answers.unwrap().users.len()), ("https://slack.com/api", 1));
+}
+
+#[test]
+fn mistakes_in_a_channel_of_mail_are_found() {
+    let mail = |server: &str, rest: &str| {
+        let to = "from = \"s@example.com\"\nto = [\"a@example.com\"]";
+        config(&format!("[[notify]]\nname = \"m\"\nkind = \"email\"\nserver = \"{server}\"\n{to}\n{rest}"))
+    };
+    mail("smtp.example.com:587", "").unwrap();
+    mail("127.0.0.1:25", "tls = \"off\"").unwrap();
+    assert_mistake(mail("smtp.example.com:25", "tls = \"off\""), 7, "notify.tls");
+    assert_mistake(mail("smtp.example.com", ""), 4, "notify.server");
+    assert_mistake(mail("s:1", "login = \"x\""), 1, "notify.password");
+    assert_mistake(mail("s:1", "password = { env = \"X\" }"), 1, "notify.login");
+    assert_mistake(mail("s:1", "signing_secret = { env = \"X\" }"), 7, "notify.signing_secret");
+    for wrong in ["", "a", "a@", "@b", "a@b@c", "A <a@b.c>", "a@b.c\\nBcc: x@y.z"] {
+        let text = format!(
+            "[[notify]]\nname = \"m\"\nkind = \"email\"\nserver = \"s:1\"\nfrom = \"s@x.y\"\nto = [\"{wrong}\"]"
+        );
+        assert_mistake(config(&text), 6, "notify.to");
+    }
 }
 
 #[test]
