@@ -32,7 +32,7 @@ const OF_BROWSERS: [&str; 3] = ["origin", "sec-fetch-site", "cookie"];
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Access {
     /// Nothing: health, the description of the API, and what proves by itself who says it: a token that is given up, an
-    /// issuer's signed event.
+    /// issuer's signed event, an answer that Slack signed or the Bot Connector brings.
     Open,
     /// Nothing from this machine; the verb from elsewhere.
     Local(AdminVerb),

@@ -14,7 +14,6 @@ use crate::access::{Access, authorise};
 use crate::app::App;
 use crate::console::pages;
 use crate::input::MAX_BODY;
-use crate::notify::{slack::callback as slack, teams::callback as teams};
 use crate::problem::Problem;
 use crate::token::{self, metadata};
 use crate::{
@@ -81,8 +80,8 @@ fn all() -> Vec<Route> {
         changes("/v1/windows", Caller, post(windows::request)),
         reads("/v1/notify", Verb(Read), get(notify::api::list)),
         changes("/v1/notify/{name}/test", Verb(Operate), post(notify::api::test)),
-        changes("/notify/{name}/slack", Open, post(slack::receive).layer(DefaultBodyLimit::max(slack::MAX_BODY))),
-        changes("/notify/{name}/teams", Open, post(teams::receive)),
+        changes("/notify/{name}/slack", Open, post(notify::slack::callback::receive)),
+        changes("/notify/{name}/teams", Open, post(notify::teams::callback::receive)),
         reads("/v1/sessions", Verb(Sessions), get(sessions::list)),
         reads("/v1/sessions/history", Verb(Audit), get(sessions::history)),
         reads("/v1/sessions/{id}", Verb(Sessions), get(sessions::get)),

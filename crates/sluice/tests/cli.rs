@@ -163,6 +163,7 @@ fn every_listing_works_on_a_fresh_sluice() -> Result<()> {
         &["audit", "search", "--target", "payments", "--since", "1h", "--verb", "delete", "--outcome", "deny"],
         &["audit", "report", "--class", "card_number", "--since", "7d"],
         &["audit", "events"],
+        &["notify", "list"],
     ] {
         let shown = fresh.run(arguments)?;
         assert_eq!(code(&shown), 0, "{arguments:?}: {}", shown.stderr);
@@ -183,6 +184,8 @@ fn every_listing_works_on_a_fresh_sluice() -> Result<()> {
         (["approvals", "show", "apr-0000000000001"], 1),
         (["approvals", "approve", "apr-0000000000001"], 1),
         (["approvals", "deny", "1"], 2),
+        (["notify", "test", "no-such-channel"], 1),
+        (["notify", "test", "../approvals"], 2),
         (["audit", "search", "--since=soon"], 2),
         (["audit", "search", "--verb=vanish"], 1),
     ] {

@@ -48,8 +48,8 @@ impl Slack {
             return Err(Failure::Said("a message that nobody can name".into()));
         };
         let mut message = self.message(notice);
-        for (key, value) in [("channel", channel), ("ts", ts)] {
-            message[key] = value.into();
+        if let Some(message) = message.as_object_mut() {
+            message.extend([("channel".into(), channel.into()), ("ts".into(), ts.into())]);
         }
         self.call("chat.update", message).await.map(|_| ())
     }

@@ -32,13 +32,15 @@ const MARGIN: u64 = 300_000;
 /// What the bot's tokens are for.
 const SCOPE: &str = "https://api.botframework.com/.default";
 
+/// The bot's token, and when it ends.
+type Token = (Arc<Secret<String>>, Timestamp);
+
 /// A channel in Teams.
 #[derive(Clone)]
 pub(crate) struct Teams {
     node: Arc<Node>,
     config: TeamsConfig,
-    /// The bot's token, and when it ends.
-    token: Arc<Mutex<Option<(Arc<Secret<String>>, Timestamp)>>>,
+    token: Arc<Mutex<Option<Token>>>,
     keys: Arc<keys::Keys>,
 }
 

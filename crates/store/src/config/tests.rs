@@ -88,7 +88,7 @@ fn what_the_templates_comment_out_is_right_too() {
     assert_eq!(all.sinks.iter().map(|sink| &*sink.name).collect::<Vec<_>>(), ["archive", "siem", "hook"]);
     assert_eq!(
         all.notify.iter().map(|channel| channel.kind.as_str()).collect::<Vec<_>>(),
-        ["webhook", "slack", "email"]
+        ["webhook", "slack", "email", "teams", "teams"]
     );
     assert_eq!(all.vault_key, Some(KeyLocation::File("/etc/sluice/vault.key".into())));
     assert_eq!(all.tape_key, Some(KeyLocation::File("/etc/sluice/tapes.key".into())));
@@ -232,6 +232,27 @@ fn mistakes_in_a_channel_of_mail_are_found() {
         );
         assert_mistake(config(&text), 6, "notify.to");
     }
+}
+
+#[test]
+fn mistakes_in_a_channel_in_teams_are_found() {
+    let teams = |rest: &str| config(&format!("[[notify]]\nname = \"t\"\nkind = \"teams\"\n{rest}"));
+    let (flow, app) = ("workflow = { env = \"W\" }\n", "11111111-2222-3333-4444-555555555555");
+    let bot = format!(
+        "[notify.bot]\napp_id = \"{app}\"\ntenant = \"{app}\"\nsecret = {{ env = \"S\" }}\n\
+         service_url = \"https://smba.example.com/emea/\"\nconversation = \"19:a@thread.tacv2\"\n"
+    );
+    let user = format!("[[notify.user]]\nid = \"{app}\"\nsubject = \"sluice|ada\"\ngroups = [\"dba\"]\n");
+    teams(flow).unwrap();
+    teams(&format!("{bot}{user}")).unwrap();
+    assert_mistake(teams(""), 1, "notify.workflow");
+    assert_mistake(teams(&format!("{flow}{bot}")), 4, "notify.workflow");
+    assert_mistake(teams(&format!("{flow}{user}")), 4, "notify.workflow");
+    assert_mistake(teams("workflow = \"https://secret.example.com\""), 4, "notify.workflow");
+    assert_mistake(teams(&bot.replace("emea/", "emea")), 8, "notify.bot.service_url");
+    assert_mistake(teams(&bot.replacen(app, "x", 1)), 5, "notify.bot.app_id");
+    assert_mistake(teams(&bot.replace("secret = { env = \"S\" }\n", "")), 4, "notify.bot.secret");
+    assert_mistake(teams(&format!("{bot}{}", user.replacen(app, "ada@example.com", 1))), 11, "notify.user.id");
 }
 
 #[test]

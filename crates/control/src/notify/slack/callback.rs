@@ -3,8 +3,8 @@
 
 use aws_lc_rs::{digest, hmac};
 use axum::Extension;
-use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::body::{Bytes, to_bytes};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use gateway::clock;
@@ -23,7 +23,7 @@ use crate::problem::Problem;
 const OLDEST: u64 = 300;
 
 /// The longest body: the message whose button it was comes back in it.
-pub(crate) const MAX_BODY: usize = 512 * 1024;
+const MAX_BODY: usize = 512 * 1024;
 
 /// Why a call is not believed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -49,11 +49,12 @@ pub(crate) async fn receive(
     State(app): State<App>,
     Extension(peer): Extension<Peer>,
     Path(name): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
+    request: Request,
 ) -> Result<Response, Problem> {
     let channel = app.channels.find(&name).cloned().ok_or_else(|| Problem::not_found("channel"))?;
     let (slack, answers) = channel.slack().ok_or_else(|| Problem::not_found("channel"))?;
+    let (parts, body) = request.into_parts();
+    let (headers, body) = (parts.headers, to_bytes(body, MAX_BODY).await.map_err(|_| Problem::too_large())?);
     if let Err(forged) = verify(&app, slack, answers, &headers, &body).await? {
         app.node.metrics.notify_refused.with_label_values(&[&name]).inc();
         tracing::warn!(channel = %name, source = %peer.address.ip(), reason = %forged, "an answer is not Slack's");

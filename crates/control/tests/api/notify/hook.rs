@@ -132,6 +132,8 @@ async fn an_operator_tries_a_channel_out_and_is_told_why_it_fails() {
     let reply = world.post("/v1/notify/hook/test", &token, &json!({})).await;
     assert_eq!((reply.status, &reply.json()["sent"]), (200, &json!(true)));
     assert_eq!(hook.taken()[0].kind(), "test");
+    let is_act = |event: &Event| matches!(event, Event::AdminAction { action, .. } if &**action == "notify.test");
+    assert!(world.journal().iter().any(is_act));
     hook.always(Some(Fault::Status(403)));
     let reply = world.post("/v1/notify/hook/test", &token, &json!({})).await;
     assert_eq!(reply.status, 503);

@@ -73,6 +73,12 @@ async fn a_card_is_posted_answered_by_a_button_and_follows() {
     eventually("it is denied", || teams.cards()[0].title().contains("is denied")).await;
     assert_eq!((teams.cards().len(), teams.cards()[0].buttons()), (1, vec![]));
     assert_eq!(world.answers_to(id).len(), 2);
+    let how = format!("{id} by teams teams, user {ALICE}");
+    let is_act = |event: &Event| match event {
+        Event::AdminAction { action, object, .. } => &**action == "approval.approve" && **object == *how,
+        _ => false,
+    };
+    assert!(world.journal().iter().any(is_act));
     assert_eq!((teams.refused(), teams.fetches().1), (vec![], 1));
 }
 
