@@ -101,6 +101,19 @@ export function Targets() {
               </li>
             ))}
           </ul>
+          <h3>Notifications</h3>
+          {state.data.channels.length === 0 && <p className="quiet">Nobody is told of approvals: [[notify]] of sluice.toml.</p>}
+          <ul className="plain">
+            {state.data.channels.map((channel) => (
+              <li key={channel.name}>
+                <Visible text={channel.name} /> ({channel.kind}){' '}
+                <Badge of={channel.is_running ? 'goes on' : 'has stopped'} tone={channel.is_running ? 'good' : 'bad'} />{' '}
+                {channel.waiting > 0 ? `${channel.waiting.toLocaleString()} to tell` : 'nothing to tell'}
+                {channel.failures > 0 && `, ${channel.failures.toLocaleString()} attempts failed`}
+                {channel.answers_refused > 0 && `, ${channel.answers_refused.toLocaleString()} answers refused`}
+              </li>
+            ))}
+          </ul>
           <h3>Witnesses</h3>
           {state.data.witnesses.length === 0 && <p className="quiet">Nobody else signs: [[witness]] of sluice.toml.</p>}
           <ul className="plain">

@@ -12,6 +12,7 @@ use gateway::clock;
 use gateway::node::Node;
 use gateway::sessions::Renewal;
 use gateway::tls::ClientCertificate;
+use identity::IdentityError;
 use identity::dpop::ProofError;
 use model::decision::{Denial, Outcome};
 use model::event::Event;
@@ -31,7 +32,7 @@ const OF_BROWSERS: [&str; 3] = ["origin", "sec-fetch-site", "cookie"];
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Access {
     /// Nothing: health, the description of the API, and what proves by itself who says it: a token that is given up, an
-    /// issuer's signed event.
+    /// issuer's signed event, an answer that Slack signed or the Bot Connector brings.
     Open,
     /// Nothing from this machine; the verb from elsewhere.
     Local(AdminVerb),
@@ -113,6 +114,17 @@ impl Caller {
         let policies = app.node.revisions.current().policies_for(&subject);
         let certificate = peer.certificate.clone();
         Ok(Self { subject: Arc::new(subject), source, credential, certificate, policies, signed_in })
+    }
+
+    /// Somebody for whom the operator's configuration vouches, once another has verified who it is: as they are believed now.
+    ///
+    /// # Errors
+    /// Their issuer is not configured, or something of them was revoked.
+    pub(crate) fn vouched(app: &App, subject: Subject, source: IpAddr) -> Result<Self, IdentityError> {
+        let subject = app.node.issuers.vouch(subject)?;
+        let policies = app.node.revisions.current().policies_for(&subject);
+        let credential = Credential::Token(None);
+        Ok(Self { subject: Arc::new(subject), source, credential, certificate: None, policies, signed_in: None })
     }
 
     /// The subject as it is believed now, if the caller's credential is good still: for answers that last.

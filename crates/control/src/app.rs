@@ -9,6 +9,7 @@ use store::State;
 use tokio_util::sync::CancellationToken;
 
 use crate::console::Console;
+use crate::notify::Channels;
 use crate::problem::Problem;
 use crate::proof::Proofs;
 use crate::simulations::Simulations;
@@ -34,6 +35,8 @@ pub(crate) struct App {
     /// The pages for people, if the configuration has them.
     pub(crate) console: Option<Arc<Console>>,
     pub(crate) simulations: Arc<Simulations>,
+    /// By which approvers are told.
+    pub(crate) channels: Channels,
 }
 
 /// Whoever is connected.

@@ -80,13 +80,18 @@ struct Progress {
     agreed: usize,
 }
 
+/// An approval as it stands now. Nothing depends on the task that expires approvals; so what is shown must not either.
+pub(crate) fn as_of_now(mut approval: Approval) -> Approval {
+    let is_open = matches!(approval.status, Status::Pending | Status::Approved);
+    if is_open && approval.asked.expires_at <= gateway::clock::now() {
+        approval.status = Status::Expired;
+    }
+    approval
+}
+
 impl View {
-    fn of(mut approval: Approval) -> Self {
-        // Nothing depends on the task that expires approvals; so what is shown must not either.
-        let is_open = matches!(approval.status, Status::Pending | Status::Approved);
-        if is_open && approval.asked.expires_at <= gateway::clock::now() {
-            approval.status = Status::Expired;
-        }
+    fn of(approval: Approval) -> Self {
+        let approval = as_of_now(approval);
         let progress = approval.agreed().map(|(need, agreed)| Progress {
             policy: Arc::clone(&need.policy),
             groups: need.groups.clone(),
@@ -147,15 +152,31 @@ pub(crate) async fn answer(
     Id(id): Id<ApprovalId>,
     Body(body): Body<AnswerBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let action = if body.approve { "approval.approve" } else { "approval.deny" };
+    let status = give(&app, &caller, id, body.approve, reason(body.reason)?, id.to_string()).await?;
+    Ok(Answer::ok(serde_json::json!({ "id": id, "status": status })))
+}
+
+/// Takes somebody's answer, however it came: `object` is what the record says of that.
+///
+/// # Errors
+/// It does not count, or is not in the journal.
+pub(crate) async fn give(
+    app: &App,
+    caller: &Caller,
+    id: ApprovalId,
+    approve: bool,
+    reason: Option<String>,
+    object: String,
+) -> Result<Status, Problem> {
+    let action = if approve { "approval.approve" } else { "approval.deny" };
     let given = Given {
         approver: caller.subject.key.clone(),
         groups: caller.subject.groups.clone(),
-        approve: body.approve,
-        reason: reason(body.reason)?,
+        approve,
+        reason,
         at: gateway::clock::now(),
     };
-    journal::is_writable(&app)?;
+    journal::is_writable(app)?;
     let (node, subject) = (Arc::clone(&app.node), Arc::clone(&caller.subject));
     let answered = app.state(move |state| {
         let status = state.answer(id, &given, &subject.on_behalf_of, given.at)?;
@@ -169,9 +190,9 @@ pub(crate) async fn answer(
         }
         Ok::<_, store::approval::AnswerError>(status)
     });
-    let status = answered.await.inspect_err(|_| journal::refused(&app, &caller, action, id.to_string()))?;
-    journal::act(&app, &caller, action, id.to_string()).await?;
-    Ok(Answer::ok(serde_json::json!({ "id": id, "status": status })))
+    let status = answered.await.inspect_err(|_| journal::refused(app, caller, action, object.as_str()))?;
+    journal::act(app, caller, action, object).await?;
+    Ok(status)
 }
 
 /// Withdraws one's own request for an approval.

@@ -37,9 +37,9 @@ pub(crate) async fn metrics(State(app): State<App>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.node.metrics_text())
 }
 
-/// Shows how the journal, its copies and its witnesses are.
+/// Shows how the journal, its copies, its witnesses and the channels of notifications are.
 #[utoipa::path(get, path = "/v1/health", tag = "health",
-    responses((status = 200, description = "The journal, its index, sinks and witnesses", body = shape::HealthView)))]
+    responses((status = 200, description = "The journal, its index, sinks, witnesses and channels of notifications", body = shape::HealthView)))]
 pub(crate) async fn health(State(app): State<App>) -> Result<impl IntoResponse, Problem> {
     let (node, journal) = (&app.node, app.node.recorder.journal());
     let indexed = app.state(|state| state.indexed_to()).await?.map_or(0, |position| position.saturating_add(1));
@@ -67,6 +67,7 @@ pub(crate) async fn health(State(app): State<App>) -> Result<impl IntoResponse, 
         journal_key: journal.public_key().to_string(),
         sinks: sinks.collect(),
         witnesses: witnesses.collect(),
+        channels: crate::notify::api::views(&app),
         sessions: u64::try_from(node.sessions.list().len()).unwrap_or(u64::MAX),
     }))
 }

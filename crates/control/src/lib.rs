@@ -5,7 +5,7 @@
 //! line is a client of this API and nothing more.
 //!
 //! What it must never do: answer anything but health, its own keys, the token endpoint and what proves itself (a token that
-//! is given up, an issuer's signed event) without a verified token, change anything that is not in the journal, show a
+//! is given up, an issuer's signed event, an answer that Slack signed or the Bot Connector brings) without a verified token, change anything that is not in the journal, show a
 //! token or a key, or speak plain HTTP to another machine.
 //!
 //! Start with `routes.rs`, where every route stands beside what it takes to call it, then `access.rs`.
@@ -25,6 +25,7 @@ mod hosts;
 mod input;
 mod journal;
 mod listener;
+mod notify;
 mod openapi;
 mod problem;
 mod proof;
@@ -39,6 +40,7 @@ mod revoke;
 mod routes;
 mod sessions;
 pub mod shape;
+pub mod shown;
 mod sign_in;
 mod simulations;
 mod stream;
@@ -53,6 +55,7 @@ pub use access::Access;
 pub use app::Stopping;
 pub use audit::{Classes, MOST, Question, QuestionError};
 pub use listener::{Listener, serve};
+pub use notify::check as check_notify;
 pub use openapi::openapi;
 pub use routes::{Listed, listed};
 pub use windows::Wanted;

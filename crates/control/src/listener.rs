@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::{App, Peer, Stopping};
 use crate::console::Console;
+use crate::notify::{Channels, Links};
 use crate::proof::Proofs;
 use crate::routes;
 
@@ -100,8 +101,11 @@ pub async fn serve(node: Arc<Node>, listener: Listener, stopping: Stopping) {
         }
     };
     let simulations = Arc::default();
-    let app = App { node, draining, address, is_tls, proofs, console, simulations };
+    let channels = Channels::of(&node, &Links::of(console.as_ref()));
+    let telling = channels.start(&node, &stopping.stop);
+    let app = App { node, draining, address, is_tls, proofs, console, simulations, channels: channels.clone() };
     listener.run(routes::router(&app), &stopping.stop).await;
+    channels.finish(telling).await;
 }
 
 impl Listener {

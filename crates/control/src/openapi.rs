@@ -7,7 +7,7 @@ use utoipa::{Modify, OpenApi};
 use crate::answer::Answer;
 use crate::token::{self, metadata};
 use crate::{
-    approvals, audit, drafts, events, health, proposals, prove, revision, revisions, revocations, revoke, sessions,
+    approvals, audit, drafts, events, health, notify, proposals, prove, revision, revisions, revocations, revoke, sessions,
     sign_in, simulations, targets, windows,
 };
 
@@ -23,6 +23,7 @@ use crate::{
         drafts::check, drafts::test, simulations::begin, simulations::get, simulations::cancel, proposals::list, proposals::propose, proposals::get, proposals::change,
         proposals::withdraw, proposals::approve, proposals::apply, targets::list, targets::catalog, targets::doctor,
         approvals::list, approvals::get, approvals::answer, approvals::withdraw, windows::request,
+        notify::api::list, notify::api::test, notify::slack::callback::receive, notify::teams::callback::receive,
         sessions::list, sessions::history, sessions::get, sessions::kill, sessions::renew, sessions::tape, sessions::watch,
         sessions::remove_tape,
         revocations::list, revocations::put, revocations::put_issuer, revocations::lift, revoke::token, events::receive,

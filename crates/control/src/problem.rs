@@ -43,6 +43,11 @@ impl Problem {
         Self { nonce, ..Self::new(StatusCode::UNAUTHORIZED, detail) }
     }
 
+    /// Why, for whoever called.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// Verified, but not permitted.
     pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, detail)

@@ -18,7 +18,7 @@ use crate::input::MAX_BODY;
 use crate::problem::Problem;
 use crate::token::{self, metadata};
 use crate::{
-    approvals, audit, drafts, events, health, hosts, openapi, proposals, prove, revision, revisions, revocations,
+    approvals, audit, drafts, events, health, hosts, notify, openapi, proposals, prove, revision, revisions, revocations,
     revoke, sessions, sign_in, simulations, targets, windows,
 };
 
@@ -100,6 +100,10 @@ fn all() -> Vec<Route> {
         changes("/v1/approvals/{id}/answer", Verb(Approve), post(approvals::answer)),
         changes("/v1/approvals/{id}/withdraw", Caller, post(approvals::withdraw)),
         changes("/v1/windows", Caller, post(windows::request)),
+        reads("/v1/notify", Verb(Read), get(notify::api::list)),
+        changes("/v1/notify/{name}/test", Verb(Operate), post(notify::api::test)),
+        changes("/notify/{name}/slack", Open, post(notify::slack::callback::receive)),
+        changes("/notify/{name}/teams", Open, post(notify::teams::callback::receive)),
         reads("/v1/sessions", Verb(Sessions), get(sessions::list)),
         reads("/v1/sessions/history", Verb(Audit), get(sessions::history)),
         reads("/v1/sessions/{id}", Verb(Sessions), get(sessions::get)),

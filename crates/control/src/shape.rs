@@ -212,6 +212,36 @@ pub struct SinkView {
     pub lag: i64,
 }
 
+/// A channel by which approvers are told.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelView {
+    /// Its name.
+    pub name: String,
+    /// `slack`, `teams`, `email` or `webhook`.
+    pub kind: String,
+    /// Whether it goes on; if not it needs somebody.
+    pub is_running: bool,
+    /// What it has yet to tell.
+    pub waiting: i64,
+    /// Messages that it took since the start.
+    pub sent: u64,
+    /// Attempts to send that failed since the start.
+    pub failures: u64,
+    /// Answers that came by it and were not taken since the start.
+    pub answers_refused: u64,
+}
+
+/// What came of trying a channel out.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tried {
+    /// Which.
+    pub channel: String,
+    /// That it took the message.
+    pub sent: bool,
+}
+
 /// Who cosigns checkpoints.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -246,6 +276,8 @@ pub struct HealthView {
     pub sinks: Vec<SinkView>,
     /// Who cosigns.
     pub witnesses: Vec<WitnessView>,
+    /// By which approvers are told.
+    pub channels: Vec<ChannelView>,
     /// Live sessions.
     pub sessions: u64,
 }

@@ -25,57 +25,68 @@ const MAX_BODY: usize = 1024 * 1024;
 
 /// Why a document could not be had. Holds no content of it.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum FetchError {
+pub enum FetchError {
+    /// What was asked for is no URL.
     #[error("`{0}` is not an http(s) URL with a host")]
     Url(String),
+    /// It would go in clear to another machine.
     #[error("http is allowed to loopback addresses only, and where the configuration has `allow_http = true`")]
     Insecure,
+    /// The whole exchange took too long.
     #[error("no answer in time")]
     Deadline,
+    /// No connection.
     #[error("cannot connect: {0}")]
     Connect(#[from] std::io::Error),
+    /// TLS, or who is at the other end.
     #[error(transparent)]
     Tls(#[from] tls::TlsError),
+    /// What came is not HTTP.
     #[error("HTTP: {0}")]
     Http(#[from] hyper::Error),
+    /// The status.
     #[error("the answer is {0}, not 200")]
     Status(StatusCode),
+    /// The body.
     #[error("the answer is larger than 1 MiB or was cut off")]
     Body,
 }
 
 /// What is asked of a server.
-pub(crate) struct Call<'a> {
+pub struct Call<'a> {
     /// The whole URL.
-    pub(crate) url: &'a str,
+    pub url: &'a str,
     /// Trust anchors in place of the operating system's.
-    pub(crate) ca: Option<&'a Path>,
+    pub ca: Option<&'a Path>,
     /// Whether plain HTTP to a loopback address will do.
-    pub(crate) allow_http: bool,
+    pub allow_http: bool,
     /// Of the request, beside those that each has.
-    pub(crate) headers: HeaderMap,
+    pub headers: HeaderMap,
 }
 
 /// An answer, whatever it says.
-pub(crate) struct Answer {
+pub struct Answer {
     /// Its status.
-    pub(crate) status: StatusCode,
+    pub status: StatusCode,
     /// Its headers.
-    pub(crate) headers: HeaderMap,
+    pub headers: HeaderMap,
     /// Its body; `None` if it was too long or cut off.
-    pub(crate) body: Option<Bytes>,
+    pub body: Option<Bytes>,
 }
 
 impl Answer {
     /// The media type, without parameters.
-    pub(crate) fn media_type(&self) -> Option<String> {
+    pub fn media_type(&self) -> Option<String> {
         let value = self.headers.get(CONTENT_TYPE)?.to_str().ok()?;
         value.split(';').next().map(|media_type| media_type.trim().to_ascii_lowercase())
     }
 }
 
 /// Gets one document in JSON. Redirects are not followed: an issuer's URLs are configuration.
-pub(crate) async fn get(url: &str, ca: Option<&Path>, allow_http: bool) -> Result<Vec<u8>, FetchError> {
+///
+/// # Errors
+/// If it could not be had.
+pub async fn get(url: &str, ca: Option<&Path>, allow_http: bool) -> Result<Vec<u8>, FetchError> {
     get_as("application/json", url, ca, allow_http).await
 }
 
@@ -95,17 +106,18 @@ async fn get_as(form: &'static str, url: &str, ca: Option<&Path>, allow_http: bo
 }
 
 /// Posts a body and returns whatever is answered. Redirects are not followed.
-pub(crate) async fn post(call: &Call<'_>, body: Bytes, deadline: Duration) -> Result<Answer, FetchError> {
+///
+/// # Errors
+/// If nothing was answered.
+pub async fn post(call: &Call<'_>, body: Bytes, deadline: Duration) -> Result<Answer, FetchError> {
     self::call(call, Method::POST, body, deadline).await
 }
 
 /// Sends a request of this method and returns whatever is answered. Redirects are not followed.
-pub(crate) async fn call(
-    call: &Call<'_>,
-    method: Method,
-    body: Bytes,
-    deadline: Duration,
-) -> Result<Answer, FetchError> {
+///
+/// # Errors
+/// If nothing was answered.
+pub async fn call(call: &Call<'_>, method: Method, body: Bytes, deadline: Duration) -> Result<Answer, FetchError> {
     within(deadline, exchange(call, method, body)).await
 }
 

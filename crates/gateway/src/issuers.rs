@@ -359,11 +359,11 @@ impl TrustedIssuers {
         }
     }
 
-    /// Believes a subject that the revision vouches for, as its issuer is configured now.
+    /// Believes a subject that the operator's configuration vouches for, as its issuer is configured now.
     ///
     /// # Errors
     /// Its issuer is not configured, or something of it was revoked.
-    pub(crate) fn vouch(&self, subject: Subject) -> Result<Subject, IdentityError> {
+    pub fn vouch(&self, subject: Subject) -> Result<Subject, IdentityError> {
         let generation = self.generation(&subject.key.issuer)?;
         self.believed(Subject { credential: Credential { generation, ..subject.credential }, ..subject })
     }

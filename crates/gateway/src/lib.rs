@@ -19,7 +19,7 @@ pub mod contacts;
 mod credentials;
 mod deciding;
 mod explained;
-mod fetch;
+pub mod fetch;
 mod gate;
 pub mod http;
 pub mod indexer;

@@ -56,6 +56,16 @@ pub struct Metrics {
     pub sink_lag: IntGaugeVec,
     /// 1 while a sink goes on, 0 when it stopped and needs somebody, by sink.
     pub sink_running: IntGaugeVec,
+    /// Messages about approvals that a channel took, by channel.
+    pub notify_sent: IntCounterVec,
+    /// Attempts to tell of an approval that failed, by channel.
+    pub notify_failures: IntCounterVec,
+    /// Answers that came by a channel and were not taken, by channel.
+    pub notify_refused: IntCounterVec,
+    /// What a channel has yet to tell, by channel.
+    pub notify_waiting: IntGaugeVec,
+    /// 1 while a channel goes on, 0 when it stopped and needs somebody, by channel.
+    pub notify_running: IntGaugeVec,
     /// How many entries the static files hold (`journal.tiles_dir`).
     pub tiles_size: IntGauge,
     /// Parts of tapes that are in the archive since the start.
@@ -104,6 +114,11 @@ impl Metrics {
             sink_rejected: counters(&registry, "sink_rejected_total", "Events that a receiver rejected", "sink")?,
             sink_lag: gauges(&registry, "sink_lag_entries", "Entries yet to be acknowledged", "sink")?,
             sink_running: gauges(&registry, "sink_running", "1 unless a sink stopped and needs somebody", "sink")?,
+            notify_sent: counters(&registry, "notify_sent_total", "Messages that a channel took", "channel")?,
+            notify_failures: counters(&registry, "notify_failures_total", "Attempts to tell that failed", "channel")?,
+            notify_refused: counters(&registry, "notify_refused_total", "Answers that were not taken", "channel")?,
+            notify_waiting: gauges(&registry, "notify_waiting", "What a channel has yet to tell", "channel")?,
+            notify_running: gauges(&registry, "notify_running", "1 unless a channel needs somebody", "channel")?,
             tiles_size: gauge(&registry, "tiles_size", "Entries in the journal's static files")?,
             archive_parts: counter(&registry, "archive_parts_total", "Parts of tapes that were archived")?,
             archive_failures: counter(&registry, "archive_failures_total", "Attempts to archive that failed")?,

@@ -148,6 +148,8 @@ pub struct Node {
     pub revisions: Arc<Revisions>,
     /// The way into the journal.
     pub recorder: Arc<Recorder>,
+    /// How many entries the journal had when this process began.
+    pub began: u64,
     /// Approvals, index, vault.
     pub state: Arc<dyn State>,
     /// Who is believed.
@@ -237,6 +239,11 @@ impl Layout {
         self.0.join("sinks")
     }
 
+    /// What each channel of notifications has told.
+    pub fn notify(&self) -> PathBuf {
+        self.0.join("notify")
+    }
+
     /// The keys of the tapes, one file each.
     pub fn tape_keys(&self) -> PathBuf {
         self.0.join("keys").join("tapes")
@@ -258,8 +265,8 @@ impl Layout {
     }
 
     /// The directories that have to be there.
-    fn directories(&self) -> [PathBuf; 6] {
-        [self.0.clone(), self.journal(), self.tapes(), self.sinks(), self.tls(), self.0.join("keys")]
+    fn directories(&self) -> [PathBuf; 7] {
+        [self.0.clone(), self.journal(), self.tapes(), self.sinks(), self.notify(), self.tls(), self.0.join("keys")]
     }
 }
 
@@ -300,6 +307,7 @@ impl Node {
         let settings = &config.journal;
         let recorder = Recorder::new(journal, settings.wait_deadline, settings.checkpoint_interval, metrics.clone());
         witnesses.hold(&recorder);
+        let began = recorder.journal().size();
         recorder.note(Event::Started { version: env!("CARGO_PKG_VERSION").into() });
         report(&recovery, &recorder);
         let tapes = Tapes { disk: Arc::clone(&disk), dir: layout.tapes(), keys: Arc::clone(&tape_keys) };
@@ -336,6 +344,7 @@ impl Node {
             config,
             revisions: Arc::new(revisions),
             recorder,
+            began,
             state,
             issuers,
             tokens,
@@ -392,7 +401,7 @@ impl Node {
     }
 
     /// A secret of the vault.
-    pub(crate) fn secret(&self, name: &str) -> Option<Secret<String>> {
+    pub fn secret(&self, name: &str) -> Option<Secret<String>> {
         match self.vault.as_ref()?.secret(name) {
             Ok(secret) => Some(secret),
             Err(error) => {

@@ -325,13 +325,13 @@ impl Recorder {
     }
 
     /// Resolves when something is written after the first poll: for any number of sinks.
-    pub(crate) async fn grown(&self) {
+    pub async fn grown(&self) {
         self.grown.notified().await;
     }
 
     /// Waits until more than `known` entries are on the disk, and returns how many are. It does not end while there are no
     /// more.
-    pub(crate) async fn durable_beyond(&self, known: u64) -> u64 {
+    pub async fn durable_beyond(&self, known: u64) -> u64 {
         let mut synced = self.synced.subscribe();
         loop {
             let size = synced.borrow_and_update().as_ref().map_or(0, Synced::size);

@@ -32,25 +32,28 @@ mod telling;
 mod tests;
 
 use outlet::Outlet;
+pub use outlet::{Failure, headers_of, is_plain, judge};
+pub use position::{Position, PositionError, replace};
 use task::Task;
+pub use task::doubled;
 
 /// How long things take.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
+pub struct Pace {
     /// How long entries may gather once there is one.
-    pub(crate) gather: Duration,
+    pub gather: Duration,
     /// How long a receiver may take for a batch.
-    pub(crate) deadline: Duration,
+    pub deadline: Duration,
     /// The wait after the first failure; each further one doubles it.
-    pub(crate) first_wait: Duration,
+    pub first_wait: Duration,
     /// The longest of these.
-    pub(crate) most_wait: Duration,
+    pub most_wait: Duration,
     /// The wait where the receiver will not have the batch, whatever it is that it dislikes.
-    pub(crate) refused_wait: Duration,
+    pub refused_wait: Duration,
     /// The longest wait that a receiver may ask for.
-    pub(crate) longest_wait: Duration,
+    pub longest_wait: Duration,
     /// How long sinks may take to send the rest when Sluice stops.
-    pub(crate) goodbye: Duration,
+    pub goodbye: Duration,
 }
 
 impl Default for Pace {

@@ -150,6 +150,14 @@ pub(crate) enum Verify {
     Nothing,
 }
 
+/// Whether the CA of a peer can be read from this file.
+///
+/// # Errors
+/// It cannot.
+pub fn check_ca(file: &Path) -> Result<(), TlsError> {
+    client(Verify::Full, Some(file), None, &[]).map(|_| ())
+}
+
 /// How Sluice connects to a peer inside TLS. `ca` replaces the operating system's trust anchors.
 pub(crate) fn client(
     verify: Verify,

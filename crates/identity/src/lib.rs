@@ -42,6 +42,7 @@
 #![forbid(unsafe_code)]
 
 mod answers;
+mod bot;
 mod bundle;
 mod cache;
 mod check;
@@ -68,6 +69,7 @@ mod told;
 mod verify;
 
 pub use answers::{Answered, Answers, AnswersTiming};
+pub use bot::bot_activity;
 pub use bundle::{BundleError, TrustBundle};
 pub use cache::{KeyCache, KeyTiming, UnknownKey};
 pub use check::{Check, Inspection, Outcome, inspect};

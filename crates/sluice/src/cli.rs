@@ -27,6 +27,7 @@ mod local;
 mod log;
 mod login;
 mod memory;
+mod notify;
 mod paths;
 mod policy;
 mod prove;
@@ -85,6 +86,9 @@ enum Command {
     /// See and answer what waits for a human
     #[command(subcommand)]
     Approvals(approvals::Command),
+    /// See the channels by which approvers are told, and try them out
+    #[command(subcommand)]
+    Notify(notify::Command),
     /// Ask ahead for a time-boxed window
     Request(request::Args),
     /// See, replay and end sessions
@@ -146,6 +150,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Token(args) => token::run(&args),
         Command::Secret(command) => secret::run(command),
         Command::Approvals(command) => approvals::run(command),
+        Command::Notify(command) => notify::run(command),
         Command::Request(args) => request::run(&args),
         Command::Sessions(command) => sessions::run(command),
         Command::Subjects(command) => subjects::run(&command),

@@ -165,6 +165,7 @@ fn every_listing_works_on_a_fresh_sluice() -> Result<()> {
         &["audit", "events"],
         &["policy", "revisions"],
         &["policy", "proposals"],
+        &["notify", "list"],
     ] {
         let shown = fresh.run(arguments)?;
         assert_eq!(code(&shown), 0, "{arguments:?}: {}", shown.stderr);
@@ -188,6 +189,8 @@ fn every_listing_works_on_a_fresh_sluice() -> Result<()> {
         (["policy", "proposal", "prp-0000000000001"], 1),
         (["policy", "withdraw", "1"], 2),
         (["policy", "diff", "7"], 1),
+        (["notify", "test", "no-such-channel"], 1),
+        (["notify", "test", "../approvals"], 2),
         (["audit", "search", "--since=soon"], 2),
         (["audit", "search", "--verb=vanish"], 1),
     ] {

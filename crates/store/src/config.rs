@@ -27,6 +27,7 @@ mod error;
 mod http_listen;
 mod introspection;
 mod issuer;
+mod notify;
 mod public_key;
 mod reader;
 mod saml;
@@ -50,6 +51,10 @@ pub use credential::{
 pub use error::ConfigError;
 pub use http_listen::{ForwardProxy, HttpListen};
 pub use introspection::{ClientAuthentication, IntrospectionConfig};
+pub use notify::{
+    EmailConfig, EmailTls, NotifyAbout, NotifyConfig, NotifyKind, NotifyPace, NotifyUser, SlackAnswers, SlackConfig,
+    TeamsBot, TeamsConfig, TeamsWay,
+};
 pub use public_key::{LEAST_RSA, of_caller as caller_key};
 pub use reader::{Document, Section, Setting};
 pub use sinks::{Receiver, SinkConfig, SinkFormat, SinkKind, SinkStart};
@@ -118,6 +123,8 @@ pub struct Config {
     pub sessions: SessionConfig,
     /// Where the journal's events are sent as they happen (`[[sink]]`).
     pub sinks: Vec<SinkConfig>,
+    /// Whom to tell of approvals (`[[notify]]`).
+    pub notify: Vec<NotifyConfig>,
     /// Where finished tapes go (`[archive]`).
     pub archive: Option<ArchiveConfig>,
     /// What Sluice issues for credentials that it accepts (`[tokens]`).

@@ -31,6 +31,7 @@ mod keeper;
 pub mod marked;
 pub mod mutation;
 pub mod normal;
+pub mod notify;
 pub mod openbao;
 pub mod openbao_issuer;
 pub mod payments;

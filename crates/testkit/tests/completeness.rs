@@ -86,11 +86,14 @@ const STATE: [(&str, Leaves); 50] = [
 ];
 
 /// Every route that changes something, with the action that its handler records and the test that sees it.
-const ROUTES: [(&str, &str, &str); 20] = [
+const ROUTES: [(&str, &str, &str); 23] = [
     ("/token", "access_token", "a_token_is_exchanged_for_one_of_the_same_subject"),
     ("/signout", "console.sign_out", "somebody_signs_in_looks_and_signs_out"),
     ("/v1/approvals/{id}/answer", "approval.deny", "a_denial_ends_it_and_the_journal_says_so"),
     ("/v1/approvals/{id}/withdraw", "approval.withdraw", "requesters_see_and_withdraw_their_own_alone"),
+    ("/v1/notify/{name}/test", "notify.test", "an_operator_tries_a_channel_out_and_is_told_why_it_fails"),
+    ("/notify/{name}/slack", "approval.approve", "an_approval_is_posted_answered_by_a_button_and_its_message_follows"),
+    ("/notify/{name}/teams", "approval.approve", "a_card_is_posted_answered_by_a_button_and_follows"),
     ("/v1/targets/{target}/doctor", "target.doctor", "a_closed_target_has_no_way_past_sluice"),
     ("/v1/windows", "window.request", "a_window_is_asked_for_agreed_to_and_used"),
     ("/v1/sessions/{id}/kill", "session.kill", "a_session_is_listed_replayed_and_ended"),
@@ -323,8 +326,8 @@ fn check_routes(sources: &Sources, tests: &[Function]) -> Result<()> {
     ensure!(found == listed, "say what these record: {:?}", found.symmetric_difference(&listed));
     for (path, action, test) in ROUTES {
         let (_, handler) = there.iter().find(|(found, _)| found == path).context("it is there")?;
-        let (module, name) = handler.split_once("::").context("a handler is a function of a module")?;
-        let file = format!("control/src/{module}.rs");
+        let (module, name) = handler.rsplit_once("::").context("a handler is a function of a module")?;
+        let file = format!("control/src/{}.rs", module.replace("::", "/"));
         let all = graph.reached(|function| function.file == file && function.of.is_none() && function.name == name);
         let is_act = |function: &&Function| {
             function.file == "control/src/journal.rs" && matches!(function.name.as_str(), "act" | "record")

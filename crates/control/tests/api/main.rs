@@ -7,6 +7,7 @@ mod approvals;
 mod certificates;
 mod console;
 mod dpop;
+mod notify;
 mod outside;
 mod policy;
 mod replay;

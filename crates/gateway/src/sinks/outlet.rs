@@ -37,7 +37,7 @@ pub(super) enum Outlet {
 
 /// Why a batch was not taken. Nothing of it, of a URL or of a header is in here: it is logged.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub enum Failure {
     /// The receiver did not take it in time.
     #[error("no answer in time")]
     Deadline,
@@ -78,12 +78,12 @@ pub(super) enum Failure {
 
 impl Failure {
     /// Whether the receiver will not have the batch as it is.
-    pub(super) const fn is_refusal(&self) -> bool {
+    pub const fn is_refusal(&self) -> bool {
         matches!(self, Self::Refused(_))
     }
 
     /// How long the receiver asked to wait.
-    pub(super) const fn asked_to_wait(&self) -> Option<Duration> {
+    pub const fn asked_to_wait(&self) -> Option<Duration> {
         match self {
             Self::Later(_, wait) => *wait,
             _ => None,
@@ -146,12 +146,15 @@ impl Outlet {
 }
 
 /// Whether a URL of the configuration is plain HTTP: it lets that through only where the operator allowed it.
-fn is_plain(url: &str) -> bool {
+pub fn is_plain(url: &str) -> bool {
     url.starts_with("http://")
 }
 
-/// What an answer says of a batch.
-fn judge(answer: &crate::fetch::Answer) -> Result<(), Failure> {
+/// What an answer says of what was posted.
+///
+/// # Errors
+/// It was not taken.
+pub fn judge(answer: &crate::fetch::Answer) -> Result<(), Failure> {
     let status = answer.status;
     let is_later = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
     if status.is_success() {
@@ -170,7 +173,10 @@ fn retry_after(headers: &hyper::HeaderMap) -> Option<Duration> {
 }
 
 /// The headers of a receiver: those that each request has, and those of its file.
-async fn headers_of(file: Option<&Path>) -> Result<hyper::HeaderMap, Failure> {
+///
+/// # Errors
+/// The file cannot be read.
+pub async fn headers_of(file: Option<&Path>) -> Result<hyper::HeaderMap, Failure> {
     use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderValue, USER_AGENT};
     let mut headers = hyper::HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

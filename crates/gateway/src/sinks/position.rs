@@ -9,34 +9,52 @@ use ledger::{Journal, ReadError};
 use model::id::Digest;
 
 /// How far a sink got.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Position {
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub struct Position {
     /// The index of the first entry that is not acknowledged.
-    pub(super) next: u64,
+    pub next: u64,
     /// The leaf hash of the entry before it: it tells this journal from one that was put in its place.
-    pub(super) last: Option<Digest>,
+    pub last: Option<Digest>,
 }
 
 /// Why a sink must not go on from its position: whatever it did would be a guess.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum PositionError {
+pub enum PositionError {
+    /// Its file cannot be read or written.
     #[error("{path}: {source}")]
-    File { path: PathBuf, source: io::Error },
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Its file is not one.
     #[error("{0} is damaged; remove it to begin as `from` says, or write the entry to begin at into it")]
     Damaged(PathBuf),
+    /// It is behind the journal's end.
     #[error(
         "it has acknowledged entries up to {next}, and the journal has {size}: an older journal was put in its place"
     )]
-    Beyond { next: u64, size: u64 },
+    Beyond {
+        /// The position.
+        next: u64,
+        /// How many entries there are.
+        size: u64,
+    },
+    /// It is one of another journal.
     #[error("entry {0} is another one than it has acknowledged: another journal was put in its place")]
     Other(u64),
+    /// The journal cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
 }
 
 impl Position {
     /// The position in this file; `None` if there is no file.
-    pub(super) fn load(path: &Path) -> Result<Option<Self>, PositionError> {
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not one.
+    pub fn load(path: &Path) -> Result<Option<Self>, PositionError> {
         match std::fs::read_to_string(path) {
             Ok(text) => Self::parse(&text).map(Some).ok_or_else(|| PositionError::Damaged(path.to_owned())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -53,21 +71,19 @@ impl Position {
     }
 
     /// Replaces the file whole, so that whoever reads it after a power cut finds this position or the one before.
-    pub(super) fn store(&self, path: &Path) -> io::Result<()> {
-        let temporary = path.with_extension("position.new");
-        let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    ///
+    /// # Errors
+    /// It is not kept.
+    pub fn store(&self, path: &Path) -> io::Result<()> {
         let last = self.last.map(|last| format!(" {last}")).unwrap_or_default();
-        file.write_all(format!("{}{last}\n", self.next).as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)?;
-        match path.parent() {
-            Some(dir) => File::open(dir)?.sync_all(),
-            None => Ok(()),
-        }
+        replace(path, format!("{}{last}\n", self.next).as_bytes())
     }
 
     /// The position in `journal` before the entry `next`.
-    pub(super) fn before(journal: &Journal, next: u64) -> Result<Self, PositionError> {
+    ///
+    /// # Errors
+    /// There is no such entry.
+    pub fn before(journal: &Journal, next: u64) -> Result<Self, PositionError> {
         let Some(last) = next.checked_sub(1) else { return Ok(Self::default()) };
         match journal.reader(last).next_hashed()? {
             Some((_, _, hash)) => Ok(Self { next, last: Some(Digest(hash)) }),
@@ -76,12 +92,32 @@ impl Position {
     }
 
     /// Whether this is a position in `journal`; the same, with its hash.
-    pub(super) fn confirm(self, journal: &Journal) -> Result<Self, PositionError> {
+    ///
+    /// # Errors
+    /// It is not one of this journal.
+    pub fn confirm(self, journal: &Journal) -> Result<Self, PositionError> {
         let found = Self::before(journal, self.next)?;
         if self.last.is_some_and(|last| Some(last) != found.last) {
             return Err(PositionError::Other(self.next.saturating_sub(1)));
         }
         Ok(found)
+    }
+}
+
+/// Replaces a file whole: whoever reads it after a power cut finds what is written now, or what was there before.
+///
+/// # Errors
+/// It is as it was, or the one or the other.
+pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".new");
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)?;
+    match path.parent() {
+        Some(dir) => File::open(dir)?.sync_all(),
+        None => Ok(()),
     }
 }
 

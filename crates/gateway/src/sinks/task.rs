@@ -247,7 +247,7 @@ impl Task {
 }
 
 /// The wait after one more failure than these.
-fn doubled(failures: u32, pace: &Pace) -> Duration {
+pub fn doubled(failures: u32, pace: &Pace) -> Duration {
     pace.first_wait.saturating_mul(2_u32.saturating_pow(failures)).min(pace.most_wait)
 }
 

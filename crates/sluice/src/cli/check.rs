@@ -73,4 +73,5 @@ fn check_files(config: &Config, errors: &mut Vec<String>) {
     for sink in &config.sinks {
         errors.extend(gateway::sinks::check(sink));
     }
+    errors.extend(config.notify.iter().flat_map(control::check_notify));
 }

@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+pub(super) use control::shown::{foreign_letters, is_hidden};
 use model::time::Timestamp;
 use serde_json::Value;
 
@@ -32,31 +33,6 @@ fn push(out: &mut String, character: char) {
 pub(super) fn quoted(text: &str) -> String {
     let lines = text.split('\n').map(|line| format!("  | {}\n", safe(line.strip_suffix('\r').unwrap_or(line))));
     lines.collect()
-}
-
-/// A warning where a text has letters that could be mistaken for others.
-pub(super) fn foreign_letters(text: &str) -> Option<String> {
-    let mut found: Vec<char> = text.chars().filter(|letter| !letter.is_ascii()).collect();
-    found.sort_unstable();
-    found.dedup();
-    if found.is_empty() {
-        return None;
-    }
-    let shown: Vec<String> = found.iter().take(20).map(|letter| format!("U+{:04X}", u32::from(*letter))).collect();
-    let more = if found.len() > 20 { " and more" } else { "" };
-    Some(format!("careful: it has characters outside ASCII, which may look like others: {}{more}", shown.join(" ")))
-}
-
-/// Characters that are not seen, or change how others are seen.
-pub(super) fn is_hidden(character: char) -> bool {
-    character.is_control()
-        || (character.is_whitespace() && character != ' ')
-        || matches!(character,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
-            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{2800}' | '\u{3164}' | '\u{e000}'..='\u{f8ff}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
-            | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
-            | '\u{e0000}'..='\u{e0fff}' | '\u{f0000}'..='\u{10ffff}')
 }
 
 /// JSON for programs. What a terminal would obey or hide is escaped here too, which changes nothing of the meaning.

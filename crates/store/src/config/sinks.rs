@@ -200,7 +200,7 @@ fn syslog(section: &Section<'_, '_>) -> Option<SinkKind> {
 }
 
 /// Events go over TLS. Plain HTTP is for a collector on this machine, and only when asked for.
-fn receiver(section: &Section<'_, '_>) -> Option<Receiver> {
+pub(super) fn receiver(section: &Section<'_, '_>) -> Option<Receiver> {
     let url = section.take("url");
     let (ca_file, headers_file) = (section.path("ca_file"), section.path("headers_file"));
     let allows_http = section.flag("allow_http").unwrap_or(false);
@@ -220,11 +220,11 @@ fn receiver(section: &Section<'_, '_>) -> Option<Receiver> {
 }
 
 /// As an issuer's URL; a query may follow it.
-fn is_postable(url: &str) -> bool {
+pub(super) fn is_postable(url: &str) -> bool {
     is_fetchable(url.split('?').next().unwrap_or_default(), "https://") && is_plain(url)
 }
 
-fn is_plain(url: &str) -> bool {
+pub(super) fn is_plain(url: &str) -> bool {
     url.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'#' | b'\\'))
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::{
     ApprovalConfig, CertificateFiles, Config, ConfigError, Document, IssuerConfig, JournalConfig, KeyLocation, Limits,
     Listen, LockMemory, LogConfig, LogFormat, LogLevel, OauthHint, PolicyConfig, PostgresAuth, PostgresListen, Section,
-    SessionConfig, archive, console, http_listen, issuer, saml, sinks, spiffe, ssh_listen, tokens, witness,
+    SessionConfig, archive, console, http_listen, issuer, notify, saml, sinks, spiffe, ssh_listen, tokens, witness,
 };
 use crate::revision::read_text;
 
@@ -61,6 +61,11 @@ fn config(root: &Section<'_, '_>) -> Config {
         .map(|issuer| &issuer.issuer.alias)
         .chain(trust_domains.iter().map(|trusted| &trusted.domain.issuer.alias));
     let saml = saml::providers(root, taken, &tokens);
+    let aliases = (issuers.iter().map(|issuer| &*issuer.issuer.alias))
+        .chain(trust_domains.iter().map(|trusted| &*trusted.domain.issuer.alias))
+        .chain(saml.iter().map(|provider| &*provider.provider.alias))
+        .chain([issuer::OWN_ALIAS]);
+    let notify = notify::channels(root, &aliases.collect::<Vec<_>>());
     Config {
         file: PathBuf::new(),
         trust_domains,
@@ -73,6 +78,7 @@ fn config(root: &Section<'_, '_>) -> Config {
         admin,
         console,
         limits: limits(root.table("limits")),
+        notify,
         approvals: approvals(root.table("approvals")),
         policy: policy(root.table("policy")),
         journal: journal(root.table("journal")),

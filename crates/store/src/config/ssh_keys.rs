@@ -103,7 +103,7 @@ fn key(section: &Section<'_, '_>, known: Option<&[TargetConfig]>) -> Option<Regi
     })
 }
 
-fn subject(text: &str) -> Option<SubjectKey> {
+pub(super) fn subject(text: &str) -> Option<SubjectKey> {
     let (issuer, id) = text.split_once('|')?;
     let is_id = !id.is_empty() && !id.chars().any(char::is_control);
     (super::issuer::is_alias(issuer) && is_id).then(|| SubjectKey { issuer: issuer.into(), id: id.into() })

@@ -86,6 +86,10 @@ fn what_the_templates_comment_out_is_right_too() {
     assert_eq!((&*archive.bucket, &*archive.prefix, &*archive.endpoint), ("tapes", "sluice", "https://s3.example.com"));
     assert_eq!(archive.keep_local, Duration::from_secs(7 * 86_400));
     assert_eq!(all.sinks.iter().map(|sink| &*sink.name).collect::<Vec<_>>(), ["archive", "siem", "hook"]);
+    assert_eq!(
+        all.notify.iter().map(|channel| channel.kind.as_str()).collect::<Vec<_>>(),
+        ["webhook", "slack", "email", "teams", "teams"]
+    );
     assert_eq!(all.vault_key, Some(KeyLocation::File("/etc/sluice/vault.key".into())));
     assert_eq!(all.tape_key, Some(KeyLocation::File("/etc/sluice/tapes.key".into())));
     assert_eq!(Limits { idle_timeout: None, ..all.limits }, config("").unwrap().limits);
@@ -152,8 +156,8 @@ fn every_mistake_is_reported_with_its_line() {
     let errors = config(text).unwrap_err();
     let expected = [
         "/etc/sluice/sluice.toml:1: data_dri: there is no such setting; the settings here are: listen, data_dir, issuer, \
-         console, tokens, trust_domain, saml, revision_dir, lock_memory, limits, approvals, policy, journal, vault, tapes, witness, log, \
-         sessions, sink, archive",
+         console, tokens, trust_domain, saml, notify, revision_dir, lock_memory, limits, approvals, policy, journal, vault, tapes, witness, \
+         log, sessions, sink, archive",
         "/etc/sluice/sluice.toml:2: listen.postgres.tls_key: it is absent; write the path of the certificate's private key",
         "/etc/sluice/sluice.toml:3: listen.postgres.address: \"localhost\" is not understood; write an IP address and a \
          port, such as \"127.0.0.1:6432\" or \"[::]:6432\"",
@@ -188,6 +192,113 @@ fn sinks_are_read_as_meant() {
     let SinkKind::Webhook { receiver, secret } = &sinks[3].kind else { panic!("{:?}", sinks[3]) };
     assert_eq!((&*receiver.url, secret), ("https://h/x?y=z", &CredentialSource::File("/etc/sluice/k".into())));
     assert!(!format!("{sinks:?}").contains("https://"), "a URL may hold a secret");
+}
+
+#[test]
+fn channels_of_notifications_are_read_as_meant() {
+    let text = "[[notify]]\nname = \"a\"\nkind = \"webhook\"\nurl = \"https://h/s3cret\"\nsecret = { file = \"k\" }\n\
+                groups = [\"corp|dba\"]\ntargets = [\"payments\"]\n";
+    let channels = config(text).unwrap().notify;
+    assert_eq!(channels[0].about.groups, Some(["corp|dba".into()].into()));
+    assert_eq!(channels[0].about.targets, Some(["payments".into()].into()));
+    assert_eq!(channels[0].kind.secrets(), [&CredentialSource::File("/etc/sluice/k".into())]);
+    assert!(!format!("{channels:?}").contains("https://"), "a URL may hold a secret");
+    let slack = "[[notify]]\nname = \"s\"\nkind = \"slack\"\nchannel = \"C1\"\ntoken = { env = \"T\" }\nafter = \"5m\"\n\
+                 digest = { most = 3, every = \"1m\" }\nsigning_secret = { env = \"S\" }\nteam = \"T1\"\n\
+                 [[notify.user]]\nid = \"U1\"\nsubject = \"sluice|ada\"\ngroups = [\"dba\"]\n";
+    let channel = config(slack).unwrap().notify.remove(0);
+    assert_eq!((channel.pace.after.as_secs(), channel.pace.most, channel.pace.every.as_secs()), (300, 3, 60));
+    assert_eq!(channel.kind.secrets().len(), 2);
+    let NotifyKind::Slack(slack) = channel.kind else { panic!("another kind") };
+    assert_eq!((slack.api_url.as_str(), slack.answers.unwrap().users.len()), ("https://slack.com/api", 1));
+}
+
+#[test]
+fn mistakes_in_a_channel_of_mail_are_found() {
+    let mail = |server: &str, rest: &str| {
+        let to = "from = \"s@example.com\"\nto = [\"a@example.com\"]";
+        config(&format!("[[notify]]\nname = \"m\"\nkind = \"email\"\nserver = \"{server}\"\n{to}\n{rest}"))
+    };
+    mail("smtp.example.com:587", "").unwrap();
+    mail("127.0.0.1:25", "tls = \"off\"").unwrap();
+    assert_mistake(mail("smtp.example.com:25", "tls = \"off\""), 7, "notify.tls");
+    assert_mistake(mail("smtp.example.com", ""), 4, "notify.server");
+    assert_mistake(mail("s:1", "login = \"x\""), 1, "notify.password");
+    assert_mistake(mail("s:1", "password = { env = \"X\" }"), 1, "notify.login");
+    assert_mistake(mail("s:1", "signing_secret = { env = \"X\" }"), 7, "notify.signing_secret");
+    for wrong in ["", "a", "a@", "@b", "a@b@c", "A <a@b.c>", "a@b.c\\nBcc: x@y.z"] {
+        let text = format!(
+            "[[notify]]\nname = \"m\"\nkind = \"email\"\nserver = \"s:1\"\nfrom = \"s@x.y\"\nto = [\"{wrong}\"]"
+        );
+        assert_mistake(config(&text), 6, "notify.to");
+    }
+}
+
+#[test]
+fn mistakes_in_a_channel_in_teams_are_found() {
+    let teams = |rest: &str| config(&format!("[[notify]]\nname = \"t\"\nkind = \"teams\"\n{rest}"));
+    let (flow, app) = ("workflow = { env = \"W\" }\n", "11111111-2222-3333-4444-555555555555");
+    let bot = format!(
+        "[notify.bot]\napp_id = \"{app}\"\ntenant = \"{app}\"\nsecret = {{ env = \"S\" }}\n\
+         service_url = \"https://smba.example.com/emea/\"\nconversation = \"19:a@thread.tacv2\"\n"
+    );
+    let user = format!("[[notify.user]]\nid = \"{app}\"\nsubject = \"sluice|ada\"\ngroups = [\"dba\"]\n");
+    teams(flow).unwrap();
+    teams(&format!("{bot}{user}")).unwrap();
+    assert_mistake(teams(""), 1, "notify.workflow");
+    assert_mistake(teams(&format!("{flow}{bot}")), 4, "notify.workflow");
+    assert_mistake(teams(&format!("{flow}{user}")), 4, "notify.workflow");
+    assert_mistake(teams("workflow = \"https://secret.example.com\""), 4, "notify.workflow");
+    assert_mistake(teams(&bot.replace("emea/", "emea")), 8, "notify.bot.service_url");
+    assert_mistake(teams(&bot.replacen(app, "x", 1)), 5, "notify.bot.app_id");
+    assert_mistake(teams(&bot.replace("secret = { env = \"S\" }\n", "")), 4, "notify.bot.secret");
+    assert_mistake(teams(&format!("{bot}{}", user.replacen(app, "ada@example.com", 1))), 11, "notify.user.id");
+}
+
+#[test]
+fn mistakes_in_a_channel_in_slack_are_found() {
+    let slack = |rest: &str| {
+        config(&format!(
+            "[[notify]]\nname = \"s\"\nkind = \"slack\"\nchannel = \"C1\"\ntoken = {{ env = \"T\" }}\n{rest}"
+        ))
+    };
+    let user = |more: &str| format!("[[notify.user]]\nid = \"U1\"\nsubject = \"sluice|ada\"\n{more}");
+    let answers = "signing_secret = { env = \"S\" }\nteam = \"T1\"\n";
+    slack("").unwrap();
+    slack(&format!("{answers}{}", user("groups = [\"dba\"]\n"))).unwrap();
+    assert_mistake(slack("signing_secret = { env = \"S\" }"), 1, "notify.team");
+    assert_mistake(slack("team = \"T1\""), 1, "notify");
+    assert_mistake(slack(&user("groups = [\"dba\"]\n")), 1, "notify");
+    assert_mistake(slack(&format!("{answers}{}", user(""))), 8, "notify.user.groups");
+    assert_mistake(
+        slack(&format!("{answers}{}", user("groups = [\"dba\"]\n").replace("sluice|", "corp|"))),
+        10,
+        "notify.user.subject",
+    );
+    let twice = user("groups = [\"dba\"]\n");
+    assert_mistake(slack(&format!("{answers}{twice}{twice}")), 13, "notify.user.id");
+    assert_mistake(slack("api_url = \"http://127.0.0.1:1/api\""), 6, "notify.api_url");
+    assert_mistake(slack("after = \"0s\""), 6, "notify.after");
+    assert_mistake(slack("digest = { most = 0 }"), 6, "notify.digest.most");
+    assert_mistake(slack("url = \"https://x/\""), 6, "notify.url");
+    assert_mistake(
+        config("[[notify]]\nname = \"s\"\nkind = \"slack\"\nchannel = \"#dba\"\ntoken = { env = \"T\" }"),
+        4,
+        "notify.channel",
+    );
+}
+
+#[test]
+fn mistakes_in_channels_of_notifications_are_found() {
+    let channel = |rest: &str| config(&format!("[[notify]]\nname = \"a\"\n{rest}"));
+    assert_mistake(channel("kind = \"pigeon\""), 3, "notify.kind");
+    assert_mistake(channel("url = \"https://h/\""), 1, "notify.kind");
+    assert_mistake(channel("kind = \"webhook\"\nurl = \"https://h/\""), 1, "notify.secret");
+    assert_mistake(channel("kind = \"webhook\"\nurl = \"https://h/\"\nsecret = \"s3cret\""), 5, "notify.secret");
+    let hook = "kind = \"webhook\"\nurl = \"https://h/\"\nsecret = { env = \"S\" }\n";
+    assert_mistake(channel(&format!("{hook}groups = []")), 6, "notify.groups");
+    assert_mistake(channel(&format!("{hook}after = \"5m\"")), 6, "notify.after");
+    assert_mistake(channel(&format!("{hook}[[notify]]\nname = \"a\"\n{hook}")), 7, "notify.name");
 }
 
 #[test]

@@ -32,7 +32,7 @@ const CHANGES: [(Place, Does); 49] = [
     (("gateway/src/archive/removal.rs", "note"), Takes("removal::note")),
     (("gateway/src/node/journal.rs", "publish"), Keeps("the public key, which the journal has")),
     (("gateway/src/sinks/outlet/local.rs", "write"), Keeps("half a line, which is written again")),
-    (("gateway/src/sinks/position.rs", "store"), Keeps("how far a sink is; an older one sends again")),
+    (("gateway/src/sinks/position.rs", "replace"), Keeps("how far a sink or a channel is; an older one sends again")),
     (("gateway/src/ssh/keys.rs", "make"), Keeps("a key that is made, by the name that it has until it is whole")),
     (("gateway/src/tls.rs", "development"), Keeps("a certificate for trying it out")),
     (("gateway/src/tls.rs", "write_private"), Keeps("the key of a certificate for trying it out")),
