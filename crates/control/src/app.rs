@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::console::Console;
 use crate::problem::Problem;
 use crate::proof::Proofs;
+use crate::scans::Scans;
 
 /// How the admin listener learns that the process ends.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +33,8 @@ pub(crate) struct App {
     pub(crate) proofs: Arc<Proofs>,
     /// The pages for people, if the configuration has them.
     pub(crate) console: Option<Arc<Console>>,
+    /// Of targets.
+    pub(crate) scans: Arc<Scans>,
 }
 
 /// Whoever is connected.

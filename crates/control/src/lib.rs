@@ -32,6 +32,7 @@ mod revision;
 mod revocations;
 mod revoke;
 mod routes;
+mod scans;
 mod sessions;
 pub mod shape;
 mod sign_in;

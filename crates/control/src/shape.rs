@@ -112,6 +112,103 @@ pub struct DoctorView {
     pub unchecked: Vec<String>,
 }
 
+/// A class that a column may carry.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProposedView {
+    /// The column as `schema.table.column`.
+    pub column: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// The class.
+    pub class: String,
+    /// `low`, `medium` or `high`.
+    pub confidence: String,
+    /// How many values were looked at.
+    pub values: u64,
+    /// How many of them have the form of the class.
+    pub hits: u64,
+    /// Why, in words.
+    pub because: Vec<String>,
+}
+
+/// A column whose values speak against what it is classified as.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ContradictionView {
+    /// The column as `schema.table.column`.
+    pub column: String,
+    /// What is wrong, in words.
+    pub what: String,
+}
+
+/// A relation of which no value was seen.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnsampledView {
+    /// The relation as `schema.table`.
+    pub relation: String,
+    /// Why.
+    pub why: String,
+}
+
+/// What a scan found: names and counts, and no value.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScanReportView {
+    /// The target.
+    pub target: String,
+    /// The database.
+    pub database: String,
+    /// How many relations were looked at.
+    pub relations: u64,
+    /// How many columns.
+    pub columns: u64,
+    /// How many of them are classified already, or public.
+    pub classified: u64,
+    /// How many values were looked at.
+    pub values: u64,
+    /// Whether there are more columns than are looked at.
+    pub cut: bool,
+    /// What may be classified.
+    pub proposals: Vec<ProposedView>,
+    /// Where values speak against the classification.
+    pub contradictions: Vec<ContradictionView>,
+    /// What was judged by names and types alone.
+    pub unsampled: Vec<UnsampledView>,
+    /// The proposals as lines for `classification.toml`.
+    pub fragment: String,
+}
+
+/// A scan of a target.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScanView {
+    /// Its id.
+    pub id: String,
+    /// The target.
+    pub target: String,
+    /// Its database.
+    pub database: String,
+    /// Who began it.
+    pub by: SubjectName,
+    /// When.
+    pub began: u64,
+    /// `running`, `done`, `failed` or `cancelled`.
+    pub state: String,
+    /// How many relations there are; 0 until that is known.
+    pub relations: u64,
+    /// How many of them were looked at.
+    pub done: u64,
+    /// How many values were.
+    pub values: u64,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// What it found, once it is done.
+    pub report: Option<ScanReportView>,
+}
+
 /// A file of policies.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

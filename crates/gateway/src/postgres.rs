@@ -37,6 +37,7 @@ mod roles;
 mod rotate;
 mod run;
 mod say;
+mod scan;
 mod script;
 mod server;
 mod session;
@@ -54,3 +55,6 @@ pub use doctor::{Advised, Report, examine};
 pub use listener::Listener;
 pub(crate) use own_settings::goes_on;
 pub(crate) use roles::Roles;
+pub use scan::{
+    Contradiction, MOST_SCAN_ROWS, Proposed, SCAN_ROWS, ScanError, ScanProgress, ScanReport, Unsampled, scan, scanned,
+};

@@ -13,6 +13,8 @@ use super::connect::Connect;
 use super::failure::Failure;
 use super::{log, put, put_line, serve, show};
 
+mod scan;
+
 /// See what Sluice knows of its targets
 #[derive(clap::Subcommand)]
 #[command(after_help = "Example:\n  sluice target catalog --target shop --save revision/tests/shop.catalog")]
@@ -29,6 +31,13 @@ pub(super) enum Command {
         Example:\n  sluice target doctor payments"
     )]
     Doctor(DoctorArgs),
+    /// Propose classes for the columns of a database, from names, types and a sample of values
+    #[command(
+        after_help = "Sluice reads the sample with its own credential, in transactions that cannot write, and keeps and shows no\n\
+        value. What is classified already is left out. What is not sure stands in comments. An interrupt cancels it.\n\n\
+        Examples:\n  sluice target scan payments\n  sluice target scan payments --rows 500 --write proposed.toml"
+    )]
+    Scan(scan::Args),
 }
 
 /// Which target
@@ -72,6 +81,7 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Catalog(args) => catalog(args),
         Command::Doctor(args) => doctor(args),
+        Command::Scan(args) => scan::run(args),
     }
 }
 
