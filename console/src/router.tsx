@@ -59,6 +59,12 @@ const policy = route({
   path: '/policy',
   component: lazyRouteComponent(() => import('./pages/Policy'), 'Policy'),
 });
+const access = route({
+  getParentRoute: () => root,
+  path: '/access',
+  validateSearch: (query: Query) => texts(query, ['subject', 'target', 'who', 'at', 'kind', 'groups']),
+  component: lazyRouteComponent(() => import('./pages/Access'), 'Access'),
+});
 const targets = route({
   getParentRoute: () => root,
   path: '/targets',
@@ -66,7 +72,7 @@ const targets = route({
 });
 
 export const router = createRouter({
-  routeTree: root.addChildren([home, approvals, approval, sessions, session, audit, policy, targets]),
+  routeTree: root.addChildren([home, approvals, approval, sessions, session, audit, policy, access, targets]),
   defaultPreload: 'intent',
   scrollRestoration: true,
 });

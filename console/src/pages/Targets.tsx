@@ -4,6 +4,7 @@ import { answered, api } from '../api/client';
 import { health, live, revision, useMay } from '../api/queries';
 import { Badge, Busy, Empty, Fact, Trouble, Visible, useTitle } from '../ui/parts';
 import { NotForYou } from '../ui/Shell';
+import { Scan } from './Scan';
 
 /** Where callers go, and how Sluice itself is. */
 export function Targets() {
@@ -54,6 +55,7 @@ export function Targets() {
               </p>
             )}
             {mayOperate && target.protocol === 'postgres' && <Doctor target={target.name} />}
+            {mayOperate && target.protocol === 'postgres' && <Scan target={target.name} />}
           </section>
         ))}
       </div>

@@ -8,6 +8,7 @@ use gateway::tls::ClientCertificate;
 use store::State;
 use tokio_util::sync::CancellationToken;
 
+use crate::access_map::Maps;
 use crate::console::Console;
 use crate::problem::Problem;
 use crate::proof::Proofs;
@@ -35,6 +36,7 @@ pub(crate) struct App {
     pub(crate) console: Option<Arc<Console>>,
     /// Of targets.
     pub(crate) scans: Arc<Scans>,
+    pub(crate) maps: Arc<Maps>,
 }
 
 /// Whoever is connected.

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod access_map;
 mod answer;
 mod app;
 mod approvals;

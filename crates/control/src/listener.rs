@@ -99,7 +99,7 @@ pub async fn serve(node: Arc<Node>, listener: Listener, stopping: Stopping) {
             None
         }
     };
-    let app = App { node, draining, address, is_tls, proofs, console, scans: Arc::default() };
+    let app = App { node, draining, address, is_tls, proofs, console, scans: Arc::default(), maps: Arc::default() };
     listener.run(routes::router(&app), &stopping.stop).await;
 }
 

@@ -7,7 +7,8 @@ use utoipa::{Modify, OpenApi};
 use crate::answer::Answer;
 use crate::token::{self, metadata};
 use crate::{
-    approvals, audit, events, health, prove, revision, revocations, revoke, scans, sessions, sign_in, targets, windows,
+    access_map, approvals, audit, events, health, prove, revision, revocations, revoke, scans, sessions, sign_in,
+    targets, windows,
 };
 
 #[derive(OpenApi)]
@@ -19,7 +20,7 @@ use crate::{
         token::token, metadata::jwks, metadata::well_known_jwks, metadata::oauth, metadata::openid,
         sign_in::begin, sign_in::finish, sign_in::sign_out, health::health, revision::policies, prove::entry,
         revision::whoami, revision::get, targets::catalog, targets::doctor,
-        scans::begin, scans::get, scans::cancel,
+        access_map::map, access_map::cell, scans::begin, scans::get, scans::cancel,
         approvals::list, approvals::get, approvals::answer, approvals::withdraw, windows::request,
         sessions::list, sessions::history, sessions::get, sessions::kill, sessions::renew, sessions::tape, sessions::watch,
         sessions::remove_tape,

@@ -17,8 +17,8 @@ use crate::input::MAX_BODY;
 use crate::problem::Problem;
 use crate::token::{self, metadata};
 use crate::{
-    approvals, audit, events, health, hosts, openapi, prove, revision, revocations, revoke, scans, sessions, sign_in,
-    targets, windows,
+    access_map, approvals, audit, events, health, hosts, openapi, prove, revision, revocations, revoke, scans,
+    sessions, sign_in, targets, windows,
 };
 
 /// How long anything but a stream may take.
@@ -76,6 +76,8 @@ fn all() -> Vec<Route> {
         changes("/v1/targets/{target}/scan", Verb(Operate), post(scans::begin)),
         reads("/v1/scans/{id}", Verb(Operate), get(scans::get)),
         changes("/v1/scans/{id}/cancel", Verb(Operate), post(scans::cancel)),
+        reads("/v1/access", Verb(Audit), get(access_map::map)),
+        reads("/v1/access/cell", Verb(Audit), get(access_map::cell)),
         reads("/v1/approvals", Verb(Approve), get(approvals::list)),
         reads("/v1/approvals/{id}", CallerOr(Approve), get(approvals::get)),
         changes("/v1/approvals/{id}/answer", Verb(Approve), post(approvals::answer)),

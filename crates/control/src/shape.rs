@@ -209,6 +209,152 @@ pub struct ScanView {
     pub report: Option<ScanReportView>,
 }
 
+/// What a subject may do and see at a target, in short.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccessSummaryView {
+    /// The target.
+    pub target: String,
+    /// Whether a session may be opened somewhere in it: `allow`, `deny` or `depends`.
+    pub connect: String,
+    /// The verbs that are allowed for something.
+    pub allow: Vec<String>,
+    /// Those that a human is asked about for something.
+    pub ask: Vec<String>,
+    /// Those whose answer hangs on what is not known before somebody asks.
+    pub depends: Vec<String>,
+    /// The classes of which something is seen in clear.
+    pub clear: Vec<String>,
+    /// Whether not all objects were asked about.
+    pub cut: bool,
+}
+
+/// A subject of the access map.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccessRowView {
+    /// Who.
+    pub subject: SubjectName,
+    /// `service` or `user`; null if the index does not have it.
+    pub kind: Option<String>,
+    /// The groups that it was in when it last opened a session; null if the index does not have them: it has to be made anew.
+    pub groups: Option<Vec<String>>,
+    /// When it last opened a session.
+    pub seen_at: u64,
+    /// What it may do at each target; empty if its groups are not known.
+    pub targets: Vec<AccessSummaryView>,
+}
+
+/// A part of the access map.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccessMapView {
+    /// The revision that was asked.
+    pub revision: u64,
+    /// The targets that were asked about.
+    pub targets: Vec<TargetView>,
+    /// The subjects.
+    pub subjects: Vec<AccessRowView>,
+    /// What to ask for the subjects behind these; null if there are none.
+    pub next: Option<String>,
+}
+
+/// What may be done with one object.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccessAnswerView {
+    /// The verb.
+    pub verb: String,
+    /// To what, in words.
+    pub object: String,
+    /// As asked now: `allow`, `ask` or `deny`.
+    pub outcome: String,
+    /// What it is for a statement that nothing bounds, where that differs.
+    pub unbounded: Option<String>,
+    /// What the answer hangs on: `time`, `session`, `reason`, `on_behalf_of`, `estimated_rows`, `statement`, `object`.
+    pub depends_on: Vec<String>,
+    /// The policies that decide.
+    pub policies: Vec<String>,
+    /// The groups that would be asked, or that have to observe.
+    pub asks: Vec<String>,
+    /// What the caller would be told where it is refused.
+    pub told: Option<String>,
+    /// Permits whose scope fits and whose condition does not.
+    pub near: Vec<String>,
+}
+
+/// What is seen of a class.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccessSeesView {
+    /// The class.
+    pub class: String,
+    /// Of which column; null for what is found by its content, wherever it is.
+    pub column: Option<String>,
+    /// `clear`, or how it is masked.
+    pub shown: String,
+    /// What the answer hangs on.
+    pub depends_on: Vec<String>,
+    /// The policies that decide; none if nothing permits it.
+    pub policies: Vec<String>,
+}
+
+/// What may be done and seen in a database, login or host.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccessPlaceView {
+    /// Which.
+    pub place: String,
+    /// Whether a session may be opened.
+    pub connect: AccessAnswerView,
+    /// What may be done in it; empty if it may not be opened.
+    pub may: Vec<AccessAnswerView>,
+    /// What may be seen there; likewise.
+    pub sees: Vec<AccessSeesView>,
+    /// Where the objects are known from.
+    pub known: String,
+    /// Whether there are more objects than were asked about.
+    pub cut: bool,
+}
+
+/// A policy as it was written.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyTextView {
+    /// Its `@id`.
+    pub id: String,
+    /// Its file.
+    pub file: String,
+    /// The line on which it begins.
+    pub line: u64,
+    /// What it says.
+    pub text: String,
+}
+
+/// A cell of the access map.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccessCellView {
+    /// The revision that was asked.
+    pub revision: u64,
+    /// Who.
+    pub subject: SubjectName,
+    /// `service` or `user`.
+    pub kind: String,
+    /// The groups.
+    pub groups: Vec<String>,
+    /// The target.
+    pub target: String,
+    /// What it speaks.
+    pub protocol: String,
+    /// Each database, login or host.
+    pub places: Vec<AccessPlaceView>,
+    /// Whether everything was asked in time.
+    pub is_complete: bool,
+    /// The policies that are named.
+    pub policies: Vec<PolicyTextView>,
+}
+
 /// A file of policies.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

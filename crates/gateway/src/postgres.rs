@@ -50,7 +50,7 @@ mod waiting;
 mod wall;
 
 pub(crate) use catalogs::Catalogs;
-pub use catalogs::{ExportError, export as export_catalog};
+pub use catalogs::{ExportError, Structure, export as export_catalog, structure};
 pub use doctor::{Advised, Report, examine};
 pub use listener::Listener;
 pub(crate) use own_settings::goes_on;

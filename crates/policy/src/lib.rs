@@ -15,6 +15,7 @@
 mod admin;
 mod allowed;
 mod ask;
+mod considered;
 mod court;
 mod digest;
 mod entities;
@@ -27,10 +28,12 @@ mod rule;
 mod schema;
 mod shipped;
 mod subject;
+mod texts;
 mod verdict;
 mod vocabulary;
 
 pub use admin::{AdminVerb, may, may_act_for, may_exchange};
+pub use considered::{Circumstances, Considered, considered};
 pub use digest::{BoundTo, Parameter, approval_digest};
 pub use judge::judge;
 pub use load::{PolicyError, PolicySet};
@@ -39,4 +42,5 @@ pub use question::{Context, Question, Validity};
 pub use reveal::{RevealQuestion, reveal, reveal_policies};
 pub use shipped::{BASELINE, SCHEMA_TEMPLATE};
 pub use subject::SubjectPolicies;
+pub use texts::{PolicyText, policy_texts};
 pub use verdict::{Approved, DEFAULT_APPROVAL_TTL, Decision, Recording, Verdict, decide, prepare};

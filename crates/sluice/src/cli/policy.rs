@@ -10,6 +10,7 @@ use super::failure::Failure;
 use super::paths::mistakes;
 use super::{put, show};
 
+mod access;
 mod cases;
 mod explain;
 pub(in crate::cli) mod hearing;
@@ -32,6 +33,7 @@ pub(super) enum Command {
     Test(test::Args),
     Explain(Box<explain::Args>),
     Simulate(simulate::Args),
+    Access(access::Args),
 }
 
 pub(super) fn run(command: &Command) -> Result<(), Failure> {
@@ -40,6 +42,7 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
         Command::Test(args) => test::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Simulate(args) => simulate::run(args),
+        Command::Access(args) => access::run(args),
     }
 }
 
