@@ -57,6 +57,7 @@ const audit = route({
 const policy = route({
   getParentRoute: () => root,
   path: '/policy',
+  validateSearch: (query: Query) => texts(query, ['tab', 'revision', 'against', 'proposal']),
   component: lazyRouteComponent(() => import('./pages/Policy'), 'Policy'),
 });
 const access = route({

@@ -10,7 +10,7 @@ export const whoami = queryOptions({
   retry: false,
 });
 
-export type Verb = 'admin:read' | 'admin:audit' | 'admin:replay' | 'admin:sessions' | 'admin:approve' | 'admin:operate';
+export type Verb = 'admin:read' | 'admin:audit' | 'admin:replay' | 'admin:sessions' | 'admin:approve' | 'admin:operate' | 'admin:propose' | 'admin:apply';
 
 /** Whether whoever is signed in may do this. The server decides anyway: this only keeps useless buttons away. */
 export function useMay(verb: Verb): boolean {
@@ -61,6 +61,29 @@ export const policies = queryOptions({
   queryKey: ['policies'],
   queryFn: () => answered(api.GET('/v1/revision/policies')),
 });
+
+export const revisions = queryOptions({
+  queryKey: ['revisions'],
+  queryFn: () => answered(api.GET('/v1/revisions')),
+});
+
+export const changeable = queryOptions({
+  queryKey: ['revision', 'files'],
+  queryFn: () => answered(api.GET('/v1/revision/files')),
+});
+
+export const proposals = queryOptions({
+  queryKey: ['proposals'],
+  queryFn: () => answered(api.GET('/v1/proposals')),
+  refetchInterval: 5_000,
+});
+
+export const proposal = (id: string) =>
+  queryOptions({
+    queryKey: ['proposals', id],
+    queryFn: () => answered(api.GET('/v1/proposals/{id}', { params: { path: { id } } })),
+    refetchInterval: 5_000,
+  });
 
 export const health = queryOptions({
   queryKey: ['health'],

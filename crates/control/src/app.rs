@@ -13,6 +13,7 @@ use crate::console::Console;
 use crate::problem::Problem;
 use crate::proof::Proofs;
 use crate::scans::Scans;
+use crate::simulations::Simulations;
 
 /// How the admin listener learns that the process ends.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +38,7 @@ pub(crate) struct App {
     /// Of targets.
     pub(crate) scans: Arc<Scans>,
     pub(crate) maps: Arc<Maps>,
+    pub(crate) simulations: Arc<Simulations>,
 }
 
 /// Whoever is connected.

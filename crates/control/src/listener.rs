@@ -99,7 +99,8 @@ pub async fn serve(node: Arc<Node>, listener: Listener, stopping: Stopping) {
             None
         }
     };
-    let app = App { node, draining, address, is_tls, proofs, console, scans: Arc::default(), maps: Arc::default() };
+    let (simulations, scans, maps) = Default::default();
+    let app = App { node, draining, address, is_tls, proofs, console, simulations, scans, maps };
     listener.run(routes::router(&app), &stopping.stop).await;
 }
 

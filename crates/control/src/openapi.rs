@@ -7,8 +7,8 @@ use utoipa::{Modify, OpenApi};
 use crate::answer::Answer;
 use crate::token::{self, metadata};
 use crate::{
-    access_map, approvals, audit, events, health, prove, revision, revocations, revoke, scans, sessions, sign_in,
-    targets, windows,
+    access_map, approvals, audit, drafts, events, health, proposals, prove, revision, revisions, revocations, revoke,
+    scans, sessions, sign_in, simulations, targets, windows,
 };
 
 #[derive(OpenApi)]
@@ -19,7 +19,9 @@ use crate::{
         health::healthz, health::readyz, health::metrics, describe,
         token::token, metadata::jwks, metadata::well_known_jwks, metadata::oauth, metadata::openid,
         sign_in::begin, sign_in::finish, sign_in::sign_out, health::health, revision::policies, prove::entry,
-        revision::whoami, revision::get, targets::catalog, targets::doctor,
+        revision::whoami, revision::get, drafts::files, revisions::list, revisions::get, revisions::diff,
+        drafts::check, drafts::test, simulations::begin, simulations::get, simulations::cancel, proposals::list, proposals::propose, proposals::get, proposals::change,
+        proposals::withdraw, proposals::approve, proposals::apply, targets::catalog, targets::doctor,
         access_map::map, access_map::cell, scans::begin, scans::get, scans::cancel,
         approvals::list, approvals::get, approvals::answer, approvals::withdraw, windows::request,
         sessions::list, sessions::history, sessions::get, sessions::kill, sessions::renew, sessions::tape, sessions::watch,

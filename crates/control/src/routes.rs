@@ -8,21 +8,26 @@ use axum::http::{HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
-use policy::AdminVerb::{Approve, Audit, Operate, Read, Replay, Sessions};
+use policy::AdminVerb::{Apply, Approve, Audit, Operate, Propose, Read, Replay, Sessions};
 
 use crate::access::{Access, authorise};
 use crate::app::App;
 use crate::console::pages;
+use crate::drafts::MAX_FILES;
 use crate::input::MAX_BODY;
 use crate::problem::Problem;
 use crate::token::{self, metadata};
 use crate::{
-    access_map, approvals, audit, events, health, hosts, openapi, prove, revision, revocations, revoke, scans,
-    sessions, sign_in, targets, windows,
+    access_map, approvals, audit, drafts, events, health, hosts, openapi, proposals, prove, revision, revisions,
+    revocations, revoke, scans, sessions, sign_in, simulations, targets, windows,
 };
 
 /// How long anything but a stream may take.
 const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Calls that bring files, whose bodies are longer.
+const OF_FILES: [&str; 5] =
+    ["/v1/policy/check", "/v1/policy/test", "/v1/policy/simulations", "/v1/proposals", "/v1/proposals/{id}/change"];
 
 /// One route as it is served.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -71,6 +76,22 @@ fn all() -> Vec<Route> {
         reads("/v1/health", Verb(Read), get(health::health)),
         reads("/v1/revision", Verb(Read), get(revision::get)),
         reads("/v1/revision/policies", Verb(Read), get(revision::policies)),
+        reads("/v1/revision/files", Verb(Read), get(drafts::files)),
+        reads("/v1/revisions", Verb(Read), get(revisions::list)),
+        reads("/v1/revisions/{number}", Verb(Read), get(revisions::get)),
+        reads("/v1/revisions/{number}/diff", Verb(Read), get(revisions::diff)),
+        changes("/v1/policy/check", Verb(Propose), post(drafts::check)),
+        changes("/v1/policy/test", Verb(Propose), post(drafts::test)),
+        changes("/v1/policy/simulations", Verb(Audit), post(simulations::begin)),
+        reads("/v1/policy/simulations/{id}", Verb(Audit), get(simulations::get)),
+        changes("/v1/policy/simulations/{id}/cancel", Verb(Audit), post(simulations::cancel)),
+        reads("/v1/proposals", Verb(Read), get(proposals::list)),
+        changes("/v1/proposals", Verb(Propose), post(proposals::propose)),
+        reads("/v1/proposals/{id}", Verb(Read), get(proposals::get)),
+        changes("/v1/proposals/{id}/change", Verb(Propose), post(proposals::change)),
+        changes("/v1/proposals/{id}/withdraw", Verb(Propose), post(proposals::withdraw)),
+        changes("/v1/proposals/{id}/approve", Verb(Apply), post(proposals::approve)),
+        changes("/v1/proposals/{id}/apply", Verb(Apply), post(proposals::apply)),
         reads("/v1/targets/{target}/catalog", Verb(Operate), get(targets::catalog)),
         changes("/v1/targets/{target}/doctor", Verb(Operate), post(targets::doctor)),
         changes("/v1/targets/{target}/scan", Verb(Operate), post(scans::begin)),
@@ -105,6 +126,12 @@ fn all() -> Vec<Route> {
     ]
 }
 
+/// A call has as long a body as it needs.
+fn bounded_body(route: Route) -> Route {
+    let most = if OF_FILES.contains(&route.listed.path) { MAX_FILES } else { MAX_BODY };
+    Route { handler: route.handler.layer(DefaultBodyLimit::max(most)), ..route }
+}
+
 /// Every route that is served, in the order of the code.
 pub fn listed() -> Vec<Listed> {
     all().into_iter().map(|route| route.listed).collect()
@@ -114,6 +141,7 @@ pub fn listed() -> Vec<Listed> {
 pub(crate) fn router(app: &App) -> Router {
     let guarded = |router: Router<App>, route: Route| {
         let guard = middleware::from_fn_with_state((app.clone(), route.listed.access), authorise);
+        let route = bounded_body(route);
         router.route(route.listed.path, route.handler.layer(guard))
     };
     all()

@@ -35,6 +35,7 @@ pub mod node;
 pub mod observers;
 mod packing;
 pub mod postgres;
+pub mod proposals;
 pub mod recorder;
 pub mod restart;
 pub mod retention;

@@ -87,6 +87,9 @@ pub enum StartError {
     /// The revision has mistakes.
     #[error(transparent)]
     Revision(#[from] Refused),
+    /// A change of the policies was begun and cannot be finished.
+    #[error("a change of the policies was begun and cannot be finished: {0}")]
+    Change(#[from] store::revision::WriteError),
     /// A certificate or key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -272,6 +275,8 @@ impl Node {
     /// As [`Node::open`].
     pub fn open_on(config: Config, disk: Arc<dyn Disk>) -> Result<Arc<Self>, StartError> {
         let layout = Layout::of(&config.data_dir);
+        // A change that an earlier process began: nobody reads some of each.
+        let pending = store::revision::finish(&config.data_dir, &config.revision_dir)?;
         let checked = revision::check(&config.revision_dir)?;
         for dir in layout.directories() {
             create_private(&dir)?;
@@ -299,7 +304,11 @@ impl Node {
             tracing::warn!(%error, "what an earlier process did not finish to compress stays");
         }
         crate::restart::settle(state.as_ref(), &recorder, &tapes).map_err(|error| explained(error.into()))?;
-        let revisions = Revisions::start(config.revision_dir.clone(), checked, state.as_ref(), &recorder)?;
+        let places = (config.revision_dir.clone(), config.data_dir.clone());
+        let revisions = Revisions::start(places, checked, state.as_ref(), &recorder)?;
+        if let Some(pending) = pending {
+            crate::proposals::settle(&pending, &revisions.current(), &config.data_dir, state.as_ref());
+        }
         let vault = open_vault(&config, &state)?.map(Arc::new);
         let tokens = Tokens::open(&config.tokens, &layout)?;
         let most = config.tokens.max_passwords_per_subject;

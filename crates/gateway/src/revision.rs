@@ -1,8 +1,8 @@
 //! The revision in force: loaded whole, validated whole, swapped in one step; watched for changes.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -10,10 +10,10 @@ use model::classification::Classification;
 use model::event::Event;
 use model::id::{Digest, RevisionId};
 use model::subject::Subject;
-use policy::{PolicySet, SubjectPolicies};
+use policy::{PolicyError, PolicySet, SubjectPolicies};
 use store::State;
-use store::config::{Databases, RegisteredKeys, TargetConfig};
-use store::revision::RevisionFiles;
+use store::config::{ConfigError, Databases, RegisteredKeys, TargetConfig};
+use store::revision::{RefusedRevision, RevisionFiles, Wanted};
 
 use crate::clock;
 use crate::http::Interface;
@@ -112,15 +112,87 @@ impl Checked {
     }
 }
 
+/// A mistake in a file of a revision, and where.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Mistake {
+    /// The file, as it was named; empty if none is meant.
+    pub file: PathBuf,
+    /// The line, from 1; 0 if the whole file is meant.
+    pub line: usize,
+    /// The column in characters, from 1; 0 if the whole line is meant.
+    pub column: usize,
+    /// How many characters are meant; 0 if that is not known.
+    pub length: usize,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub help: Option<String>,
+    /// All of it on one line.
+    shown: String,
+}
+
+impl std::fmt::Display for Mistake {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&self.shown)
+    }
+}
+
+impl From<&ConfigError> for Mistake {
+    fn from(error: &ConfigError) -> Self {
+        let of_key = |key: &str| if key.is_empty() { String::new() } else { format!("{key}: ") };
+        Self {
+            file: error.file.clone(),
+            line: error.line.unwrap_or(0),
+            column: 0,
+            length: 0,
+            message: format!("{}{}", of_key(&error.key), error.problem),
+            help: Some(error.advice.clone()).filter(|advice| !advice.is_empty()),
+            shown: error.to_string(),
+        }
+    }
+}
+
+impl From<&PolicyError> for Mistake {
+    fn from(error: &PolicyError) -> Self {
+        Self {
+            file: PathBuf::from(&error.path),
+            line: error.line,
+            column: error.column,
+            length: error.length,
+            message: error.message.clone(),
+            help: error.help.clone(),
+            shown: error.to_string(),
+        }
+    }
+}
+
+impl From<String> for Mistake {
+    fn from(shown: String) -> Self {
+        let (message, file) = (shown.clone(), PathBuf::new());
+        Self { file, line: 0, column: 0, length: 0, message, help: None, shown }
+    }
+}
+
 /// Reads and validates the revision in a directory. Blocks.
 ///
 /// # Errors
 /// Every mistake in every file.
 pub fn check(dir: &std::path::Path) -> Result<Checked, Refused> {
-    let files = RevisionFiles::load(dir).map_err(|refused| Refused {
-        digest: refused.digest,
-        errors: refused.errors.iter().map(ToString::to_string).collect(),
-    })?;
+    assemble(RevisionFiles::load(dir))
+        .map_err(|(digest, mistakes)| Refused { digest, errors: mistakes.iter().map(ToString::to_string).collect() })
+}
+
+/// Reads and validates the revision in a directory as it would be with these files in it. Blocks.
+///
+/// # Errors
+/// Every mistake that it would have.
+pub fn check_with(dir: &std::path::Path, wanted: &Wanted) -> Result<Checked, Vec<Mistake>> {
+    assemble(RevisionFiles::load_with(dir, wanted)).map_err(|(_, mistakes)| mistakes)
+}
+
+fn assemble(files: Result<RevisionFiles, RefusedRevision>) -> Result<Checked, (Digest, Vec<Mistake>)> {
+    let files =
+        files.map_err(|refused| (refused.digest, refused.errors.iter().map(Mistake::from).collect::<Vec<_>>()))?;
     let texts: Vec<(String, String)> =
         files.policies.iter().map(|file| (file.path.display().to_string(), file.text.clone())).collect();
     let policies = PolicySet::load(&texts, &files.classification.classes);
@@ -128,8 +200,8 @@ pub fn check(dir: &std::path::Path) -> Result<Checked, Refused> {
         (Ok(policies), Ok(apis)) => Ok(Checked { files, policies, apis }),
         (policies, apis) => {
             let of_policies = policies.err().unwrap_or_default();
-            let errors = of_policies.iter().map(ToString::to_string).chain(apis.err().unwrap_or_default());
-            Err(Refused { digest: files.digest, errors: errors.collect() })
+            let of_apis = apis.err().unwrap_or_default().into_iter().map(Mistake::from);
+            Err((files.digest, of_policies.iter().map(Mistake::from).chain(of_apis).collect()))
         }
     }
 }
@@ -138,6 +210,9 @@ pub fn check(dir: &std::path::Path) -> Result<Checked, Refused> {
 #[derive(Debug)]
 pub struct Revisions {
     dir: PathBuf,
+    data_dir: PathBuf,
+    /// Held while the directory is read or written, and while a proposal is changed.
+    turn: Mutex<()>,
     current: ArcSwap<Active>,
     refused: ArcSwap<Option<Refused>>,
 }
@@ -147,10 +222,27 @@ impl Revisions {
     ///
     /// # Errors
     /// If its number cannot be stored.
-    pub fn start(dir: PathBuf, first: Checked, state: &dyn State, recorder: &Recorder) -> Result<Self, store::Error> {
+    pub fn start(
+        (dir, data_dir): (PathBuf, PathBuf),
+        first: Checked,
+        state: &dyn State,
+        recorder: &Recorder,
+    ) -> Result<Self, store::Error> {
         let active = number(first, state)?;
         recorder.note(Event::RevisionApplied { revision: active.id, digest: active.digest });
-        Ok(Self { dir, current: ArcSwap::from_pointee(active), refused: ArcSwap::from_pointee(None) })
+        let (current, refused) = (ArcSwap::from_pointee(active), ArcSwap::from_pointee(None));
+        Ok(Self { dir, data_dir, turn: Mutex::default(), current, refused })
+    }
+
+    /// Where the revision is.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Does something while nobody reads or writes the directory or changes a proposal. Blocks.
+    pub fn alone<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        work()
     }
 
     /// The revision in force.
@@ -201,6 +293,27 @@ impl Revisions {
 
     /// Reads the directory and applies it if it is new and right. Says whether it was applied.
     pub fn reload(&self, state: &dyn State, recorder: &Recorder, metrics: &Metrics) -> bool {
+        self.alone(|| self.take_up(state, recorder, metrics))
+    }
+
+    /// As [`Revisions::reload`], by whoever has the turn. A change that is pending is finished first: what is read is never
+    /// some of each.
+    pub(crate) fn take_up(&self, state: &dyn State, recorder: &Recorder, metrics: &Metrics) -> bool {
+        let pending = match store::revision::finish(&self.data_dir, &self.dir) {
+            Ok(pending) => pending,
+            Err(error) => {
+                tracing::error!(%error, "a change of the policies is not finished; the running revision stays");
+                return false;
+            }
+        };
+        let is_new = self.read(state, recorder, metrics);
+        if let Some(pending) = pending {
+            crate::proposals::settle(&pending, &self.current(), &self.data_dir, state);
+        }
+        is_new
+    }
+
+    fn read(&self, state: &dyn State, recorder: &Recorder, metrics: &Metrics) -> bool {
         match check(&self.dir) {
             Ok(checked) if checked.files.digest == self.current.load().digest => {
                 self.refused.store(Arc::new(None));
@@ -244,6 +357,7 @@ impl Revisions {
 fn number(checked: Checked, state: &dyn State) -> Result<Active, store::Error> {
     let Checked { files, policies, apis } = checked;
     let id = state.next_revision(files.digest, clock::now())?;
+    state.keep_revision(id, &files.kept)?;
     let (mut http_hosts, mut http_prefixes) = (HashMap::new(), BTreeMap::new());
     for (target, http) in files.targets.iter().filter_map(|target| Some((target, target.http()?))) {
         let name = &target.target.name;

@@ -127,6 +127,38 @@ impl FromStr for ApprovalId {
     }
 }
 
+/// A proposed change of the policies: shown as `prp-` and 13 characters.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct ProposalId(u64);
+
+impl ProposalId {
+    /// Makes an id from bits that the caller drew at random.
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// The bits that the id was made from.
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for ProposalId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("prp-")?;
+        encode(self.0, out)
+    }
+}
+
+impl FromStr for ProposalId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let bits = text.strip_prefix("prp-").ok_or_else(|| InvalidId(text.chars().take(40).collect()))?;
+        decode(bits).map(Self)
+    }
+}
+
 /// One version of the whole configuration; counts from 1.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -201,6 +233,7 @@ macro_rules! serde_as_text_or {
 
 serde_as_text_or!(SessionId, u64, |id| id.0, SessionId);
 serde_as_text_or!(ApprovalId, u64, |id| id.0, ApprovalId);
+serde_as_text_or!(ProposalId, u64, |id| id.0, ProposalId);
 serde_as_text_or!(RequestId, (u64, u64), |id| (id.session.0, id.number), |(session, number)| RequestId {
     session: SessionId(session),
     number
@@ -219,6 +252,8 @@ mod tests {
             assert_eq!(session.request(number).to_string().parse(), Ok(session.request(number)));
             let approval = ApprovalId::from_bits(bits);
             assert_eq!(approval.to_string().parse(), Ok(approval));
+            let proposal = ProposalId::from_bits(bits);
+            assert_eq!(proposal.to_string().parse(), Ok(proposal));
             assert_eq!(Digest(bytes).to_string().parse(), Ok(Digest(bytes)));
         }
 

@@ -25,11 +25,24 @@ pub enum AdminVerb {
     Approve,
     /// Change configuration, secrets, revisions.
     Operate,
+    /// Propose changes of the policies, and try them.
+    Propose,
+    /// Agree to what others propose, and put it into force.
+    Apply,
 }
 
 impl AdminVerb {
     /// Every verb.
-    pub const ALL: [Self; 6] = [Self::Read, Self::Audit, Self::Replay, Self::Sessions, Self::Approve, Self::Operate];
+    pub const ALL: [Self; 8] = [
+        Self::Read,
+        Self::Audit,
+        Self::Replay,
+        Self::Sessions,
+        Self::Approve,
+        Self::Operate,
+        Self::Propose,
+        Self::Apply,
+    ];
 
     /// The Cedar action.
     pub const fn as_str(self) -> &'static str {
@@ -40,6 +53,8 @@ impl AdminVerb {
             Self::Sessions => "admin:sessions",
             Self::Approve => "admin:approve",
             Self::Operate => "admin:operate",
+            Self::Propose => "admin:propose",
+            Self::Apply => "admin:apply",
         }
     }
 }

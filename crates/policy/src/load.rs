@@ -39,6 +39,8 @@ pub struct PolicyError {
     pub line: usize,
     /// The column in characters, from 1; 0 if the mistake is not at one place.
     pub column: usize,
+    /// How many characters are meant, where that is known; 0 if not.
+    pub length: usize,
     /// What is wrong.
     pub message: String,
     /// What to write instead.
@@ -161,7 +163,7 @@ fn validate(schema: &Schema, sources: &[Source<'_>], errors: &mut Vec<PolicyErro
 
 /// A mistake that has no place.
 fn nowhere(message: &str) -> PolicyError {
-    PolicyError { path: String::new(), line: 0, column: 0, message: message.to_owned(), help: None }
+    PolicyError { path: String::new(), line: 0, column: 0, length: 0, message: message.to_owned(), help: None }
 }
 
 /// An id that no text can have: what a policy is called until its own id was read.

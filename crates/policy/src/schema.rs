@@ -67,5 +67,6 @@ fn class_names(classes: &BTreeMap<DataClass, Transform>) -> Result<String, Polic
 }
 
 fn broken(error: &dyn std::fmt::Display) -> PolicyError {
-    PolicyError { path: "sluice.cedarschema".to_owned(), line: 0, column: 0, message: error.to_string(), help: None }
+    let path = "sluice.cedarschema".to_owned();
+    PolicyError { path, line: 0, column: 0, length: 0, message: error.to_string(), help: None }
 }

@@ -130,7 +130,7 @@ fn the_first_administrator_is_whoever_reads_the_key() -> Result<()> {
     let sluice = fresh.start()?;
     let who: Value = serde_json::from_str(&fresh.run(&["whoami", "--json"])?.success()?)?;
     assert_eq!(who["subject"]["id"], "admin");
-    assert_eq!(who["may"].as_array().context("verbs")?.len(), 6);
+    assert_eq!(who["may"].as_array().context("verbs")?.len(), 8);
     let arguments = ["token", "--subject", "bob", "--group", "readers", "--for", "5m"];
     let token = fresh.run(&arguments)?.success()?;
     let url = format!("http://{}", sluice.address("admin")?);
@@ -163,6 +163,8 @@ fn every_listing_works_on_a_fresh_sluice() -> Result<()> {
         &["audit", "search", "--target", "payments", "--since", "1h", "--verb", "delete", "--outcome", "deny"],
         &["audit", "report", "--class", "card_number", "--since", "7d"],
         &["audit", "events"],
+        &["policy", "revisions"],
+        &["policy", "proposals"],
     ] {
         let shown = fresh.run(arguments)?;
         assert_eq!(code(&shown), 0, "{arguments:?}: {}", shown.stderr);
@@ -183,11 +185,75 @@ fn every_listing_works_on_a_fresh_sluice() -> Result<()> {
         (["approvals", "show", "apr-0000000000001"], 1),
         (["approvals", "approve", "apr-0000000000001"], 1),
         (["approvals", "deny", "1"], 2),
+        (["policy", "proposal", "prp-0000000000001"], 1),
+        (["policy", "withdraw", "1"], 2),
+        (["policy", "diff", "7"], 1),
         (["audit", "search", "--since=soon"], 2),
         (["audit", "search", "--verb=vanish"], 1),
     ] {
         assert_eq!(code(&fresh.run(&arguments)?), expected, "{arguments:?}");
     }
+    Ok(())
+}
+
+#[test]
+fn a_change_of_policies_takes_two_on_the_command_line() -> Result<()> {
+    let fresh = Fresh::new()?;
+    fresh.edit("sluice.toml", "# apply = false", "apply = true")?;
+    let sluice = fresh.start()?;
+    let url = format!("http://{}", sluice.address("admin")?);
+    let token = |name: &str| {
+        let made = fresh.run(&["token", "--subject", name, "--group", "sluice-admin", "--for", "5m"])?.success()?;
+        Ok::<_, anyhow::Error>(made.trim().to_owned())
+    };
+    let (ann, bob) = (token("ann")?, token("bob")?);
+    let by = |token: &str, arguments: &[&str]| {
+        sluice_with(&[&["policy"], arguments].concat(), &[("SLUICE_URL", url.as_str()), ("SLUICE_TOKEN", token)], "")
+    };
+    let candidate = fresh.path("candidate");
+    std::fs::create_dir_all(candidate.join("policies"))?;
+    for entry in std::fs::read_dir(fresh.path("revision/policies"))? {
+        let entry = entry?;
+        std::fs::copy(entry.path(), candidate.join("policies").join(entry.file_name()))?;
+    }
+    let dir = candidate.to_str().context("a path of text")?;
+    let propose = ["propose", dir, "--reason", "guests look around", "--json"];
+    let same = by(&ann, &propose)?;
+    assert!(code(&same) == 1 && same.stderr.contains("nothing would change"), "{}", same.stderr);
+    let more = candidate.join("policies/guests.cedar");
+    std::fs::write(&more, "@id(\"guests\")\npermit (principal, action == Action::\"admin:reed\", resource);\n")?;
+    let wrong = by(&ann, &["try", dir])?;
+    assert!(code(&wrong) == 1 && wrong.stdout.contains("policies/guests.cedar:2:"), "{}{}", wrong.stdout, wrong.stderr);
+    std::fs::write(&more, "@id(\"guests\")\npermit (principal, action == Action::\"admin:read\", resource);\n")?;
+    let tried = by(&ann, &["try", dir, "--since", "1h"])?.success()?;
+    assert!(tried.contains("0, all as expected") && tried.contains("0 requests and 0 sessions would"), "{tried}");
+    let proposed: Value = serde_json::from_str(&by(&ann, &propose)?.success()?)?;
+    let text = |place: &str| proposed.pointer(place).and_then(Value::as_str).context("a text").map(str::to_owned);
+    let (id, digest) = (text("/proposal/id")?, text("/proposal/digest")?);
+    let shown = by(&bob, &["proposal", &id])?.success()?;
+    assert!(shown.contains("+@id(\"guests\")") && shown.contains("0 of 1") && shown.contains(&digest), "{shown}");
+    let short = digest.get(..8).context("a digest")?;
+    let own = by(&ann, &["approve", &id, "--digest", short])?;
+    assert!(code(&own) == 1 && own.stderr.contains("their own"), "{}", own.stderr);
+    let other = by(&bob, &["approve", &id, "--digest", "00000000"])?;
+    assert!(code(&other) == 1 && other.stderr.contains("not what you looked at"), "{}", other.stderr);
+    assert_eq!(code(&by(&bob, &["approve", &id, "--digest", "xyz"])?), 2);
+    let early = by(&bob, &["apply", &id, "--digest", short])?;
+    assert!(code(&early) == 1 && early.stderr.contains("0 of 1"), "{}", early.stderr);
+    assert!(by(&bob, &["approve", &id, "--digest", short])?.success()?.contains("1 of 1"));
+    assert!(by(&ann, &["apply", &id, "--digest", short])?.success()?.contains("revision 2"));
+    assert!(fresh.path("revision/policies/guests.cedar").exists());
+    let listed = by(&bob, &["revisions"])?.success()?;
+    assert!(listed.contains(&id) && listed.contains("sluice|ann"), "{listed}");
+    assert!(by(&bob, &["diff", "2"])?.success()?.contains("+++ b/policies/guests.cedar"));
+    let again: Value = serde_json::from_str(&{
+        std::fs::remove_file(&more)?;
+        by(&ann, &propose)?.success()?
+    })?;
+    let again = again.pointer("/proposal/id").and_then(Value::as_str).context("an id")?.to_owned();
+    assert!(by(&ann, &["withdraw", &again])?.success()?.contains("withdrawn"));
+    let events = sluice_with(&["audit", "events"], &[("SLUICE_URL", &url), ("SLUICE_TOKEN", &bob)], "")?.success()?;
+    assert!(events.contains("policy.apply") && events.contains("policy.approve"), "{events}");
     Ok(())
 }
 

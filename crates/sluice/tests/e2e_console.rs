@@ -22,10 +22,16 @@ client_id = \"console\"
 
 [approvals]
 hold_max = \"10m\"
+
+[policy]
+apply = true
 ";
 
 /// Who runs all of it, and has no other part in the story.
 const ROOT: &str = "root";
+
+/// Who looks at what root proposes.
+const SECOND: &str = "rory";
 
 fn chromium() -> Option<PathBuf> {
     let known = std::env::var_os("SLUICE_CHROMIUM").map(PathBuf::from);
@@ -41,7 +47,10 @@ fn admit(site: &Site) {
     for person in [DBA, AUDITOR] {
         issuer.admit(person.name, person.grant().lifetime(lifetime));
     }
-    issuer.admit(ROOT, Grant::new(ROOT).groups(["sluice-admin"]).lifetime(lifetime).claim("account_type", "person"));
+    for name in [ROOT, SECOND] {
+        issuer
+            .admit(name, Grant::new(name).groups(["sluice-admin"]).lifetime(lifetime).claim("account_type", "person"));
+    }
 }
 
 /// Drives the browser, and shows what it saw if that was not all.
@@ -116,6 +125,9 @@ fn the_console_does_what_it_shows() -> Result<()> {
     })?;
     assert_eq!(remaining(&site, 11)?, 0);
     assert_eq!(remaining(&site, 12)?, 1);
+    // What two people put into force decides.
+    let cards = run(&site, &orders, "SELECT id, number FROM cards ORDER BY id LIMIT 3")?;
+    assert_eq!(sqlstates(&cards), ["42501"], "{}", cards.stderr);
     let (proved, key) = (proof.display().to_string(), site.data().join("journal.pub").display().to_string());
     let checked = testkit::process::sluice(site.binary(), &["audit", "check-proof", &proved, "--key", &key], &[])?;
     ensure!(checked.status.success(), "what the browser downloaded proves it elsewhere too: {}", checked.stderr);

@@ -102,6 +102,8 @@ pub struct Config {
     pub limits: Limits,
     /// How approvals run (`[approvals]`).
     pub approvals: ApprovalConfig,
+    /// Whether and how the API changes the revision (`[policy]`).
+    pub policy: PolicyConfig,
     /// How the journal is written (`[journal]`).
     pub journal: JournalConfig,
     /// Who cosigns the journal's checkpoints (`[[witness]]`).
@@ -272,6 +274,15 @@ pub struct ApprovalConfig {
     pub ticket_ttl: Duration,
     /// Unanswered approvals of one subject; more are refused.
     pub max_pending_per_subject: usize,
+}
+
+/// Whether and how the API changes the revision.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PolicyConfig {
+    /// Whether proposals can be put into force by the API at all.
+    pub apply: bool,
+    /// How many others than its author have to agree to one.
+    pub approvals: usize,
 }
 
 /// How the journal is written.

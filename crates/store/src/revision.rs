@@ -12,13 +12,18 @@ use std::time::Duration;
 
 use model::classification::Classification;
 use model::id::Digest;
+use serde::{Deserialize, Serialize};
 
 use crate::config::{ConfigError, RegisteredKeys, TargetConfig, parse_classification, parse_ssh_keys, parse_targets};
 
+mod changes;
 mod files;
+mod writing;
 
+pub use changes::{Change, ChangeableFile, InvalidFile, Kind, MOST_CHANGES, Wanted, cases, changes, digest_of_changes};
 use files::Contents;
 pub(crate) use files::read_text;
+pub use writing::{Pending, WriteError, begin, finish, forget, is_kept_elsewhere};
 
 /// How often it is read before the operator is told that it does not come to rest.
 const READINGS: usize = 20;
@@ -42,6 +47,19 @@ pub struct RevisionFiles {
     pub apis: Vec<PolicyFile>,
     /// Over the names and contents of all files.
     pub digest: Digest,
+    /// What history keeps of it.
+    pub kept: Vec<RevisionText>,
+}
+
+/// A file of a revision as history keeps it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RevisionText {
+    /// Where it is in the revision, such as `policies/main.cedar`.
+    pub path: String,
+    /// The SHA-256 of its text.
+    pub digest: Digest,
+    /// Its text; absent for what is not shown: targets, callers' keys, descriptions of interfaces.
+    pub text: Option<String>,
 }
 
 /// One file of policies, or the description of an interface.
@@ -72,8 +90,26 @@ impl RevisionFiles {
         Self::parse(files::read_at_rest(READINGS, || std::thread::sleep(PAUSE), || files::read(dir))?)
     }
 
+    /// Reads the revision in `dir` as it would be with these files in it. It sleeps like [`RevisionFiles::load`].
+    ///
+    /// # Errors
+    /// Every mistake that it would have.
+    pub fn load_with(dir: &Path, wanted: &Wanted) -> Result<Self, RefusedRevision> {
+        let mut contents = files::read_at_rest(READINGS, || std::thread::sleep(PAUSE), || files::read(dir))?;
+        contents.change(dir, wanted);
+        Self::parse(contents)
+    }
+
+    /// The digest of what is in `dir` now. It sleeps like [`RevisionFiles::load`].
+    ///
+    /// # Errors
+    /// Its files do not come to rest.
+    pub fn digest_in(dir: &Path) -> Result<Digest, RefusedRevision> {
+        Ok(files::read_at_rest(READINGS, || std::thread::sleep(PAUSE), || files::read(dir))?.digest())
+    }
+
     fn parse(contents: Contents) -> Result<Self, RefusedRevision> {
-        let digest = contents.digest();
+        let (digest, kept) = (contents.digest(), contents.kept());
         let Contents { targets, classification, ssh_keys, policies, apis, mut errors } = contents;
         let targets = collect(&mut errors, targets, parse_targets);
         let classification = collect(&mut errors, classification, parse_classification);
@@ -82,7 +118,7 @@ impl RevisionFiles {
         errors.extend(targets.iter().flatten().filter_map(|target| undescribed(target, &apis)));
         match (targets, classification) {
             (Some(targets), Some(classification)) if errors.is_empty() => {
-                Ok(Self { targets, classification, ssh_keys, policies, apis, digest })
+                Ok(Self { targets, classification, ssh_keys, policies, apis, digest, kept })
             }
             _ => Err(RefusedRevision { digest, errors }),
         }

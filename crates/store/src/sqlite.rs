@@ -12,7 +12,7 @@ use std::time::Duration;
 use model::approval::{Answer, Asked, Consumed, Mode, Status};
 use model::class::DataClass;
 use model::event::Entry;
-use model::id::{ApprovalId, Digest, RequestId, RevisionId, SessionId};
+use model::id::{ApprovalId, Digest, ProposalId, RequestId, RevisionId, SessionId};
 use model::revocation::{Revocation, Whose};
 use model::subject::SubjectKey;
 use model::time::Timestamp;
@@ -21,7 +21,10 @@ use tokio::sync::broadcast;
 
 use crate::approval::{AnswerError, Approval, AskError, AskedFor, Filter, Limits, Spending, Spent};
 use crate::audit::{ClassReport, Disclosed, FoundEvent, FoundRequest, FoundSession, Search, SessionSearch};
+use crate::history::KeptRevision;
 use crate::issued::KeptCredential;
+use crate::proposal::Proposal;
+use crate::revision::RevisionText;
 use crate::vault::{SealedSecret, SecretInfo, VaultChange};
 use crate::window::{WindowRequest, WindowUse};
 use crate::{Error, State};
@@ -29,6 +32,7 @@ use crate::{Error, State};
 mod approvals;
 mod clock;
 mod codec;
+mod history;
 mod index;
 mod issued;
 mod migrations;
@@ -303,6 +307,34 @@ impl State for Sqlite {
 
     fn next_revision(&self, digest: Digest, now: Timestamp) -> Result<RevisionId, Error> {
         self.number_of_revision(digest, now)
+    }
+
+    fn keep_revision(&self, revision: RevisionId, files: &[RevisionText]) -> Result<(), Error> {
+        self.put_revision_files(revision, files)
+    }
+
+    fn revisions(&self) -> Result<Vec<KeptRevision>, Error> {
+        self.list_revisions()
+    }
+
+    fn revision_files(&self, revision: RevisionId) -> Result<Option<Vec<RevisionText>>, Error> {
+        self.files_of_revision(revision)
+    }
+
+    fn propose(&self, proposal: &Proposal, now: Timestamp) -> Result<bool, Error> {
+        self.insert_proposal(proposal, now)
+    }
+
+    fn proposal(&self, id: ProposalId) -> Result<Option<Proposal>, Error> {
+        self.find_proposal(id)
+    }
+
+    fn proposals(&self) -> Result<Vec<Proposal>, Error> {
+        self.list_proposals()
+    }
+
+    fn change_proposal(&self, proposal: &Proposal) -> Result<bool, Error> {
+        self.replace_proposal(proposal)
     }
 }
 

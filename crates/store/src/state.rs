@@ -3,7 +3,7 @@
 use model::approval::{Answer, Asked, Consumed, Status};
 use model::class::DataClass;
 use model::event::Entry;
-use model::id::{ApprovalId, Digest, RequestId, RevisionId, SessionId};
+use model::id::{ApprovalId, Digest, ProposalId, RequestId, RevisionId, SessionId};
 use model::revocation::{Revocation, Whose};
 use model::subject::SubjectKey;
 use model::time::Timestamp;
@@ -11,7 +11,10 @@ use tokio::sync::broadcast;
 
 use crate::approval::{AnswerError, Approval, AskError, AskedFor, Filter, Limits, Spending, Spent};
 use crate::audit::{ClassReport, Disclosed, FoundEvent, FoundRequest, FoundSession, Search, SessionSearch};
+use crate::history::KeptRevision;
 use crate::issued::KeptCredential;
+use crate::proposal::Proposal;
+use crate::revision::RevisionText;
 use crate::vault::{SealedSecret, SecretInfo, VaultChange};
 use crate::window::{WindowRequest, WindowUse};
 use crate::{Error, Index};
@@ -182,4 +185,27 @@ pub trait State: Send + Sync {
 
     /// The number of the revision with this digest. The digest of the latest keeps its number, any other gets the next.
     fn next_revision(&self, digest: Digest, now: Timestamp) -> Result<RevisionId, Error>;
+
+    /// Keeps the files of a revision, and forgets those of the oldest ([`crate::history::MOST_REVISIONS`]).
+    fn keep_revision(&self, revision: RevisionId, files: &[RevisionText]) -> Result<(), Error>;
+
+    /// The revisions that are or were in force, the newest first.
+    fn revisions(&self) -> Result<Vec<KeptRevision>, Error>;
+
+    /// The files of a revision, in the order of their names; `None` where they are not kept.
+    fn revision_files(&self, revision: RevisionId) -> Result<Option<Vec<RevisionText>>, Error>;
+
+    // ---- Proposed changes of the policies
+
+    /// Keeps a new proposal; false where there are too many that are open.
+    fn propose(&self, proposal: &Proposal, now: Timestamp) -> Result<bool, Error>;
+
+    /// One proposal, with its files.
+    fn proposal(&self, id: ProposalId) -> Result<Option<Proposal>, Error>;
+
+    /// Proposals without their files, the newest first.
+    fn proposals(&self) -> Result<Vec<Proposal>, Error>;
+
+    /// Puts a proposal in the place of the open one of its version, which is counted up; false where somebody was quicker.
+    fn change_proposal(&self, proposal: &Proposal) -> Result<bool, Error>;
 }

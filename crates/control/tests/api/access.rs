@@ -17,8 +17,12 @@ fn every_route_and_what_it_takes() {
 
 /// A path in which every id is a valid one that names nothing.
 pub(crate) fn path(path: &str) -> String {
-    let id = if path.contains("approvals") { "apr-0000000000001" } else { "0000000000001" };
-    path.replace("{id}", id)
+    let id = match path {
+        path if path.contains("approvals") => "apr-0000000000001",
+        path if path.contains("proposals") => "prp-0000000000001",
+        _ => "0000000000001",
+    };
+    path.replace("{id}", id).replace("{number}", "1")
 }
 
 #[tokio::test]

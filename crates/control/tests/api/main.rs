@@ -9,6 +9,7 @@ mod certificates;
 mod console;
 mod dpop;
 mod outside;
+mod policy;
 mod replay;
 mod revocations;
 mod roles;

@@ -19,7 +19,8 @@ fn the_description_that_the_console_is_made_from_is_this_one() {
 }
 
 async fn read<T: DeserializeOwned>(world: &World, path: &str) -> T {
-    let token = world.token("somebody", &["read", "audit", "replay", "sessions", "approve", "operate"]);
+    let token =
+        world.token("somebody", &["read", "audit", "replay", "sessions", "approve", "operate", "propose", "apply"]);
     let reply = world.get(path, &token).await;
     assert_eq!(reply.status, 200, "{path}: {}", reply.body);
     serde_json::from_str(&reply.body).unwrap_or_else(|error| panic!("{path}: {error}: {}", reply.body))
@@ -33,7 +34,7 @@ async fn answers_are_as_they_are_described() {
     let asked = world.post("/v1/windows", &world.token("order-service", &["orders"]), &wanted).await;
     world.indexed().await;
     let who: shape::Whoami = read(&world, "/v1/whoami").await;
-    assert_eq!(who.may.len(), 6);
+    assert_eq!(who.may.len(), 8);
     let revision: shape::RevisionView = read(&world, "/v1/revision").await;
     assert_eq!(revision.targets.len(), 2);
     let policies: shape::PoliciesView = read(&world, "/v1/revision/policies").await;
@@ -41,6 +42,12 @@ async fn answers_are_as_they_are_described() {
         policies.files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>(),
         ["baseline.cedar", "test.cedar"]
     );
+    let files: shape::ChangeableFilesView = read(&world, "/v1/revision/files").await;
+    assert_eq!(files.files.len(), 3);
+    let _: Vec<shape::KeptRevisionView> = read(&world, "/v1/revisions").await;
+    let _: shape::RevisionFilesView = read(&world, "/v1/revisions/1").await;
+    let _: shape::RevisionDiffView = read(&world, "/v1/revisions/1/diff").await;
+    let _: Vec<shape::ProposalView> = read(&world, "/v1/proposals").await;
     let health: shape::HealthView = read(&world, "/v1/health").await;
     assert!(health.entries > 0 && health.journal_fault.is_none() && health.journal_key.contains('+'));
     let approvals: Vec<shape::ApprovalView> = read(&world, "/v1/approvals").await;

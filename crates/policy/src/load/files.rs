@@ -63,7 +63,10 @@ impl Source<'_> {
 }
 
 fn diagnosed(path: &str, text: &str, policy: Option<usize>, error: &(impl Diagnostic + ?Sized)) -> PolicyError {
-    let label = error.labels().and_then(|mut labels| labels.next()).map(|label| label.offset());
+    let label = error.labels().and_then(|mut labels| labels.next());
+    let meant = label.as_ref().and_then(|label| text.get(label.offset()..label.offset().checked_add(label.len())?));
+    let length = meant.map_or(0, |meant| meant.chars().count());
+    let label = label.map(|label| label.offset());
     let help = error.help().map(|help| help.to_string());
     // Cedar speaks of "for policy `3`,": the place says it better, and the number is ours.
     let message = error.to_string();
@@ -71,7 +74,7 @@ fn diagnosed(path: &str, text: &str, policy: Option<usize>, error: &(impl Diagno
         Some((_, rest)) => rest.to_owned(),
         None => message,
     };
-    PolicyError { message, help, ..place(path, text, label.or(policy)) }
+    PolicyError { message, help, length, ..place(path, text, label.or(policy)) }
 }
 
 /// An error without a message at a byte offset.
@@ -82,7 +85,7 @@ pub(crate) fn place(path: &str, text: &str, offset: Option<usize>) -> PolicyErro
         let column = before.get(line_start..).map_or(0, |line| line.chars().count());
         (before.matches('\n').count().saturating_add(1), column.saturating_add(1))
     });
-    PolicyError { path: path.to_owned(), line, column, message: String::new(), help: None }
+    PolicyError { path: path.to_owned(), line, column, length: 0, message: String::new(), help: None }
 }
 
 impl PolicyError {

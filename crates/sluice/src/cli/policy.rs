@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ::policy::PolicySet;
+use gateway::revision::Checked;
 use model::class::{DataClass, Transform};
 
 use super::failure::Failure;
@@ -11,18 +12,20 @@ use super::paths::mistakes;
 use super::{put, show};
 
 mod access;
-mod cases;
+mod drafts;
 mod explain;
-pub(in crate::cli) mod hearing;
+mod proposals;
+mod revisions;
 mod simulate;
 mod test;
-mod words;
+mod tries;
 
 /// Work on policies
 #[derive(clap::Subcommand)]
 #[command(after_help = "Examples:\n  sluice policy check revision\n  sluice policy test revision\n  \
     sluice policy explain --catalog shop.catalog --target shop --subject 'corp|ann' --group support 'SELECT 1'\n  \
-    sluice policy simulate --since 24h candidate")]
+    sluice policy simulate --since 24h candidate\n  \
+    sluice policy propose candidate --reason 'INC-42: support reads orders'")]
 pub(super) enum Command {
     /// Validate the policies in a directory; report every mistake at once
     #[command(after_help = "Examples:\n  sluice policy check revision\n  sluice policy check revision/policies")]
@@ -34,6 +37,18 @@ pub(super) enum Command {
     Explain(Box<explain::Args>),
     Simulate(simulate::Args),
     Access(access::Args),
+    Revisions(revisions::RevisionsArgs),
+    Diff(revisions::DiffArgs),
+    Try(tries::Args),
+    Propose(proposals::ProposeArgs),
+    Proposals(proposals::ListArgs),
+    Proposal(proposals::ShowArgs),
+    /// Agree to somebody else's proposal, as you looked at it
+    Approve(proposals::DigestArgs),
+    /// Put a proposal into force that others agreed to
+    Apply(proposals::DigestArgs),
+    /// Take your own proposal back
+    Withdraw(proposals::ShowArgs),
 }
 
 pub(super) fn run(command: &Command) -> Result<(), Failure> {
@@ -43,7 +58,23 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
         Command::Explain(args) => explain::run(args),
         Command::Simulate(args) => simulate::run(args),
         Command::Access(args) => access::run(args),
+        Command::Revisions(args) => revisions::revisions(args),
+        Command::Diff(args) => revisions::diff(args),
+        Command::Try(args) => tries::run(args),
+        Command::Propose(args) => proposals::propose(args),
+        Command::Proposals(args) => proposals::list(args),
+        Command::Proposal(args) => proposals::show(args),
+        Command::Approve(args) => proposals::approve(args),
+        Command::Apply(args) => proposals::apply(args),
+        Command::Withdraw(args) => proposals::withdraw(args),
     }
+}
+
+/// Reads a revision.
+pub(in crate::cli) fn revision(dir: &Path) -> Result<Checked, Failure> {
+    gateway::revision::check(dir).map_err(|refused| {
+        Failure::Failed(format!("the revision has {}\n{}", mistakes(refused.errors.len()), refused.errors.join("\n")))
+    })
 }
 
 fn check(dir: &Path) -> Result<(), Failure> {

@@ -11,7 +11,7 @@ use store::Index;
 use super::client::{self, Client};
 use super::connect::Connect;
 use super::failure::Failure;
-use super::policy::hearing;
+use super::policy;
 use super::show;
 
 /// Which journals
@@ -63,7 +63,7 @@ impl JournalsArgs {
             }
         }
         let files = self.data_dirs.iter().map(|dir| File::open(dir)).collect::<Result<_, _>>()?;
-        let read = |dir: &PathBuf| hearing::revision(dir).map(|checked| Arc::new(checked.classification().clone()));
+        let read = |dir: &PathBuf| policy::revision(dir).map(|checked| Arc::new(checked.classification().clone()));
         let revision = now.and_then(|now| now.revision.as_ref());
         Ok(Records::Files { files, classification: revision.map(read).transpose()? })
     }

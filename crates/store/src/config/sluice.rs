@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{
     ApprovalConfig, CertificateFiles, Config, ConfigError, Document, IssuerConfig, JournalConfig, KeyLocation, Limits,
-    Listen, LockMemory, LogConfig, LogFormat, LogLevel, OauthHint, PostgresAuth, PostgresListen, Section,
+    Listen, LockMemory, LogConfig, LogFormat, LogLevel, OauthHint, PolicyConfig, PostgresAuth, PostgresListen, Section,
     SessionConfig, archive, console, http_listen, issuer, saml, sinks, spiffe, ssh_listen, tokens, witness,
 };
 use crate::revision::read_text;
@@ -74,6 +74,7 @@ fn config(root: &Section<'_, '_>) -> Config {
         console,
         limits: limits(root.table("limits")),
         approvals: approvals(root.table("approvals")),
+        policy: policy(root.table("policy")),
         journal: journal(root.table("journal")),
         vault_key: key(root.table("vault"), VAULT_ADVICE),
         tape_key: key(root.table("tapes"), TAPES_ADVICE),
@@ -169,6 +170,15 @@ fn limits(section: Section<'_, '_>) -> Limits {
     }
     section.finish();
     limits
+}
+
+fn policy(section: Section<'_, '_>) -> PolicyConfig {
+    let policy = PolicyConfig {
+        apply: section.flag("apply").unwrap_or(false),
+        approvals: section.number("approvals", 1..=10).unwrap_or(1),
+    };
+    section.finish();
+    policy
 }
 
 fn approvals(section: Section<'_, '_>) -> ApprovalConfig {

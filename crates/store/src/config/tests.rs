@@ -152,8 +152,8 @@ fn every_mistake_is_reported_with_its_line() {
     let errors = config(text).unwrap_err();
     let expected = [
         "/etc/sluice/sluice.toml:1: data_dri: there is no such setting; the settings here are: listen, data_dir, issuer, \
-         console, tokens, trust_domain, saml, revision_dir, lock_memory, limits, approvals, journal, vault, tapes, witness, log, sessions, \
-         sink, archive",
+         console, tokens, trust_domain, saml, revision_dir, lock_memory, limits, approvals, policy, journal, vault, tapes, witness, log, \
+         sessions, sink, archive",
         "/etc/sluice/sluice.toml:2: listen.postgres.tls_key: it is absent; write the path of the certificate's private key",
         "/etc/sluice/sluice.toml:3: listen.postgres.address: \"localhost\" is not understood; write an IP address and a \
          port, such as \"127.0.0.1:6432\" or \"[::]:6432\"",

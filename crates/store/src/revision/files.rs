@@ -9,7 +9,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use model::id::Digest;
 
-use super::{PolicyFile, RefusedRevision};
+use super::changes::{Kind, Wanted};
+use super::{PolicyFile, RefusedRevision, RevisionText};
 use crate::config::ConfigError;
 
 /// The largest file, in bytes.
@@ -50,12 +51,70 @@ impl Contents {
                 context.update(part);
             }
         }
-        let mut digest = Digest::default();
-        for (to, from) in digest.0.iter_mut().zip(context.finish().as_ref()) {
-            *to = *from;
-        }
-        digest
+        finished(context)
     }
+
+    /// Its files as history keeps them: of what may hold where targets are, and how Sluice logs in there, only the digest.
+    pub(super) fn kept(&self) -> Vec<RevisionText> {
+        let one = |name: String, file: &PolicyFile, is_shown: bool| RevisionText {
+            digest: digest_of(&file.text),
+            text: is_shown.then(|| file.text.clone()),
+            path: name,
+        };
+        let name = |file: &PolicyFile| file.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let alone = [(&self.targets, false), (&self.classification, true), (&self.ssh_keys, false)];
+        let alone = alone.into_iter().filter_map(|(file, is_shown)| Some((file.as_ref()?, is_shown)));
+        let mut kept: Vec<RevisionText> = alone.map(|(file, is_shown)| one(name(file), file, is_shown)).collect();
+        kept.extend(self.policies.iter().map(|file| one(format!("policies/{}", name(file)), file, true)));
+        kept.extend(self.apis.iter().map(|file| one(format!("apis/{}", name(file)), file, false)));
+        kept
+    }
+
+    /// What is read once these files are what they are to be. Files of cases are no part of it.
+    pub(super) fn change(&mut self, dir: &Path, wanted: &Wanted) {
+        for (file, text) in wanted {
+            let path = dir.join(file.as_str());
+            let too_large =
+                text.as_ref().is_some_and(|text| u64::try_from(text.len()).is_ok_and(|length| length > MAX_FILE));
+            if too_large {
+                self.errors.push(mistake(&path, "it is larger than 1 MiB", "split it"));
+            }
+            let changed = text.clone().map(|text| PolicyFile { path: path.clone(), text });
+            match file.kind() {
+                Kind::Classification => self.classification = changed,
+                Kind::Policy => {
+                    self.policies.retain(|known| known.path.file_name() != path.file_name());
+                    self.policies.extend(changed);
+                }
+                Kind::Cases => {}
+            }
+        }
+        self.policies.sort_by(|one, other| one.path.file_name().cmp(&other.path.file_name()));
+        let dir = dir.join("policies");
+        if self.policies.len() > MAX_POLICIES {
+            let problem = format!("it has more than {MAX_POLICIES} *.cedar files");
+            self.errors.push(mistake(&dir, &problem, "join some of them"));
+        }
+        if self.policies.iter().map(|file| file.text.len()).sum::<usize>() > MAX_ALL {
+            let problem = "its policy files have more than 8 MiB together";
+            self.errors.push(mistake(&dir, problem, "join policies that say the same"));
+        }
+    }
+}
+
+/// The SHA-256 of a text.
+pub(crate) fn digest_of(text: &str) -> Digest {
+    let mut context = Context::new(&SHA256);
+    context.update(text.as_bytes());
+    finished(context)
+}
+
+pub(super) fn finished(context: Context) -> Digest {
+    let mut digest = Digest::default();
+    for (to, from) in digest.0.iter_mut().zip(context.finish().as_ref()) {
+        *to = *from;
+    }
+    digest
 }
 
 /// Reads until two readings in a row are the same.

@@ -14,6 +14,7 @@ pub(crate) const STATE: &[Step] = &[
     ("passwords", include_str!("state_passwords.sql")),
     ("revocations", include_str!("state_revocations.sql")),
     ("what was used once", include_str!("state_used_once.sql")),
+    ("files of revisions, proposals", include_str!("state_policy.sql")),
 ];
 
 /// The steps of `index.db`.

@@ -26,7 +26,7 @@ const REPLACES: Does = Keeps("it is how others replace a file");
 const ANOTHER_PROGRAM: Does = Keeps("a file of this program's own, for whoever runs it");
 
 /// Every function that removes, replaces or cuts a file.
-const CHANGES: [(Place, Does); 44] = [
+const CHANGES: [(Place, Does); 49] = [
     (("gateway/src/archive/bucket.rs", "remove"), Takes("bucket.remove")),
     (("gateway/src/archive/removal.rs", "done"), Keeps("the note of a removal, when all that it says is done")),
     (("gateway/src/archive/removal.rs", "note"), Takes("removal::note")),
@@ -78,6 +78,14 @@ const CHANGES: [(Place, Does); 44] = [
     (("sluice/src/cli/serve.rs", "write_addresses"), ANOTHER_PROGRAM),
     (("sluice/src/cli/sessions/pace.rs", "new"), ANOTHER_PROGRAM),
     (("sluice/src/cli/target.rs", "catalog"), ANOTHER_PROGRAM),
+    (("store/src/revision/writing.rs", "commit"), Keeps("a note of a change that did not begin")),
+    (
+        ("store/src/revision/writing.rs", "put"),
+        Keeps("a file of the revision, which history has, with its entry before"),
+    ),
+    (("store/src/revision/writing.rs", "remove"), REPLACES),
+    (("store/src/revision/writing.rs", "rename"), REPLACES),
+    (("store/src/revision/writing.rs", "write"), Keeps("what an earlier attempt left beside a file")),
     (("store/src/sqlite.rs", "create_private"), Keeps("what is there stays")),
     (("store/src/sqlite.rs", "remove_index"), Takes("store::remove_index")),
 ];

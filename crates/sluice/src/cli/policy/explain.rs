@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use control::rehearsal::{self as words, Circumstances, Heard, Request, Room};
 use control::time::Moment;
 use effects::postgres::{Catalog, Statement, saved};
 use masking::RevealAsk;
@@ -17,9 +18,6 @@ use serde_json::{Value, json};
 use super::super::connect::Connect;
 use super::super::failure::Failure;
 use super::super::{put, show, target};
-use super::cases;
-use super::hearing::{self, Circumstances, Heard, Request, Room};
-use super::words;
 
 /// Say what a statement does, whether it may, and what would be masked and why
 #[derive(clap::Args)]
@@ -85,13 +83,13 @@ pub(in crate::cli) struct Args {
 }
 
 fn subject_key(text: &str) -> Result<SubjectKey, String> {
-    cases::key(text).ok_or_else(|| String::from("write an issuer's alias and its id, such as corp|order-service"))
+    words::key(text).ok_or_else(|| String::from("write an issuer's alias and its id, such as corp|order-service"))
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let checked = hearing::revision(&args.revision)?;
+    let checked = super::revision(&args.revision)?;
     let catalog = catalog(args)?;
-    let room = Room::new(&checked, &args.target, &catalog)?;
+    let room = Room::new(&checked, &args.target, &catalog).map_err(Failure::failed)?;
     let who = circumstances(args);
     let request = Request { text: &args.statement, parameters: &args.parameters, search_path: &args.search_path };
     let heard = room.hear(&who, request);
@@ -112,7 +110,7 @@ fn catalog(args: &Args) -> Result<Catalog, Failure> {
 
 fn circumstances(args: &Args) -> Circumstances {
     let kind = if args.user { SubjectKind::User } else { SubjectKind::Service };
-    let mut before = cases::who(cases::verified(args.subject.clone(), kind, args.groups.clone()));
+    let mut before = words::who(words::verified(args.subject.clone(), kind, args.groups.clone()));
     before.subject.on_behalf_of.extend(args.on_behalf_of.clone());
     Circumstances {
         source: args.source,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use control::rehearsal::{Change, Replay, Side};
 use control::time::Moment;
 use gateway::node::Layout;
 use ledger::{Reader, RealDisk};
@@ -15,13 +16,6 @@ use serde_json::{Value, json};
 use super::super::failure::Failure;
 use super::super::paths::ConfigArg;
 use super::super::{put, show, time};
-use super::hearing;
-
-mod replay;
-mod side;
-
-use replay::{Change, Replay};
-use side::Side;
 
 /// Replay journaled requests against a candidate revision; list what would change
 #[derive(clap::Args)]
@@ -69,7 +63,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let (Some(against), Some(data_dir)) = (against, data_dir) else {
         return Err(Failure::Usage(String::from("say which journal and revision: --config FILE")));
     };
-    let (present, candidate) = (hearing::revision(&against)?, hearing::revision(&args.dir)?);
+    let (present, candidate) = (super::revision(&against)?, super::revision(&args.dir)?);
     let mut catalogs = BTreeMap::new();
     for (target, path) in &args.catalogs {
         catalogs.insert(target.clone(), super::test::catalog(path)?);

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use control::time::Moment;
 use gateway::clock;
 use model::decision::Outcome;
 use model::subject::{Binding, Credential, Subject, SubjectKey, SubjectKind};
@@ -14,41 +13,60 @@ use model::time::Timestamp;
 use store::config::{ConfigError, Document, Section};
 
 use super::hearing::Circumstances;
+use crate::time::Moment;
 
 /// What a session finds unqualified names in, unless the file says otherwise.
 const SEARCH_PATH: [&str; 2] = ["pg_catalog", "public"];
 
 /// The cases of one file, and what they share.
-pub(super) struct CaseFile {
-    pub(super) catalog: PathBuf,
-    pub(super) target: String,
-    pub(super) search_path: Vec<Arc<str>>,
-    pub(super) cases: Vec<Case>,
+pub struct CaseFile {
+    /// Where the target's saved catalog is.
+    pub catalog: PathBuf,
+    /// The target.
+    pub target: String,
+    /// The schemas that unqualified names are looked up in.
+    pub search_path: Vec<Arc<str>>,
+    /// The cases, in order.
+    pub cases: Vec<Case>,
 }
 
 /// One case.
-pub(super) struct Case {
-    pub(super) line: usize,
-    pub(super) name: String,
-    pub(super) who: Circumstances,
-    pub(super) statement: String,
-    pub(super) parameters: Vec<String>,
-    pub(super) expected: Expected,
+pub struct Case {
+    /// Where it begins.
+    pub line: usize,
+    /// What it shows.
+    pub name: String,
+    /// Who asks, and in which circumstances.
+    pub who: Circumstances,
+    /// What is asked.
+    pub statement: String,
+    /// Its parameters in order.
+    pub parameters: Vec<String>,
+    /// What should become of it.
+    pub expected: Expected,
 }
 
 /// What should become of it; what is not named is not compared.
-pub(super) struct Expected {
-    pub(super) decision: Outcome,
-    pub(super) groups: Option<BTreeSet<String>>,
-    pub(super) policies: Option<BTreeSet<String>>,
+pub struct Expected {
+    /// Allow, deny or ask.
+    pub decision: Outcome,
+    /// The groups that are asked.
+    pub groups: Option<BTreeSet<String>>,
+    /// The `@id`s of the policies that decide.
+    pub policies: Option<BTreeSet<String>>,
     /// For every column that is named; the others are not compared.
-    pub(super) masks: BTreeMap<String, String>,
-    pub(super) message: Option<String>,
-    pub(super) lacks: Option<String>,
+    pub masks: BTreeMap<String, String>,
+    /// What the caller is told.
+    pub message: Option<String>,
+    /// What it lacks.
+    pub lacks: Option<String>,
 }
 
 /// Reads `text` as the case file at `file`.
-pub(super) fn parse(text: &str, file: &Path) -> Result<CaseFile, Vec<ConfigError>> {
+///
+/// # Errors
+/// Every mistake in it.
+pub fn parse(text: &str, file: &Path) -> Result<CaseFile, Vec<ConfigError>> {
     Document::new(file, text).read(|root| {
         let catalog = root.path("catalog");
         let catalog = root.required("catalog", catalog, "write catalog = \"shop.catalog\", relative to this file");
@@ -91,7 +109,7 @@ fn subjects(root: &Section<'_, '_>) -> BTreeMap<String, Circumstances> {
 }
 
 /// A subject in no circumstances of note.
-pub(super) fn who(subject: Subject) -> Circumstances {
+pub fn who(subject: Subject) -> Circumstances {
     Circumstances {
         subject,
         on_behalf_of: None,
@@ -104,7 +122,7 @@ pub(super) fn who(subject: Subject) -> Circumstances {
 }
 
 /// A subject as it would be verified, with a credential that does not end.
-pub(super) fn verified(key: SubjectKey, kind: SubjectKind, groups: Vec<Arc<str>>) -> Subject {
+pub fn verified(key: SubjectKey, kind: SubjectKind, groups: Vec<Arc<str>>) -> Subject {
     let (expires_at, binding) = (Timestamp(u64::MAX), Binding::Bearer);
     Subject {
         key,
@@ -119,7 +137,7 @@ pub(super) fn verified(key: SubjectKey, kind: SubjectKind, groups: Vec<Arc<str>>
 }
 
 /// `alias|id`.
-pub(super) fn key(text: &str) -> Option<SubjectKey> {
+pub fn key(text: &str) -> Option<SubjectKey> {
     let (issuer, id) = text.split_once('|')?;
     let whole = !issuer.is_empty() && !id.is_empty();
     whole.then(|| SubjectKey { issuer: issuer.into(), id: id.into() })

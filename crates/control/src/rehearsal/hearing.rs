@@ -2,7 +2,6 @@
 //! masked. All three are asked of what sessions ask (`gateway::judging`).
 
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::Arc;
 
 use effects::postgres::{Catalog, CopyDirection, NoPrepared, Session, Statement, analyse, comment, labels};
@@ -19,35 +18,43 @@ use model::target::{OnUnmaskable, Target};
 use model::time::Timestamp;
 use policy::{Context, SubjectPolicies, Verdict};
 
-use super::super::failure::Failure;
-use super::super::paths::mistakes;
+use super::NotHeard;
 
 /// PostgreSQL's oid of `text`.
 const TEXT: u32 = 25;
 
 /// Who asks, and in which circumstances.
 #[derive(Clone, Debug)]
-pub(super) struct Circumstances {
-    pub(super) subject: Subject,
-    pub(super) on_behalf_of: Option<SubjectKey>,
-    pub(super) source: IpAddr,
-    pub(super) now: Timestamp,
-    /// In seconds.
-    pub(super) session_age: u64,
-    pub(super) reason: Option<Arc<str>>,
-    pub(super) estimated_rows: Option<u64>,
+pub struct Circumstances {
+    /// Who.
+    pub subject: Subject,
+    /// For whom, where the request says so.
+    pub on_behalf_of: Option<SubjectKey>,
+    /// From where.
+    pub source: IpAddr,
+    /// When.
+    pub now: Timestamp,
+    /// How old the session is, in seconds.
+    pub session_age: u64,
+    /// Why.
+    pub reason: Option<Arc<str>>,
+    /// The target's own estimate of the rows touched.
+    pub estimated_rows: Option<u64>,
 }
 
 /// What is asked.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Request<'a> {
-    pub(super) text: &'a str,
-    pub(super) parameters: &'a [String],
-    pub(super) search_path: &'a [Arc<str>],
+pub struct Request<'a> {
+    /// The statements.
+    pub text: &'a str,
+    /// Their parameters in order.
+    pub parameters: &'a [String],
+    /// The schemas that unqualified names are looked up in.
+    pub search_path: &'a [Arc<str>],
 }
 
 /// A place of a revision, and what its database looks like.
-pub(super) struct Room<'a> {
+pub struct Room<'a> {
     checked: &'a Checked,
     target: &'a Target,
     on_unmaskable: OnUnmaskable,
@@ -56,32 +63,27 @@ pub(super) struct Room<'a> {
 }
 
 /// A column of an answer by its label, and what becomes of it.
-pub(super) type Shown = (Arc<str>, Fate);
+pub type Shown = (Arc<str>, Fate);
 
 /// What became of a request.
-pub(super) struct Heard {
+pub struct Heard {
     /// Whether the subject may open a session at all.
-    pub(super) connect: Verdict,
-    pub(super) statements: Vec<Statement>,
+    pub connect: Verdict,
+    /// What it does.
+    pub statements: Vec<Statement>,
     /// On the statements together.
-    pub(super) verdict: Verdict,
+    pub verdict: Verdict,
     /// The column that one of our masks would be written to as data.
-    pub(super) mask_as_data: Option<Arc<str>>,
+    pub mask_as_data: Option<Arc<str>>,
     /// For each statement, what becomes of the columns of its answer; `None` where the answer's shape is not known.
-    pub(super) answers: Vec<Option<Vec<Shown>>>,
+    pub answers: Vec<Option<Vec<Shown>>>,
     /// For each statement, the verdict on each of its effects alone.
-    pub(super) effects: Vec<Vec<Verdict>>,
-}
-
-/// Reads a revision.
-pub(in crate::cli) fn revision(dir: &Path) -> Result<Checked, Failure> {
-    gateway::revision::check(dir).map_err(|refused| {
-        Failure::Failed(format!("the revision has {}\n{}", mistakes(refused.errors.len()), refused.errors.join("\n")))
-    })
+    pub effects: Vec<Vec<Verdict>>,
 }
 
 impl Circumstances {
-    pub(super) fn context(&self) -> Context<'_> {
+    /// As policies see them.
+    pub fn context(&self) -> Context<'_> {
         Context {
             now: self.now,
             source: self.source,
@@ -104,22 +106,28 @@ impl Circumstances {
 }
 
 impl<'a> Room<'a> {
-    pub(super) fn new(checked: &'a Checked, target: &str, catalog: &'a Catalog) -> Result<Self, Failure> {
+    /// A target of the revision.
+    ///
+    /// # Errors
+    /// It has no such target, or one that does not speak PostgreSQL.
+    pub fn new(checked: &'a Checked, target: &str, catalog: &'a Catalog) -> Result<Self, NotHeard> {
         let Some(target) = checked.target(target) else {
-            return Err(Failure::failed(format!("targets.toml has no target {target:?}")));
+            return Err(NotHeard(format!("targets.toml has no target {target:?}")));
         };
         let Some(postgres) = target.postgres() else {
-            return Err(Failure::failed(format!("target {:?} does not speak PostgreSQL", target.target.name)));
+            return Err(NotHeard(format!("target {:?} does not speak PostgreSQL", target.target.name)));
         };
         let labels = labels(catalog, &target.target.name, checked.classification());
         Ok(Self { checked, target: &target.target, on_unmaskable: postgres.on_unmaskable, catalog, labels })
     }
 
-    pub(super) fn bench<'b>(&'b self, policies: &'b SubjectPolicies) -> Bench<'b> {
+    /// One subject's policies here.
+    pub fn bench<'b>(&'b self, policies: &'b SubjectPolicies) -> Bench<'b> {
         Bench { policies, target: self.target, database: self.catalog.database(), labels: &self.labels }
     }
 
-    pub(super) fn hear(&self, who: &Circumstances, request: Request<'_>) -> Heard {
+    /// Hears a request.
+    pub fn hear(&self, who: &Circumstances, request: Request<'_>) -> Heard {
         let policies = self.checked.policies().for_subject(&who.subject);
         let bench = self.bench(&policies);
         let context = who.context();
@@ -223,12 +231,12 @@ fn output(statement: &Statement) -> Output {
 
 impl Heard {
     /// What decides: the connection first, then the statements.
-    pub(super) fn deciding(&self) -> &Verdict {
+    pub fn deciding(&self) -> &Verdict {
         if self.connect.outcome() == Outcome::Allow { &self.verdict } else { &self.connect }
     }
 
     /// Allow, deny or ask. A connection cannot wait for an approval.
-    pub(super) fn outcome(&self) -> Outcome {
+    pub fn outcome(&self) -> Outcome {
         if self.connect.outcome() != Outcome::Allow || self.mask_as_data.is_some() {
             return Outcome::Deny;
         }
@@ -236,7 +244,7 @@ impl Heard {
     }
 
     /// What the caller is told, where it is refused or has to wait.
-    pub(super) fn message(&self) -> Option<String> {
+    pub fn message(&self) -> Option<String> {
         if let Some(column) = self.mask_as_data.as_ref().filter(|_| self.connect.outcome() == Outcome::Allow) {
             return Some(format!("a masked value would be written to {column}"));
         }

@@ -8,7 +8,7 @@ use model::decision::Outcome;
 use policy::Verdict;
 
 /// `allow`, `deny`, `ask`.
-pub(super) const fn outcome(outcome: Outcome) -> &'static str {
+pub const fn outcome(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Allow => "allow",
         Outcome::Deny => "deny",
@@ -17,10 +17,10 @@ pub(super) const fn outcome(outcome: Outcome) -> &'static str {
 }
 
 /// Every word that [`fate`] can say of a column that is treated as one.
-pub(super) const MASKS: [&str; 6] = ["clear", "null", "redact", "token", "partial", "format_preserving"];
+pub const MASKS: [&str; 6] = ["clear", "null", "redact", "token", "partial", "format_preserving"];
 
 /// What becomes of a column, in one word, or `members(key: word, …)`. What content alone hides counts as clear.
-pub(super) fn fate(fate: &Fate) -> String {
+pub fn fate(fate: &Fate) -> String {
     match &fate.treated {
         Treated::Clear | Treated::Searched => String::from("clear"),
         Treated::Masked(_, transform) => String::from(transform_word(transform)),
@@ -45,7 +45,7 @@ const fn transform_word(transform: &Transform) -> &'static str {
 }
 
 /// The groups that a verdict asks, sorted.
-pub(super) fn groups(verdict: &Verdict) -> Vec<String> {
+pub fn groups(verdict: &Verdict) -> Vec<String> {
     let groups = verdict.needs().iter().flat_map(|need| &need.groups);
     let mut groups: Vec<String> = groups.map(ToString::to_string).collect();
     groups.sort();
@@ -54,7 +54,7 @@ pub(super) fn groups(verdict: &Verdict) -> Vec<String> {
 }
 
 /// The groups of which somebody has to observe it, sorted.
-pub(super) fn observers(verdict: &Verdict) -> Vec<String> {
+pub fn observers(verdict: &Verdict) -> Vec<String> {
     verdict
         .awaits()
         .iter()
@@ -66,7 +66,7 @@ pub(super) fn observers(verdict: &Verdict) -> Vec<String> {
 }
 
 /// The `@id`s of the policies that decided, the waived ones among them.
-pub(super) fn policies(verdict: &Verdict) -> Vec<String> {
+pub fn policies(verdict: &Verdict) -> Vec<String> {
     let waived = verdict.waived().iter().map(|need| need.policy.to_string());
     let mut ids: Vec<String> = verdict.policies().iter().map(ToString::to_string).chain(waived).collect();
     ids.sort();

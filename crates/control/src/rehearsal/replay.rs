@@ -14,26 +14,44 @@ use super::side::{Recorded, Said, Side};
 
 /// How many were looked at, and how many would go otherwise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Counts {
-    pub(super) requests: u64,
-    pub(super) sessions: u64,
-    pub(super) changed_requests: u64,
-    pub(super) changed_sessions: u64,
-    pub(super) unexplained: u64,
+pub struct Counts {
+    /// Requests that were looked at.
+    pub requests: u64,
+    /// Sessions that were opened.
+    pub sessions: u64,
+    /// Requests that would go otherwise.
+    pub changed_requests: u64,
+    /// Sessions that would.
+    pub changed_sessions: u64,
+    /// Requests that the journal does not explain.
+    pub unexplained: u64,
+    /// Requests and sessions that would go otherwise and are not listed: there are too many different ones.
+    pub unlisted: u64,
 }
 
 /// Something that would go otherwise.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Change {
-    pub(super) count: u64,
-    pub(super) subject: SubjectKey,
-    pub(super) target: Arc<str>,
+pub struct Change {
+    /// How often.
+    pub count: u64,
+    /// For whom.
+    pub subject: SubjectKey,
+    /// Where.
+    pub target: Arc<str>,
     /// `allow -> deny (policy)`, `number: partial -> clear`.
-    pub(super) what: String,
+    pub what: String,
     /// The last request, or the last session.
-    pub(super) example: String,
-    pub(super) text: String,
+    pub example: String,
+    /// The statements.
+    pub text: String,
 }
+
+/// The most different changes that are listed.
+const MOST_CHANGES: usize = 10_000;
+/// The most statements that are remembered; what was told before that is explained no more.
+const MOST_STATEMENTS: usize = 200_000;
+/// The most answers that one session is remembered for.
+const MOST_SAID: usize = 1_024;
 
 /// What tells changes apart.
 type Key = (SubjectKey, Arc<str>, String, String);
@@ -52,17 +70,19 @@ struct Seat {
 }
 
 /// The journal as far as it was read.
-pub(super) struct Replay<'a> {
+pub struct Replay<'a> {
     since: Timestamp,
     sides: [Side<'a>; 2],
     statements: HashMap<Digest, Recorded>,
     seats: HashMap<SessionId, Seat>,
     changes: BTreeMap<Key, Change>,
-    pub(super) counts: Counts,
+    /// How many were looked at so far.
+    pub counts: Counts,
 }
 
 impl<'a> Replay<'a> {
-    pub(super) fn new(since: Timestamp, present: Side<'a>, candidate: Side<'a>) -> Self {
+    /// Nothing yet; requests from `since` on are compared.
+    pub fn new(since: Timestamp, present: Side<'a>, candidate: Side<'a>) -> Self {
         Self {
             since,
             sides: [present, candidate],
@@ -74,17 +94,20 @@ impl<'a> Replay<'a> {
     }
 
     /// What would go otherwise, the most frequent first.
-    pub(super) fn changes(&self) -> Vec<&Change> {
+    pub fn changes(&self) -> Vec<&Change> {
         let mut changes: Vec<&Change> = self.changes.values().collect();
         changes.sort_by_key(|change| std::cmp::Reverse(change.count));
         changes
     }
 
     /// Takes one entry.
-    pub(super) fn take(&mut self, entry: Entry) {
+    pub fn take(&mut self, entry: Entry) {
         let Entry { at, event } = entry;
         match event {
             Event::Statement { id, text, effects, facts, output, .. } => {
+                if self.statements.len() >= MOST_STATEMENTS {
+                    self.statements.clear();
+                }
                 self.statements.insert(id, Recorded { text, effects, facts, output });
             }
             Event::SessionOpened { session, subject, target, database, source, .. } => {
@@ -144,7 +167,7 @@ impl<'a> Replay<'a> {
                     present.request(first, place, &statements, &context),
                     candidate.request(second, place, &statements, &context),
                 ];
-                if said.iter().all(|said| said.holds) {
+                if said.iter().all(|said| said.holds) && seat.said.len() < MOST_SAID {
                     seat.said.insert(key, said.clone());
                 }
                 said
@@ -164,6 +187,10 @@ impl<'a> Replay<'a> {
 
     fn changed(&mut self, subject: &SubjectKey, target: &Arc<str>, what: String, example: &str, text: &str) {
         let key = (subject.clone(), Arc::clone(target), what, text.to_owned());
+        if self.changes.len() >= MOST_CHANGES && !self.changes.contains_key(&key) {
+            self.counts.unlisted = self.counts.unlisted.saturating_add(1);
+            return;
+        }
         let change = self.changes.entry(key).or_insert_with_key(|(subject, target, what, text)| Change {
             count: 0,
             subject: subject.clone(),

@@ -13,7 +13,7 @@ use model::lineage::{Mentions, Origin, Output};
 use model::subject::Subject;
 use policy::{Context, SubjectPolicies, Verdict};
 
-use super::super::{hearing, words};
+use super::{hearing, words};
 
 /// A statement entry of the journal.
 pub(super) struct Recorded {
@@ -36,7 +36,7 @@ pub(super) struct Said {
 }
 
 /// One of the two revisions.
-pub(super) struct Side<'a> {
+pub struct Side<'a> {
     checked: &'a Checked,
     catalogs: &'a BTreeMap<String, Catalog>,
     /// By target and database, where there is a catalog of it.
@@ -44,7 +44,8 @@ pub(super) struct Side<'a> {
 }
 
 impl<'a> Side<'a> {
-    pub(super) fn new(checked: &'a Checked, catalogs: &'a BTreeMap<String, Catalog>) -> Self {
+    /// A revision, with what targets' saved catalogs say.
+    pub fn new(checked: &'a Checked, catalogs: &'a BTreeMap<String, Catalog>) -> Self {
         Self { checked, catalogs, labels: HashMap::new() }
     }
 
