@@ -1,9 +1,9 @@
-import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
+import { useInfiniteQuery, useMutation, useQuery } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { type FormEvent, useEffect, useId, useMemo, useRef, useState } from 'react';
 import { type Schemas, answered, api } from '../api/client';
 import { useMay } from '../api/queries';
-import { Badge, Busy, Empty, Fact, Name, Trouble, Visible, useTitle } from '../ui/parts';
+import { At, Badge, Busy, Empty, Fact, Name, Trouble, Visible, useTitle } from '../ui/parts';
 import { NotForYou } from '../ui/Shell';
 
 type Row = Schemas['AccessRowView'];
@@ -52,7 +52,97 @@ export function Access() {
       {search.who && search.at && (
         <OneCell who={search.who} at={search.at} kind={search.kind} groups={search.groups} close={() => change({ who: '', at: '', kind: '', groups: '' })} />
       )}
+      <Unused />
     </>
+  );
+}
+
+const DAY = 24 * 60 * 60 * 1000;
+
+/** Permits that decided nothing, and the policies without them. */
+function Unused() {
+  const [days, setDays] = useState('30');
+  const [id, setId] = useState<string>();
+  const begin = useMutation({
+    mutationFn: () =>
+      answered(api.POST('/v1/policy/unused', { body: { since: new Date(Date.now() - Number(days) * DAY).toISOString() } })),
+    onSuccess: (run) => setId(run.id),
+  });
+  const run = useQuery({
+    queryKey: ['unused', id],
+    queryFn: () => answered(api.GET('/v1/policy/unused/{id}', { params: { path: { id: id ?? '' } } })),
+    enabled: id !== undefined,
+    refetchInterval: (query) => (query.state.data?.status === 'running' ? 500 : false),
+  });
+  const cancel = useMutation({
+    mutationFn: () => answered(api.POST('/v1/policy/unused/{id}/cancel', { params: { path: { id: id ?? '' } } })),
+    onSuccess: () => void run.refetch(),
+  });
+  const now = id === undefined ? undefined : run.data;
+  const runs = begin.isPending || now?.status === 'running';
+  const found = now?.found;
+  return (
+    <section aria-label="Permits that nobody needs">
+      <h2>Permits that nobody needs</h2>
+      <div className="filters">
+        <label className="field">
+          <span>In the last days</span>
+          <input type="number" min="1" max="3650" value={days} onChange={(event) => setDays(event.target.value)} />
+        </label>
+        <button type="button" onClick={() => begin.mutate()} disabled={runs || !(Number(days) >= 1)}>
+          {runs ? 'Looking…' : 'Look for unused permits'}
+        </button>
+      </div>
+      {begin.error && <Trouble error={begin.error} />}
+      {run.error && <Trouble error={run.error} again={() => void run.refetch()} />}
+      {now?.status === 'running' && (
+        <p role="status">
+          <progress value={now.read} max={Math.max(now.entries, 1)} aria-label="How much of the record was read" />{' '}
+          <button type="button" className="small" onClick={() => cancel.mutate()} disabled={cancel.isPending}>
+            Cancel
+          </button>
+        </p>
+      )}
+      {now?.status === 'cancelled' && <p role="status">It was cancelled.</p>}
+      {now?.status === 'failed' && <Trouble error={new Error(now.failure ?? 'The log of Sluice says why.')} />}
+      {found && (
+        <div role="status">
+          {found.known_since !== null && found.known_since !== undefined && (
+            <p className="note">
+              The record begins at <At millis={found.known_since} />: nothing is known before.
+            </p>
+          )}
+          {found.gaps > 0 && <p className="warning">The record has {found.gaps} gaps: what happened then is not known.</p>}
+          <p>
+            {found.unused.length} permits decided nothing. Without them {found.changed_requests} of {found.requests.toLocaleString()} requests and{' '}
+            {found.changed_sessions} of {found.sessions.toLocaleString()} sessions would go otherwise.
+          </p>
+          <ul className="plain">
+            {[...found.unused.map((one) => ({ ...one, as: 'unused' })), ...found.not_told.map((one) => ({ ...one, as: 'not told' }))].map((one) => (
+              <li key={one.id}>
+                <Badge of={one.as} tone={one.as === 'unused' ? 'warn' : 'dim'} /> <code>{one.id}</code>{' '}
+                <span className="quiet">
+                  <Visible text={one.principal} />
+                </span>
+              </li>
+            ))}
+          </ul>
+          {Object.entries(found.files).map(([name, text]) => (
+            <details key={name}>
+              <summary>
+                <code>
+                  <Visible text={name} />
+                </code>{' '}
+                without them
+              </summary>
+              <pre tabIndex={0} className="cedar">
+                <Visible text={text} />
+              </pre>
+            </details>
+          ))}
+        </div>
+      )}
+    </section>
   );
 }
 

@@ -14,6 +14,7 @@ use crate::problem::Problem;
 use crate::proof::Proofs;
 use crate::scans::Scans;
 use crate::simulations::Simulations;
+use crate::unused::Searches;
 
 /// How the admin listener learns that the process ends.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +39,8 @@ pub(crate) struct App {
     /// Of targets.
     pub(crate) scans: Arc<Scans>,
     pub(crate) maps: Arc<Maps>,
+    /// For permits that decided nothing.
+    pub(crate) searches: Arc<Searches>,
     pub(crate) simulations: Arc<Simulations>,
 }
 

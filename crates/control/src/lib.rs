@@ -47,6 +47,7 @@ mod stream;
 mod targets;
 pub mod time;
 mod token;
+mod unused;
 mod watch;
 mod windows;
 pub mod witness;

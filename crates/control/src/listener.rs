@@ -99,8 +99,8 @@ pub async fn serve(node: Arc<Node>, listener: Listener, stopping: Stopping) {
             None
         }
     };
-    let (simulations, scans, maps) = Default::default();
-    let app = App { node, draining, address, is_tls, proofs, console, simulations, scans, maps };
+    let (simulations, scans, maps, searches) = Default::default();
+    let app = App { node, draining, address, is_tls, proofs, console, simulations, scans, maps, searches };
     listener.run(routes::router(&app), &stopping.stop).await;
 }
 

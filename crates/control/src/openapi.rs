@@ -8,7 +8,7 @@ use crate::answer::Answer;
 use crate::token::{self, metadata};
 use crate::{
     access_map, approvals, audit, drafts, events, health, proposals, prove, revision, revisions, revocations, revoke,
-    scans, sessions, sign_in, simulations, targets, windows,
+    scans, sessions, sign_in, simulations, targets, unused, windows,
 };
 
 #[derive(OpenApi)]
@@ -22,7 +22,7 @@ use crate::{
         revision::whoami, revision::get, drafts::files, revisions::list, revisions::get, revisions::diff,
         drafts::check, drafts::test, simulations::begin, simulations::get, simulations::cancel, proposals::list, proposals::propose, proposals::get, proposals::change,
         proposals::withdraw, proposals::approve, proposals::apply, targets::catalog, targets::doctor,
-        access_map::map, access_map::cell, scans::begin, scans::get, scans::cancel,
+        access_map::map, access_map::cell, unused::begin, unused::get, unused::cancel, scans::begin, scans::get, scans::cancel,
         approvals::list, approvals::get, approvals::answer, approvals::withdraw, windows::request,
         sessions::list, sessions::history, sessions::get, sessions::kill, sessions::renew, sessions::tape, sessions::watch,
         sessions::remove_tape,

@@ -19,7 +19,7 @@ use crate::problem::Problem;
 use crate::token::{self, metadata};
 use crate::{
     access_map, approvals, audit, drafts, events, health, hosts, openapi, proposals, prove, revision, revisions,
-    revocations, revoke, scans, sessions, sign_in, simulations, targets, windows,
+    revocations, revoke, scans, sessions, sign_in, simulations, targets, unused, windows,
 };
 
 /// How long anything but a stream may take.
@@ -99,6 +99,9 @@ fn all() -> Vec<Route> {
         changes("/v1/scans/{id}/cancel", Verb(Operate), post(scans::cancel)),
         reads("/v1/access", Verb(Audit), get(access_map::map)),
         reads("/v1/access/cell", Verb(Audit), get(access_map::cell)),
+        changes("/v1/policy/unused", Verb(Audit), post(unused::begin)),
+        reads("/v1/policy/unused/{id}", Verb(Audit), get(unused::get)),
+        changes("/v1/policy/unused/{id}/cancel", Verb(Audit), post(unused::cancel)),
         reads("/v1/approvals", Verb(Approve), get(approvals::list)),
         reads("/v1/approvals/{id}", CallerOr(Approve), get(approvals::get)),
         changes("/v1/approvals/{id}/answer", Verb(Approve), post(approvals::answer)),

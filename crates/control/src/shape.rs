@@ -321,6 +321,68 @@ pub struct AccessPlaceView {
     pub cut: bool,
 }
 
+/// A permit, and what is known of its use.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PermitView {
+    /// Its `@id`.
+    pub id: String,
+    /// The principal of its scope.
+    pub principal: String,
+    /// How many requests and sessions it decided, as far as is known.
+    pub count: u64,
+    /// The last of them.
+    pub last: Option<u64>,
+}
+
+/// Permits that decided nothing, and what the policies without them would have done otherwise.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnusedFound {
+    /// The journal's first entry, if that is later than what was asked: nothing is known before it.
+    pub known_since: Option<u64>,
+    /// How often the journal has a gap.
+    pub gaps: u64,
+    /// Those that decided nothing.
+    pub unused: Vec<PermitView>,
+    /// Those of which the journal cannot tell.
+    pub not_told: Vec<PermitView>,
+    /// Those that did.
+    pub used: Vec<PermitView>,
+    /// The files that change without the unused, as a proposal takes them.
+    pub files: BTreeMap<String, String>,
+    /// Requests that were tried.
+    pub requests: u64,
+    /// Sessions that were.
+    pub sessions: u64,
+    /// Requests that the journal does not explain.
+    pub unexplained: u64,
+    /// Requests that would go otherwise.
+    pub changed_requests: u64,
+    /// Sessions that would.
+    pub changed_sessions: u64,
+}
+
+/// A search for permits that decided nothing.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnusedView {
+    /// Its id.
+    pub id: String,
+    /// `running`, `done`, `failed` or `cancelled`.
+    pub status: String,
+    /// Why it failed.
+    pub failure: Option<String>,
+    /// Since when requests are looked at.
+    pub since: u64,
+    /// How many entries are to be read, each twice.
+    pub entries: u64,
+    /// How many were.
+    pub read: u64,
+    /// What was found, once it is done.
+    pub found: Option<UnusedFound>,
+}
+
 /// A policy as it was written.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -6,8 +6,8 @@ mod support;
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use serde_json::Value;
-use support::{CLEARED, LIMIT, binary, psql, rows, site, sqlstates};
+use serde_json::{Value, json};
+use support::{CLEARED, LIMIT, admin, binary, psql, rows, site, sqlstates};
 use testkit::command::Output;
 use testkit::demo::site::{AUDITOR, DBA, FRAUD_SERVICE, ORDER_SERVICE, Person, Site, Tuning};
 use testkit::process::sluice;
@@ -23,7 +23,7 @@ fn as_auditor(site: &Site, arguments: &[&str]) -> Result<Output> {
     sluice(site.binary(), arguments, &[("SLUICE_CONFIG", config.as_str()), ("SLUICE_TOKEN", &token)])
 }
 
-fn json(output: Output) -> Result<Value> {
+fn parsed(output: Output) -> Result<Value> {
     serde_json::from_str(&output.stdout).with_context(|| format!("{}{}", output.stdout, output.stderr))
 }
 
@@ -33,7 +33,7 @@ fn cell(site: &Site, person: &Person) -> Result<Value> {
     let kind = if person.is_human { "user" } else { "service" };
     let mut command = vec!["policy", "access", "--json", "--target", "payments", "--subject", &subject, "--kind", kind];
     command.extend(person.groups.iter().flat_map(|group| ["--group", *group]));
-    json(as_auditor(site, &command)?)
+    parsed(as_auditor(site, &command)?)
 }
 
 fn answers(cell: &Value) -> BTreeMap<String, &Value> {
@@ -88,7 +88,7 @@ fn each_cell_is_what_explain_says_and_what_a_session_gets() -> Result<()> {
                 command.extend(["--target", "payments", "--subject", &subject, &statement]);
                 command.extend(person.groups.iter().flat_map(|group| ["--group", *group]));
                 command.extend(person.is_human.then_some("--user"));
-                let explained = json(sluice(site.binary(), &command, &[])?)?;
+                let explained = parsed(sluice(site.binary(), &command, &[])?)?;
                 let said = explained["decision"].as_str().context("a decision")?;
                 let what = format!("{verb} table public.{table}");
                 let mapped = answers.get(&what).map_or("deny", |answer| outcome(answer, bounded));
@@ -142,7 +142,7 @@ fn the_map_shows_who_was_here_with_the_policies_behind_it() -> Result<()> {
     let shown = map()?;
     let line = shown.lines().find(|line| line.starts_with("demo|fraud-service")).context("a line")?;
     assert!(line.contains("payments") && line.contains("allow") && line.contains("card_number"), "{shown}");
-    let all = json(as_auditor(&site, &["policy", "access", "--json", "--subject", "order"])?)?;
+    let all = parsed(as_auditor(&site, &["policy", "access", "--json", "--subject", "order"])?)?;
     assert_eq!(all["subjects"].as_array().unwrap().len(), 1, "{all}");
     let groups = &all["subjects"][0]["groups"];
     assert_eq!(groups, &serde_json::json!(["payments-apps"]), "the groups that it was last in");
@@ -161,5 +161,83 @@ fn the_map_shows_who_was_here_with_the_policies_behind_it() -> Result<()> {
         let refused = sluice(&binary(), command, &environment)?;
         assert!(refused.stdout.is_empty() && refused.stderr.contains("admin:audit"), "{refused:?}");
     }
+    Ok(())
+}
+
+/// Permits that nobody ever needs, with words about them.
+const IDLE: &str = "// What is kept.\n\n// About the first.\n@id(\"idle-read\")\npermit (principal in Group::\"nobody-at-all\", \
+    action == Action::\"select\", resource);\n\n@id(\"idle-see\") permit (principal in Group::\"payments-apps\", \
+    action == Action::\"reveal\", resource in DataClass::\"iban\"); // behind it\n\n@id(\"idle-admin\")\npermit (principal in \
+    Group::\"nobody-at-all\", action == Action::\"admin:read\", resource);\n";
+
+#[test]
+fn what_decided_nothing_is_found_and_goes_without_a_change() -> Result<()> {
+    let policies = vec![("55-idle.cedar".into(), IDLE.into())];
+    let site = site("idle", Tuning { policies, ..Tuning::default() })?;
+    let (order, fraud) = (site.token(&ORDER_SERVICE)?, site.token(&FRAUD_SERVICE)?);
+    rows(&site, &order, "SELECT name FROM customers LIMIT 1")?;
+    rows(&site, &order, "UPDATE payments SET amount = 1 WHERE id = 1")?;
+    let number = rows(&site, &fraud, "SELECT number FROM cards LIMIT 1")?;
+    assert!(number.chars().all(|letter| letter.is_ascii_digit()), "seen in clear: {number}");
+
+    let home = tempfile::tempdir()?;
+    let candidate = home.path().join("candidate");
+    let to = candidate.display().to_string();
+    let config = site.config().display().to_string();
+    let command = ["policy", "unused", "--since", "30d", "--json", "--write", &to];
+    let told = sluice(site.binary(), &command, &[("SLUICE_CONFIG", config.as_str())])?;
+    let found: Value = serde_json::from_str(&told.stdout).with_context(|| told.stderr.clone())?;
+    let ids = |list: &Value| -> Vec<String> {
+        list.as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let (unused, used) = (ids(&found["usage"]["unused"]), ids(&found["usage"]["used"]));
+    for id in ["idle-read", "idle-see", "dba-connects", "dba-reads", "payments-may-be-deleted"] {
+        assert!(unused.iter().any(|one| one == id), "{id}: {unused:?}");
+    }
+    for id in ["connect-to-payments", "apps-read", "order-service-writes", "apps-see-names", "pci-sees-cards"] {
+        assert!(used.iter().any(|one| one == id), "{id}: {used:?}");
+    }
+    let not_told = ids(&found["usage"]["not_told"]);
+    assert!(not_told.contains(&"idle-admin".into()) && not_told.contains(&"auditors".into()), "{not_told:?}");
+    assert!(found["usage"]["known_since"].is_u64(), "the record does not reach back thirty days: {found}");
+    let simulated = &found["simulated"];
+    assert_eq!((&simulated["changed_requests"], &simulated["changed_sessions"]), (&json!(0), &json!(0)), "{found}");
+    assert!(simulated["requests"].as_u64().unwrap() >= 3 && simulated["sessions"].as_u64().unwrap() >= 3, "{found}");
+    // All else stays as it was.
+    let kept = std::fs::read_to_string(candidate.join("55-idle.cedar"))?;
+    let wanted = "// What is kept.\n\n// About the first.\n\n // behind it\n\n@id(\"idle-admin\")\npermit (principal in \
+        Group::\"nobody-at-all\", action == Action::\"admin:read\", resource);\n";
+    assert_eq!(kept, wanted);
+
+    // The API says the same to whoever may search the record, and nothing to others.
+    let auditor = site.token(&AUDITOR)?;
+    let since = json!({ "since": "2020-01-01T00:00:00Z" });
+    let path = "/v1/policy/unused";
+    assert_eq!(admin::call(&site, &site.token(&DBA)?, "POST", path, Some(&since))?.0, 403);
+    let (status, begun) = admin::call(&site, &auditor, "POST", path, Some(&since))?;
+    assert_eq!(status, 202, "{begun}");
+    let run = format!("{path}/{}", begun["id"].as_str().context("an id")?);
+    let done = eventually_blocking(LIMIT, "the search", || {
+        let (_, view) = admin::call(&site, &auditor, "GET", &run, None)?;
+        Ok((view["status"] == "done").then_some(view))
+    })?;
+    assert_eq!(ids(&done["found"]["unused"]), unused, "{done}");
+    assert_eq!(done["found"]["files"]["policies/55-idle.cedar"], wanted);
+    assert_eq!(done["found"]["changed_requests"], 0);
+    let root = support::token(&site, "root", &["sluice-admin"])?;
+    assert_eq!(admin::call(&site, &root, "GET", &run, None)?.0, 404, "a search is its starter's own");
+
+    // Without them, what went goes on, and what nobody did does not go any more.
+    site.revise(|| {
+        for entry in std::fs::read_dir(&candidate)? {
+            let entry = entry?;
+            let name = format!("policies/{}", entry.file_name().to_string_lossy());
+            std::fs::copy(entry.path(), site.revision_file(&name))?;
+        }
+        Ok(())
+    })?;
+    rows(&site, &order, "SELECT name FROM customers LIMIT 1")?;
+    assert_eq!(rows(&site, &fraud, "SELECT number FROM cards LIMIT 1")?, number);
+    assert!(rows(&site, &site.token(&DBA)?, "SELECT 1").is_err(), "nobody of that group was here");
     Ok(())
 }

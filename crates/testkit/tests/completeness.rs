@@ -86,13 +86,14 @@ const STATE: [(&str, Leaves); 50] = [
 ];
 
 /// Every route that changes something, with the action that its handler records and the test that sees it.
-const ROUTES: [(&str, &str, &str); 22] = [
+const ROUTES: [(&str, &str, &str); 23] = [
     ("/token", "access_token", "a_token_is_exchanged_for_one_of_the_same_subject"),
     ("/signout", "console.sign_out", "somebody_signs_in_looks_and_signs_out"),
     ("/v1/approvals/{id}/answer", "approval.deny", "a_denial_ends_it_and_the_journal_says_so"),
     ("/v1/approvals/{id}/withdraw", "approval.withdraw", "requesters_see_and_withdraw_their_own_alone"),
     ("/v1/targets/{target}/doctor", "target.doctor", "a_closed_target_has_no_way_past_sluice"),
     ("/v1/targets/{target}/scan", "target.scan", "a_scan_proposes_classes_and_shows_no_value"),
+    ("/v1/policy/unused", "policy.unused", "what_decided_nothing_is_found_and_goes_without_a_change"),
     ("/v1/scans/{id}/cancel", "scan.cancel", "a_target_that_does_not_answer_is_given_up_and_a_scan_is_cancelled"),
     ("/v1/windows", "window.request", "a_window_is_asked_for_agreed_to_and_used"),
     ("/v1/sessions/{id}/kill", "session.kill", "a_session_is_listed_replayed_and_ended"),
@@ -112,9 +113,10 @@ const ROUTES: [(&str, &str, &str); 22] = [
 ];
 
 /// Routes with a body that change nothing, and why they have no entry.
-const LOOKS: [(&str, &str); 3] = [
+const LOOKS: [(&str, &str); 4] = [
     ("/v1/policy/check", "it reads what somebody is writing, at every pause, and keeps none of it"),
     ("/v1/policy/test", "it runs the cases of what somebody is writing, and keeps none of it"),
+    ("/v1/policy/unused/{id}/cancel", "it ends the caller's own looking, whose beginning has an entry"),
     ("/v1/policy/simulations/{id}/cancel", "it ends the caller's own looking, whose beginning has an entry"),
 ];
 

@@ -19,6 +19,7 @@ mod revisions;
 mod simulate;
 mod test;
 mod tries;
+mod unused;
 
 /// Work on policies
 #[derive(clap::Subcommand)]
@@ -37,6 +38,7 @@ pub(super) enum Command {
     Explain(Box<explain::Args>),
     Simulate(simulate::Args),
     Access(access::Args),
+    Unused(unused::Args),
     Revisions(revisions::RevisionsArgs),
     Diff(revisions::DiffArgs),
     Try(tries::Args),
@@ -58,6 +60,7 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
         Command::Explain(args) => explain::run(args),
         Command::Simulate(args) => simulate::run(args),
         Command::Access(args) => access::run(args),
+        Command::Unused(args) => unused::run(args),
         Command::Revisions(args) => revisions::revisions(args),
         Command::Diff(args) => revisions::diff(args),
         Command::Try(args) => tries::run(args),
