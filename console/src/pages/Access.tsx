@@ -235,9 +235,11 @@ function Short({ who, cell, open }: { who: string; cell: Summary; open: () => vo
   ].filter(Boolean);
   const tone = cell.connect === 'deny' ? 'dim' : cell.connect === 'depends' || cell.depends.length > 0 ? 'warn' : 'good';
   return (
-    <button type="button" className="small cell" onClick={open} aria-label={`${who} at ${cell.target}: ${words.join(', ')}`}>
-      <Badge of={cell.connect} tone={tone} />
-      <span>{words.slice(cell.connect === 'deny' ? 1 : 0).join(', ')}</span>
+    <button type="button" className="small cell" onClick={open}>
+      <span className="hidden">
+        {who} at {cell.target}:{' '}
+      </span>
+      <Badge of={cell.connect} tone={tone} /> <span>{words.slice(cell.connect === 'deny' ? 1 : 0).join(', ')}</span>
     </button>
   );
 }

@@ -57,7 +57,7 @@ fn statements(table: &str) -> [(&'static str, bool, String); 8] {
     ]
 }
 
-fn outcome<'a>(answer: &'a Value, bounded: bool) -> &'a str {
+fn outcome(answer: &Value, bounded: bool) -> &str {
     let unbounded = answer["unbounded"].as_str().filter(|_| !bounded);
     unbounded.unwrap_or_else(|| answer["outcome"].as_str().unwrap())
 }
