@@ -305,7 +305,7 @@ function OneCell({ who, at, kind, groups, close }: Which & { close: () => void }
   // Whoever opened it by keyboard goes on reading here.
   useEffect(() => heading.current?.focus(), [who, at, kind, groups]);
   return (
-    <section className="card" aria-label={`${who} at ${at}`}>
+    <section className="card access-cell" aria-label={`${who} at ${at}`}>
       <h2 ref={heading} tabIndex={-1}>
         <Visible text={who} /> at <Visible text={at} />
       </h2>
