@@ -60,6 +60,12 @@ const policy = route({
   validateSearch: (query: Query) => texts(query, ['tab', 'revision', 'against', 'proposal']),
   component: lazyRouteComponent(() => import('./pages/Policy'), 'Policy'),
 });
+const access = route({
+  getParentRoute: () => root,
+  path: '/access',
+  validateSearch: (query: Query) => texts(query, ['subject', 'target', 'who', 'at', 'kind', 'groups']),
+  component: lazyRouteComponent(() => import('./pages/Access'), 'Access'),
+});
 const targets = route({
   getParentRoute: () => root,
   path: '/targets',
@@ -67,7 +73,7 @@ const targets = route({
 });
 
 export const router = createRouter({
-  routeTree: root.addChildren([home, approvals, approval, sessions, session, audit, policy, targets]),
+  routeTree: root.addChildren([home, approvals, approval, sessions, session, audit, policy, access, targets]),
   defaultPreload: 'intent',
   scrollRestoration: true,
 });

@@ -218,6 +218,29 @@ await vera.goto(`${site}${moment}`);
 await timeline.getByText('3 rows').waitFor(soon);
 say('a session is replayed, from a link to a moment too');
 
+// Who may what, by keyboard alone.
+await go(vera, 'Access');
+const cellOf = vera.getByRole('button', { name: /^demo\|order-service at payments:/ });
+await cellOf.waitFor(soon);
+await look(vera, 'access');
+await cellOf.focus();
+await vera.keyboard.press('Enter');
+const opened = vera.getByRole('region', { name: 'demo|order-service at payments' });
+await opened.getByText('What is seen').waitFor(soon);
+assert.equal(await vera.evaluate(() => document.activeElement?.tagName), 'H2');
+await opened.getByLabel('Outcome').selectOption('ask');
+const asks = opened.locator('summary').filter({ hasText: 'delete' }).filter({ hasText: 'payments' }).first();
+await asks.focus();
+await vera.keyboard.press('Enter');
+await opened.getByText('@require_approval("dba")').first().waitFor(soon);
+await look(vera, 'access-cell');
+await vera.getByRole('button', { name: 'Look for unused permits' }).click();
+await vera.getByText('would go otherwise').waitFor(soon);
+await look(vera, 'access-unused');
+await vera.goto(`${site}/access?who=demo%7Cnobody-yet&at=payments&kind=service&groups=pci-cleared`);
+await vera.getByText('connect', { exact: true }).first().waitFor(soon);
+say('the access map says who may what and why, by keyboard and on a small screen');
+
 // Who is connected, by an administrator, who ends a session.
 const root = await enter('root');
 await go(root, 'Sessions');
@@ -238,6 +261,11 @@ await root.getByText('ready').waitFor(soon);
 await root.getByRole('button', { name: 'Look for ways past Sluice' }).click();
 await root.getByRole('status').first().waitFor(soon);
 await look(root, 'targets');
+await root.getByRole('button', { name: 'Propose classes for its columns' }).click();
+await root.getByText('and none is kept').waitFor(soon);
+await root.getByText('Lines for classification.toml').or(root.getByText('Nothing is proposed')).first().waitFor(soon);
+await look(root, 'scan');
+say('a target is scanned, and no value of it is shown');
 await go(root, 'Policy');
 await root.getByText('Revision in force').waitFor(soon);
 await look(root, 'policy');

@@ -4,6 +4,7 @@ import { answered, api, type Schemas } from '../api/client';
 import { health, live, revision, targets, useMay } from '../api/queries';
 import { At, Badge, Busy, Empty, Fact, Trouble, Visible, useTitle } from '../ui/parts';
 import { NotForYou } from '../ui/Shell';
+import { Scan } from './Scan';
 
 /** Where callers go, and how Sluice itself is. */
 export function Targets() {
@@ -56,6 +57,7 @@ export function Targets() {
             )}
             <Contact of={reached.data?.find((one) => one.name === target.name)} />
             {mayOperate && target.protocol === 'postgres' && <Doctor target={target.name} />}
+            {mayOperate && target.protocol === 'postgres' && <Scan target={target.name} />}
           </section>
         ))}
       </div>

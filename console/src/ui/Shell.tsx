@@ -43,6 +43,7 @@ const PLACES = [
   { to: '/sessions', name: 'Sessions', verb: undefined, icon: '▸' },
   { to: '/audit', name: 'Audit', verb: 'admin:audit', icon: '⌕' },
   { to: '/policy', name: 'Policy', verb: 'admin:read', icon: '§' },
+  { to: '/access', name: 'Access', verb: 'admin:audit', icon: '⊞' },
   { to: '/targets', name: 'Targets', verb: 'admin:read', icon: '◉' },
 ] as const;
 

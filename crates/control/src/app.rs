@@ -8,11 +8,14 @@ use gateway::tls::ClientCertificate;
 use store::State;
 use tokio_util::sync::CancellationToken;
 
+use crate::access_map::Maps;
 use crate::console::Console;
 use crate::notify::Channels;
 use crate::problem::Problem;
 use crate::proof::Proofs;
+use crate::scans::Scans;
 use crate::simulations::Simulations;
+use crate::unused::Searches;
 
 /// How the admin listener learns that the process ends.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +37,11 @@ pub(crate) struct App {
     pub(crate) proofs: Arc<Proofs>,
     /// The pages for people, if the configuration has them.
     pub(crate) console: Option<Arc<Console>>,
+    /// Of targets.
+    pub(crate) scans: Arc<Scans>,
+    pub(crate) maps: Arc<Maps>,
+    /// For permits that decided nothing.
+    pub(crate) searches: Arc<Searches>,
     pub(crate) simulations: Arc<Simulations>,
     /// By which approvers are told.
     pub(crate) channels: Channels,

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod access_map;
 mod answer;
 mod app;
 mod approvals;
@@ -38,6 +39,7 @@ mod revisions;
 mod revocations;
 mod revoke;
 mod routes;
+mod scans;
 mod sessions;
 pub mod shape;
 pub mod shown;
@@ -47,6 +49,7 @@ mod stream;
 mod targets;
 pub mod time;
 mod token;
+mod unused;
 mod watch;
 mod windows;
 pub mod witness;

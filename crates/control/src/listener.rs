@@ -100,10 +100,11 @@ pub async fn serve(node: Arc<Node>, listener: Listener, stopping: Stopping) {
             None
         }
     };
-    let simulations = Arc::default();
+    let (simulations, scans, maps, searches) = Default::default();
     let channels = Channels::of(&node, &Links::of(console.as_ref()));
     let telling = channels.start(&node, &stopping.stop);
-    let app = App { node, draining, address, is_tls, proofs, console, simulations, channels: channels.clone() };
+    let told = channels.clone();
+    let app = App { node, draining, address, is_tls, proofs, console, simulations, scans, maps, searches, channels: told };
     listener.run(routes::router(&app), &stopping.stop).await;
     channels.finish(telling).await;
 }

@@ -7,8 +7,8 @@ use utoipa::{Modify, OpenApi};
 use crate::answer::Answer;
 use crate::token::{self, metadata};
 use crate::{
-    approvals, audit, drafts, events, health, notify, proposals, prove, revision, revisions, revocations, revoke, sessions,
-    sign_in, simulations, targets, windows,
+    access_map, approvals, audit, drafts, events, health, notify, proposals, prove, revision, revisions, revocations, revoke,
+    scans, sessions, sign_in, simulations, targets, unused, windows,
 };
 
 #[derive(OpenApi)]
@@ -22,6 +22,7 @@ use crate::{
         revision::whoami, revision::get, drafts::files, revisions::list, revisions::get, revisions::diff,
         drafts::check, drafts::test, simulations::begin, simulations::get, simulations::cancel, proposals::list, proposals::propose, proposals::get, proposals::change,
         proposals::withdraw, proposals::approve, proposals::apply, targets::list, targets::catalog, targets::doctor,
+        access_map::map, access_map::cell, unused::begin, unused::get, unused::cancel, scans::begin, scans::get, scans::cancel,
         approvals::list, approvals::get, approvals::answer, approvals::withdraw, windows::request,
         notify::api::list, notify::api::test, notify::slack::callback::receive, notify::teams::callback::receive,
         sessions::list, sessions::history, sessions::get, sessions::kill, sessions::renew, sessions::tape, sessions::watch,

@@ -6,6 +6,7 @@ mod hearing;
 mod replay;
 mod side;
 mod trial;
+mod unused;
 mod words;
 
 pub use cases::{Case, CaseFile, Expected, key, parse as parse_cases, verified, who};
@@ -13,6 +14,7 @@ pub use hearing::{Circumstances, Heard, Request, Room, Shown};
 pub use replay::{Change, Counts, Replay};
 pub use side::Side;
 pub use trial::{Difference, Examined, Outcome, examine, run};
+pub use unused::{Permit, Unused, Usage, without};
 pub use words::{MASKS, fate, groups, observers, outcome, policies};
 
 /// Why cases or requests cannot be heard.

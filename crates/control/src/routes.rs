@@ -18,8 +18,8 @@ use crate::input::MAX_BODY;
 use crate::problem::Problem;
 use crate::token::{self, metadata};
 use crate::{
-    approvals, audit, drafts, events, health, hosts, notify, openapi, proposals, prove, revision, revisions, revocations,
-    revoke, sessions, sign_in, simulations, targets, windows,
+    access_map, approvals, audit, drafts, events, health, hosts, notify, openapi, proposals, prove, revision, revisions,
+    revocations, revoke, scans, sessions, sign_in, simulations, targets, unused, windows,
 };
 
 /// How long anything but a stream may take.
@@ -95,6 +95,14 @@ fn all() -> Vec<Route> {
         reads("/v1/targets", Verb(Operate), get(targets::list)),
         reads("/v1/targets/{target}/catalog", Verb(Operate), get(targets::catalog)),
         changes("/v1/targets/{target}/doctor", Verb(Operate), post(targets::doctor)),
+        changes("/v1/targets/{target}/scan", Verb(Operate), post(scans::begin)),
+        reads("/v1/scans/{id}", Verb(Operate), get(scans::get)),
+        changes("/v1/scans/{id}/cancel", Verb(Operate), post(scans::cancel)),
+        reads("/v1/access", Verb(Audit), get(access_map::map)),
+        reads("/v1/access/cell", Verb(Audit), get(access_map::cell)),
+        changes("/v1/policy/unused", Verb(Audit), post(unused::begin)),
+        reads("/v1/policy/unused/{id}", Verb(Audit), get(unused::get)),
+        changes("/v1/policy/unused/{id}/cancel", Verb(Audit), post(unused::cancel)),
         reads("/v1/approvals", Verb(Approve), get(approvals::list)),
         reads("/v1/approvals/{id}", CallerOr(Approve), get(approvals::get)),
         changes("/v1/approvals/{id}/answer", Verb(Approve), post(approvals::answer)),

@@ -170,6 +170,311 @@ pub struct DoctorView {
     pub unchecked: Vec<String>,
 }
 
+/// A class that a column may carry.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProposedView {
+    /// The column as `schema.table.column`.
+    pub column: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// The class.
+    pub class: String,
+    /// `low`, `medium` or `high`.
+    pub confidence: String,
+    /// How many values were looked at.
+    pub values: u64,
+    /// How many of them have the form of the class.
+    pub hits: u64,
+    /// Why, in words.
+    pub because: Vec<String>,
+}
+
+/// A column whose values speak against what it is classified as.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ContradictionView {
+    /// The column as `schema.table.column`.
+    pub column: String,
+    /// What is wrong, in words.
+    pub what: String,
+}
+
+/// A relation of which no value was seen.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnsampledView {
+    /// The relation as `schema.table`.
+    pub relation: String,
+    /// Why.
+    pub why: String,
+}
+
+/// What a scan found: names and counts, and no value.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScanReportView {
+    /// The target.
+    pub target: String,
+    /// The database.
+    pub database: String,
+    /// How many relations were looked at.
+    pub relations: u64,
+    /// How many columns.
+    pub columns: u64,
+    /// How many of them are classified already, or public.
+    pub classified: u64,
+    /// How many values were looked at.
+    pub values: u64,
+    /// Whether there are more columns than are looked at.
+    pub cut: bool,
+    /// What may be classified.
+    pub proposals: Vec<ProposedView>,
+    /// Where values speak against the classification.
+    pub contradictions: Vec<ContradictionView>,
+    /// What was judged by names and types alone.
+    pub unsampled: Vec<UnsampledView>,
+    /// The proposals as lines for `classification.toml`.
+    pub fragment: String,
+}
+
+/// A scan of a target.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScanView {
+    /// Its id.
+    pub id: String,
+    /// The target.
+    pub target: String,
+    /// Its database.
+    pub database: String,
+    /// Who began it.
+    pub by: SubjectName,
+    /// When.
+    pub began: u64,
+    /// `running`, `done`, `failed` or `cancelled`.
+    pub state: String,
+    /// How many relations there are; 0 until that is known.
+    pub relations: u64,
+    /// How many of them were looked at.
+    pub done: u64,
+    /// How many values were.
+    pub values: u64,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// What it found, once it is done.
+    pub report: Option<ScanReportView>,
+}
+
+/// What a subject may do and see at a target, in short.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccessSummaryView {
+    /// The target.
+    pub target: String,
+    /// Whether a session may be opened somewhere in it: `allow`, `deny` or `depends`.
+    pub connect: String,
+    /// The verbs that are allowed for something.
+    pub allow: Vec<String>,
+    /// Those that a human is asked about for something.
+    pub ask: Vec<String>,
+    /// Those whose answer hangs on what is not known before somebody asks.
+    pub depends: Vec<String>,
+    /// The classes of which something is seen in clear.
+    pub clear: Vec<String>,
+    /// Whether not all objects were asked about.
+    pub cut: bool,
+}
+
+/// A subject of the access map.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccessRowView {
+    /// Who.
+    pub subject: SubjectName,
+    /// `service` or `user`; null if the index does not have it.
+    pub kind: Option<String>,
+    /// The groups that it was in when it last opened a session; null if the index does not have them: it has to be made anew.
+    pub groups: Option<Vec<String>>,
+    /// When it last opened a session.
+    pub seen_at: u64,
+    /// What it may do at each target; empty if its groups are not known.
+    pub targets: Vec<AccessSummaryView>,
+}
+
+/// A part of the access map.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccessMapView {
+    /// The revision that was asked.
+    pub revision: u64,
+    /// The targets that were asked about.
+    pub targets: Vec<TargetView>,
+    /// The subjects.
+    pub subjects: Vec<AccessRowView>,
+    /// What to ask for the subjects behind these; null if there are none.
+    pub next: Option<String>,
+}
+
+/// What may be done with one object.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccessAnswerView {
+    /// The verb.
+    pub verb: String,
+    /// To what, in words.
+    pub object: String,
+    /// As asked now: `allow`, `ask` or `deny`.
+    pub outcome: String,
+    /// What it is for a statement that nothing bounds, where that differs.
+    pub unbounded: Option<String>,
+    /// What the answer hangs on: `time`, `session`, `reason`, `on_behalf_of`, `estimated_rows`, `statement`, `object`.
+    pub depends_on: Vec<String>,
+    /// The policies that decide.
+    pub policies: Vec<String>,
+    /// The groups that would be asked, or that have to observe.
+    pub asks: Vec<String>,
+    /// What the caller would be told where it is refused.
+    pub told: Option<String>,
+    /// Permits whose scope fits and whose condition does not.
+    pub near: Vec<String>,
+}
+
+/// What is seen of a class.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccessSeesView {
+    /// The class.
+    pub class: String,
+    /// Of which column; null for what is found by its content, wherever it is.
+    pub column: Option<String>,
+    /// `clear`, or how it is masked.
+    pub shown: String,
+    /// What the answer hangs on.
+    pub depends_on: Vec<String>,
+    /// The policies that decide; none if nothing permits it.
+    pub policies: Vec<String>,
+}
+
+/// What may be done and seen in a database, login or host.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccessPlaceView {
+    /// Which.
+    pub place: String,
+    /// Whether a session may be opened.
+    pub connect: AccessAnswerView,
+    /// What may be done in it; empty if it may not be opened.
+    pub may: Vec<AccessAnswerView>,
+    /// What may be seen there; likewise.
+    pub sees: Vec<AccessSeesView>,
+    /// Where the objects are known from.
+    pub known: String,
+    /// Whether there are more objects than were asked about.
+    pub cut: bool,
+}
+
+/// A permit, and what is known of its use.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PermitView {
+    /// Its `@id`.
+    pub id: String,
+    /// The principal of its scope.
+    pub principal: String,
+    /// How many requests and sessions it decided, as far as is known.
+    pub count: u64,
+    /// The last of them.
+    pub last: Option<u64>,
+}
+
+/// Permits that decided nothing, and what the policies without them would have done otherwise.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnusedFound {
+    /// The journal's first entry, if that is later than what was asked: nothing is known before it.
+    pub known_since: Option<u64>,
+    /// How often the journal has a gap.
+    pub gaps: u64,
+    /// Those that decided nothing.
+    pub unused: Vec<PermitView>,
+    /// Those of which the journal cannot tell.
+    pub not_told: Vec<PermitView>,
+    /// Those that did.
+    pub used: Vec<PermitView>,
+    /// The files that change without the unused, as a proposal takes them.
+    pub files: BTreeMap<String, String>,
+    /// Requests that were tried.
+    pub requests: u64,
+    /// Sessions that were.
+    pub sessions: u64,
+    /// Requests that the journal does not explain.
+    pub unexplained: u64,
+    /// Requests that would go otherwise.
+    pub changed_requests: u64,
+    /// Sessions that would.
+    pub changed_sessions: u64,
+}
+
+/// A search for permits that decided nothing.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnusedView {
+    /// Its id.
+    pub id: String,
+    /// `running`, `done`, `failed` or `cancelled`.
+    pub status: String,
+    /// Why it failed.
+    pub failure: Option<String>,
+    /// Since when requests are looked at.
+    pub since: u64,
+    /// How many entries are to be read, each twice.
+    pub entries: u64,
+    /// How many were.
+    pub read: u64,
+    /// What was found, once it is done.
+    pub found: Option<UnusedFound>,
+}
+
+/// A policy as it was written.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyTextView {
+    /// Its `@id`.
+    pub id: String,
+    /// Its file.
+    pub file: String,
+    /// The line on which it begins.
+    pub line: u64,
+    /// What it says.
+    pub text: String,
+}
+
+/// A cell of the access map.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccessCellView {
+    /// The revision that was asked.
+    pub revision: u64,
+    /// Who.
+    pub subject: SubjectName,
+    /// `service` or `user`.
+    pub kind: String,
+    /// The groups.
+    pub groups: Vec<String>,
+    /// The target.
+    pub target: String,
+    /// What it speaks.
+    pub protocol: String,
+    /// Each database, login or host.
+    pub places: Vec<AccessPlaceView>,
+    /// Whether everything was asked in time.
+    pub is_complete: bool,
+    /// The policies that are named.
+    pub policies: Vec<PolicyTextView>,
+}
+
 /// A file of policies.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

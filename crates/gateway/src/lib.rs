@@ -10,6 +10,7 @@
 //! `ssh/channel.rs` and `ssh/relay.rs`; and for HTTP with `http/exchange.rs`.
 #![forbid(unsafe_code)]
 
+pub mod access_map;
 pub mod archive;
 mod backends;
 mod background;

@@ -37,6 +37,7 @@ mod roles;
 mod rotate;
 mod run;
 mod say;
+mod scan;
 mod script;
 mod server;
 mod session;
@@ -49,8 +50,11 @@ mod waiting;
 mod wall;
 
 pub(crate) use catalogs::Catalogs;
-pub use catalogs::{ExportError, export as export_catalog};
+pub use catalogs::{ExportError, Structure, export as export_catalog, structure};
 pub use doctor::{Advised, Report, examine};
 pub use listener::Listener;
 pub(crate) use own_settings::goes_on;
 pub(crate) use roles::Roles;
+pub use scan::{
+    Contradiction, MOST_SCAN_ROWS, Proposed, SCAN_ROWS, ScanError, ScanProgress, ScanReport, Unsampled, scan, scanned,
+};

@@ -5,7 +5,7 @@
 //! reveal is masked in its own wire type and format, or becomes NULL. The *content* net looks for card numbers, keys
 //! and the like in text that nobody classified ([`detect`]). [`postgres::Outbox`], for streams of bytes [`ssh::Stream`],
 //! and for the bodies and fields of HTTP [`http::Body`] and [`http::Head`] are the only makers of [`Masked`], and `gateway`
-//! writes nothing else to a client.
+//! writes nothing else to a client. [`suggest`] says what class a column may carry, by the same detectors.
 //!
 //! What it must never do: deliver a byte of an answer that it did not account for, guess that an unknown value is
 //! harmless, put a value into an error, perform I/O, read a clock or draw randomness (masks are deterministic, so
@@ -49,6 +49,7 @@ mod masked;
 pub mod postgres;
 pub mod ssh;
 mod stream;
+pub mod suggest;
 
 pub use error::MaskError;
 pub use keys::Keys;

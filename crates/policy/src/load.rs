@@ -14,16 +14,16 @@ use crate::subject::SubjectPolicies;
 use crate::vocabulary::Types;
 
 mod annotations;
-mod files;
+pub(crate) mod files;
 mod lint;
-mod measure;
+pub(crate) mod measure;
 pub(crate) mod reads;
 
 use files::Source;
 use reads::Reads;
 
 /// The stack on which policies are read; the system gives memory only for what is used of it.
-const STACK: usize = 64 << 20;
+pub(crate) const STACK: usize = 64 << 20;
 
 /// How far policies may look from what a request is about: at the resource, and at what it has beside it, which is what a
 /// caller gave names to. All of that is there whenever it is asked about ([`crate::entities`]); what is further is not, and
@@ -117,8 +117,8 @@ impl PolicySet {
         let mut loaded = Vec::new();
         for source in &sources {
             let actions = actions.matching(&source.policy.action_constraint());
-            let reads = Reads::of(&source.policy);
             let rule = annotations::read(source, &mut errors);
+            let reads = rule.reads;
             lint::check(source, &rule, &actions, &mut errors);
             let policy = source.policy.new_id(PolicyId::new(&rule.id));
             let named = !rule.id.is_empty();

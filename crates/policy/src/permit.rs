@@ -93,6 +93,8 @@ pub enum OwnStatement {
     Doctor,
     /// Asks a host what a path is.
     Resolve,
+    /// Looks at names, types and a sample of values, for what they may be classified as (`sluice target scan`).
+    Scan,
 }
 
 impl OwnStatement {
@@ -113,6 +115,7 @@ impl OwnStatement {
             Self::DropRole => "drop-role",
             Self::Doctor => "doctor",
             Self::Resolve => "resolve",
+            Self::Scan => "scan",
         }
     }
 }

@@ -63,6 +63,11 @@ impl SubjectPolicies {
     pub fn reveal_validity(&self) -> Validity {
         self.slice_for(REVEAL).map_or_else(Validity::default, |slice| slice.reads.validity)
     }
+
+    /// Whether any answer of [`reveal`] depends on the session: where it comes from, how it is bound, who observes it.
+    pub fn reveal_reads_session(&self) -> bool {
+        self.slice_for(REVEAL).is_some_and(|slice| slice.reads.session)
+    }
 }
 
 /// The `@id`s of the policies that decide what [`reveal`] answers, for an explanation; empty where no policy permits it.

@@ -7,6 +7,8 @@ use model::class::Transform;
 use model::decision::Need;
 use model::id::Digest;
 
+use crate::load::reads::Reads;
+
 /// A policy's annotations, understood.
 #[derive(Debug)]
 pub(crate) struct Rule {
@@ -22,6 +24,8 @@ pub(crate) struct Rule {
     pub(crate) break_glass: Vec<Arc<str>>,
     /// What this permits writes nothing that outlives the session (`@read_only`); the target holds it to that.
     pub(crate) read_only: bool,
+    /// What its condition reads.
+    pub(crate) reads: Reads,
 }
 
 /// Whose approval lifts a forbid.

@@ -7,5 +7,7 @@ mod support;
 mod doctor;
 #[path = "e2e_targets/leftovers.rs"]
 mod leftovers;
+#[path = "e2e_targets/scan.rs"]
+mod scan;
 #[path = "e2e_targets/sources.rs"]
 mod sources;

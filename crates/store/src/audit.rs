@@ -13,7 +13,7 @@ use model::disclosure::Counts;
 use model::effect::{ColumnName, Verb};
 use model::event::{Event, Shown};
 use model::id::{ApprovalId, Digest, RequestId, RevisionId, SessionId};
-use model::subject::SubjectKey;
+use model::subject::{SubjectKey, SubjectKind};
 use model::time::Timestamp;
 use serde::Serialize;
 
@@ -234,6 +234,30 @@ pub struct ClassReport {
     /// How much.
     #[serde(flatten)]
     pub disclosed: Disclosed,
+}
+
+/// Which subjects to find: those who opened sessions, in the order of their names.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct SubjectSearch {
+    /// Having this in their name, `alias|id`, without regard to the case of ASCII letters.
+    pub text: Option<String>,
+    /// Behind this one.
+    pub after: Option<SubjectKey>,
+    /// At most so many; 0 stands for 100.
+    pub limit: u32,
+}
+
+/// A subject as it was when it last opened a session.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct FoundSubject {
+    /// Who.
+    pub subject: SubjectKey,
+    /// A service or a user; `None` if the index does not have it, see [`FoundSubject::groups`].
+    pub kind: Option<SubjectKind>,
+    /// The groups that it was in; `None` if the index was fed before it kept them: it has to be made anew.
+    pub groups: Option<Vec<Arc<str>>>,
+    /// When it last opened a session.
+    pub seen_at: Timestamp,
 }
 
 /// Which sessions to find.

@@ -95,6 +95,9 @@ const ROUTES: [(&str, &str, &str); 23] = [
     ("/notify/{name}/slack", "approval.approve", "an_approval_is_posted_answered_by_a_button_and_its_message_follows"),
     ("/notify/{name}/teams", "approval.approve", "a_card_is_posted_answered_by_a_button_and_follows"),
     ("/v1/targets/{target}/doctor", "target.doctor", "a_closed_target_has_no_way_past_sluice"),
+    ("/v1/targets/{target}/scan", "target.scan", "a_scan_proposes_classes_and_shows_no_value"),
+    ("/v1/policy/unused", "policy.unused", "what_decided_nothing_is_found_and_goes_without_a_change"),
+    ("/v1/scans/{id}/cancel", "scan.cancel", "a_target_that_does_not_answer_is_given_up_and_a_scan_is_cancelled"),
     ("/v1/windows", "window.request", "a_window_is_asked_for_agreed_to_and_used"),
     ("/v1/sessions/{id}/kill", "session.kill", "a_session_is_listed_replayed_and_ended"),
     ("/v1/sessions/{id}/token", "session.renew", "a_session_is_listed_replayed_and_ended"),
@@ -113,9 +116,10 @@ const ROUTES: [(&str, &str, &str); 23] = [
 ];
 
 /// Routes with a body that change nothing, and why they have no entry.
-const LOOKS: [(&str, &str); 3] = [
+const LOOKS: [(&str, &str); 4] = [
     ("/v1/policy/check", "it reads what somebody is writing, at every pause, and keeps none of it"),
     ("/v1/policy/test", "it runs the cases of what somebody is writing, and keeps none of it"),
+    ("/v1/policy/unused/{id}/cancel", "it ends the caller's own looking, whose beginning has an entry"),
     ("/v1/policy/simulations/{id}/cancel", "it ends the caller's own looking, whose beginning has an entry"),
 ];
 

@@ -204,7 +204,7 @@ impl<'a> Replay<'a> {
     }
 }
 
-fn context<'c>(
+pub(super) fn context<'c>(
     subject: &'c Subject,
     source: IpAddr,
     now: Timestamp,

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use effects::postgres::{Catalog, labels};
 use gateway::judging::Bench;
 use gateway::revision::Checked;
+use masking::RevealAsk;
 use masking::postgres::Fate;
-use model::class::{Labels, Marking};
+use model::class::{DataClass, Labels, Marking};
 use model::effect::{ColumnName, Effect, Facts, FunctionClass, Object};
 use model::lineage::{Mentions, Origin, Output};
 use model::subject::Subject;
@@ -95,6 +96,52 @@ impl<'a> Side<'a> {
         });
         let masks = if verdict.denial().is_some() { Vec::new() } else { masks.collect() };
         said(&verdict, masks)
+    }
+
+    /// The policies that let be seen what statements name, or may have in their answers.
+    pub(super) fn reveals(
+        &mut self,
+        policies: &SubjectPolicies,
+        (target, database): (&Arc<str>, &Arc<str>),
+        statements: &[&Recorded],
+        context: &Context<'_>,
+    ) -> BTreeSet<Arc<str>> {
+        let checked = self.checked;
+        let mut labels = named_labels(checked, target, database, statements);
+        if let Some(known) = self.known_labels(target, database) {
+            labels = known.clone();
+        }
+        let columns: Vec<ColumnName> = labels.classified.values().flatten().cloned().collect();
+        let is_open = |one: &&Recorded| one.output == Output::Unknown || mentions(one).anything;
+        let any = statements.iter().any(is_open);
+        let classes: Vec<DataClass> =
+            if any { checked.classification().classes.keys().cloned().collect() } else { Vec::new() };
+        self.revealed(policies, (target, database), &classes, &columns, context)
+    }
+
+    /// The policies that let these classes and columns be seen.
+    pub(super) fn revealed(
+        &mut self,
+        policies: &SubjectPolicies,
+        (target, database): (&Arc<str>, &Arc<str>),
+        classes: &[DataClass],
+        columns: &[ColumnName],
+        context: &Context<'_>,
+    ) -> BTreeSet<Arc<str>> {
+        let checked = self.checked;
+        let Some(config) = checked.target(target) else { return BTreeSet::new() };
+        let mut labels = self.known_labels(target, database).cloned().unwrap_or_default();
+        for column in columns {
+            let marking = checked.classification().marking(target, database, column);
+            labels.columns.entry(column.clone()).or_insert(marking);
+        }
+        let bench = Bench { policies, target: &config.target, database, labels: &labels };
+        let of_columns = columns.iter().flat_map(|column| {
+            let classes = labels.marking(column).classes();
+            classes.flat_map(move |class| bench.reveal_policies(context, RevealAsk::Column(column, class)))
+        });
+        let of_classes = classes.iter().flat_map(|class| bench.reveal_policies(context, RevealAsk::Class(class)));
+        of_columns.chain(of_classes).collect()
     }
 
     fn known_labels(&mut self, target: &Arc<str>, database: &Arc<str>) -> Option<&Labels> {

@@ -63,6 +63,10 @@ async fn answers_are_as_they_are_described() {
     let _: Vec<shape::RequestView> = read(&world, "/v1/audit/search").await;
     let _: shape::DisclosedView = read(&world, "/v1/audit/disclosed?class=card_number").await;
     let _: Vec<shape::ReportLine> = read(&world, "/v1/audit/report?class=card_number").await;
+    let scan = world.post("/v1/targets/payments/scan", &world.token("somebody", &["operate"]), &json!(null)).await;
+    let scan: shape::ScanView = serde_json::from_str(&scan.body).unwrap();
+    let scan: shape::ScanView = read(&world, &format!("/v1/scans/{}", scan.id)).await;
+    assert!(scan.report.is_none() && scan.database == "payments");
     let events: Vec<shape::EventView> = read(&world, "/v1/audit/events").await;
     assert!(!events.is_empty());
 }

@@ -68,11 +68,16 @@ impl World {
 
     /// Likewise, with these policies beside the baseline.
     pub(crate) async fn start_with(dir: Arc<TempDir>, more: &str, test_policies: &str) -> Self {
+        Self::start_of(dir, more, test_policies, "").await
+    }
+
+    /// Likewise, with more targets.
+    pub(crate) async fn start_of(dir: Arc<TempDir>, more: &str, test_policies: &str, targets: &str) -> Self {
         let policies = dir.path().join("revision/policies");
         std::fs::create_dir_all(&policies).unwrap();
         let file = dir.path().join("sluice.toml");
         std::fs::write(&file, format!("{SLUICE}{more}")).unwrap();
-        std::fs::write(dir.path().join("revision/targets.toml"), TARGETS).unwrap();
+        std::fs::write(dir.path().join("revision/targets.toml"), format!("{TARGETS}{targets}")).unwrap();
         std::fs::write(dir.path().join("revision/classification.toml"), "").unwrap();
         std::fs::write(policies.join("baseline.cedar"), policy::BASELINE).unwrap();
         std::fs::write(policies.join("test.cedar"), test_policies).unwrap();

@@ -138,6 +138,16 @@ impl Known {
 }
 
 impl Api {
+    /// Every method of every path, as it is described or declared: the method (`*` for any other), the template, and what is
+    /// spoken there.
+    pub fn operations(&self) -> impl Iterator<Item = (&str, &str, Speaks)> {
+        self.routes.iter().flat_map(|known| {
+            let named = known.methods.iter().map(|(method, operation)| (&**method, operation.speaks));
+            let any = known.any.iter().map(|operation| ("*", operation.speaks));
+            named.chain(any).map(|(method, speaks)| (method, &**known.template.text(), speaks))
+        })
+    }
+
     /// Reads an OpenAPI document (3.0 or 3.1, in JSON or YAML) and the routes that are declared beside it. A declared route
     /// that the document has as well keeps what the document says of its answers.
     ///

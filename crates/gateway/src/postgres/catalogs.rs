@@ -86,6 +86,31 @@ pub async fn export(node: &Node, target: &str, database: &str) -> Result<String,
     })
 }
 
+/// What a database looks like, and what of it is classified under the revision in force.
+#[derive(Debug)]
+pub struct Structure {
+    /// Its catalog.
+    pub catalog: Arc<Catalog>,
+    /// Its labels.
+    pub labels: Arc<Labels>,
+}
+
+/// The structure of a database as sessions last saw it; where none did, read now if `may_read`. `None` if it is not known.
+pub async fn structure(node: &Node, target: &str, database: &str, may_read: bool) -> Option<Structure> {
+    let active = node.revisions.current();
+    if let Some(snapshot) = node.catalogs.latest(target, database) {
+        return Some(Structure { catalog: Arc::clone(&snapshot.catalog), labels: snapshot.labels(&active, target) });
+    }
+    if !may_read {
+        return None;
+    }
+    let text = export(node, target, database).await.ok()?;
+    let read = tokio::task::spawn_blocking(move || saved::read(&text)).await.ok()?;
+    let catalog = read.inspect_err(|error| tracing::error!(%error, "a catalog that was just read is none")).ok()?;
+    let labels = labels(&catalog, target, &active.classification);
+    Some(Structure { catalog: Arc::new(catalog), labels: Arc::new(labels) })
+}
+
 async fn read_rows(node: &Node, server: &Server, database: &str) -> Result<String, ConnectError> {
     let mut connection = OwnConnection::open(node, server, database, OwnStatement::Catalog).await?;
     let mut text = format!("{}\n", saved::HEADER);
@@ -129,6 +154,12 @@ impl Catalogs {
         let key = (Arc::clone(&place.model.name), Arc::clone(&place.database));
         let mut databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(databases.entry(key).or_default())
+    }
+
+    /// The catalog as it was last read, however long ago that is.
+    fn latest(&self, target: &str, database: &str) -> Option<Arc<Snapshot>> {
+        let databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
+        databases.get(&(Arc::from(target), Arc::from(database)))?.latest(None)
     }
 
     /// The catalog, at most a second behind.

@@ -95,7 +95,7 @@ pub async fn examine(node: &Node, target: &str, database: Option<&str>) -> Resul
     Ok(Report { target: Arc::clone(server.name()), database, findings, unchecked })
 }
 
-fn place(server: &Server, database: Option<&str>) -> Option<Arc<str>> {
+pub(super) fn place(server: &Server, database: Option<&str>) -> Option<Arc<str>> {
     match (&server.postgres.databases, database) {
         (Databases::Only(names), None) => names.first().cloned(),
         (Databases::Only(names), Some(name)) => names.get(name).cloned(),

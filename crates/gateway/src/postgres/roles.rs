@@ -22,6 +22,8 @@ use super::upstream::{self, ConnectError, Connected, OwnConnection, Whom};
 use crate::node::Node;
 
 mod statements;
+
+pub(in crate::postgres) use statements::identifier;
 mod sweep;
 
 /// What an approval is bound to in place of the name of such a role, which is another one each time. Longer than any name of a

@@ -8,6 +8,7 @@ use model::class::Transform;
 
 use super::PolicyError;
 use super::files::Source;
+use super::reads::Reads;
 use crate::digest;
 use crate::rule::{Approval, Rule};
 use crate::verdict::DEFAULT_APPROVAL_TTL;
@@ -57,6 +58,7 @@ pub(super) fn read(source: &Source<'_>, errors: &mut Vec<PolicyError>) -> Rule {
         mask: reader.mask(),
         break_glass: reader.groups("break_glass").unwrap_or_default(),
         read_only: reader.text("read_only").is_some(),
+        reads: Reads::of(&source.policy),
     }
 }
 

@@ -78,7 +78,7 @@ fn diagnosed(path: &str, text: &str, policy: Option<usize>, error: &(impl Diagno
 }
 
 /// An error without a message at a byte offset.
-pub(super) fn place(path: &str, text: &str, offset: Option<usize>) -> PolicyError {
+pub(crate) fn place(path: &str, text: &str, offset: Option<usize>) -> PolicyError {
     let before = offset.and_then(|offset| text.get(..offset));
     let (line, column) = before.map_or((0, 0), |before| {
         let line_start = before.rfind('\n').map_or(0, |newline| newline.saturating_add(1));

@@ -29,7 +29,7 @@ enum Token {
 }
 
 /// The first policy of a text that is too intricate.
-pub(super) fn too_intricate(path: &str, text: &str) -> Option<PolicyError> {
+pub(crate) fn too_intricate(path: &str, text: &str) -> Option<PolicyError> {
     let (mut depth, mut operators, mut ifs) = (0_usize, 0_usize, 0_usize);
     let mut found = None;
     tokens(text, |at, token| {

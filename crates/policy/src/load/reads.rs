@@ -15,6 +15,10 @@ pub(crate) struct Reads {
     pub(crate) revealed: bool,
     /// Which column it is, beyond its table and its classes.
     pub(crate) columns: bool,
+    /// What kind of statement it is, and whether something bounds it.
+    pub(crate) statement: bool,
+    /// What the resource is, beyond the scope.
+    pub(crate) resource: bool,
 }
 
 impl Reads {
@@ -23,6 +27,8 @@ impl Reads {
         session: true,
         revealed: true,
         columns: true,
+        statement: true,
+        resource: true,
     };
 
     pub(crate) const fn and(self, other: Self) -> Self {
@@ -31,6 +37,8 @@ impl Reads {
             session: self.session | other.session,
             revealed: self.revealed | other.revealed,
             columns: self.columns | other.columns,
+            statement: self.statement | other.statement,
+            resource: self.resource | other.resource,
         }
     }
 
@@ -53,6 +61,7 @@ impl Reads {
         if let Some(path) = context_path(expression) {
             return self.context(&path);
         }
+        self.resource |= matches!(expression, pst::Expr::Var(pst::Var::Resource));
         for part in parts(expression) {
             match part {
                 Part::Expression(part) => self.expression(part),
@@ -74,6 +83,7 @@ impl Reads {
             ["statement", "kind" | "bounded" | "multi", ..] | ["target" | "approval" | "observers", ..] => {}
             _ => *self = Self::EVERYTHING,
         }
+        self.statement |= matches!(path, ["statement"] | ["statement", "kind" | "bounded" | "multi", ..]);
         self.session |= matches!(path, ["session" | "sourceIp" | "observers", ..]);
     }
 }

@@ -11,6 +11,7 @@ use super::failure::Failure;
 use super::paths::mistakes;
 use super::{put, show};
 
+mod access;
 mod drafts;
 mod explain;
 mod proposals;
@@ -18,6 +19,7 @@ mod revisions;
 mod simulate;
 mod test;
 mod tries;
+mod unused;
 
 /// Work on policies
 #[derive(clap::Subcommand)]
@@ -35,6 +37,8 @@ pub(super) enum Command {
     Test(test::Args),
     Explain(Box<explain::Args>),
     Simulate(simulate::Args),
+    Access(access::Args),
+    Unused(unused::Args),
     Revisions(revisions::RevisionsArgs),
     Diff(revisions::DiffArgs),
     Try(tries::Args),
@@ -55,6 +59,8 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
         Command::Test(args) => test::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Simulate(args) => simulate::run(args),
+        Command::Access(args) => access::run(args),
+        Command::Unused(args) => unused::run(args),
         Command::Revisions(args) => revisions::revisions(args),
         Command::Diff(args) => revisions::diff(args),
         Command::Try(args) => tries::run(args),

@@ -14,6 +14,8 @@ use super::failure::Failure;
 use super::listing::{self, Form};
 use super::{log, put, put_line, serve, show};
 
+mod scan;
+
 /// See what Sluice knows of its targets
 #[derive(clap::Subcommand)]
 #[command(
@@ -40,6 +42,13 @@ pub(super) enum Command {
         Example:\n  sluice target doctor payments"
     )]
     Doctor(DoctorArgs),
+    /// Propose classes for the columns of a database, from names, types and a sample of values
+    #[command(
+        after_help = "Sluice reads the sample with its own credential, in transactions that cannot write, and keeps and shows no\n\
+        value. What is classified already is left out. What is not sure stands in comments. An interrupt cancels it.\n\n\
+        Examples:\n  sluice target scan payments\n  sluice target scan payments --rows 500 --write proposed.toml"
+    )]
+    Scan(scan::Args),
 }
 
 /// Which target
@@ -84,6 +93,7 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
         Command::List { connect, form } => list(connect, *form),
         Command::Catalog(args) => catalog(args),
         Command::Doctor(args) => doctor(args),
+        Command::Scan(args) => scan::run(args),
     }
 }
 

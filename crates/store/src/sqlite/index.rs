@@ -23,13 +23,14 @@ use requests::{Ending, Open};
 use runs::Runs;
 
 /// Every table of the index that holds entries.
-pub(super) const TABLES: [&str; 19] = [
+pub(super) const TABLES: [&str; 20] = [
     "progress",
     "columns",
     "relations",
     "names",
     "session_behalf",
     "sessions",
+    "seen",
     "subjects",
     "statements",
     "effects",
@@ -155,12 +156,23 @@ impl<'a> Feeder<'a> {
                  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )?
             .execute(params![id, position, at, key, target, database, source, application, time(subject.expires_at)])?;
+        self.seen(key, at, subject)?;
         self.sessions.remove(&session);
         for (place, actor) in (0i64..).zip(&subject.on_behalf_of) {
             let actor = self.names.subject(actor)?;
             let sql = "INSERT OR IGNORE INTO session_behalf (session, place, subject) VALUES (?, ?, ?)";
             self.tx.prepare_cached(sql)?.execute([id, place, actor])?;
         }
+        Ok(())
+    }
+
+    /// Who the subject was then, unless it is known who it was later.
+    fn seen(&self, key: i64, at: i64, subject: &Subject) -> Result<(), Error> {
+        let sql = "INSERT INTO seen (subject, at, kind, groups) VALUES (?, ?, ?, ?)
+                   ON CONFLICT (subject) DO UPDATE SET at = excluded.at, kind = excluded.kind, groups = excluded.groups
+                   WHERE excluded.at >= seen.at";
+        let (kind, groups) = (to_json(&subject.kind, "a kind of subject")?, to_json(&subject.groups, "groups")?);
+        self.tx.prepare_cached(sql)?.execute(params![key, at, kind, groups])?;
         Ok(())
     }
 

@@ -23,6 +23,7 @@ pub(crate) const INDEX: &[Step] = &[
     ("requests by trace", include_str!("index_2.sql")),
     ("what answers are made of", include_str!("index_3.sql")),
     ("runs of requests", include_str!("index_4.sql")),
+    ("who subjects were", include_str!("index_5.sql")),
 ];
 
 /// Applies every step that the file lacks, each in a transaction of its own.

@@ -25,6 +25,7 @@ use crate::audit::{
 mod conditions;
 mod found;
 mod now;
+mod subjects;
 mod unpacked;
 
 pub(super) use conditions::Rows;

@@ -104,7 +104,7 @@ pub(super) fn removal(name: &str, owned: &OwnedObjects) -> Vec<String> {
     texts
 }
 
-fn identifier(name: &str) -> String {
+pub(in crate::postgres) fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

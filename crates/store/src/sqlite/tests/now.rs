@@ -370,6 +370,6 @@ fn an_index_is_read_beside_the_one_who_feeds_it_and_only_in_its_own_form() {
     std::fs::remove_file(shared).unwrap();
     std::fs::remove_file(log).unwrap();
     let connection = Connection::open(directory.path().join("index.db")).unwrap();
-    connection.execute("DELETE FROM migrations WHERE number = 4", []).unwrap();
-    assert!(matches!(Index::open(directory.path()), Err(Error::OlderSchema { found: 3, known: 4, .. })));
+    connection.execute("DELETE FROM migrations WHERE number = 5", []).unwrap();
+    assert!(matches!(Index::open(directory.path()), Err(Error::OlderSchema { found: 4, known: 5, .. })));
 }

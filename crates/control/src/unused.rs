@@ -1,0 +1,271 @@
+//! Permits that decided nothing, found in the journal: long work, which shows how far it is and can be stopped.
+//!
+//! It takes `admin:audit`, as simulations do: what comes of it is what others asked. One runs at a time; the last one of whoever
+//! began it is remembered.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use gateway::clock;
+use gateway::node::Node;
+use gateway::proposals::NotApplied;
+use gateway::revision::{Checked, check_with};
+use model::event::Entry;
+use model::id::{Digest, SessionId};
+use model::subject::SubjectKey;
+use model::time::Timestamp;
+use serde::Deserialize;
+use store::revision::Wanted;
+use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
+
+use crate::access::Caller;
+use crate::answer::Answer;
+use crate::app::App;
+use crate::drafts::{blocking, wanted};
+use crate::input::{Body, Id};
+use crate::journal;
+use crate::problem::Problem;
+use crate::rehearsal::{Counts, Replay, Side, Unused, Usage, without};
+use crate::shape;
+use crate::time::Moment;
+
+/// How often a run looks whether it is to stop, in entries.
+const LOOK: u64 = 256;
+
+/// How many runs are remembered.
+const MOST_KEPT: usize = 10;
+
+/// Since when.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UnusedBody {
+    /// Requests since this moment (RFC 3339).
+    #[schema(value_type = String)]
+    since: Moment,
+}
+
+/// The runs of this process.
+#[derive(Default)]
+pub(crate) struct Searches(Mutex<Vec<Arc<Run>>>);
+
+/// One run.
+struct Run {
+    id: String,
+    by: SubjectKey,
+    since: Timestamp,
+    /// How many entries there were when it began; each is read twice.
+    entries: u64,
+    read: AtomicU64,
+    stop: CancellationToken,
+    outcome: Mutex<Outcome>,
+}
+
+enum Outcome {
+    Running,
+    Cancelled,
+    Failed(String),
+    Done(Box<Found>),
+}
+
+/// What came of it.
+struct Found {
+    usage: Unused,
+    files: BTreeMap<String, String>,
+    counts: Counts,
+}
+
+/// Why a run ended early.
+enum Ended {
+    Cancelled,
+    Failed(String),
+}
+
+impl Searches {
+    /// Takes a run in, if none runs.
+    fn take(&self, run: &Arc<Run>) -> Result<(), Problem> {
+        let mut runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if runs.iter().any(|known| matches!(*known.locked(), Outcome::Running)) {
+            return Err(Problem::too_many("one runs: wait for it, or have it cancelled"));
+        }
+        if runs.len() >= MOST_KEPT {
+            drop(runs.remove(0));
+        }
+        runs.push(Arc::clone(run));
+        Ok(())
+    }
+
+    /// One of the caller's own: of others nobody learns that they are there.
+    fn find(&self, id: &str, caller: &Caller) -> Result<Arc<Run>, Problem> {
+        let runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = runs.iter().find(|run| run.id == id && caller.is(&run.by)).cloned();
+        found.ok_or_else(|| Problem::not_found("search of yours"))
+    }
+}
+
+impl Run {
+    fn locked(&self) -> MutexGuard<'_, Outcome> {
+        self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the journal as it was when the run began. Blocks.
+    fn each(&self, node: &Node, mut take: impl FnMut(Entry)) -> Result<(), Ended> {
+        let mut reader = node.recorder.journal().reader(0);
+        for at in 0..self.entries {
+            if at.is_multiple_of(LOOK) && self.stop.is_cancelled() {
+                return Err(Ended::Cancelled);
+            }
+            match reader.next() {
+                Ok(Some((_, entry))) => take(entry),
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "the journal cannot be read for what is unused");
+                    return Err(Ended::Failed(String::from("the journal cannot be read: see Sluice's log")));
+                }
+            }
+            self.read.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Finds what is unused, and tries the policies without it on the same requests. Blocks.
+    fn run(&self, node: &Node, present: &Checked) -> Result<Found, Ended> {
+        let catalogs = BTreeMap::new();
+        let mut usage = Usage::new(self.since, present, Side::new(present, &catalogs));
+        self.each(node, |entry| usage.take(entry))?;
+        let usage = usage.found();
+        let ids: BTreeSet<Arc<str>> = usage.unused.iter().map(|permit| Arc::clone(&permit.id)).collect();
+        let current = node.revisions.current();
+        let files: Vec<(String, String)> =
+            current.policy_files.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect();
+        let files: BTreeMap<String, String> =
+            without(&files, &ids).into_iter().map(|(name, text)| (format!("policies/{name}"), text)).collect();
+        let changed = files.iter().map(|(name, text)| (name.clone(), Some(text.clone()))).collect();
+        let not_right = |_| Ended::Failed(String::from("the policies without the unused are not right"));
+        let changed: Wanted =
+            wanted(changed).map_err(|_| Ended::Failed(String::from("a policy file has an odd name")))?;
+        let candidate = check_with(node.revisions.dir(), &changed).map_err(not_right)?;
+        let mut replay = Replay::new(self.since, Side::new(present, &catalogs), Side::new(&candidate, &catalogs));
+        self.each(node, |entry| replay.take(entry))?;
+        Ok(Found { usage, files, counts: replay.counts })
+    }
+}
+
+/// Begins to look in the journal for permits that decided nothing, and to try the policies without them.
+#[utoipa::path(post, path = "/v1/policy/unused", tag = "policy", request_body = UnusedBody,
+    responses((status = 202, description = "It runs", body = shape::UnusedView),
+        (status = 409, description = "The revision's directory is not what is in force"),
+        (status = 429, description = "One runs")))]
+pub(crate) async fn begin(
+    State(app): State<App>,
+    caller: Caller,
+    Body(body): Body<UnusedBody>,
+) -> Result<impl IntoResponse, Problem> {
+    let (dir, in_force) = (app.node.revisions.dir().to_owned(), app.node.revisions.current().digest);
+    let present = blocking(move || in_force_there(&dir, in_force)).await??;
+    let bits = clock::random_bits().map_err(|_| Problem::internal())?;
+    let run = Arc::new(Run {
+        id: format!("unused-{}", SessionId::from_bits(bits)),
+        by: caller.subject.key.clone(),
+        since: body.since.0,
+        entries: app.node.recorder.journal().size(),
+        read: AtomicU64::new(0),
+        stop: app.draining.child_token(),
+        outcome: Mutex::new(Outcome::Running),
+    });
+    app.searches.take(&run)?;
+    if let Err(problem) = journal::act(&app, &caller, "policy.unused", run.id.as_str()).await {
+        *run.locked() = Outcome::Cancelled;
+        return Err(problem);
+    }
+    let (own, node) = (Arc::clone(&run), Arc::clone(&app.node));
+    app.node.tasks.spawn_blocking(move || {
+        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| own.run(&node, &present)));
+        *own.locked() = match found {
+            Ok(Ok(found)) => Outcome::Done(Box::new(found)),
+            Ok(Err(Ended::Cancelled)) => Outcome::Cancelled,
+            Ok(Err(Ended::Failed(why))) => Outcome::Failed(why),
+            Err(_) => Outcome::Failed(String::from("Sluice failed; its log says how")),
+        };
+    });
+    Ok(Answer(StatusCode::ACCEPTED, view(&run)))
+}
+
+/// The revision that is in force, as its directory has it.
+fn in_force_there(dir: &Path, in_force: Digest) -> Result<Checked, Problem> {
+    let present = gateway::revision::check(dir).ok().filter(|present| present.digest() == in_force);
+    Ok(present.ok_or(NotApplied::Unsettled)?)
+}
+
+/// Shows how far a search of one's own is, and what it found.
+#[utoipa::path(get, path = "/v1/policy/unused/{id}", tag = "policy",
+    params(("id" = String, Path, description = "The search")),
+    responses((status = 200, description = "How far it is, or what it found", body = shape::UnusedView),
+        (status = 404, description = "The caller has no such search")))]
+pub(crate) async fn get(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id<String>,
+) -> Result<impl IntoResponse, Problem> {
+    Ok(Answer::ok(view(&*app.searches.find(&id, &caller)?)))
+}
+
+/// Stops a search of one's own.
+#[utoipa::path(post, path = "/v1/policy/unused/{id}/cancel", tag = "policy",
+    params(("id" = String, Path, description = "The search")),
+    responses((status = 200, description = "It stops", body = shape::UnusedView),
+        (status = 404, description = "The caller has no such search")))]
+pub(crate) async fn cancel(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id<String>,
+) -> Result<impl IntoResponse, Problem> {
+    let run = app.searches.find(&id, &caller)?;
+    run.stop.cancel();
+    Ok(Answer::ok(view(&run)))
+}
+
+fn view(run: &Run) -> shape::UnusedView {
+    let outcome = run.locked();
+    let (status, failure, found) = match &*outcome {
+        Outcome::Running => ("running", None, None),
+        Outcome::Cancelled => ("cancelled", None, None),
+        Outcome::Failed(why) => ("failed", Some(why.clone()), None),
+        Outcome::Done(found) => ("done", None, Some(found)),
+    };
+    shape::UnusedView {
+        id: run.id.clone(),
+        status: status.to_owned(),
+        failure,
+        since: run.since.0,
+        entries: run.entries.saturating_mul(2),
+        read: run.read.load(Ordering::Relaxed),
+        found: found.map(|found| shape::UnusedFound {
+            known_since: found.usage.known_since.map(|at| at.0),
+            gaps: found.usage.gaps,
+            unused: found.usage.unused.iter().map(permit).collect(),
+            not_told: found.usage.not_told.iter().map(permit).collect(),
+            used: found.usage.used.iter().map(permit).collect(),
+            files: found.files.clone(),
+            requests: found.counts.requests,
+            sessions: found.counts.sessions,
+            unexplained: found.counts.unexplained,
+            changed_requests: found.counts.changed_requests,
+            changed_sessions: found.counts.changed_sessions,
+        }),
+    }
+}
+
+fn permit(of: &crate::rehearsal::Permit) -> shape::PermitView {
+    shape::PermitView {
+        id: of.id.to_string(),
+        principal: of.principal.clone(),
+        count: of.count,
+        last: of.last.map(|at| at.0),
+    }
+}
