@@ -104,7 +104,8 @@ pub async fn serve(node: Arc<Node>, listener: Listener, stopping: Stopping) {
     let channels = Channels::of(&node, &Links::of(console.as_ref()));
     let telling = channels.start(&node, &stopping.stop);
     let told = channels.clone();
-    let app = App { node, draining, address, is_tls, proofs, console, simulations, scans, maps, searches, channels: told };
+    let app =
+        App { node, draining, address, is_tls, proofs, console, simulations, scans, maps, searches, channels: told };
     listener.run(routes::router(&app), &stopping.stop).await;
     channels.finish(telling).await;
 }

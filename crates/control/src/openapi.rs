@@ -7,8 +7,8 @@ use utoipa::{Modify, OpenApi};
 use crate::answer::Answer;
 use crate::token::{self, metadata};
 use crate::{
-    access_map, approvals, audit, drafts, events, health, notify, proposals, prove, revision, revisions, revocations, revoke,
-    scans, sessions, sign_in, simulations, targets, unused, windows,
+    access_map, approvals, audit, drafts, events, health, notify, proposals, prove, revision, revisions, revocations,
+    revoke, scans, sessions, sign_in, simulations, targets, unused, windows,
 };
 
 #[derive(OpenApi)]

@@ -18,8 +18,8 @@ use crate::input::MAX_BODY;
 use crate::problem::Problem;
 use crate::token::{self, metadata};
 use crate::{
-    access_map, approvals, audit, drafts, events, health, hosts, notify, openapi, proposals, prove, revision, revisions,
-    revocations, revoke, scans, sessions, sign_in, simulations, targets, unused, windows,
+    access_map, approvals, audit, drafts, events, health, hosts, notify, openapi, proposals, prove, revision,
+    revisions, revocations, revoke, scans, sessions, sign_in, simulations, targets, unused, windows,
 };
 
 /// How long anything but a stream may take.

@@ -86,7 +86,7 @@ const STATE: [(&str, Leaves); 50] = [
 ];
 
 /// Every route that changes something, with the action that its handler records and the test that sees it.
-const ROUTES: [(&str, &str, &str); 23] = [
+const ROUTES: [(&str, &str, &str); 26] = [
     ("/token", "access_token", "a_token_is_exchanged_for_one_of_the_same_subject"),
     ("/signout", "console.sign_out", "somebody_signs_in_looks_and_signs_out"),
     ("/v1/approvals/{id}/answer", "approval.deny", "a_denial_ends_it_and_the_journal_says_so"),
