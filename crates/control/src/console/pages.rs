@@ -22,8 +22,8 @@ struct Built;
 const NOT_BUILT: &str = include_str!("not_built.html");
 
 /// Where the pages begin; each of them is the same file, which shows what the address says.
-const PAGES: [&str; 8] =
-    ["/", "/approvals", "/approvals/{id}", "/sessions", "/sessions/{id}", "/audit", "/policy", "/targets"];
+const PAGES: [&str; 9] =
+    ["/", "/approvals", "/approvals/{id}", "/sessions", "/sessions/{id}", "/audit", "/policy", "/access", "/targets"];
 
 /// Nothing but our own files, in no frame, and no word to others of where the reader was.
 const HEADERS: [(HeaderName, &str); 7] = [

@@ -303,6 +303,7 @@ async fn pages_run_nothing_of_others_and_are_in_no_frame() {
         "/sessions/0000000000001?at=1",
         "/audit",
         "/policy",
+        "/access",
         "/targets",
     ] {
         let page = world.send("GET", path, &[], "").await;
