@@ -313,15 +313,15 @@ async fn keep(node: &Arc<Node>, channel: &Arc<Channel>, stop: &CancellationToken
 }
 
 async fn run(node: Arc<Node>, channel: Arc<Channel>, gauges: Gauges, stop: CancellationToken) {
-    let (dir, name) = (node.layout().notify(), &channel.config.name);
+    let name = &channel.config.name;
     let (interest, pace) = (Interest(channel.config.about.clone()), Pace::default());
     match channel.medium.clone() {
         Medium::Hook(hook) => {
-            let path = dir.join(format!("{name}.position"));
+            let path = node.layout().notify().join(format!("{name}.position"));
             hook::Task { hook, interest, gauges, pace, stop, path }.run().await;
         }
         Medium::People(people) => {
-            let (path, limits) = (dir.join(format!("{name}.json")), channel.config.pace.clone());
+            let (path, limits) = (kept::Kept::path(&node, name), channel.config.pace.clone());
             let links = channel.links.clone();
             people::run(people::Setup { node, people, links, interest, limits, gauges, pace, stop, path }).await;
         }
@@ -353,12 +353,19 @@ pub fn check(channel: &NotifyConfig) -> Vec<String> {
         NotifyKind::Webhook { receiver, .. } => receiver.ca_file.as_deref(),
     };
     mistakes.extend(ca_mistake(ca_file));
+    let signing = match &channel.kind {
+        NotifyKind::Slack(slack) => slack.answers.as_ref().map(|answers| &answers.signing_secret),
+        NotifyKind::Teams(_) | NotifyKind::Email(_) | NotifyKind::Webhook { .. } => None,
+    };
     for source in channel.kind.secrets() {
         // A variable or a vault may be there for the service alone.
-        if let CredentialSource::File(_) = source
-            && let Err(error) = store::credential::resolve(source, &|_| None)
-        {
-            mistakes.push(error.to_string());
+        let CredentialSource::File(_) = source else { continue };
+        match store::credential::resolve(source, &|_| None) {
+            Ok(secret) if signing == Some(source) => {
+                mistakes.extend(slack::callback::key(secret.expose()).err().map(|error| error.to_string()));
+            }
+            Ok(_) => {}
+            Err(error) => mistakes.push(error.to_string()),
         }
     }
     mistakes.into_iter().map(|mistake| format!("notify {}: {mistake}", channel.name)).collect()

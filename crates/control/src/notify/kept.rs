@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use gateway::node::Node;
 use gateway::sinks::{Position, PositionError};
 use model::id::ApprovalId;
 use model::time::Timestamp;
@@ -67,6 +68,11 @@ impl Kept {
         }
     }
 
+    /// Where it is kept of the channel of this name.
+    pub(super) fn path(node: &Node, name: &str) -> PathBuf {
+        node.layout().notify().join(format!("{name}.json"))
+    }
+
     /// Replaces the file.
     pub(super) fn store(&self, path: &Path) -> io::Result<()> {
         gateway::sinks::replace(path, &serde_json::to_vec(self)?)
@@ -86,6 +92,12 @@ impl Kept {
         if let Some(open) = self.open.get_mut(&id) {
             open.is_changed = true;
         }
+    }
+
+    /// Whether this is the message that was sent about it. A message without a name is none.
+    pub(super) fn is_sent(&self, id: ApprovalId, message: &str) -> bool {
+        let how = self.open.get(&id).map(|open| &open.how);
+        matches!(how, Some(How::Sent(reference)) if !message.is_empty() && reference == message)
     }
 
     /// A message that does not show what happened, and its approval.
@@ -163,6 +175,19 @@ mod tests {
         assert_eq!(read.to_follow(), Some((ApprovalId::from_bits(8), "C1 1.2".into())));
         std::fs::write(&path, "{").unwrap();
         assert!(matches!(Kept::load(&path), Err(PositionError::Damaged(_))));
+    }
+
+    #[test]
+    fn a_message_is_one_that_was_sent_about_this_approval() {
+        let (mut kept, id) = (Kept::default(), ApprovalId::from_bits);
+        (1..=4).for_each(|number| kept.asked(id(number), Timestamp(0)));
+        for (number, reference) in [(1, "one"), (2, "two"), (3, "")] {
+            kept.open.get_mut(&id(number)).unwrap().how = How::Sent(reference.into());
+        }
+        assert!(kept.is_sent(id(1), "one") && kept.is_sent(id(2), "two"));
+        for (number, message) in [(1, "two"), (1, ""), (3, ""), (4, "one"), (4, ""), (5, "one")] {
+            assert!(!kept.is_sent(id(number), message), "{number} {message}");
+        }
     }
 
     #[test]

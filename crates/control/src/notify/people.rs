@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use gateway::clock;
 use gateway::node::Node;
-use gateway::sinks::{Pace, PositionError};
+use gateway::sinks::{self, Pace, PositionError};
 use ledger::ReadError;
 use model::approval::Status;
 use model::event::Event;
@@ -55,6 +55,31 @@ pub(super) struct Task {
     is_changed: bool,
     failures: u32,
     next_try: Instant,
+    /// When the journal is read again that could not be read, and the file written that could not be written.
+    reading: Again,
+    keeping: Again,
+}
+
+/// When something is tried again that failed.
+#[derive(Default)]
+struct Again {
+    failures: u32,
+    after: Option<Instant>,
+}
+
+impl Again {
+    fn is_due(&self) -> bool {
+        self.after.is_none_or(|after| Instant::now() >= after)
+    }
+
+    fn tried(&mut self, went_well: bool, pace: &Pace) {
+        if went_well {
+            *self = Self::default();
+        } else {
+            self.after = Some(Instant::now() + sinks::doubled(self.failures, pace));
+            self.failures = self.failures.saturating_add(1);
+        }
+    }
 }
 
 /// Tells people of approvals until Sluice stops.
@@ -63,8 +88,8 @@ pub(super) async fn run(setup: Setup) {
     match begin(&setup, &feed).await {
         Ok(kept) => {
             let stored = kept.position.next;
-            let task = Task { setup, feed, kept, stored, is_changed: true, failures: 0, next_try: Instant::now() };
-            task.run().await;
+            let (next_try, reading, keeping) = (Instant::now(), Again::default(), Again::default());
+            Task { setup, feed, kept, stored, is_changed: true, failures: 0, next_try, reading, keeping }.run().await;
         }
         Err(error) => gauges.stopped(&error),
     }
@@ -81,10 +106,7 @@ impl Task {
     async fn run(mut self) {
         let stop = self.setup.stop.clone();
         while !stop.is_cancelled() {
-            let has_more = tokio::select! { read = self.read() => read, () = stop.cancelled() => break };
-            if let Err(error) = &has_more {
-                self.setup.gauges.failed(error);
-            }
+            let has_more = tokio::select! { read = self.read_on() => read, () = stop.cancelled() => break };
             let did = match Instant::now() >= self.next_try {
                 true => tokio::select! { did = self.step() => did, () = stop.cancelled() => break },
                 false => Ok(false),
@@ -95,7 +117,7 @@ impl Task {
                 Err(failure) => self.failed(failure),
             }
             self.setup.gauges.waiting(self.kept.waiting(clock::now()));
-            if matches!(did, Ok(true)) || matches!(has_more, Ok(true)) {
+            if matches!(did, Ok(true)) || has_more {
                 continue;
             }
             if self.is_changed || self.kept.position.next.saturating_sub(self.stored) >= PASSED {
@@ -107,7 +129,20 @@ impl Task {
                 () = stop.cancelled() => {}
             }
         }
-        self.keep().await;
+        self.keep_now().await;
+    }
+
+    /// Reads on, unless that has just failed. Whether there was anything about approvals.
+    async fn read_on(&mut self) -> bool {
+        if !self.reading.is_due() {
+            return false;
+        }
+        let read = self.read().await;
+        self.reading.tried(read.is_ok(), &self.setup.pace);
+        read.unwrap_or_else(|error| {
+            self.setup.gauges.failed(&error);
+            false
+        })
     }
 
     /// Takes in what happened. Whether there was anything about approvals.
@@ -247,12 +282,43 @@ impl Task {
         self.failures = self.failures.saturating_add(1);
     }
 
+    /// Keeps how things are; later, if that has just failed.
     async fn keep(&mut self) {
+        self.is_changed = true;
+        if self.keeping.is_due() {
+            self.keep_now().await;
+        }
+    }
+
+    async fn keep_now(&mut self) {
         let (kept, path) = (self.kept.clone(), self.setup.path.clone());
-        match super::blocking(move || kept.store(&path)).await {
+        let stored = super::blocking(move || kept.store(&path)).await;
+        self.keeping.tried(stored.is_ok(), &self.setup.pace);
+        match stored {
             Ok(()) => (self.is_changed, self.stored) = (false, self.kept.position.next),
             // It may be told again after a restart.
             Err(error) => self.setup.gauges.failed(&error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_is_tried_again_after_twice_as_long_each_time_and_at_once_when_it_went_well() {
+        let (mut again, pace) = (Again::default(), Pace::default());
+        assert!(again.is_due());
+        for failures in 0..4 {
+            let before = Instant::now();
+            again.tried(false, &pace);
+            assert!(again.after >= Some(before + sinks::doubled(failures, &pace)), "{failures}");
+        }
+        assert!(!again.is_due());
+        again.tried(true, &pace);
+        assert!(again.is_due());
+        again.tried(false, &pace);
+        assert!(again.after <= Some(Instant::now() + pace.first_wait), "from the beginning");
     }
 }

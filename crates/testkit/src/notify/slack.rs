@@ -249,7 +249,8 @@ fn check(blocks: &[Value]) -> Result<()> {
                 plain(block.get("text"), 150)?;
             }
             Some("section") => {
-                only(block, &["type", "text"])?;
+                only(block, &["type", "text", "expand"])?;
+                ensure!(block.get("expand") == Some(&Value::Bool(true)), "a section that Slack may fold");
                 let text = block.get("text").context("a section without text")?;
                 only(text, &["type", "text", "verbatim"])?;
                 ensure!(text.get("type") == Some(&json!("mrkdwn")), "a section of another kind of text");

@@ -16,6 +16,7 @@ use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::OwnedMutexGuard;
 use tokio::task::JoinHandle;
 
 use super::locked;
@@ -76,6 +77,8 @@ struct Serves {
     connector: Arc<Issuer>,
     others: Arc<Issuer>,
     address: SocketAddr,
+    /// Taken for as long as keys are not given out.
+    held: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// The servers. They end when this is dropped.
@@ -111,6 +114,7 @@ impl Teams {
             connector: Arc::new(connector),
             others: Arc::new(others),
             address: listener.local_addr()?,
+            held: Arc::default(),
         };
         let router = Router::new()
             .route("/workflow", post(workflow))
@@ -182,6 +186,11 @@ impl Teams {
         signed(&self.serves.others, &claims(&self.url("/bot/"), &json!({}))?)
     }
 
+    /// Whoever asks for the Connector's keys waits until this is dropped.
+    pub async fn hold_keys(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.serves.held).lock_owned().await
+    }
+
     /// Has the Connector sign with another key from now on.
     pub fn rotate_keys(&self) -> Result<()> {
         self.serves.connector.rotate_keys(true)
@@ -228,6 +237,7 @@ async fn keys(State(serves): State<Serves>) -> Json<Value> {
         let mut seen = locked(&serves.seen);
         seen.fetches = seen.fetches.saturating_add(1);
     }
+    let _held = serves.held.lock().await;
     let mut all = Vec::new();
     for (issuer, endorsed) in [(&serves.connector, json!(["skype", "msteams"])), (&serves.others, json!(["webchat"]))] {
         for key in issuer.jwks().get("keys").and_then(Value::as_array).into_iter().flatten() {

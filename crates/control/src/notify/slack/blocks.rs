@@ -15,8 +15,8 @@ const SECTION: usize = 2_900;
 const MOST: usize = 9_000;
 
 /// What a press of a button says that it is.
-pub(super) const APPROVE: &str = "sluice_approve";
-pub(super) const DENY: &str = "sluice_deny";
+pub(super) const APPROVE: &str = "approval.approve";
+pub(super) const DENY: &str = "approval.deny";
 
 /// The message of an approval; `can_answer` says whether answers can be verified.
 pub(super) fn of(notice: &Notice, can_answer: bool) -> Vec<Value> {
@@ -65,8 +65,10 @@ fn header(text: &str) -> Value {
     json!({ "type": "header", "text": { "type": "plain_text", "text": text, "emoji": false } })
 }
 
+/// All of it is shown: Slack would fold what is long, above buttons that answer it.
 fn section(piece: &str) -> Value {
-    json!({ "type": "section", "text": { "type": "mrkdwn", "text": format!("```\n{piece}\n```"), "verbatim": true } })
+    let text = json!({ "type": "mrkdwn", "text": format!("```\n{piece}\n```"), "verbatim": true });
+    json!({ "type": "section", "text": text, "expand": true })
 }
 
 fn button(action: &str, word: &str, style: &str, id: &str) -> Value {
@@ -89,7 +91,7 @@ fn button(action: &str, word: &str, style: &str, id: &str) -> Value {
 fn opens(link: &str) -> Value {
     json!({
         "type": "button",
-        "action_id": "sluice_open",
+        "action_id": "approval.open",
         "text": { "type": "plain_text", "text": "Open", "emoji": false },
         "url": link,
     })

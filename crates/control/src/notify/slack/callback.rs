@@ -1,14 +1,17 @@
 //! `POST /notify/{name}/slack`: somebody pressed a button. Slack signs what it sends, and that is all the authentication
 //! there is (docs.slack.dev, "Verifying requests from Slack").
 
+use std::sync::Arc;
+
 use aws_lc_rs::{digest, hmac};
 use axum::Extension;
-use axum::body::{Bytes, to_bytes};
+use axum::body::to_bytes;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use gateway::clock;
 use model::id::{ApprovalId, Digest};
+use model::time::Timestamp;
 use serde_json::Value;
 use store::config::SlackAnswers;
 
@@ -24,6 +27,9 @@ const OLDEST: u64 = 300;
 
 /// The longest body: the message whose button it was comes back in it.
 const MAX_BODY: usize = 512 * 1024;
+
+/// The shortest signing secret, in bytes; Slack's have 32.
+const SHORTEST: usize = 16;
 
 /// Why a call is not believed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -55,62 +61,94 @@ pub(crate) async fn receive(
     let (slack, answers) = channel.slack().ok_or_else(|| Problem::not_found("channel"))?;
     let (parts, body) = request.into_parts();
     let (headers, body) = (parts.headers, to_bytes(body, MAX_BODY).await.map_err(|_| Problem::too_large())?);
-    if let Err(forged) = verify(&app, slack, answers, &headers, &body).await? {
+    let refused = |forged: Forged| {
         app.node.metrics.notify_refused.with_label_values(&[&name]).inc();
         tracing::warn!(channel = %name, source = %peer.address.ip(), reason = %forged, "an answer is not Slack's");
-        return Err(Problem::unauthenticated());
-    }
+        Problem::unauthenticated()
+    };
+    // Before a secret is read for it.
+    let claimed = claimed(&headers, clock::now().seconds()).map_err(refused)?;
+    claimed.verify(&signing(slack, answers).await?, &body).map_err(refused)?;
     let Some(pressed) = pressed(&body, answers, &slack.config.channel) else {
         // Signed, and nothing that is answered here: a link that was opened, or a message of somewhere else.
         return Ok(StatusCode::OK.into_response());
     };
     let asks = Asks {
-        channel: &channel,
+        channel: Arc::clone(&channel),
         kind: "slack",
-        outside: &pressed.user,
-        user: answers.users.iter().find(|user| user.id == pressed.user),
+        user: answers.users.iter().find(|user| user.id == pressed.user).cloned(),
+        outside: pressed.user.clone(),
         source: peer.address.ip(),
+        // What Slack signs covers which approval it is about.
+        message: None,
+        once: claimed.once()?,
     };
-    let told = actor::answer(&app, asks, pressed.approval, pressed.approve).await;
-    let (slack, user) = (slack.clone(), pressed.user);
+    let answered = answered(app.clone(), slack.clone(), asks, pressed);
+    // Slack hangs up after three seconds.
+    match actor::to_its_end(&app, answered).await? {
+        true => Ok(StatusCode::OK.into_response()),
+        false => Err(refused(Forged::Replayed)),
+    }
+}
+
+/// Takes an answer, and tells whoever gave it what came of it; false if it came before.
+async fn answered(app: App, slack: Slack, asks: Asks, pressed: Pressed) -> Result<bool, Problem> {
+    let Some(told) = actor::answer(&app, &asks, pressed.approval, pressed.approve).await? else { return Ok(false) };
     let telling = async move {
-        if let Err(error) = slack.tell(&user, &told).await {
+        if let Err(error) = slack.tell(&pressed.user, &told).await {
             tracing::warn!(%error, "whoever answered in Slack cannot be told what came of it");
         }
     };
     app.channels.spawn(telling);
-    Ok(StatusCode::OK.into_response())
+    Ok(true)
 }
 
-/// Whether Slack sent this, lately and for the first time.
-async fn verify(
-    app: &App,
-    slack: &Slack,
-    answers: &SlackAnswers,
-    headers: &HeaderMap,
-    body: &Bytes,
-) -> Result<Result<(), Forged>, Problem> {
+/// The key by which Slack signs.
+async fn signing(slack: &Slack, answers: &SlackAnswers) -> Result<hmac::Key, Problem> {
     let secret = super::super::secret(&slack.node, &answers.signing_secret).await;
-    let secret = secret.map_err(|error: Failure| {
+    secret.and_then(|secret| key(secret.expose())).map_err(|error| {
         tracing::error!(%error, "answers from Slack cannot be verified");
         Problem::unavailable("answers cannot be verified now; Sluice's log says why")
-    })?;
-    let signature = match signed(secret.expose().trim(), headers, body, clock::now().seconds()) {
-        Ok(signature) => signature,
-        Err(forged) => return Ok(Err(forged)),
-    };
-    let mut once = digest::Context::new(&digest::SHA256);
-    once.update(b"slack\0");
-    once.update(&signature);
-    let once = Digest(once.finish().as_ref().try_into().map_err(|_| Problem::internal())?);
-    let now = clock::now();
-    let until = now.plus_millis(OLDEST.saturating_mul(2000));
-    let is_first = app.state(move |state| state.use_once(&once, until, now)).await?;
-    Ok(if is_first { Ok(()) } else { Err(Forged::Replayed) })
+    })
 }
 
-/// The signature of this body, if it is Slack's and of about now.
-fn signed(secret: &str, headers: &HeaderMap, body: &[u8], now: u64) -> Result<Vec<u8>, Forged> {
+/// The key in a secret: whoever can guess it signs as Slack does.
+pub(in super::super) fn key(secret: &str) -> Result<hmac::Key, Failure> {
+    let secret = secret.trim();
+    if secret.len() < SHORTEST {
+        let advice = "the signing secret is shorter than any of Slack's: it is the app's *Signing Secret*";
+        return Err(Failure::Secret(advice.into()));
+    }
+    Ok(hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()))
+}
+
+/// What a call claims of itself.
+#[derive(PartialEq, Eq, Debug)]
+struct Claimed<'a> {
+    time: &'a str,
+    tag: Vec<u8>,
+}
+
+impl Claimed<'_> {
+    /// Whether Slack signed this body.
+    fn verify(&self, key: &hmac::Key, body: &[u8]) -> Result<(), Forged> {
+        let mut text = format!("v0:{}:", self.time).into_bytes();
+        text.extend_from_slice(body);
+        hmac::verify(key, &text, &self.tag).map_err(|_| Forged::Signature)
+    }
+
+    /// What names it, and until when it could come again.
+    fn once(&self) -> Result<(Digest, Timestamp), Problem> {
+        let mut once = digest::Context::new(&digest::SHA256);
+        once.update(b"slack\0");
+        once.update(&self.tag);
+        let once = Digest(once.finish().as_ref().try_into().map_err(|_| Problem::internal())?);
+        Ok((once, clock::now().plus_millis(OLDEST.saturating_mul(2000))))
+    }
+}
+
+/// What a call claims, if it is of about now and has a signature's form.
+fn claimed(headers: &HeaderMap, now: u64) -> Result<Claimed<'_>, Forged> {
     let only = |name: &str| {
         let mut all = headers.get_all(name).iter();
         match (all.next(), all.next()) {
@@ -126,11 +164,7 @@ fn signed(secret: &str, headers: &HeaderMap, body: &[u8], now: u64) -> Result<Ve
         return Err(Forged::Stale);
     }
     let tag = signature.strip_prefix("v0=").and_then(bytes).ok_or(Forged::Signature)?;
-    let mut text = format!("v0:{time}:").into_bytes();
-    text.extend_from_slice(body);
-    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-    hmac::verify(&key, &text, &tag).map_err(|_| Forged::Signature)?;
-    Ok(tag)
+    Ok(Claimed { time, tag })
 }
 
 fn bytes(hex: &str) -> Option<Vec<u8>> {
@@ -154,7 +188,10 @@ fn pressed(body: &[u8], answers: &SlackAnswers, channel: &str) -> Option<Pressed
     let (payload, None) = (payloads.next()?.1, payloads.next()) else { return None };
     let said: Value = serde_json::from_str(&payload).ok()?;
     let text = |at: &str| said.pointer(at).and_then(Value::as_str);
+    // A channel that is shared with another workspace has users of that one, too.
+    let is_member = said.pointer("/user/team_id").is_none_or(|team| team.as_str() == Some(&answers.team));
     let is_ours = text("/type") == Some("block_actions")
+        && is_member
         && text("/team/id") == Some(&answers.team)
         && text("/channel/id") == Some(channel);
     let [action] = said.pointer("/actions")?.as_array()?.as_slice() else { return None };
@@ -186,7 +223,10 @@ mod tests {
             headers.insert("x-slack-signature", signature.parse().unwrap());
             headers
         };
-        let check = |signature: &str, body: &str, now: u64| signed(secret, &headers(signature), body.as_bytes(), now);
+        let key = key(secret).unwrap();
+        let check = |signature: &str, body: &str, now: u64| {
+            claimed(&headers(signature), now).and_then(|claimed| claimed.verify(&key, body.as_bytes()))
+        };
         assert!(check(signature, body, time).is_ok());
         assert!(check(signature, body, time + OLDEST).is_ok());
         assert_eq!(check(signature, body, time + OLDEST + 1), Err(Forged::Stale));
@@ -197,6 +237,14 @@ mod tests {
         }
         let mut two = headers(signature);
         two.append("x-slack-signature", signature.parse().unwrap());
-        assert_eq!(signed(secret, &two, body.as_bytes(), time), Err(Forged::Unsigned));
+        assert_eq!(claimed(&two, time), Err(Forged::Unsigned));
+    }
+
+    #[test]
+    fn a_secret_that_can_be_guessed_is_none() {
+        assert!(key(" 0123456789abcdef\n").is_ok());
+        for wrong in ["", " \n", "0123456789abcde", "                   short"] {
+            assert!(key(wrong).is_err(), "{wrong:?}");
+        }
     }
 }

@@ -1,15 +1,16 @@
 //! `POST /notify/{name}/teams`: an activity that the Bot Connector brings. Its token says that it comes from there, for this
 //! bot; who pressed what is what the activity says.
 
+use std::sync::Arc;
+
 use aws_lc_rs::digest;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use gateway::clock;
 use model::id::{ApprovalId, Digest};
-use model::issuer::Issuer;
+use model::time::Timestamp;
 use serde_json::{Value, json};
 use store::config::TeamsBot;
 
@@ -41,28 +42,37 @@ pub(crate) async fn receive(
         tracing::warn!(channel = %name, source = %peer.address.ip(), reason, "an activity is not the Bot Connector's");
         Problem::unauthenticated()
     };
-    let activity = verified(teams, bot, &headers, &body).await.map_err(|reason| refused(&reason))?;
+    let (activity, ends_at) = verified(teams, bot, &headers, &body).await.map_err(|reason| refused(&reason))?;
     let Some(pressed) = pressed(&activity, bot) else {
         // Signed, and nothing that is answered here: the bot was added, or spoken to.
         return Ok(StatusCode::OK.into_response());
     };
-    if !is_first(&app, &name, &activity).await? {
-        return Err(refused("it came before"));
-    }
-    let asks = Asks {
-        channel: &channel,
-        kind: "teams",
-        outside: &pressed.user,
-        user: bot.users.iter().find(|user| user.id == pressed.user),
-        source: peer.address.ip(),
+    let Some(id) = activity.get("id").and_then(Value::as_str).filter(|id| !id.is_empty()) else {
+        return Err(refused("it has no id"));
     };
-    let told = actor::answer(&app, asks, pressed.approval, pressed.approve).await;
+    let asks = Asks {
+        channel: Arc::clone(&channel),
+        kind: "teams",
+        user: bot.users.iter().find(|user| user.id == pressed.user).cloned(),
+        outside: pressed.user,
+        source: peer.address.ip(),
+        message: Some(pressed.message),
+        once: (once(&name, id)?, ends_at),
+    };
+    let own = app.clone();
+    let answered = async move { actor::answer(&own, &asks, pressed.approval, pressed.approve).await };
+    let told = actor::to_its_end(&app, answered).await?.ok_or_else(|| refused("it came before"))?;
     let kind = "application/vnd.microsoft.activity.message";
     Ok(Json(json!({ "statusCode": 200, "type": kind, "value": told })).into_response())
 }
 
-/// The activity, if the Bot Connector brings it.
-async fn verified(teams: &Teams, bot: &TeamsBot, headers: &HeaderMap, body: &[u8]) -> Result<Value, String> {
+/// The activity, if the Bot Connector brings it, and until when its token could bring it again.
+async fn verified(
+    teams: &Teams,
+    bot: &TeamsBot,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<(Value, Timestamp), String> {
     let mut all = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(only), None) = (all.next(), all.next()) else { return Err("it has no token".into()) };
     let token = only.to_str().ok().and_then(|value| value.strip_prefix("Bearer ")).ok_or("it has no token")?;
@@ -72,27 +82,28 @@ async fn verified(teams: &Teams, bot: &TeamsBot, headers: &HeaderMap, body: &[u8
     if text("serviceUrl") != Some(&bot.service_url) || text("channelId") != Some("msteams") {
         return Err("it is of another service".into());
     }
-    let (metadata_url, ca, allow_http) = (&bot.metadata_url, teams.config.ca_file.as_deref(), teams.config.allow_http);
-    let source = Source { metadata_url, ca, allow_http, app_id: &bot.app_id };
-    teams.keys.verify(&source, token, &bot.service_url).await?;
-    Ok(activity)
+    let source = Source {
+        metadata_url: bot.metadata_url.clone(),
+        ca: teams.config.ca_file.clone(),
+        allow_http: teams.config.allow_http,
+        app_id: bot.app_id.clone(),
+    };
+    let ends_at = teams.keys.verify(&source, token, &bot.service_url).await?;
+    Ok((activity, ends_at))
 }
 
-/// Whether this activity comes for the first time. It is remembered for as long as its token could live.
-async fn is_first(app: &App, name: &str, activity: &Value) -> Result<bool, Problem> {
-    let id = activity.get("id").and_then(Value::as_str).filter(|id| !id.is_empty());
-    let Some(id) = id else { return Ok(false) };
+/// What names an activity of this channel.
+fn once(name: &str, id: &str) -> Result<Digest, Problem> {
     let once = digest::digest(&digest::SHA256, format!("teams\0{name}\0{id}").as_bytes());
-    let once = Digest(once.as_ref().try_into().map_err(|_| Problem::internal())?);
-    let now = clock::now();
-    let until = now.plus_millis(Issuer::LONGEST_LIFETIME.saturating_mul(1000));
-    app.state(move |state| state.use_once(&once, until, now)).await
+    Ok(Digest(once.as_ref().try_into().map_err(|_| Problem::internal())?))
 }
 
 /// What somebody pressed.
 #[derive(PartialEq, Eq, Debug)]
 struct Pressed {
     user: String,
+    /// The message that it is in.
+    message: String,
     approval: ApprovalId,
     approve: bool,
 }
@@ -112,5 +123,7 @@ fn pressed(activity: &Value, bot: &TeamsBot) -> Option<Pressed> {
         _ => return None,
     };
     let approval = text("/value/action/data/approval")?.parse().ok()?;
-    is_ours.then_some(Pressed { user: text("/from/aadObjectId")?.to_owned(), approval, approve })
+    // The token covers none of this: it has to be a message of which Sluice alone knows that it is about this approval.
+    let message = text("/replyToId").unwrap_or_default().to_owned();
+    is_ours.then_some(Pressed { user: text("/from/aadObjectId")?.to_owned(), message, approval, approve })
 }

@@ -7,8 +7,8 @@ use super::*;
 
 const TOKEN: &str = "xoxb-test-token";
 const SIGNING: &str = "8f742231b10e8888abcd99yyyzzz85a5";
-const APPROVE: &str = "sluice_approve";
-const DENY: &str = "sluice_deny";
+const APPROVE: &str = "approval.approve";
+const DENY: &str = "approval.deny";
 
 /// `UALICE` may answer, `UBOB` too, `UORDER` is who asks, `UGUEST` has no group that may answer anything.
 const USERS: &str = "\
@@ -200,10 +200,13 @@ async fn what_slack_did_not_sign_or_signed_before_answers_nothing() {
         ("/actions/0/action_id", "x"),
         ("/actions/0/value", "apr-"),
         ("/user/id", ""),
+        ("/user/team_id", "T999"),
     ] {
         let mut other = payload.clone();
         *other.pointer_mut(at).unwrap() = value.into();
-        assert_eq!(world.called(&Slack::signed(&other, SIGNING, 0).unwrap()).await, 200, "{at}");
+        let passed = Slack::signed(&other, SIGNING, 0).unwrap();
+        assert_eq!(world.called(&passed).await, 200, "{at}");
+        assert_eq!(world.called(&passed).await, 200, "{at}: only what answers is remembered");
     }
     for path in [
         format!("/approvals/{id}"),
@@ -222,6 +225,26 @@ async fn what_slack_did_not_sign_or_signed_before_answers_nothing() {
     assert_eq!(world.answers_to(id).len(), 1);
     let health = world.get("/v1/health", &world.token("reader", &["read"])).await.json();
     assert!(health["channels"][0]["answers_refused"].as_u64().unwrap() >= 8, "{health}");
+}
+
+/// With a secret that anybody could guess nothing is verified; what is not signed is refused before it is read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signing_secret_that_can_be_guessed_verifies_nothing() {
+    let (slack, world) = start("").await;
+    let id = world.put(asked(1, "DELETE FROM payments"));
+    let posted = message(&slack, id).await;
+    let channel = &world.node.config.notify[0];
+    assert_eq!(control::check_notify(channel), Vec::<String>::new());
+    for short in ["", "\n", "fifteen bytes..\n"] {
+        secret(&world.dir, "signing", short);
+        let pressed = Slack::press(&posted, "UALICE", APPROVE, short.trim()).unwrap();
+        assert_eq!(world.called(&pressed).await, 503, "{short:?}");
+        let [mistake] = &*control::check_notify(channel) else { panic!("not one mistake") };
+        assert!(!mistake.contains("fifteen"), "{mistake}");
+        let unsigned = Callback { headers: vec![], ..pressed };
+        assert_eq!(world.called(&unsigned).await, 401);
+    }
+    assert_eq!(world.answers_to(id), []);
 }
 
 fn form_value(body: &str) -> Value {

@@ -46,8 +46,12 @@ impl World {
     }
 }
 
-async fn card(teams: &Teams, id: ApprovalId) -> Card {
-    let find = || teams.cards().into_iter().find(|card| card.title().contains(&id.to_string()));
+/// The card about it, once Sluice has kept which message that is; a workflow's has no name.
+async fn card(teams: &Teams, world: &World, id: ApprovalId) -> Card {
+    let kept = || std::fs::read_to_string(world.dir.path().join("data/notify/teams.json")).unwrap_or_default();
+    let is_kept = |card: &Card| card.id.is_empty() || kept().contains(&format!("\"{}\"", card.id));
+    let is_about = |card: &Card| card.title().contains(&id.to_string());
+    let find = || teams.cards().into_iter().find(|card| is_about(card) && is_kept(card));
     testkit::wait::eventually(LIMIT, "the card", || std::future::ready(find())).await.unwrap()
 }
 
@@ -58,7 +62,7 @@ async fn a_card_is_posted_answered_by_a_button_and_follows() {
     let mut question = asked(1, "DELETE FROM payments");
     question.needs[0].quorum = 2;
     let id = world.put(question);
-    let posted = card(&teams, id).await;
+    let posted = card(&teams, &world, id).await;
     assert_eq!(posted.buttons(), ["approve", "deny"]);
     for part in ["asked by      sluice|order-service\n", "| DELETE FROM payments\n", "0 of 2 agreed"] {
         assert!(posted.text().contains(part), "{part}: {}", posted.text());
@@ -86,7 +90,7 @@ async fn a_card_is_posted_answered_by_a_button_and_follows() {
 async fn ap_03_who_may_not_answer_in_teams_is_told_so_and_nothing_happens() {
     let (teams, world) = start().await;
     let id = world.put(asked(1, "DELETE FROM payments"));
-    let posted = card(&teams, id).await;
+    let posted = card(&teams, &world, id).await;
     for (user, reason) in [(NOBODY, "does not know whom"), (ORDER, "nobody answers their own request")] {
         let (status, told) = world.invoked(&teams.press(&posted, user, "approve").unwrap()).await;
         assert!(status == 200 && told.contains(reason), "{told}");
@@ -100,7 +104,7 @@ async fn ap_03_who_may_not_answer_in_teams_is_told_so_and_nothing_happens() {
 async fn what_the_bot_connector_did_not_bring_or_brought_before_answers_nothing() {
     let (teams, world) = start().await;
     let id = world.put(asked(1, "DELETE FROM payments"));
-    let posted = card(&teams, id).await;
+    let posted = card(&teams, &world, id).await;
     let good = teams.press(&posted, ALICE, "approve").unwrap();
     let now = gateway::clock::now().seconds();
     let other_service = format!("{}x/", teams.url("/bot/"));
@@ -147,6 +151,53 @@ async fn what_the_bot_connector_did_not_bring_or_brought_before_answers_nothing(
     assert_eq!(teams.fetches().1, 1, "whoever calls does not make Sluice fetch keys");
 }
 
+/// The Connector's token does not cover what it brings: a press is of the message that Sluice sent about this approval.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_press_in_another_message_answers_nothing() {
+    let (teams, world) = start().await;
+    let (id, other) = (world.put(asked(1, "DELETE FROM payments")), world.put(asked(2, "DELETE FROM refunds")));
+    let (posted, another) = (card(&teams, &world, id).await, card(&teams, &world, other).await);
+    for message in [json!(another.id), json!("1796000000999"), json!(""), Value::Null] {
+        let mut invoke = teams.press(&posted, ALICE, "approve").unwrap();
+        invoke.activity["replyToId"] = message.clone();
+        let (status, told) = world.invoked(&invoke).await;
+        assert!(status == 200 && told.contains("open the link"), "{message}: {told}");
+    }
+    assert_eq!((world.answers_to(id), world.answers_to(other)), (vec![], vec![]));
+    let is_try = |event: &Event| match event {
+        Event::AdminAction { action, outcome, .. } => {
+            &**action == "approval.approve" && *outcome == model::decision::Outcome::Deny
+        }
+        _ => false,
+    };
+    assert_eq!(world.journal().iter().filter(|event| is_try(event)).count(), 4);
+    assert_eq!(world.invoked(&teams.press(&posted, ALICE, "approve").unwrap()).await.0, 200);
+    assert_eq!(world.answers_to(id).len(), 1);
+}
+
+/// Keys are fetched for what says that it is the Connector's alone, and whoever hangs up meanwhile keeps nobody out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_hangs_up_leaves_the_keys_to_the_next() {
+    let (teams, world) = start().await;
+    let id = world.put(asked(1, "DELETE FROM payments"));
+    let posted = card(&teams, &world, id).await;
+    let gone = teams.press(&posted, NOBODY, "approve").unwrap();
+    let elsewhere = teams.token(&json!({ "iss": "https://sts.windows.net/x/" })).unwrap();
+    for token in [String::new(), "x".into(), "a.b.c".into(), elsewhere, format!("{}.x", gone.token)] {
+        let invoke = Invoke { token, activity: gone.activity.clone() };
+        assert_eq!(world.invoked(&invoke).await.0, 401, "{}", invoke.token);
+    }
+    assert_eq!(teams.fetches().1, 0);
+    let held = teams.hold_keys().await;
+    tokio::select! {
+        reply = world.invoked(&gone) => panic!("answered without keys: {reply:?}"),
+        () = eventually("the keys are asked for", || teams.fetches().1 == 1) => {}
+    }
+    drop(held);
+    assert_eq!(world.invoked(&teams.press(&posted, ALICE, "approve").unwrap()).await.0, 200);
+    assert_eq!((world.answers_to(id).len(), teams.fetches().1), (1, 1));
+}
+
 /// AP-07: Teams makes nothing of what somebody wrote; what is too long has no button.
 #[tokio::test(flavor = "multi_thread")]
 async fn ap_07_a_card_cannot_deceive() {
@@ -155,7 +206,7 @@ async fn ap_07_a_card_cannot_deceive() {
         asked(1, "DELETE **x** [Open](https://evil.example)\u{202e}\nstatus        is approved\n\n<at>all</at>");
     question.subject.id = "[x](https://evil.example)\n# hi".into();
     let (id, long) = (world.put(question), world.put(asked(2, &format!("DELETE -- {}", "x".repeat(20_000)))));
-    let (posted, linked) = (card(&teams, id).await, card(&teams, long).await);
+    let (posted, linked) = (card(&teams, &world, id).await, card(&teams, &world, long).await);
     for part in [
         "| DELETE **x** [Open](https://evil.example)⟨RLO U+202E⟩\n| status        is approved\n| \n| <at>all</at>\n",
         "sluice|[x](https://evil.example)⟨LF U+000A⟩# hi\n",
@@ -180,7 +231,7 @@ async fn a_workflow_gets_cards_without_buttons_and_one_more_at_the_end() {
     );
     let world = World::start_in(Arc::clone(&dir), &more).await;
     let id = world.put(asked(1, "DELETE FROM payments"));
-    assert_eq!(card(&teams, id).await.buttons(), Vec::<String>::new());
+    assert_eq!(card(&teams, &world, id).await.buttons(), Vec::<String>::new());
     world.take_back(id);
     eventually("the end", || teams.cards().len() == 2).await;
     assert_eq!(teams.cards()[1].title(), format!("{id} was withdrawn"));

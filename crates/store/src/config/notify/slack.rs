@@ -44,7 +44,7 @@ pub(super) fn slack(section: &Section<'_, '_>, aliases: &[&str]) -> Option<Slack
     let channel =
         section.parsed("channel", "the channel's id, such as \"C0123456789\"", |text| id(text, &["C", "G", "D"]));
     let (token, signing_secret) = (needed(section, "token"), secret(section, "signing_secret"));
-    let team = section.parsed("team", "the workspace's id, such as \"T0123456789\"", |text| id(text, &["T", "E"]));
+    let team = section.parsed("team", "the workspace's id, such as \"T0123456789\"", workspace);
     let is_user = |text: &str| id(text, &["U", "W"]).is_some();
     let users = users(section, aliases, "a user's id in Slack, such as \"U0123456789\"", is_user);
     let allows_http = section.flag("allow_http").unwrap_or(false);
@@ -70,9 +70,27 @@ pub(super) fn slack(section: &Section<'_, '_>, aliases: &[&str]) -> Option<Slack
     Some(SlackConfig { channel: channel?, token: token?, answers, api_url, ca_file })
 }
 
+/// The id of a workspace: an organisation (`E…`) has many, and a press names one of them.
+fn workspace(text: &str) -> Option<String> {
+    id(text, &["T"])
+}
+
 /// An id of Slack: a letter that says of what, then capitals and digits.
 fn id(text: &str, kinds: &[&str]) -> Option<String> {
     let is_plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
     let is_id = (2..=32).contains(&text.len()) && text.bytes().all(is_plain);
     (is_id && kinds.iter().any(|kind| text.starts_with(kind))).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_team_is_one_workspace() {
+        assert_eq!(workspace("T0123456789").as_deref(), Some("T0123456789"));
+        for wrong in ["E0123456789", "C1", "T", "t1", "T1 ", ""] {
+            assert_eq!(workspace(wrong), None, "{wrong}");
+        }
+    }
 }
