@@ -109,10 +109,10 @@ pub(crate) async fn change(
     Body(body): Body<ProposalBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let draft = draft(&app, body).await?;
-    let who = caller.subject.key.clone();
-    let proposal =
-        alter(&app, &caller, id, "policy.change", move |proposal| proposal.change(&who, draft, clock::now()));
-    let proposal = proposal.await?;
+    let (who, behalf) = (caller.subject.key.clone(), caller.subject.on_behalf_of.clone());
+    let changed =
+        alter(&app, &caller, id, "policy.change", move |proposal| proposal.change(&who, &behalf, draft, clock::now()));
+    let proposal = changed.await?;
     Ok(Answer::ok(whole(&app, proposal).await?))
 }
 
@@ -126,8 +126,9 @@ pub(crate) async fn withdraw(
     caller: Caller,
     Id(id): Id<ProposalId>,
 ) -> Result<impl IntoResponse, Problem> {
-    let who = caller.subject.key.clone();
-    let withdrawn = alter(&app, &caller, id, "policy.withdraw", move |proposal| proposal.withdraw(&who, clock::now()));
+    let (who, behalf) = (caller.subject.key.clone(), caller.subject.on_behalf_of.clone());
+    let withdrawn =
+        alter(&app, &caller, id, "policy.withdraw", move |proposal| proposal.withdraw(&who, &behalf, clock::now()));
     let proposal = withdrawn.await?;
     Ok(Answer::ok(view(&app, &proposal)))
 }
@@ -147,6 +148,7 @@ pub(crate) async fn approve(
     let agreement = Agreement {
         by: caller.subject.key.clone(),
         on_behalf_of: caller.subject.on_behalf_of.clone(),
+        token_id: caller.subject.token_id.clone(),
         at: clock::now(),
         digest: body.digest,
         reason: reason(body.reason)?,

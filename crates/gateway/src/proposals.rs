@@ -82,15 +82,19 @@ impl Node {
         if !self.config.policy.apply {
             return Err(NotApplied::Off);
         }
+        let mut is_new = false;
         let revision = self.revisions.alone(|| {
             let proposal = self.agreed(wish, examine)?;
             if !record(&proposal) {
                 return Err(NotApplied::NotRecorded);
             }
-            self.write(wish, &proposal)
-        })?;
-        self.sessions.tell_all(Signal::Revision);
-        Ok(revision)
+            self.write(wish, &proposal, &mut is_new)
+        });
+        // What came into force may be another one than was meant: sessions are judged by it all the same.
+        if is_new {
+            self.sessions.tell_all(Signal::Revision);
+        }
+        revision
     }
 
     /// The proposal, if everything about it is as it has to be.
@@ -118,7 +122,7 @@ impl Node {
         Ok(proposal)
     }
 
-    /// Whether nobody of those who agreed was revoked since.
+    /// Whether neither anybody of those who agreed nor the token that they agreed by was revoked since.
     fn is_believed(&self, agreement: &Agreement) -> bool {
         let mut people = std::iter::once(&agreement.by).chain(&agreement.on_behalf_of);
         let is_of = |whose: &Whose, key: &SubjectKey| match whose {
@@ -126,17 +130,24 @@ impl Node {
             Whose::Issuer(alias) => *alias == key.issuer,
             Whose::Token(_) | Whose::TokenId { .. } => false,
         };
+        let is_token = |whose: &Whose| match whose {
+            Whose::TokenId { issuer, id } => *issuer == agreement.by.issuer && agreement.token_id.as_ref() == Some(id),
+            Whose::Subject(_) | Whose::Token(_) | Whose::Issuer(_) => false,
+        };
         let revocations = self.revocations.list();
         let holds = |one: &&Revocation| one.at >= agreement.at || matches!(one.extent, Extent::All | Extent::Disabled);
         let in_force: Vec<&Revocation> = revocations.iter().filter(holds).collect();
-        !people.any(|key| in_force.iter().any(|one| is_of(&one.whose, key)) || !self.issuers.has(&key.issuer))
+        let is_revoked = |key: &SubjectKey| in_force.iter().any(|one| is_of(&one.whose, key));
+        !revocations.iter().any(|one| is_token(&one.whose))
+            && !people.any(|key| is_revoked(key) || !self.issuers.has(&key.issuer))
     }
 
-    fn write(&self, wish: &Wish, proposal: &Proposal) -> Result<Option<RevisionId>, NotApplied> {
+    /// `is_new` says whether another revision is in force, be it the proposal's or not.
+    fn write(&self, wish: &Wish, proposal: &Proposal, is_new: &mut bool) -> Result<Option<RevisionId>, NotApplied> {
         let Wish { proposal: id, digest, by } = wish.clone();
         let pending = Pending { proposal: id, digest, by, at: clock::now(), changes: proposal.changes.clone() };
         store::revision::begin(&self.config.data_dir, self.revisions.dir(), &pending)?;
-        self.revisions.take_up(self.state.as_ref(), &self.recorder, &self.metrics);
+        *is_new = self.revisions.take_up(self.state.as_ref(), &self.recorder, &self.metrics);
         let active = self.revisions.current();
         match active.digest == proposal.becomes {
             true => Ok(Some(active.id).filter(|_| proposal.becomes != proposal.base_digest)),

@@ -1,6 +1,8 @@
 //! Proposed changes of the policies, and the rules for people: nobody agrees to their own, an agreement is to exactly what
 //! was looked at, and what was changed since has to be agreed to again.
 
+use std::sync::Arc;
+
 use model::id::{Digest, ProposalId, RevisionId};
 use model::subject::SubjectKey;
 use model::time::Timestamp;
@@ -41,6 +43,9 @@ pub struct Agreement {
     pub by: SubjectKey,
     /// The delegation behind them.
     pub on_behalf_of: Vec<SubjectKey>,
+    /// The id of the token that they gave it by, if that has one.
+    #[serde(default)]
+    pub token_id: Option<Arc<str>>,
     /// When.
     pub at: Timestamp,
     /// To what.
@@ -79,7 +84,7 @@ pub struct Proposal {
     pub base: RevisionId,
     /// The digest of that revision's files.
     pub base_digest: Digest,
-    /// What is agreed to: the base, and each file before and after.
+    /// What is agreed to: the base, the reason, and each file before and after.
     pub digest: Digest,
     /// The digest of the revision that it makes.
     pub becomes: Digest,
@@ -177,7 +182,7 @@ impl Proposal {
     }
 
     fn take(&mut self, draft: Draft, now: Timestamp) {
-        self.digest = digest_of_changes(draft.base_digest, &draft.changes);
+        self.digest = digest_of_changes(draft.base_digest, &draft.reason, &draft.changes);
         self.agreements.clear();
         self.changed_at = now;
         (self.reason, self.base, self.base_digest) = (draft.reason, draft.base, draft.base_digest);
@@ -194,16 +199,24 @@ impl Proposal {
         if self.status_at(now) == ProposalStatus::Open { Ok(()) } else { Err(ProposalError::NotOpen) }
     }
 
-    fn is_of(&self, who: &SubjectKey) -> Result<(), ProposalError> {
-        if self.author == *who { Ok(()) } else { Err(ProposalError::NotYours) }
+    /// By the same delegation too: others behind the same author are other people.
+    fn is_of(&self, who: &SubjectKey, on_behalf_of: &[SubjectKey]) -> Result<(), ProposalError> {
+        let is_theirs = self.author == *who && self.on_behalf_of == on_behalf_of;
+        if is_theirs { Ok(()) } else { Err(ProposalError::NotYours) }
     }
 
     /// Replaces what is proposed. Whoever agreed did not agree to this.
     ///
     /// # Errors
     /// It is not the caller's, or not open.
-    pub fn change(&mut self, who: &SubjectKey, draft: Draft, now: Timestamp) -> Result<(), ProposalError> {
-        self.is_of(who)?;
+    pub fn change(
+        &mut self,
+        who: &SubjectKey,
+        on_behalf_of: &[SubjectKey],
+        draft: Draft,
+        now: Timestamp,
+    ) -> Result<(), ProposalError> {
+        self.is_of(who, on_behalf_of)?;
         self.is_open(now)?;
         self.take(draft, now);
         Ok(())
@@ -213,8 +226,13 @@ impl Proposal {
     ///
     /// # Errors
     /// It is not the caller's, or not open.
-    pub fn withdraw(&mut self, who: &SubjectKey, now: Timestamp) -> Result<(), ProposalError> {
-        self.is_of(who)?;
+    pub fn withdraw(
+        &mut self,
+        who: &SubjectKey,
+        on_behalf_of: &[SubjectKey],
+        now: Timestamp,
+    ) -> Result<(), ProposalError> {
+        self.is_of(who, on_behalf_of)?;
         self.is_open(now)?;
         self.status = ProposalStatus::Withdrawn;
         self.ended = Some(ProposalEnd { by: who.clone(), at: now, revision: None });
@@ -270,7 +288,7 @@ impl Proposal {
         now: Timestamp,
     ) -> Result<(), ProposalError> {
         self.is_open(now)?;
-        let is_whole = digest_of_changes(self.base_digest, &self.changes) == self.digest;
+        let is_whole = digest_of_changes(self.base_digest, &self.reason, &self.changes) == self.digest;
         if digest != self.digest || !is_whole {
             return Err(ProposalError::OtherDigest);
         }
@@ -309,7 +327,7 @@ mod tests {
     }
 
     fn yes(proposal: &Proposal, by: SubjectKey) -> Agreement {
-        Agreement { by, on_behalf_of: vec![], at: NOW, digest: proposal.digest, reason: None }
+        Agreement { by, on_behalf_of: vec![], token_id: None, at: NOW, digest: proposal.digest, reason: None }
     }
 
     fn may(proposal: &Proposal, needed: usize) -> Result<(), ProposalError> {
@@ -338,6 +356,12 @@ mod tests {
         }
         let through = Agreement { on_behalf_of: vec![key("ann")], ..yes(&proposal, key("deploy-bot")) };
         assert_eq!(proposal.agree(through.clone()), Err(ProposalError::OwnProposal));
+        // Somebody else behind the same author would write it, and agree to it as another person.
+        for other in [vec![key("bob")], vec![], vec![key("carol"), key("bob")]] {
+            assert_eq!(proposal.change(&key("ann"), &other, draft("b"), NOW), Err(ProposalError::NotYours));
+            assert_eq!(proposal.withdraw(&key("ann"), &other, NOW), Err(ProposalError::NotYours));
+        }
+        proposal.change(&key("ann"), &[key("carol")], draft("b"), NOW).unwrap();
         // Whatever the database holds.
         proposal.agreements = vec![through, yes(&proposal, key("ann"))];
         assert_eq!(proposal.counted(NOW).len(), 0);
@@ -352,7 +376,7 @@ mod tests {
         let mut proposal = proposal();
         let before = yes(&proposal, key("bob"));
         proposal.agree(before.clone()).unwrap();
-        proposal.change(&key("ann"), draft("b"), NOW).unwrap();
+        proposal.change(&key("ann"), &[], draft("b"), NOW).unwrap();
         assert_eq!(may(&proposal, 1), Err(ProposalError::TooFew { have: 0, needed: 1 }));
         assert_eq!(proposal.agree(before.clone()), Err(ProposalError::OtherDigest), "again, as it was");
         proposal.agreements.push(before);
@@ -362,6 +386,10 @@ mod tests {
         assert_eq!(proposal.may_apply(other, Digest([1; 32]), 1, NOW), Err(ProposalError::OtherDigest));
         let moved = Err(ProposalError::BaseMoved { base: RevisionId(1) });
         assert_eq!(proposal.may_apply(proposal.digest, other, 1, NOW), moved);
+        let said = Draft { reason: "another".into(), ..draft("b") };
+        let mut same_files = proposal.clone();
+        same_files.change(&key("ann"), &[], said, NOW).unwrap();
+        assert_ne!(same_files.digest, proposal.digest, "why is agreed to as well");
         proposal.changes[0].after = Some("c".into());
         assert_eq!(may(&proposal, 1), Err(ProposalError::OtherDigest), "files that are not those of the digest");
     }
@@ -369,13 +397,13 @@ mod tests {
     #[test]
     fn an_author_alone_changes_and_withdraws_and_what_ended_stays_so() {
         let mut proposal = proposal();
-        assert_eq!(proposal.change(&key("bob"), draft("b"), NOW), Err(ProposalError::NotYours));
-        assert_eq!(proposal.withdraw(&key("bob"), NOW), Err(ProposalError::NotYours));
-        proposal.withdraw(&key("ann"), NOW).unwrap();
+        assert_eq!(proposal.change(&key("bob"), &[], draft("b"), NOW), Err(ProposalError::NotYours));
+        assert_eq!(proposal.withdraw(&key("bob"), &[], NOW), Err(ProposalError::NotYours));
+        proposal.withdraw(&key("ann"), &[], NOW).unwrap();
         for ended in [proposal.clone(), Proposal { status: ProposalStatus::Applied, ..proposal.clone() }] {
             let mut ended = ended;
-            assert_eq!(ended.withdraw(&key("ann"), NOW), Err(ProposalError::NotOpen));
-            assert_eq!(ended.change(&key("ann"), draft("b"), NOW), Err(ProposalError::NotOpen));
+            assert_eq!(ended.withdraw(&key("ann"), &[], NOW), Err(ProposalError::NotOpen));
+            assert_eq!(ended.change(&key("ann"), &[], draft("b"), NOW), Err(ProposalError::NotOpen));
             assert_eq!(ended.agree(yes(&ended, key("bob"))), Err(ProposalError::NotOpen));
             assert_eq!(may(&ended, 1), Err(ProposalError::NotOpen));
         }

@@ -372,6 +372,20 @@ async fn an_agreement_of_somebody_who_was_revoked_since_does_not_count() {
 }
 
 #[tokio::test]
+async fn an_agreement_by_a_token_that_was_revoked_since_does_not_count() {
+    let world = start().await;
+    let proposal = world.propose("ann", json!({ FILE: MORE })).await.proposal;
+    let (path, digest) = (format!("/v1/proposals/{}/approve", proposal.id), json!({ "digest": proposal.digest }));
+    says(&world.post(&path, &world.token_of("bob", &["read", "apply"], "stolen"), &digest).await, 200, "open");
+    let revoke = json!({ "token_id": "sluice|stolen", "reason": "it was in a log" });
+    let revoked = world.post("/v1/revocations", &world.token("ops", &["sessions"]), &revoke).await;
+    assert!(revoked.status < 300, "{}", revoked.body);
+    says(&world.act("eve", &proposal.id, "apply", &proposal.digest).await, 409, "0 of 1");
+    says(&world.act("carol", &proposal.id, "approve", &proposal.digest).await, 200, "open");
+    says(&world.act("eve", &proposal.id, "apply", &proposal.digest).await, 200, "applied");
+}
+
+#[tokio::test]
 async fn what_is_changed_elsewhere_is_not_changed_here() {
     let world = World::start().await;
     let proposal = world.agreed(json!({ FILE: MORE })).await;

@@ -112,6 +112,11 @@ impl World {
 
     /// A token for `sluice|NAME` in the groups `sluice|GROUP`.
     pub(crate) fn token(&self, name: &str, groups: &[&str]) -> String {
+        self.token_of(name, groups, "test")
+    }
+
+    /// Likewise, with this id.
+    pub(crate) fn token_of(&self, name: &str, groups: &[&str], token_id: &str) -> String {
         let groups: Vec<Arc<str>> = groups.iter().map(|group| Arc::from(*group)).collect();
         let claims = Claims {
             issuer: LOCAL_ISSUER_URL,
@@ -119,7 +124,7 @@ impl World {
             subject: name,
             groups: &groups,
             lifetime: 300,
-            token_id: "test",
+            token_id,
         };
         local_key(&self.node.layout()).unwrap().sign(&claims, gateway::clock::now()).expose().clone()
     }

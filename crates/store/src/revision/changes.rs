@@ -24,7 +24,7 @@ const MOST_CASES: usize = 200;
 const MOST_CASES_BYTES: usize = 8 << 20;
 
 /// Names what is digested and how, so that no other digest of Sluice's can be mistaken for this one.
-const DOMAIN: &str = "sluice proposal 1";
+const DOMAIN: &str = "sluice proposal 2";
 
 /// What a file that may be changed is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -173,9 +173,9 @@ pub fn cases(dir: &Path) -> Result<Vec<(ChangeableFile, String)>, ConfigError> {
     Ok(found)
 }
 
-/// What names a change of one revision: SHA-256 over the revision's digest and each file's name, text before and text
-/// after, each preceded by whether it is there and its length.
-pub fn digest_of_changes(base: Digest, changes: &[Change]) -> Digest {
+/// What names a change of one revision: SHA-256 over the revision's digest, the reason, and each file's name, text before
+/// and text after, each preceded by whether it is there and its length.
+pub fn digest_of_changes(base: Digest, reason: &str, changes: &[Change]) -> Digest {
     let mut context = Context::new(&SHA256);
     let mut part = |bytes: Option<&[u8]>| {
         let length = bytes.map_or(u64::MAX, |bytes| u64::try_from(bytes.len()).unwrap_or(u64::MAX));
@@ -184,6 +184,7 @@ pub fn digest_of_changes(base: Digest, changes: &[Change]) -> Digest {
     };
     part(Some(DOMAIN.as_bytes()));
     part(Some(&base.0));
+    part(Some(reason.as_bytes()));
     for change in changes {
         part(Some(change.file.as_str().as_bytes()));
         part(change.before.as_deref().map(str::as_bytes));
@@ -244,15 +245,17 @@ mod tests {
         let base = Digest([1; 32]);
         let first = change("policies/a.cedar", Some("a"), Some("b"));
         let digests = [
-            digest_of_changes(base, &[]),
-            digest_of_changes(base, std::slice::from_ref(&first)),
-            digest_of_changes(Digest([2; 32]), std::slice::from_ref(&first)),
-            digest_of_changes(base, &[change("policies/b.cedar", Some("a"), Some("b"))]),
-            digest_of_changes(base, &[change("policies/a.cedar", None, Some("b"))]),
-            digest_of_changes(base, &[change("policies/a.cedar", Some(""), Some("b"))]),
-            digest_of_changes(base, &[change("policies/a.cedar", Some("a"), None)]),
-            digest_of_changes(base, &[change("policies/a.cedar", Some("ab"), Some(""))]),
-            digest_of_changes(base, &[first, change("classification.toml", Some("a"), Some("b"))]),
+            digest_of_changes(base, "why", &[]),
+            digest_of_changes(base, "", &[]),
+            digest_of_changes(base, "other", &[]),
+            digest_of_changes(base, "why", std::slice::from_ref(&first)),
+            digest_of_changes(Digest([2; 32]), "why", std::slice::from_ref(&first)),
+            digest_of_changes(base, "why", &[change("policies/b.cedar", Some("a"), Some("b"))]),
+            digest_of_changes(base, "why", &[change("policies/a.cedar", None, Some("b"))]),
+            digest_of_changes(base, "why", &[change("policies/a.cedar", Some(""), Some("b"))]),
+            digest_of_changes(base, "why", &[change("policies/a.cedar", Some("a"), None)]),
+            digest_of_changes(base, "why", &[change("policies/a.cedar", Some("ab"), Some(""))]),
+            digest_of_changes(base, "why", &[first, change("classification.toml", Some("a"), Some("b"))]),
         ];
         let different: std::collections::BTreeSet<_> = digests.iter().collect();
         assert_eq!(different.len(), digests.len());

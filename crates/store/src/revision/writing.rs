@@ -1,8 +1,8 @@
 //! Writing an agreed change into the revision's directory: after a crash at any point, what Sluice reads is all of what was
 //! before or all of what was agreed, and never some of each.
 //!
-//! 1. Each new text is written beside its file under a hidden name, and synced. Nothing has happened yet: where the
-//!    directory cannot be written or the disk is full, this is refused.
+//! 1. Each new text is written beside its file under a hidden name, and synced, as is a directory that is made for it.
+//!    Nothing has happened yet: where the directory cannot be written or the disk is full, this is refused.
 //! 2. All of the change is written to `revision.pending` in the data directory, synced, and renamed to that name. From here
 //!    on the change is made, whatever happens.
 //! 3. Each file is renamed to its name, the directories are synced, and once the change is noted in the state
@@ -20,7 +20,7 @@ use model::subject::SubjectKey;
 use model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::changes::{Change, Kind, present};
+use super::changes::{Change, present};
 
 /// Where a change that is being made is, in the data directory.
 const PENDING: &str = "revision.pending";
@@ -70,6 +70,8 @@ trait Steps {
     fn write(&self, path: &Path, bytes: &[u8], is_private: bool) -> io::Result<()>;
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Makes a directory, if it is not there.
+    fn make_directory(&self, path: &Path) -> io::Result<()>;
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
 }
 
@@ -94,6 +96,13 @@ impl Steps for Real {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         gone(fs::remove_file(path))
+    }
+
+    fn make_directory(&self, path: &Path) -> io::Result<()> {
+        match fs::create_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            made => made,
+        }
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
@@ -166,13 +175,7 @@ fn begin_by(steps: &dyn Steps, data_dir: &Path, dir: &Path, pending: &Pending) -
 
 /// Writes each new text beside its file.
 fn stage(steps: &dyn Steps, dir: &Path, changes: &[Change]) -> Result<(), WriteError> {
-    if changes.iter().any(|change| change.file.kind() == Kind::Cases && change.after.is_some()) {
-        let tests = dir.join("tests");
-        match fs::create_dir(&tests) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => at(&tests, made)?,
-        }
-    }
+    make_parents(steps, dir, changes)?;
     for change in changes {
         // Of what is to go too: whether it may go is known before anything is.
         let (path, text) = (staged(dir, change), change.after.as_deref().unwrap_or_default());
@@ -183,6 +186,22 @@ fn stage(steps: &dyn Steps, dir: &Path, changes: &[Change]) -> Result<(), WriteE
         }
     }
     Ok(())
+}
+
+/// Makes what is missing of the directories that new files are in, so that they survive a power cut.
+fn make_parents<'c>(
+    steps: &dyn Steps,
+    dir: &Path,
+    changes: impl IntoIterator<Item = &'c Change>,
+) -> Result<(), WriteError> {
+    let of_new = changes.into_iter().filter(|change| change.after.is_some());
+    let parents: BTreeSet<PathBuf> =
+        of_new.filter_map(|change| Some(dir.join(change.file.as_str()).parent()?.to_owned())).collect();
+    let missing: Vec<&PathBuf> = parents.iter().filter(|parent| !parent.is_dir()).collect();
+    for parent in &missing {
+        at(parent, steps.make_directory(parent))?;
+    }
+    if missing.is_empty() { Ok(()) } else { at(dir, steps.sync_directory(dir)) }
 }
 
 /// The one step that decides: the change is in the data directory, or it is not.
@@ -217,11 +236,14 @@ fn finish_by(steps: &dyn Steps, data_dir: &Path, dir: &Path) -> Result<Option<Pe
             _ => return Err(WriteError::Changed(dir.join(change.file.as_str()))),
         }
     }
+    // The disk may have lost a directory that staging made.
+    make_parents(steps, dir, open.iter().copied())?;
     for change in open {
         put(steps, dir, change)?;
     }
+    let of_one = |change: &Change| dir.join(change.file.as_str()).parent().map(Path::to_owned);
     let directories: BTreeSet<PathBuf> =
-        pending.changes.iter().filter_map(|change| Some(dir.join(change.file.as_str()).parent()?.to_owned())).collect();
+        pending.changes.iter().filter_map(of_one).filter(|directory| directory.is_dir()).collect();
     directories.iter().try_for_each(|directory| at(directory, steps.sync_directory(directory)))?;
     Ok(Some(pending))
 }

@@ -37,6 +37,10 @@ impl Steps for Stops {
         self.step().and_then(|()| Real.remove(path))
     }
 
+    fn make_directory(&self, path: &Path) -> io::Result<()> {
+        self.step().and_then(|()| Real.make_directory(path))
+    }
+
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         self.step().and_then(|()| Real.sync_directory(path))
     }
@@ -46,17 +50,19 @@ struct World {
     home: tempfile::TempDir,
 }
 
-const BEFORE: [(&str, Option<&str>); 4] = [
+const BEFORE: [(&str, Option<&str>); 5] = [
     ("classification.toml", Some("# old")),
     ("policies/gone.cedar", Some("// gone")),
     ("policies/main.cedar", Some("// old")),
     ("policies/new.cedar", None),
+    ("tests/new.toml", None),
 ];
-const AFTER: [(&str, Option<&str>); 4] = [
+const AFTER: [(&str, Option<&str>); 5] = [
     ("classification.toml", Some("# new")),
     ("policies/gone.cedar", None),
     ("policies/main.cedar", Some("// new, and longer")),
     ("policies/new.cedar", Some("// and one more")),
+    ("tests/new.toml", Some("# in a directory that was not there")),
 ];
 
 impl World {
@@ -81,7 +87,7 @@ impl World {
         self.home.path().join("data")
     }
 
-    fn holds(&self, files: [(&str, Option<&str>); 4]) -> bool {
+    fn holds(&self, files: [(&str, Option<&str>); 5]) -> bool {
         files.iter().all(|(name, text)| fs::read_to_string(self.dir().join(name)).ok().as_deref() == *text)
     }
 
@@ -128,6 +134,13 @@ fn a_change_is_made_as_a_whole_and_leaves_nothing_behind() {
 
 #[test]
 fn op_02_a_crash_at_any_step_leaves_all_of_the_old_or_all_of_the_new() {
+    // The disk may lose a directory that was made, with all that was in it.
+    for loses_directory in [false, true] {
+        stopped_at_any_step(loses_directory);
+    }
+}
+
+fn stopped_at_any_step(loses_directory: bool) {
     let (mut old, mut new) = (0, 0);
     for stop in 0.. {
         let world = World::new();
@@ -135,6 +148,9 @@ fn op_02_a_crash_at_any_step_leaves_all_of_the_old_or_all_of_the_new() {
         let begun = world.begin(&steps);
         let finished = begun.and_then(|()| finish_by(&steps, &world.data(), &world.dir()));
         let was_whole = finished.is_ok();
+        if loses_directory && !was_whole {
+            gone(fs::remove_dir_all(world.dir().join("tests"))).unwrap();
+        }
         let known = world.restart().unwrap_or_else(|error| panic!("step {stop}: {error}"));
         match known {
             Some(_) => {

@@ -98,7 +98,7 @@ fn only_so_many_proposals_are_open_and_those_that_ended_make_room() {
     }
     assert!(!propose("corp|eve", T).0);
     let mut withdrawn = last.unwrap();
-    withdrawn.withdraw(&key("corp|ann"), T).unwrap();
+    withdrawn.withdraw(&key("corp|ann"), &[], T).unwrap();
     assert!(state.change_proposal(&withdrawn).unwrap());
     assert!(propose("corp|ann", T).0);
     assert!(!propose("corp|eve", T).0);
