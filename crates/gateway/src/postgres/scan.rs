@@ -3,7 +3,7 @@
 //! It reads names, types, comments and a bounded sample of values, with the target's own credential, on a connection of
 //! its own and in transactions that cannot write. Values go through the detectors of `masking` and are forgotten: what is
 //! answered are names and counts. Nothing is run but what the server ships: relations with row security, views and foreign
-//! tables are not sampled, as reading them runs what their owners wrote.
+//! tables, and tables with a foreign partition, are not sampled, as reading them runs what their owners wrote.
 //!
 //! Start with [`scan`]; what is asked is in `queries`, what is written down in `fragment`.
 

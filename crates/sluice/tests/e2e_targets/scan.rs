@@ -131,6 +131,12 @@ match = ""*.*.*"" #" text, "card number" text);
         CREATE TABLE crm.parts (id int, mail text) PARTITION BY RANGE (id);
         CREATE TABLE crm.parts_1 PARTITION OF crm.parts FOR VALUES FROM (0) TO (100);
         INSERT INTO crm.parts SELECT n, 'q' || n || '@example.com' FROM generate_series(1, 50) n;
+        CREATE FOREIGN DATA WRAPPER nowhere;
+        CREATE SERVER nowhere FOREIGN DATA WRAPPER nowhere;
+        CREATE TABLE crm.spread (id int, mail text) PARTITION BY RANGE (id);
+        CREATE TABLE crm.spread_1 PARTITION OF crm.spread FOR VALUES FROM (0) TO (100);
+        CREATE TABLE crm.spread_2 PARTITION OF crm.spread FOR VALUES FROM (100) TO (200) PARTITION BY RANGE (id);
+        CREATE FOREIGN TABLE crm.spread_2_1 PARTITION OF crm.spread_2 FOR VALUES FROM (100) TO (150) SERVER nowhere;
         CREATE TABLE crm.hidden (iban text);
         GRANT USAGE ON SCHEMA crm TO sluice_app;
         GRANT SELECT ON ALL TABLES IN SCHEMA crm TO sluice_app;
@@ -170,6 +176,7 @@ match = ""*.*.*"" #" text, "card number" text);
     assert!(contradictions.contains("crm.people.wrong") && contradictions.contains("iban"), "{contradictions}");
     let unsampled = told("unsampled");
     assert!(unsampled.contains("crm.guarded") && unsampled.contains("row security"), "{unsampled}");
+    assert!(unsampled.contains("crm.spread") && unsampled.contains("a partition of it is a foreign"), "{unsampled}");
     assert_eq!(report["classified"], 2);
 
     // Nothing that was read is anywhere: not in the answer, not for people, not in a log, journal or file.

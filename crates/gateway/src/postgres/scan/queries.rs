@@ -26,6 +26,9 @@ const SAMPLED: [&str; 18] = [
     "inet", "cidr", "_text", "_varchar", "_bpchar",
 ];
 
+/// The kind of a partitioned table that has a foreign partition, at whatever depth: who reads it reads elsewhere.
+const FAR: &str = "far";
+
 /// A relation and what is known of it.
 #[derive(Debug)]
 pub(super) struct Relation {
@@ -60,6 +63,9 @@ impl Relation {
         if self.kind == "f" {
             return Some("it is a foreign table");
         }
+        if self.kind == FAR {
+            return Some("a partition of it is a foreign table");
+        }
         if self.has_row_security {
             return Some("it has row security, whose policies a scan does not run");
         }
@@ -70,7 +76,13 @@ impl Relation {
 /// Every column of every relation with rows of its own, the owner's words cut.
 pub(super) fn columns(most: usize) -> String {
     format!(
-        "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relrowsecurity, c.relpages, a.attname, \
+        "WITH RECURSIVE far AS ( \
+           SELECT i.inhparent AS oid FROM pg_catalog.pg_inherits i \
+           JOIN pg_catalog.pg_class f ON f.oid = i.inhrelid WHERE f.relkind = 'f' \
+           UNION SELECT i.inhparent FROM pg_catalog.pg_inherits i JOIN far ON far.oid = i.inhrelid) \
+         SELECT c.oid, n.nspname, c.relname, \
+           CASE WHEN c.relkind = 'p' AND c.oid IN (SELECT far.oid FROM far) THEN '{FAR}' \
+             ELSE c.relkind::pg_catalog.text END, c.relrowsecurity, c.relpages, a.attname, \
            COALESCE(b.typname, t.typname), pg_catalog.left(pg_catalog.col_description(c.oid, a.attnum), 200), \
            COALESCE(b.typtype, t.typtype) = 'b' AND a.attgenerated IN ('', 's') \
              AND (COALESCE(bn.nspname, tn.nspname) = 'pg_catalog' OR COALESCE(b.typname, t.typname) = 'citext') \
