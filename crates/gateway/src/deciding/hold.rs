@@ -40,7 +40,7 @@ pub(crate) async fn decide_patiently<S: Decides>(
     let patience = waits.patience().min(session.seat().node.config.approvals.hold_max);
     let (standing, verdict) = wait_for_observer(session, matter, waits, patience).await;
     let judged = Judged { session, standing: &standing, matter, verdict: &verdict };
-    if verdict.outcome() != Outcome::Ask || patience.is_zero() {
+    if verdict.outcome() != Outcome::Ask || patience.is_zero() || session.seat().over.is_cancelled() {
         return decide_as(&judged).await;
     }
     let needs = judged.verdict.needs().to_vec();
@@ -107,6 +107,10 @@ async fn hold<S: Decides>(
         standings.mark_unchanged();
         let standing = session.standing();
         let judged = Judged { session, standing: &standing, matter, verdict: &judge(session, &standing, matter) };
+        if session.seat().over.is_cancelled() {
+            withdraw(node, approval, "the session ended");
+            return Err(judged.refused(Refused::Gone).await);
+        }
         let refused = match policy::decide(judged.verdict, matter.request, None, standing.recording(matter)) {
             Decision::Allow(permit) => {
                 withdraw(node, approval, "no approval is needed any more");

@@ -35,6 +35,9 @@ pub(crate) async fn decide<S: Decides>(session: &S, matter: Matter<'_>) -> Resul
 /// As [`decide`].
 pub(super) async fn decide_as<S: Decides>(judged: &Judged<'_, S>) -> Result<Go, Refused> {
     let Judged { session, standing, matter, verdict } = *judged;
+    if session.seat().over.is_cancelled() {
+        return Err(judged.refused(Refused::Gone).await);
+    }
     match policy::decide(verdict, matter.request, None, standing.recording(matter)) {
         Decision::Allow(permit) => judged.permitted(permit, None).await,
         Decision::Deny(denial) => Err(judged.denied(denial).await),

@@ -9,6 +9,7 @@ use model::effect::Object;
 use model::id::{Digest, SessionId};
 use model::subject::Subject;
 
+use super::asking::place_of;
 use super::connection::Connection;
 use super::identify::Shown;
 use super::refusal::Refusal;
@@ -140,7 +141,12 @@ async fn begin(
 ) -> Result<Arc<Session>, NotAdmitted> {
     let (node, source) = (&connection.node, connection.source);
     let id = clock::random_bits().map(SessionId::from_bits).map_err(NotAdmitted::not_recorded)?;
-    let standing = Standing::new(node, node.revisions.current(), place, subject, source);
+    let active = node.revisions.current();
+    // As this revision has it: another may have come while the caller was verified.
+    let is_same = |now: &Place| now.target.host == place.target.host && now.target.port == place.target.port;
+    let now = place_of(&active, &place.model.name).filter(is_same);
+    let place = now.ok_or_else(|| NotAdmitted::not_allowed("the target is no longer configured"))?;
+    let standing = Standing::new(node, active, place, subject, source);
     standing.may_connect(Object::Target, source).map_err(NotAdmitted::not_allowed)?;
     let (subject, place) = (&standing.subject, &standing.place);
     let most = node.config.limits.max_sessions_per_subject;

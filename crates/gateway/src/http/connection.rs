@@ -471,25 +471,26 @@ impl Driving<'_> {
         let end = if stopping { End::Administrator("Sluice is stopping") } else { End::Client };
         self.connection.over.cancel();
         self.librarys.clear();
-        self.given.close();
-        while let Some(given) = self.given.recv().await {
-            if let Given::Ours(_) = given {
-                self.take(given);
-            }
-        }
+        let connection = self.connection;
         let ending = async {
-            for session in self.connection.sessions.lock().await.iter() {
+            for session in connection.sessions.lock().await.iter() {
                 session.end(end.clone());
             }
         };
-        // Whoever begins a session holds them meanwhile.
+        // Whoever begins a session holds them meanwhile, and has somebody look after it: nothing begins from then on.
         tokio::pin!(ending);
         let mut has_ended = false;
         // The ends of tapes are bounded by themselves.
-        while !(has_ended && self.ours.is_empty()) {
+        loop {
             tokio::select! {
-                () = &mut ending, if !has_ended => has_ended = true,
+                biased;
+                () = &mut ending, if !has_ended => {
+                    has_ended = true;
+                    self.given.close();
+                }
+                Some(given) = self.given.recv() => if let Given::Ours(_) = given { self.take(given) },
                 Some(ended) = self.ours.next(), if !self.ours.is_empty() => self.observe(ended),
+                else => return,
             }
         }
     }

@@ -84,7 +84,9 @@ pub(super) async fn send(
         let certificate = session.certificate(place).await.map_err(|error| unproven(session, &error))?;
         let limit = node.config.limits.connect_timeout;
         let began = Instant::now();
-        let leased = node.http.lease(subject, &place.target, &place.http, certificate, limit).await;
+        // Those that are kept may all have ended with the target.
+        let is_fresh = tried == TRIES;
+        let leased = node.http.lease(subject, &place.target, &place.http, certificate, is_fresh, limit).await;
         let leased = match leased {
             // Nothing was connected for this one.
             Ok(leased) if leased.is_used => Ok(leased),

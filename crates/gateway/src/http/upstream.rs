@@ -198,17 +198,18 @@ impl Pool {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection that is kept, or a new one.
+    /// A connection that is kept, unless it `is_fresh`, or a new one.
     pub(super) async fn lease(
         self: &Arc<Self>,
         subject: &SubjectKey,
         target: &TargetConfig,
         speaks: &Arc<HttpTarget>,
         certificate: Option<Arc<OwnCertificate>>,
+        is_fresh: bool,
         limit: Duration,
     ) -> Result<Leased, ConnectError> {
         let key = Key::new(subject, target, speaks, certificate.as_deref());
-        if let Some(line) = self.take(&key) {
+        if !is_fresh && let Some(line) = self.take(&key) {
             return Ok(Leased { line, is_used: true, key });
         }
         let connected = tokio::time::timeout(limit, self.connect(&key, certificate.as_deref(), false)).await;
@@ -274,6 +275,10 @@ impl Pool {
 
     fn put(self: &Arc<Self>, key: &Key, line: TargetLine<Upload>) {
         let mut kept = self.kept();
+        if kept.count >= MOST {
+            let now = Instant::now();
+            kept.retain(|kept| kept.is_good(now));
+        }
         if kept.count >= MOST {
             return;
         }

@@ -271,7 +271,14 @@ impl Session {
                     None => return Ok(false),
                 },
             };
-            self.take_revision()?;
+            if !self.node.revisions.is_in_force(self.active.id) {
+                if !(self.staged.is_empty() && self.entries.is_empty()) {
+                    // What was decided before it goes its way first.
+                    self.waiting = Some(message);
+                    return Ok(true);
+                }
+                self.take_revision()?;
+            }
             match self.client_message(&message).await? {
                 Flow::Done => {
                     self.pending_request = None;
