@@ -196,6 +196,11 @@ function Matrix({ subject, target, open }: { subject?: string | undefined; targe
           </tbody>
         </table>
       </div>
+      {pages.some((page) => !page.is_complete) && (
+        <p className="warning" role="note">
+          Not everything was asked in time.
+        </p>
+      )}
       {found.error && <Trouble error={found.error} again={() => void found.fetchNextPage()} />}
       {found.hasNextPage && (
         <button type="button" onClick={() => void found.fetchNextPage()} disabled={found.isFetchingNextPage}>

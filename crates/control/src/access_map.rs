@@ -183,12 +183,14 @@ pub(crate) async fn map(
         let mut more = subjects.len() > usize::try_from(limit).unwrap_or(usize::MAX);
         subjects.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         let (asked, now) = (subjects.len(), clock::now());
-        let rows: Vec<Row> = subjects.into_iter().map_while(|found| row(&active, &known, found, now, going)).collect();
+        let (rows, is_complete) = rows(&active, &known, subjects, now, going);
         more |= rows.len() < asked;
         let next = rows.last().filter(|_| more).map(|row| row.found.subject.to_string());
         let targets: Vec<_> = known.iter().map(|(config, _)| &config.target).collect();
         // As text here, as it borrows what this thread has.
-        Ok(serde_json::json!({ "revision": active.id, "targets": targets, "subjects": rows, "next": next }))
+        Ok(serde_json::json!({
+            "revision": active.id, "targets": targets, "subjects": rows, "is_complete": is_complete, "next": next,
+        }))
     });
     Ok(Answer::ok(map.await?))
 }
@@ -287,25 +289,53 @@ fn with_record(node: &Node, config: &TargetConfig, found: Found) -> Result<Known
 /// The most relations, and columns, that the record is asked for.
 const MOST_RELATIONS: u32 = 2_000;
 
-/// `None` if there is no time for all of it.
+/// The subjects that there was time for, and whether all of each was asked. The first is given in any case, with the
+/// targets that there was time for: whoever asks for the next ones gets on.
+fn rows(
+    active: &Active,
+    known: &[(Arc<TargetConfig>, Vec<Known>)],
+    subjects: Vec<FoundSubject>,
+    now: Timestamp,
+    going: &Going,
+) -> (Vec<Row>, bool) {
+    let mut rows: Vec<Row> = Vec::new();
+    for found in subjects {
+        let (row, is_whole) = row(active, known, found, now, going);
+        if is_whole {
+            rows.push(row);
+            continue;
+        }
+        let is_first = rows.is_empty();
+        if is_first {
+            rows.push(row);
+        }
+        return (rows, !is_first);
+    }
+    (rows, true)
+}
+
+/// What there is time for, and whether that is all of it.
 fn row(
     active: &Active,
     known: &[(Arc<TargetConfig>, Vec<Known>)],
     found: FoundSubject,
     now: Timestamp,
     going: &Going,
-) -> Option<Row> {
+) -> (Row, bool) {
     let (Some(kind), Some(groups)) = (found.kind, &found.groups) else {
-        return Some(Row { found, targets: Vec::new() });
+        return (Row { found, targets: Vec::new() }, true);
     };
     let subject = as_it_was(found.subject.clone(), kind, groups.clone());
     let policies = active.policies.for_subject(&subject);
     let one = |(config, known): &(Arc<TargetConfig>, Vec<Known>)| {
         let asker = Asker::new(active, config, &subject, &policies, now);
-        summary(&config.target.name, &look(&asker, known, &|| going.goes_on()))
+        let summary = summary(&config.target.name, &look(&asker, known, &|| going.goes_on()));
+        // What was broken off says less than there is.
+        going.goes_on().then_some(summary)
     };
-    let targets = known.iter().map(one).collect();
-    going.goes_on().then_some(Row { found, targets })
+    let targets: Vec<Summary> = known.iter().map_while(one).collect();
+    let is_whole = targets.len() == known.len();
+    (Row { found, targets }, is_whole)
 }
 
 /// A subject whose credential is what it has to be, and that acts for nobody.

@@ -313,6 +313,8 @@ pub struct AccessMapView {
     pub targets: Vec<TargetView>,
     /// The subjects.
     pub subjects: Vec<AccessRowView>,
+    /// Whether there was time to ask about all targets of these subjects; what is missing is asked for one by one.
+    pub is_complete: bool,
     /// What to ask for the subjects behind these; null if there are none.
     pub next: Option<String>,
 }

@@ -14,20 +14,20 @@ use axum::response::IntoResponse;
 use gateway::clock;
 use gateway::node::Node;
 use gateway::proposals::NotApplied;
-use gateway::revision::{Checked, check_with};
+use gateway::revision::{Active, Checked, check_with};
 use model::event::Entry;
-use model::id::{Digest, SessionId};
+use model::id::SessionId;
 use model::subject::SubjectKey;
 use model::time::Timestamp;
 use serde::Deserialize;
-use store::revision::Wanted;
+use store::revision::{RevisionFiles, Wanted};
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
 use crate::access::Caller;
 use crate::answer::Answer;
 use crate::app::App;
-use crate::drafts::{blocking, wanted};
+use crate::drafts::blocking;
 use crate::input::{Body, Id};
 use crate::journal;
 use crate::problem::Problem;
@@ -134,26 +134,43 @@ impl Run {
     }
 
     /// Finds what is unused, and tries the policies without it on the same requests. Blocks.
-    fn run(&self, node: &Node, present: &Checked) -> Result<Found, Ended> {
+    fn run(&self, node: &Node, (active, present): (&Active, &Checked)) -> Result<Found, Ended> {
         let catalogs = BTreeMap::new();
         let mut usage = Usage::new(self.since, present, Side::new(present, &catalogs));
         self.each(node, |entry| usage.take(entry))?;
         let usage = usage.found();
         let ids: BTreeSet<Arc<str>> = usage.unused.iter().map(|permit| Arc::clone(&permit.id)).collect();
-        let current = node.revisions.current();
+        if ids.is_empty() {
+            return Ok(Found { usage, files: BTreeMap::new(), counts: Counts::default() });
+        }
         let files: Vec<(String, String)> =
-            current.policy_files.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect();
+            active.policy_files.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect();
         let files: BTreeMap<String, String> =
             without(&files, &ids).into_iter().map(|(name, text)| (format!("policies/{name}"), text)).collect();
-        let changed = files.iter().map(|(name, text)| (name.clone(), Some(text.clone()))).collect();
-        let not_right = |_| Ended::Failed(String::from("the policies without the unused are not right"));
-        let changed: Wanted =
-            wanted(changed).map_err(|_| Ended::Failed(String::from("a policy file has an odd name")))?;
-        let candidate = check_with(node.revisions.dir(), &changed).map_err(not_right)?;
+        let candidate = candidate(node, active, &files)?;
         let mut replay = Replay::new(self.since, Side::new(present, &catalogs), Side::new(&candidate, &catalogs));
         self.each(node, |entry| replay.take(entry))?;
         Ok(Found { usage, files, counts: replay.counts })
     }
+}
+
+/// The revision that a run began with, with these files in it.
+fn candidate(node: &Node, active: &Active, files: &BTreeMap<String, String>) -> Result<Checked, Ended> {
+    let one = |(name, text): (&String, &String)| Some((name.parse().ok()?, Some(text.clone())));
+    let changed: Wanted = files
+        .iter()
+        .map(one)
+        .collect::<Option<_>>()
+        .ok_or_else(|| Ended::Failed(String::from("a policy file has an odd name")))?;
+    let dir = node.revisions.dir();
+    let checked = check_with(dir, &changed);
+    // Looked at last: whatever was read before is of this revision.
+    let is_there = RevisionFiles::digest_in(dir).is_ok_and(|digest| digest == active.digest);
+    if !is_there || node.revisions.current().digest != active.digest {
+        let id = active.id;
+        return Err(Ended::Failed(format!("revision {id}, of which it was, was changed meanwhile: begin again")));
+    }
+    checked.map_err(|_| Ended::Failed(String::from("the policies without the unused are not right")))
 }
 
 /// Begins to look in the journal for permits that decided nothing, and to try the policies without them.
@@ -166,8 +183,9 @@ pub(crate) async fn begin(
     caller: Caller,
     Body(body): Body<UnusedBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let (dir, in_force) = (app.node.revisions.dir().to_owned(), app.node.revisions.current().digest);
-    let present = blocking(move || in_force_there(&dir, in_force)).await??;
+    let (dir, active) = (app.node.revisions.dir().to_owned(), app.node.revisions.current());
+    let in_force = Arc::clone(&active);
+    let present = blocking(move || in_force_there(&dir, &in_force)).await??;
     let bits = clock::random_bits().map_err(|_| Problem::internal())?;
     let run = Arc::new(Run {
         id: format!("unused-{}", SessionId::from_bits(bits)),
@@ -185,7 +203,7 @@ pub(crate) async fn begin(
     }
     let (own, node) = (Arc::clone(&run), Arc::clone(&app.node));
     app.node.tasks.spawn_blocking(move || {
-        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| own.run(&node, &present)));
+        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| own.run(&node, (&active, &present))));
         *own.locked() = match found {
             Ok(Ok(found)) => Outcome::Done(Box::new(found)),
             Ok(Err(Ended::Cancelled)) => Outcome::Cancelled,
@@ -197,8 +215,8 @@ pub(crate) async fn begin(
 }
 
 /// The revision that is in force, as its directory has it.
-fn in_force_there(dir: &Path, in_force: Digest) -> Result<Checked, Problem> {
-    let present = gateway::revision::check(dir).ok().filter(|present| present.digest() == in_force);
+fn in_force_there(dir: &Path, in_force: &Active) -> Result<Checked, Problem> {
+    let present = gateway::revision::check(dir).ok().filter(|present| present.digest() == in_force.digest);
     Ok(present.ok_or(NotApplied::Unsettled)?)
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use cedar_policy::{Effect, PrincipalConstraint};
 
 use crate::load::PolicySet;
+use crate::load::reads::Reads;
 
 /// A permit, to whom it gives what.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,6 +16,9 @@ pub struct PermitScope {
     pub actions: Vec<Arc<str>>,
     /// The principal of its scope, as policies write it; `anybody` if it names none.
     pub principal: String,
+    /// Whether its condition hangs on what the record has not of each request: the reason, who observes, how the session
+    /// is bound, on whose behalf it is, how many rows are expected.
+    pub of_circumstances: bool,
 }
 
 impl PolicySet {
@@ -25,8 +29,14 @@ impl PolicySet {
             id: loaded.policy.id().to_string().into(),
             actions: loaded.actions.clone(),
             principal: principal(&loaded.policy.principal_constraint()),
+            of_circumstances: of_circumstances(loaded.reads),
         })
     }
+}
+
+const fn of_circumstances(reads: Reads) -> bool {
+    let validity = reads.validity;
+    reads.session || validity.reason || validity.on_behalf_of || validity.estimated_rows
 }
 
 fn principal(of: &PrincipalConstraint) -> String {

@@ -10,7 +10,7 @@ use model::subject::{Subject, SubjectKey};
 use model::time::Timestamp;
 use policy::{Context, SubjectPolicies};
 
-use super::side::{Recorded, Said, Side};
+use super::side::{Recorded, Said, Side, Statements};
 
 /// How many were looked at, and how many would go otherwise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -48,8 +48,6 @@ pub struct Change {
 
 /// The most different changes that are listed.
 const MOST_CHANGES: usize = 10_000;
-/// The most statements that are remembered; what was told before that is explained no more.
-const MOST_STATEMENTS: usize = 200_000;
 /// The most answers that one session is remembered for.
 const MOST_SAID: usize = 1_024;
 
@@ -73,7 +71,7 @@ struct Seat {
 pub struct Replay<'a> {
     since: Timestamp,
     sides: [Side<'a>; 2],
-    statements: HashMap<Digest, Recorded>,
+    statements: Statements,
     seats: HashMap<SessionId, Seat>,
     changes: BTreeMap<Key, Change>,
     /// How many were looked at so far.
@@ -86,7 +84,7 @@ impl<'a> Replay<'a> {
         Self {
             since,
             sides: [present, candidate],
-            statements: HashMap::new(),
+            statements: Statements::default(),
             seats: HashMap::new(),
             changes: BTreeMap::new(),
             counts: Counts::default(),
@@ -105,10 +103,7 @@ impl<'a> Replay<'a> {
         let Entry { at, event } = entry;
         match event {
             Event::Statement { id, text, effects, facts, output, .. } => {
-                if self.statements.len() >= MOST_STATEMENTS {
-                    self.statements.clear();
-                }
-                self.statements.insert(id, Recorded { text, effects, facts, output });
+                self.statements.take(id, Recorded { text, effects, facts, output });
             }
             Event::SessionOpened { session, subject, target, database, source, .. } => {
                 let (slices, said) = (None, HashMap::new());

@@ -10,6 +10,7 @@ use masking::RevealAsk;
 use masking::postgres::Fate;
 use model::class::{DataClass, Labels, Marking};
 use model::effect::{ColumnName, Effect, Facts, FunctionClass, Object};
+use model::id::Digest;
 use model::lineage::{Mentions, Origin, Output};
 use model::subject::Subject;
 use policy::{Context, SubjectPolicies, Verdict};
@@ -22,6 +23,44 @@ pub(super) struct Recorded {
     pub(super) effects: Vec<Effect>,
     pub(super) facts: Facts,
     pub(super) output: Output,
+}
+
+/// The most statements that are remembered, and about how many bytes of them.
+const MOST_STATEMENTS: usize = 200_000;
+const MOST_BYTES: usize = 256 << 20;
+
+/// About what an effect, or a column of an answer, takes beside its statement's text.
+const OF_ONE: usize = 512;
+
+/// The statements of the journal. Where they are too many all are forgotten: what runs one of them is explained no more.
+#[derive(Default)]
+pub(super) struct Statements {
+    known: HashMap<Digest, Recorded>,
+    bytes: usize,
+}
+
+impl Statements {
+    pub(super) fn take(&mut self, id: Digest, recorded: Recorded) {
+        if self.known.contains_key(&id) {
+            return;
+        }
+        let columns = match &recorded.output {
+            Output::Rows(columns) => columns.len(),
+            Output::None | Output::Unknown => 0,
+        };
+        let parts = recorded.effects.len().saturating_add(columns).saturating_add(1);
+        let size = recorded.text.len().saturating_add(parts.saturating_mul(OF_ONE));
+        if self.known.len() >= MOST_STATEMENTS || self.bytes.saturating_add(size) > MOST_BYTES {
+            self.known.clear();
+            self.bytes = 0;
+        }
+        self.bytes = self.bytes.saturating_add(size);
+        self.known.insert(id, recorded);
+    }
+
+    pub(super) fn get(&self, id: &Digest) -> Option<&Recorded> {
+        self.known.get(id)
+    }
 }
 
 /// What a revision says of a request.

@@ -2,7 +2,7 @@
 //!
 //! A permit was used if the journal names it, if it lets in a session that was opened or asked something, or if it lets
 //! something be seen that a request named or was given. What the journal cannot tell of (the admin API, tokens, being told
-//! what a refusal lacks) is never called unused.
+//! what a refusal lacks, what lets values be seen for a reason or while somebody observes) is never called unused.
 //!
 //! That nothing would go otherwise without them is for [`super::Replay`] to say, of the same requests.
 
@@ -14,20 +14,24 @@ use gateway::revision::Checked;
 use model::disclosure::Disclosure;
 use model::event::{Entry, Event};
 use model::id::{Digest, RequestId, SessionId};
-use model::subject::Subject;
+use model::subject::{Subject, SubjectKey};
 use model::time::Timestamp;
-use policy::{SubjectPolicies, policy_texts};
+use policy::{PermitScope, SubjectPolicies, policy_texts};
 use serde::Serialize;
 
 use super::replay::context;
-use super::side::{Recorded, Side};
+use super::side::{Recorded, Side, Statements};
 
 /// Actions of which the journal does not always say by which policy they were allowed, beside those of the admin API. Settings
 /// that a client brings when it connects are decided with the session, and are not in its entry.
 const NOT_TOLD: [&str; 4] = ["know", "exchange", "delegate", "set"];
 
-/// The most statements that are remembered.
-const MOST_STATEMENTS: usize = 200_000;
+/// What lets values be seen. The journal does not say by which policy: it is asked anew, as far as the journal tells what
+/// a request was.
+const REVEAL: &str = "reveal";
+
+/// The most requests of one session of which it is remembered on whose behalf they are.
+const MOST_USERS: usize = 1_024;
 
 /// A permit and what is known of it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -55,6 +59,8 @@ pub struct Unused {
     pub sessions: u64,
     /// How often the journal has a gap: what happened then is not known.
     pub gaps: u64,
+    /// Requests of which statements were forgotten, as there are too many: what they let be seen is not known.
+    pub unexplained: u64,
     /// Those that decided nothing.
     pub unused: Vec<Permit>,
     /// Those that did.
@@ -72,7 +78,9 @@ struct Seat {
     opened_at: Timestamp,
     policies: Option<SubjectPolicies>,
     /// What was looked at in it already.
-    looked: BTreeSet<Vec<Digest>>,
+    looked: BTreeSet<(Vec<Digest>, Option<SubjectKey>)>,
+    /// On whose behalf its open requests are that named their own user.
+    users: HashMap<RequestId, SubjectKey>,
 }
 
 /// The journal as far as it was read.
@@ -80,13 +88,14 @@ pub struct Usage<'a> {
     since: Timestamp,
     checked: &'a Checked,
     side: Side<'a>,
-    statements: HashMap<Digest, Recorded>,
+    statements: Statements,
     seats: HashMap<SessionId, Seat>,
     used: BTreeMap<Arc<str>, (u64, Timestamp)>,
     first: Option<Timestamp>,
     requests: u64,
     sessions: u64,
     gaps: u64,
+    unexplained: u64,
 }
 
 impl<'a> Usage<'a> {
@@ -96,13 +105,14 @@ impl<'a> Usage<'a> {
             since,
             checked,
             side,
-            statements: HashMap::new(),
+            statements: Statements::default(),
             seats: HashMap::new(),
             used: BTreeMap::new(),
             first: None,
             requests: 0,
             sessions: 0,
             gaps: 0,
+            unexplained: 0,
         }
     }
 
@@ -113,14 +123,11 @@ impl<'a> Usage<'a> {
         let counts = at >= self.since;
         match event {
             Event::Statement { id, text, effects, facts, output, .. } => {
-                if self.statements.len() >= MOST_STATEMENTS {
-                    self.statements.clear();
-                }
-                self.statements.insert(id, Recorded { text, effects, facts, output });
+                self.statements.take(id, Recorded { text, effects, facts, output });
             }
             Event::SessionOpened { session, subject, target, database, source, .. } => {
-                let (policies, looked) = (None, BTreeSet::new());
-                let seat = Seat { subject, target, database, source, opened_at: at, policies, looked };
+                let (policies, looked, users) = (None, BTreeSet::new(), HashMap::new());
+                let seat = Seat { subject, target, database, source, opened_at: at, policies, looked, users };
                 self.seats.insert(session, seat);
                 if counts {
                     self.sessions = self.sessions.saturating_add(1);
@@ -128,15 +135,15 @@ impl<'a> Usage<'a> {
                 }
             }
             Event::SessionClosed { session, .. } => drop(self.seats.remove(&session)),
-            Event::Decided { request, statements, policies, .. } if counts => {
+            Event::Decided { request, statements, policies, on_behalf_of, .. } if counts => {
                 self.requests = self.requests.saturating_add(1);
                 policies.iter().for_each(|id| self.uses(id, at));
-                self.decided(request, statements, at);
+                self.decided(request, statements, on_behalf_of, at);
             }
             // It did not run, and would not have been prepared without them.
             Event::Prepared { request, statements, policies, .. } if counts => {
                 policies.iter().for_each(|id| self.uses(id, at));
-                self.decided(request, statements, at);
+                self.decided(request, statements, None, at);
             }
             Event::Completed { request, disclosure, .. } if counts => self.gave(request, &disclosure, at),
             Event::Gap { .. } if counts => self.gaps = self.gaps.saturating_add(1),
@@ -163,17 +170,29 @@ impl<'a> Usage<'a> {
     }
 
     /// What lets a request be made, and what it named be seen.
-    fn decided(&mut self, request: RequestId, statements: Vec<Digest>, at: Timestamp) {
+    fn decided(&mut self, request: RequestId, statements: Vec<Digest>, user: Option<SubjectKey>, at: Timestamp) {
         let Some(seat) = self.seats.get_mut(&request.session) else { return };
-        if seat.looked.contains(&statements) {
+        if let Some(user) = &user {
+            if seat.users.len() >= MOST_USERS {
+                // Most of them were refused, and are never completed.
+                seat.users.clear();
+            }
+            seat.users.insert(request, user.clone());
+        }
+        let asked = (statements, user);
+        if seat.looked.contains(&asked) {
             return;
         }
-        let recorded: Vec<&Recorded> = statements.iter().filter_map(|id| self.statements.get(id)).collect();
+        let recorded: Vec<&Recorded> = asked.0.iter().filter_map(|id| self.statements.get(id)).collect();
+        let is_explained = recorded.len() == asked.0.len();
+        self.unexplained = self.unexplained.saturating_add(u64::from(!is_explained));
         let policies = seat.policies.get_or_insert_with(|| self.side.slice(&seat.subject));
         let age = at.millis_since(seat.opened_at) / 1000;
-        let context = context(&seat.subject, seat.source, at, age, None);
+        let context = context(&seat.subject, seat.source, at, age, asked.1.as_ref());
         let seen = self.side.reveals(policies, (&seat.target, &seat.database), &recorded, &context);
-        seat.looked.insert(statements);
+        if is_explained {
+            seat.looked.insert(asked);
+        }
         self.use_all(seen, at);
         // It went on living by what had let it in, whenever that was.
         self.let_in(request.session, at);
@@ -181,6 +200,8 @@ impl<'a> Usage<'a> {
 
     /// What let values be seen that were given in clear.
     fn gave(&mut self, request: RequestId, disclosure: &Disclosure, at: Timestamp) {
+        let Some(seat) = self.seats.get_mut(&request.session) else { return };
+        let user = seat.users.remove(&request);
         let classes = disclosure.classes.iter().filter(|(_, counts)| counts.clear > 0).map(|(class, _)| class.clone());
         let columns =
             disclosure.columns.iter().filter(|(_, counts)| counts.clear > 0).map(|(column, _)| column.clone());
@@ -188,10 +209,9 @@ impl<'a> Usage<'a> {
         if classes.is_empty() && columns.is_empty() {
             return;
         }
-        let Some(seat) = self.seats.get_mut(&request.session) else { return };
         let policies = seat.policies.get_or_insert_with(|| self.side.slice(&seat.subject));
         let age = at.millis_since(seat.opened_at) / 1000;
-        let context = context(&seat.subject, seat.source, at, age, None);
+        let context = context(&seat.subject, seat.source, at, age, user.as_ref());
         let seen = self.side.revealed(policies, (&seat.target, &seat.database), &classes, &columns, &context);
         self.use_all(seen, at);
     }
@@ -204,14 +224,20 @@ impl<'a> Usage<'a> {
             requests: self.requests,
             sessions: self.sessions,
             gaps: self.gaps,
+            unexplained: self.unexplained,
             ..Unused::default()
+        };
+        let is_known = self.unexplained == 0;
+        let may_be_missed = |permit: &PermitScope| {
+            let reveals = permit.actions.iter().any(|action| **action == *REVEAL);
+            reveals && (permit.of_circumstances || !is_known)
         };
         for permit in self.checked.policies().permits() {
             let used = self.used.get(&permit.id);
             let cannot_be_told = |action: &Arc<str>| action.starts_with("admin:") || NOT_TOLD.contains(&&**action);
             let into = match used {
                 Some(_) => &mut found.used,
-                None if permit.actions.iter().any(cannot_be_told) => &mut found.not_told,
+                None if permit.actions.iter().any(cannot_be_told) || may_be_missed(&permit) => &mut found.not_told,
                 None => &mut found.unused,
             };
             let (count, last) = used.map_or((0, None), |(count, last)| (*count, Some(*last)));

@@ -18,6 +18,7 @@ mod saml;
 mod shapes;
 mod ssh;
 mod tokens;
+mod unused;
 mod windows;
 mod witness;
 mod world;

@@ -119,6 +119,26 @@ fn a_caller_that_goes_away_ends_what_its_target_does() -> Result<()> {
 }
 
 #[test]
+fn a_session_that_begins_while_its_connection_ends_has_an_end() -> Result<()> {
+    let mut ground = Ground::new()?;
+    let token = ground.token("erin", CALLER)?;
+    let request = format!("GET /echo HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n");
+    for _ in 0..40 {
+        let mut wire = Wire::connect(&ground)?;
+        wire.say(request.as_bytes())?;
+        drop(wire);
+    }
+    ground.ask(CALLER, "/echo", &[])?;
+    assert_eq!(ground.site.stop()?, 0);
+    let events = record::events(&ground.site)?;
+    let count = |is_it: fn(&Event) -> bool| events.iter().filter(|event| is_it(event)).count();
+    let opened = count(|event| matches!(event, Event::SessionOpened { .. }));
+    assert!(opened > 1, "{opened}");
+    assert_eq!(opened, count(|event| matches!(event, Event::SessionClosed { tape: Some(_), .. })));
+    Ok(())
+}
+
+#[test]
 fn sluice_stops_once_what_runs_is_answered_or_its_time_is_over() -> Result<()> {
     let sluice_toml = "\n[sessions]\ndrain = \"2s\"\n".to_owned();
     let mut ground = Ground::tuned(Tuning { sluice_toml, ..Tuning::default() })?;

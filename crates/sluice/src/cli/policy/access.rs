@@ -19,7 +19,7 @@ const PAGE: u32 = 50;
     answers are those of the policies in force at this moment. A subject and a target give one cell with all its answers.\n\n\
     Examples:\n  sluice policy access\n  sluice policy access --target payments\n  \
     sluice policy access --subject 'corp|order-service' --target payments --why\n  \
-    sluice policy access --subject 'corp|new' --group payments-apps --target payments"
+    sluice policy access --subject 'corp|new' --group billing --target payments"
 )]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
@@ -60,9 +60,11 @@ fn map(args: &Args, client: &Client) -> Result<(), Failure> {
     asked.extend(args.subject.iter().map(|subject| ("subject", subject.clone())));
     asked.extend(args.target.iter().map(|target| ("target", target.clone())));
     let mut all: Vec<Value> = Vec::new();
+    let mut is_complete = true;
     let mut page = client.get("/v1/access", &asked)?;
     loop {
         all.extend(show::list(&page, "/subjects").iter().cloned());
+        is_complete &= page.get("is_complete") == Some(&Value::Bool(true));
         let next = show::text(&page, "/next");
         if next.is_empty() {
             break;
@@ -75,10 +77,14 @@ fn map(args: &Args, client: &Client) -> Result<(), Failure> {
             "revision": page.get("revision"),
             "targets": page.get("targets"),
             "subjects": all,
+            "is_complete": is_complete,
         })));
     }
     let rows: Vec<Vec<String>> = all.iter().flat_map(row).collect();
     put(&show::table(&["SUBJECT", "TARGET", "CONNECT", "MAY", "ASKS", "DEPENDS", "IN CLEAR"], &rows))?;
+    if !is_complete {
+        tell("not everything was asked in time: ask about one target with --target");
+    }
     let unknown = all.iter().filter(|one| one.get("groups").is_none_or(Value::is_null)).count();
     if unknown > 0 {
         tell(&format!("the groups of {unknown} subjects are not known: sluice audit reindex makes the index anew"));

@@ -163,6 +163,12 @@ fn as_text(found: &Unused, counts: Counts, changes: &[&Change]) -> String {
     if found.gaps > 0 {
         out.push_str(&format!("the record has {} gaps: what happened then is not known\n", found.gaps));
     }
+    if found.unexplained > 0 {
+        let count = found.unexplained;
+        out.push_str(&format!(
+            "statements of {count} requests were forgotten, as there are too many: what they let be seen is not known\n"
+        ));
+    }
     let row = |permit: &control::rehearsal::Permit, what: &str| {
         let last = permit.last.map(show::instant).unwrap_or_default();
         vec![permit.id.to_string(), permit.principal.clone(), what.to_owned(), permit.count.to_string(), last]
