@@ -39,6 +39,7 @@ mod revisions;
 mod revocations;
 mod revoke;
 mod routes;
+mod runs;
 mod scans;
 mod sessions;
 pub mod shape;

@@ -3,24 +3,18 @@
 //!
 //! It takes `admin:audit`, as whoever sees what comes of it sees what others asked. A run is its starter's own.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use gateway::clock;
 use gateway::node::Node;
 use gateway::proposals::NotApplied;
 use gateway::revision::{Checked, check_with};
-use model::id::{Digest, ProposalId, SessionId};
-use model::subject::SubjectKey;
-use model::time::Timestamp;
+use model::id::{Digest, ProposalId};
 use serde::Deserialize;
 use store::revision::Wanted;
-use tokio_util::sync::CancellationToken;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::access::Caller;
@@ -31,19 +25,14 @@ use crate::input::{Body, Id, Params};
 use crate::journal;
 use crate::problem::Problem;
 use crate::rehearsal::{Change, Counts, Replay, Side};
+use crate::runs::{Ended, Kind, Run, Runs};
 use crate::shape;
 use crate::time::Moment;
 
-/// Runs at a time: each has a processor to itself.
-const MOST_RUNNING: usize = 2;
-/// Runs that are remembered.
-const MOST_KEPT: usize = 20;
-/// How long what came of one is kept, in milliseconds.
-const KEPT: u64 = 60 * 60 * 1000;
+/// What simulations are begun as.
+const KIND: Kind = Kind { prefix: "sim", most: 2 };
 /// The most changes that one answer has.
 const MOST_SHOWN: usize = 500;
-/// How often a run looks whether it is to stop, in entries.
-const LOOK: u64 = 256;
 
 /// What is simulated.
 #[derive(Deserialize, ToSchema)]
@@ -73,98 +62,22 @@ pub(crate) struct PageParams {
     limit: Option<usize>,
 }
 
-/// The runs of this process.
-#[derive(Default)]
-pub(crate) struct Simulations(Mutex<VecDeque<Arc<Run>>>);
+/// The simulations of this process.
+pub(crate) type Simulations = Runs<Simulated>;
 
-/// One run.
-struct Run {
-    id: String,
-    by: SubjectKey,
-    since: Timestamp,
-    began_at: Timestamp,
-    /// How many entries there were when it began.
-    entries: u64,
-    read: AtomicU64,
-    stop: CancellationToken,
-    outcome: Mutex<Outcome>,
+/// What came of one.
+pub(crate) struct Simulated {
+    counts: Counts,
+    changes: Vec<Change>,
 }
 
-enum Outcome {
-    Running,
-    Cancelled,
-    Failed(String),
-    Done(Counts, Vec<Change>),
-}
-
-impl Simulations {
-    fn locked(&self) -> MutexGuard<'_, VecDeque<Arc<Run>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes a run in, if there is room for it.
-    fn take(&self, run: &Arc<Run>, now: Timestamp) -> Result<(), Problem> {
-        let mut runs = self.locked();
-        runs.retain(|known| known.is_running() || now.millis_since(known.began_at) < KEPT);
-        let running: Vec<&Arc<Run>> = runs.iter().filter(|known| known.is_running()).collect();
-        if running.iter().any(|known| known.by == run.by) {
-            return Err(Problem::too_many("one of yours runs: wait for it, or cancel it"));
-        }
-        if running.len() >= MOST_RUNNING {
-            return Err(Problem::too_many("simulations of others run: try again when they are done"));
-        }
-        while runs.len() >= MOST_KEPT {
-            let oldest = runs.iter().position(|known| !known.is_running());
-            if oldest.and_then(|oldest| runs.remove(oldest)).is_none() {
-                break;
-            }
-        }
-        runs.push_back(Arc::clone(run));
-        Ok(())
-    }
-
-    /// One of the caller's own: of others nobody learns that they are there.
-    fn find(&self, id: &str, caller: &Caller) -> Result<Arc<Run>, Problem> {
-        let found = self.locked().iter().find(|run| run.id == id && caller.is(&run.by)).cloned();
-        found.ok_or_else(|| Problem::not_found("simulation of yours"))
-    }
-}
-
-impl Run {
-    fn locked(&self) -> MutexGuard<'_, Outcome> {
-        self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_running(&self) -> bool {
-        matches!(*self.locked(), Outcome::Running)
-    }
-
-    fn end(&self, outcome: Outcome) {
-        *self.locked() = outcome;
-    }
-
-    /// Reads the journal as it was when the run began. Blocks.
-    fn run(&self, node: &Node, present: &Checked, candidate: &Checked) -> Outcome {
-        let catalogs = BTreeMap::new();
-        let mut replay = Replay::new(self.since, Side::new(present, &catalogs), Side::new(candidate, &catalogs));
-        let mut reader = node.recorder.journal().reader(0);
-        for at in 0..self.entries {
-            if at.is_multiple_of(LOOK) && self.stop.is_cancelled() {
-                return Outcome::Cancelled;
-            }
-            match reader.next() {
-                Ok(Some((_, entry))) => replay.take(entry),
-                Ok(None) => break,
-                Err(error) => {
-                    tracing::warn!(%error, "a simulation cannot read the journal");
-                    return Outcome::Failed(String::from("the journal cannot be read: see Sluice's log"));
-                }
-            }
-            self.read.store(at.saturating_add(1), Ordering::Relaxed);
-        }
-        let changes = replay.changes().into_iter().cloned().collect();
-        Outcome::Done(replay.counts, changes)
-    }
+/// Replays the journal on both sides. Blocks.
+fn simulate(run: &Run<Simulated>, node: &Node, (present, candidate): (&Checked, &Checked)) -> Result<Simulated, Ended> {
+    let catalogs = BTreeMap::new();
+    let mut replay = Replay::new(run.since, Side::new(present, &catalogs), Side::new(candidate, &catalogs));
+    run.each(node, |entry| replay.take(entry))?;
+    let changes = replay.changes().into_iter().cloned().collect();
+    Ok(Simulated { counts: replay.counts, changes })
 }
 
 /// Begins to simulate changed policies: what they would have said of the requests of the journal.
@@ -180,29 +93,13 @@ pub(crate) async fn begin(
     let wanted = files(&app, body.files, body.proposal).await?;
     let (dir, in_force) = (app.node.revisions.dir().to_owned(), app.node.revisions.current().digest);
     let (present, candidate) = blocking(move || both(&dir, &wanted, in_force)).await??;
-    let bits = clock::random_bits().map_err(|_| Problem::internal())?;
-    let run = Arc::new(Run {
-        id: format!("sim-{}", SessionId::from_bits(bits)),
-        by: caller.subject.key.clone(),
-        since: body.since.0,
-        began_at: clock::now(),
-        entries: app.node.recorder.journal().size(),
-        read: AtomicU64::new(0),
-        stop: app.draining.child_token(),
-        outcome: Mutex::new(Outcome::Running),
-    });
-    app.simulations.take(&run, clock::now())?;
+    let run = app.simulations.begin(&app, &caller, &KIND, body.since.0)?;
     let object = format!("{} {}", run.id, candidate.digest());
     if let Err(problem) = journal::act(&app, &caller, "policy.simulate", object).await {
-        run.end(Outcome::Cancelled);
+        run.give_up();
         return Err(problem);
     }
-    let (own, node) = (Arc::clone(&run), Arc::clone(&app.node));
-    app.node.tasks.spawn_blocking(move || {
-        let run = std::panic::AssertUnwindSafe(|| own.run(&node, &present, &candidate));
-        let ended = std::panic::catch_unwind(run);
-        own.end(ended.unwrap_or_else(|_| Outcome::Failed(String::from("Sluice failed; its log says how"))));
-    });
+    run.spawn(&app.node, move |run, node| simulate(run, node, (&present, &candidate)));
     Ok(Answer(StatusCode::ACCEPTED, view(&run, 0, 0)))
 }
 
@@ -233,7 +130,7 @@ pub(crate) async fn cancel(
     Id(id): Id<String>,
 ) -> Result<impl IntoResponse, Problem> {
     let run = app.simulations.find(&id, &caller)?;
-    run.stop.cancel();
+    run.cancel();
     Ok(Answer::ok(view(&run, 0, 0)))
 }
 
@@ -265,27 +162,22 @@ fn both(dir: &Path, wanted: &Wanted, in_force: Digest) -> Result<(Checked, Check
     Ok((present, candidate))
 }
 
-fn view(run: &Run, offset: usize, limit: usize) -> shape::SimulationView {
-    let outcome = run.locked();
-    let (status, failure, found) = match &*outcome {
-        Outcome::Running => ("running", None, None),
-        Outcome::Cancelled => ("cancelled", None, None),
-        Outcome::Failed(why) => ("failed", Some(why.clone()), None),
-        Outcome::Done(counts, changes) => ("done", None, Some((counts, changes))),
-    };
-    let page = found.map(|(_, changes)| changes.iter().skip(offset).take(limit).map(changed).collect());
-    shape::SimulationView {
-        id: run.id.clone(),
-        status: status.to_owned(),
-        failure,
-        since: run.since.0,
-        began_at: run.began_at.0,
-        entries: run.entries,
-        read: run.read.load(Ordering::Relaxed),
-        counts: found.map(|(counts, _)| shape::SimulatedCounts::from(*counts)),
-        different: found.map_or(0, |(_, changes)| changes.len()),
-        changes: page.unwrap_or_default(),
-    }
+fn view(run: &Run<Simulated>, offset: usize, limit: usize) -> shape::SimulationView {
+    run.show(|status, failure, found| {
+        let page = found.map(|found| found.changes.iter().skip(offset).take(limit).map(changed).collect());
+        shape::SimulationView {
+            id: run.id.clone(),
+            status: status.to_owned(),
+            failure,
+            since: run.since.0,
+            began_at: run.began_at.0,
+            entries: run.entries,
+            read: run.read(),
+            counts: found.map(|found| shape::SimulatedCounts::from(found.counts)),
+            different: found.map_or(0, |found| found.changes.len()),
+            changes: page.unwrap_or_default(),
+        }
+    })
 }
 
 fn changed(change: &Change) -> shape::SimulatedView {

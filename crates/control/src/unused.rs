@@ -5,23 +5,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use gateway::clock;
 use gateway::node::Node;
 use gateway::proposals::NotApplied;
 use gateway::revision::{Active, Checked, check_with};
-use model::event::Entry;
-use model::id::SessionId;
-use model::subject::SubjectKey;
-use model::time::Timestamp;
 use serde::Deserialize;
 use store::revision::{RevisionFiles, Wanted};
-use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
 use crate::access::Caller;
@@ -32,14 +25,12 @@ use crate::input::{Body, Id};
 use crate::journal;
 use crate::problem::Problem;
 use crate::rehearsal::{Counts, Replay, Side, Unused, Usage, without};
+use crate::runs::{Ended, Kind, Run, Runs};
 use crate::shape;
 use crate::time::Moment;
 
-/// How often a run looks whether it is to stop, in entries.
-const LOOK: u64 = 256;
-
-/// How many runs are remembered.
-const MOST_KEPT: usize = 10;
+/// What searches are begun as.
+const KIND: Kind = Kind { prefix: "unused", most: 1 };
 
 /// Since when.
 #[derive(Deserialize, ToSchema)]
@@ -50,127 +41,50 @@ pub(crate) struct UnusedBody {
     since: Moment,
 }
 
-/// The runs of this process.
-#[derive(Default)]
-pub(crate) struct Searches(Mutex<Vec<Arc<Run>>>);
+/// The searches of this process.
+pub(crate) type Searches = Runs<Found>;
 
-/// One run.
-struct Run {
-    id: String,
-    by: SubjectKey,
-    since: Timestamp,
-    /// How many entries there were when it began; each is read twice.
-    entries: u64,
-    read: AtomicU64,
-    stop: CancellationToken,
-    outcome: Mutex<Outcome>,
-}
-
-enum Outcome {
-    Running,
-    Cancelled,
-    Failed(String),
-    Done(Box<Found>),
-}
-
-/// What came of it.
-struct Found {
+/// What came of one.
+pub(crate) struct Found {
     usage: Unused,
     files: BTreeMap<String, String>,
     counts: Counts,
 }
 
-/// Why a run ended early.
-enum Ended {
-    Cancelled,
-    Failed(String),
-}
-
-impl Searches {
-    /// Takes a run in, if none runs.
-    fn take(&self, run: &Arc<Run>) -> Result<(), Problem> {
-        let mut runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if runs.iter().any(|known| matches!(*known.locked(), Outcome::Running)) {
-            return Err(Problem::too_many("one runs: wait for it, or have it cancelled"));
-        }
-        if runs.len() >= MOST_KEPT {
-            drop(runs.remove(0));
-        }
-        runs.push(Arc::clone(run));
-        Ok(())
+/// Finds what is unused, and tries the policies without it on the same requests: each entry is read twice. Blocks.
+fn search(run: &Run<Found>, node: &Node, (active, present): (&Active, &Checked)) -> Result<Found, Ended> {
+    let catalogs = BTreeMap::new();
+    let mut usage = Usage::new(run.since, present, Side::new(present, &catalogs));
+    run.each(node, |entry| usage.take(entry))?;
+    let usage = usage.found();
+    let ids: BTreeSet<Arc<str>> = usage.unused.iter().map(|permit| Arc::clone(&permit.id)).collect();
+    if ids.is_empty() {
+        return Ok(Found { usage, files: BTreeMap::new(), counts: Counts::default() });
     }
-
-    /// One of the caller's own: of others nobody learns that they are there.
-    fn find(&self, id: &str, caller: &Caller) -> Result<Arc<Run>, Problem> {
-        let runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = runs.iter().find(|run| run.id == id && caller.is(&run.by)).cloned();
-        found.ok_or_else(|| Problem::not_found("search of yours"))
-    }
-}
-
-impl Run {
-    fn locked(&self) -> MutexGuard<'_, Outcome> {
-        self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Reads the journal as it was when the run began. Blocks.
-    fn each(&self, node: &Node, mut take: impl FnMut(Entry)) -> Result<(), Ended> {
-        let mut reader = node.recorder.journal().reader(0);
-        for at in 0..self.entries {
-            if at.is_multiple_of(LOOK) && self.stop.is_cancelled() {
-                return Err(Ended::Cancelled);
-            }
-            match reader.next() {
-                Ok(Some((_, entry))) => take(entry),
-                Ok(None) => break,
-                Err(error) => {
-                    tracing::warn!(%error, "the journal cannot be read for what is unused");
-                    return Err(Ended::Failed(String::from("the journal cannot be read: see Sluice's log")));
-                }
-            }
-            self.read.fetch_add(1, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
-    /// Finds what is unused, and tries the policies without it on the same requests. Blocks.
-    fn run(&self, node: &Node, (active, present): (&Active, &Checked)) -> Result<Found, Ended> {
-        let catalogs = BTreeMap::new();
-        let mut usage = Usage::new(self.since, present, Side::new(present, &catalogs));
-        self.each(node, |entry| usage.take(entry))?;
-        let usage = usage.found();
-        let ids: BTreeSet<Arc<str>> = usage.unused.iter().map(|permit| Arc::clone(&permit.id)).collect();
-        if ids.is_empty() {
-            return Ok(Found { usage, files: BTreeMap::new(), counts: Counts::default() });
-        }
-        let files: Vec<(String, String)> =
-            active.policy_files.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect();
-        let files: BTreeMap<String, String> =
-            without(&files, &ids).into_iter().map(|(name, text)| (format!("policies/{name}"), text)).collect();
-        let candidate = candidate(node, active, &files)?;
-        let mut replay = Replay::new(self.since, Side::new(present, &catalogs), Side::new(&candidate, &catalogs));
-        self.each(node, |entry| replay.take(entry))?;
-        Ok(Found { usage, files, counts: replay.counts })
-    }
+    let files: Vec<(String, String)> =
+        active.policy_files.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect();
+    let files: BTreeMap<String, String> =
+        without(&files, &ids).into_iter().map(|(name, text)| (format!("policies/{name}"), text)).collect();
+    let candidate = candidate(node, active, &files)?;
+    let mut replay = Replay::new(run.since, Side::new(present, &catalogs), Side::new(&candidate, &catalogs));
+    run.each(node, |entry| replay.take(entry))?;
+    Ok(Found { usage, files, counts: replay.counts })
 }
 
 /// The revision that a run began with, with these files in it.
 fn candidate(node: &Node, active: &Active, files: &BTreeMap<String, String>) -> Result<Checked, Ended> {
     let one = |(name, text): (&String, &String)| Some((name.parse().ok()?, Some(text.clone())));
-    let changed: Wanted = files
-        .iter()
-        .map(one)
-        .collect::<Option<_>>()
-        .ok_or_else(|| Ended::Failed(String::from("a policy file has an odd name")))?;
+    let changed: Wanted =
+        files.iter().map(one).collect::<Option<_>>().ok_or_else(|| Ended::failed("a policy file has an odd name"))?;
     let dir = node.revisions.dir();
     let checked = check_with(dir, &changed);
     // Looked at last: whatever was read before is of this revision.
     let is_there = RevisionFiles::digest_in(dir).is_ok_and(|digest| digest == active.digest);
     if !is_there || node.revisions.current().digest != active.digest {
         let id = active.id;
-        return Err(Ended::Failed(format!("revision {id}, of which it was, was changed meanwhile: begin again")));
+        return Err(Ended::failed(format!("revision {id}, of which it was, was changed meanwhile: begin again")));
     }
-    checked.map_err(|_| Ended::Failed(String::from("the policies without the unused are not right")))
+    checked.map_err(|_| Ended::failed("the policies without the unused are not right"))
 }
 
 /// Begins to look in the journal for permits that decided nothing, and to try the policies without them.
@@ -186,31 +100,12 @@ pub(crate) async fn begin(
     let (dir, active) = (app.node.revisions.dir().to_owned(), app.node.revisions.current());
     let in_force = Arc::clone(&active);
     let present = blocking(move || in_force_there(&dir, &in_force)).await??;
-    let bits = clock::random_bits().map_err(|_| Problem::internal())?;
-    let run = Arc::new(Run {
-        id: format!("unused-{}", SessionId::from_bits(bits)),
-        by: caller.subject.key.clone(),
-        since: body.since.0,
-        entries: app.node.recorder.journal().size(),
-        read: AtomicU64::new(0),
-        stop: app.draining.child_token(),
-        outcome: Mutex::new(Outcome::Running),
-    });
-    app.searches.take(&run)?;
+    let run = app.searches.begin(&app, &caller, &KIND, body.since.0)?;
     if let Err(problem) = journal::act(&app, &caller, "policy.unused", run.id.as_str()).await {
-        *run.locked() = Outcome::Cancelled;
+        run.give_up();
         return Err(problem);
     }
-    let (own, node) = (Arc::clone(&run), Arc::clone(&app.node));
-    app.node.tasks.spawn_blocking(move || {
-        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| own.run(&node, (&active, &present))));
-        *own.locked() = match found {
-            Ok(Ok(found)) => Outcome::Done(Box::new(found)),
-            Ok(Err(Ended::Cancelled)) => Outcome::Cancelled,
-            Ok(Err(Ended::Failed(why))) => Outcome::Failed(why),
-            Err(_) => Outcome::Failed(String::from("Sluice failed; its log says how")),
-        };
-    });
+    run.spawn(&app.node, move |run, node| search(run, node, (&active, &present)));
     Ok(Answer(StatusCode::ACCEPTED, view(&run)))
 }
 
@@ -244,25 +139,18 @@ pub(crate) async fn cancel(
     Id(id): Id<String>,
 ) -> Result<impl IntoResponse, Problem> {
     let run = app.searches.find(&id, &caller)?;
-    run.stop.cancel();
+    run.cancel();
     Ok(Answer::ok(view(&run)))
 }
 
-fn view(run: &Run) -> shape::UnusedView {
-    let outcome = run.locked();
-    let (status, failure, found) = match &*outcome {
-        Outcome::Running => ("running", None, None),
-        Outcome::Cancelled => ("cancelled", None, None),
-        Outcome::Failed(why) => ("failed", Some(why.clone()), None),
-        Outcome::Done(found) => ("done", None, Some(found)),
-    };
-    shape::UnusedView {
+fn view(run: &Run<Found>) -> shape::UnusedView {
+    run.show(|status, failure, found| shape::UnusedView {
         id: run.id.clone(),
         status: status.to_owned(),
         failure,
         since: run.since.0,
         entries: run.entries.saturating_mul(2),
-        read: run.read.load(Ordering::Relaxed),
+        read: run.read(),
         found: found.map(|found| shape::UnusedFound {
             known_since: found.usage.known_since.map(|at| at.0),
             gaps: found.usage.gaps,
@@ -276,7 +164,7 @@ fn view(run: &Run) -> shape::UnusedView {
             changed_requests: found.counts.changed_requests,
             changed_sessions: found.counts.changed_sessions,
         }),
-    }
+    })
 }
 
 fn permit(of: &crate::rehearsal::Permit) -> shape::PermitView {

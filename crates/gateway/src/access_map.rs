@@ -205,8 +205,8 @@ impl<'a> Asker<'a> {
         let reveal = bench.reveal(&context, asked);
         let shown = match &reveal {
             Reveal::Clear => "clear",
-            Reveal::Masked(Some(transform)) => transform_word(transform),
-            Reveal::Masked(None) => self.active.classification.classes.get(class).map_or("null", transform_word),
+            Reveal::Masked(Some(transform)) => transform.as_str(),
+            Reveal::Masked(None) => self.active.classification.classes.get(class).map_or("null", Transform::as_str),
         };
         let validity = self.policies.reveal_validity();
         let hangs_on = Circumstances {
@@ -279,14 +279,4 @@ fn groups(verdict: &Verdict) -> Vec<Arc<str>> {
     groups.sort();
     groups.dedup();
     groups
-}
-
-const fn transform_word(transform: &Transform) -> &'static str {
-    match transform {
-        Transform::Null => "null",
-        Transform::Redact => "redact",
-        Transform::Token => "token",
-        Transform::Partial { .. } => "partial",
-        Transform::FormatPreserving => "format_preserving",
-    }
 }

@@ -83,6 +83,17 @@ impl Transform {
             Self::Partial { keep_last } => (0, u8::MAX - *keep_last),
         }
     }
+
+    /// Its name, as `classification.toml` has it.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Redact => "redact",
+            Self::Token => "token",
+            Self::Partial { .. } => "partial",
+            Self::FormatPreserving => "format_preserving",
+        }
+    }
 }
 
 /// What the classification says of a column.

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use masking::postgres::{Fate, Treated};
-use model::class::Transform;
 use model::decision::Outcome;
 use policy::Verdict;
 
@@ -23,7 +22,7 @@ pub const MASKS: [&str; 6] = ["clear", "null", "redact", "token", "partial", "fo
 pub fn fate(fate: &Fate) -> String {
     match &fate.treated {
         Treated::Clear | Treated::Searched => String::from("clear"),
-        Treated::Masked(_, transform) => String::from(transform_word(transform)),
+        Treated::Masked(_, transform) => String::from(transform.as_str()),
         Treated::Members(members) => {
             let words = members.iter().map(|(key, member)| match key {
                 Some(key) => format!("{key}: {}", self::fate(member)),
@@ -31,16 +30,6 @@ pub fn fate(fate: &Fate) -> String {
             });
             format!("members({})", words.collect::<Vec<_>>().join(", "))
         }
-    }
-}
-
-const fn transform_word(transform: &Transform) -> &'static str {
-    match transform {
-        Transform::Null => "null",
-        Transform::Redact => "redact",
-        Transform::Token => "token",
-        Transform::Partial { .. } => "partial",
-        Transform::FormatPreserving => "format_preserving",
     }
 }
 
