@@ -6,8 +6,9 @@ mod support;
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
+use model::event::Event;
 use serde_json::{Value, json};
-use support::{CLEARED, LIMIT, admin, binary, psql, rows, site, sqlstates};
+use support::{CLEARED, LIMIT, admin, binary, psql, record, rows, site, sqlstates};
 use testkit::command::Output;
 use testkit::demo::site::{AUDITOR, DBA, FRAUD_SERVICE, ORDER_SERVICE, Person, Site, Tuning};
 use testkit::process::sluice;
@@ -216,6 +217,8 @@ fn what_decided_nothing_is_found_and_goes_without_a_change() -> Result<()> {
     assert_eq!(admin::call(&site, &site.token(&DBA)?, "POST", path, Some(&since))?.0, 403);
     let (status, begun) = admin::call(&site, &auditor, "POST", path, Some(&since))?;
     assert_eq!(status, 202, "{begun}");
+    let begins = |event: &Event| matches!(event, Event::AdminAction { action, .. } if &**action == "policy.unused");
+    record::wait_for(&site, "the entry of the search", begins)?;
     let run = format!("{path}/{}", begun["id"].as_str().context("an id")?);
     let done = eventually_blocking(LIMIT, "the search", || {
         let (_, view) = admin::call(&site, &auditor, "GET", &run, None)?;

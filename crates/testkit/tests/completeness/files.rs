@@ -26,7 +26,7 @@ const REPLACES: Does = Keeps("it is how others replace a file");
 const ANOTHER_PROGRAM: Does = Keeps("a file of this program's own, for whoever runs it");
 
 /// Every function that removes, replaces or cuts a file.
-const CHANGES: [(Place, Does); 49] = [
+const CHANGES: [(Place, Does); 50] = [
     (("gateway/src/archive/bucket.rs", "remove"), Takes("bucket.remove")),
     (("gateway/src/archive/removal.rs", "done"), Keeps("the note of a removal, when all that it says is done")),
     (("gateway/src/archive/removal.rs", "note"), Takes("removal::note")),
@@ -74,6 +74,7 @@ const CHANGES: [(Place, Does); 49] = [
     (("ledger/src/witness/memory.rs", "key"), Keeps("a witness has no journal")),
     (("ledger/src/witness/memory.rs", "open"), Keeps("a witness has no journal")),
     (("ledger/src/witness/memory.rs", "remember"), Keeps("a witness has no journal: its memory is the record")),
+    (("sluice/src/cli/policy/unused.rs", "write"), ANOTHER_PROGRAM),
     (("sluice/src/cli/serve.rs", "serve"), ANOTHER_PROGRAM),
     (("sluice/src/cli/serve.rs", "write_addresses"), ANOTHER_PROGRAM),
     (("sluice/src/cli/sessions/pace.rs", "new"), ANOTHER_PROGRAM),
