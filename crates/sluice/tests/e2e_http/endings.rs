@@ -125,6 +125,9 @@ fn a_session_that_begins_while_its_connection_ends_has_an_end() -> Result<()> {
     let request = format!("GET /echo HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n");
     for _ in 0..40 {
         let mut wire = Wire::connect(&ground)?;
+        // What is not read when a connection is closed has it reset, and what was said with it.
+        wire.say(b"GET /echo HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+        assert!(wire.hear_answer()?.starts_with("HTTP/1.1 401"));
         wire.say(request.as_bytes())?;
         drop(wire);
     }
