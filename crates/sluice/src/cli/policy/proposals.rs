@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use model::id::ProposalId;
+use model::id::{Digest, ProposalId};
 use serde_json::{Value, json};
 
 use super::super::connect::Connect;
@@ -10,9 +10,6 @@ use super::super::failure::Failure;
 use super::super::listing::{self, Form};
 use super::super::{put, put_line, show};
 use super::{drafts, revisions};
-
-/// How much of a digest has to be said, in characters.
-const LEAST_DIGEST: usize = 8;
 
 /// Propose the policies, classification and cases of a directory
 #[derive(clap::Args)]
@@ -64,14 +61,16 @@ pub(in crate::cli) struct ShowArgs {
 /// What was looked at
 #[derive(clap::Args)]
 #[command(after_help = "The digest is what `sluice policy proposal ID` shows.\n\nExample:\n  \
-    sluice policy approve prp-0123456789abc --digest 5f3c9a1b --reason 'looked at with ann'\n  \
-    sluice policy apply prp-0123456789abc --digest 5f3c9a1b")]
+    sluice policy approve prp-0123456789abc --reason 'looked at with ann' \\\n    \
+    --digest 5f3c9a1be0d7c24418aa6b3f5d90e7721c6e4fb8093ad5127e8f46c0b1d2a3e5\n  \
+    sluice policy apply prp-0123456789abc \\\n    \
+    --digest 5f3c9a1be0d7c24418aa6b3f5d90e7721c6e4fb8093ad5127e8f46c0b1d2a3e5")]
 pub(in crate::cli) struct DigestArgs {
     /// The proposal, as `prp-…`
     id: ProposalId,
-    /// Its digest, as you looked at it: the first 8 digits, or more
+    /// Its digest, as you looked at it: all 64 digits, as whoever wrote it could make another that begins alike
     #[arg(long)]
-    digest: String,
+    digest: Digest,
     /// Why; it is kept with the proposal
     #[arg(long)]
     reason: Option<String>,
@@ -137,23 +136,14 @@ pub(super) fn withdraw(args: &ShowArgs) -> Result<(), Failure> {
     put_line(&format!("{} is withdrawn", args.id))
 }
 
-/// Says what was looked at in full, if the proposal is that still.
+/// Says what was looked at: Sluice looks whether the proposal is that still.
 fn send(args: &DigestArgs, how: &str) -> Result<Value, Failure> {
-    let is_digest = args.digest.len() >= LEAST_DIGEST && args.digest.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if !is_digest {
-        return Err(Failure::Usage(format!("a digest has hexadecimal digits, of which say at least {LEAST_DIGEST}")));
-    }
-    let client = args.connect.client()?;
-    let path = format!("/v1/proposals/{}", args.id);
-    let digest = show::text(&client.get(&path, &[])?, "/proposal/digest");
-    if !digest.starts_with(&args.digest.to_ascii_lowercase()) {
-        return Err(Failure::failed(format!("{} is not what you looked at: see `sluice policy proposal`", args.id)));
-    }
+    let digest = args.digest.to_string();
     let body = match how {
         "approve" => json!({ "digest": digest, "reason": args.reason }),
         _ => json!({ "digest": digest }),
     };
-    client.post(&format!("{path}/{how}"), &body)
+    args.connect.client()?.post(&format!("/v1/proposals/{}/{how}", args.id), &body)
 }
 
 fn described(found: &Value) -> String {
