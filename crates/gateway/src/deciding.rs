@@ -71,8 +71,19 @@ pub(crate) trait Decides {
     /// What of it counts for that.
     fn seat(&self) -> Seat<'_, Self::Place>;
 
+    /// Takes up the revision in force; the session ends where it cannot go on by that.
+    fn follow(&self);
+
     /// What it is judged by now. A revision that came into force is taken up though nobody told the session yet.
-    fn standing(&self) -> Arc<Standing<Self::Place>>;
+    fn standing(&self) -> Arc<Standing<Self::Place>> {
+        let seat = self.seat();
+        let stood = Arc::clone(&seat.standings.borrow());
+        if seat.node.revisions.is_in_force(stood.active.id) || seat.over.is_cancelled() {
+            return stood;
+        }
+        self.follow();
+        Arc::clone(&seat.standings.borrow())
+    }
 }
 
 /// What of a session counts for its decisions.

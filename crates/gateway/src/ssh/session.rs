@@ -139,8 +139,10 @@ impl Decides for Session {
         }
     }
 
-    fn standing(&self) -> Arc<Standing> {
-        Self::standing(self)
+    fn follow(&self) {
+        if let Err(end) = self.take_revision() {
+            self.end(end);
+        }
     }
 }
 
@@ -176,16 +178,9 @@ impl Session {
         })
     }
 
-    /// What it is judged by now. A revision that came into force is taken up though nobody told the session yet.
+    /// What it is judged by now.
     pub(super) fn standing(&self) -> Arc<Standing> {
-        let standing = self.stood();
-        if self.node.revisions.is_in_force(standing.active.id) || self.is_over() {
-            return standing;
-        }
-        if let Err(end) = self.take_revision() {
-            self.end(end);
-        }
-        self.stood()
+        Decides::standing(self)
     }
 
     fn stood(&self) -> Arc<Standing> {
